@@ -1,0 +1,146 @@
+//! Who the agent is and how it beats.
+
+use core::fmt;
+
+use crate::{
+    limits::{
+        FRESH_INTERVALS, HARDWARE_ID_MAX, INTERVAL_DEFAULT, INTERVAL_MAX, INTERVAL_MIN,
+        SAMPLING_DEADLINE_MAX, TIMEOUT_DEFAULT,
+    },
+    text::Text,
+    time::Duration,
+};
+
+/// What never changes while a board lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Identity {
+    pub(super) hardwareid: Text<HARDWARE_ID_MAX>,
+}
+
+impl Identity {
+    /// `hardwareid` must be unique and stable across reboots and reflashes of the same board.
+    pub fn new(hardwareid: &str) -> Self {
+        Self { hardwareid: Text::new(hardwareid) }
+    }
+}
+
+/// How the agent beats. Built by [`Config::new`], so that it always holds a rhythm that can be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Config {
+    interval: Duration,
+    timeout: Duration,
+    phase: u32,
+}
+
+/// Why a rhythm cannot be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ConfigError {
+    /// The interval is not between [`INTERVAL_MIN`] and [`INTERVAL_MAX`].
+    Interval,
+    /// The timeout is zero or longer than the interval.
+    Timeout,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interval => "the interval must be from 0.05 to 86400 seconds",
+            Self::Timeout => "the timeout must be more than 0 seconds and at most the interval",
+        })
+    }
+}
+
+impl Config {
+    /// One heartbeat every `interval`, each request limited to `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Interval`] outside 50 ms to 86,400 s; [`ConfigError::Timeout`] for zero and for more than
+    /// the interval.
+    pub fn new(interval: Duration, timeout: Duration) -> Result<Self, ConfigError> {
+        if interval < INTERVAL_MIN || interval > INTERVAL_MAX {
+            return Err(ConfigError::Interval);
+        }
+        if timeout == Duration::ZERO || timeout > interval {
+            return Err(ConfigError::Timeout);
+        }
+        Ok(Self { interval, timeout, phase: 1 << 31 })
+    }
+
+    /// Sets where the grid lies after the first beat: any `u32`, drawn at random at each start so that a fleet
+    /// that boots together does not beat together.
+    #[must_use]
+    pub const fn with_phase(mut self, phase: u32) -> Self {
+        self.phase = phase;
+        self
+    }
+
+    /// Time between beats.
+    pub const fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// Longest time of one request.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Longest time that a beat waits for its sensors: 1 s, at most half the interval. It is also how late after
+    /// its slot a beat may still begin when the device stalled.
+    pub fn sampling_deadline(&self) -> Duration {
+        SAMPLING_DEADLINE_MAX.min(Duration::from_micros(self.interval.as_micros() / 2))
+    }
+
+    /// Age up to which the last value of a sensor that does not answer is still sent.
+    pub fn fresh(&self) -> Duration {
+        self.interval * FRESH_INTERVALS
+    }
+
+    /// Time from the first beat to the second: from half an interval to just below one and a half.
+    pub(super) const fn first_gap(&self) -> Duration {
+        let interval = self.interval.as_micros();
+        // In milliseconds, because 86.4e9 us * 2^32 does not fit 64 bits and 86.4e6 ms * 2^32 does.
+        let fraction = ((interval / 1_000 * self.phase as u64) >> 32) * 1_000;
+        Duration::from_micros(interval / 2 + fraction)
+    }
+}
+
+impl Default for Config {
+    /// Every 5 s, 2 s for a request, the second beat one interval after the first.
+    fn default() -> Self {
+        Self { interval: INTERVAL_DEFAULT, timeout: TIMEOUT_DEFAULT, phase: 1 << 31 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn rhythms_that_cannot_be_kept_are_refused() {
+        let (ms, s) = (Duration::from_millis, Duration::from_secs);
+        assert_eq!(Config::new(ms(49), ms(1)), Err(ConfigError::Interval));
+        assert_eq!(Config::new(s(86_401), s(1)), Err(ConfigError::Interval));
+        assert_eq!(Config::new(s(1), Duration::ZERO), Err(ConfigError::Timeout));
+        assert_eq!(Config::new(s(1), ms(1_001)), Err(ConfigError::Timeout));
+        assert!(Config::new(ms(50), ms(50)).is_ok());
+        assert!(Config::new(s(86_400), s(86_400)).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_gap_is_between_half_and_one_and_a_half_intervals(
+            millis in 50u64..=86_400_000, phase: u32,
+        ) {
+            let interval = Duration::from_millis(millis);
+            let config = Config::new(interval, interval).expect("in range").with_phase(phase);
+            let gap = config.first_gap().as_micros();
+            prop_assert!(gap >= interval.as_micros() / 2);
+            prop_assert!(gap < interval.as_micros() * 3 / 2);
+        }
+    }
+}

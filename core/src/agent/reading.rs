@@ -1,0 +1,116 @@
+//! One sensor as the agent sees it: asked or not, its last good value and that value's age.
+
+use core::task::Poll;
+
+use super::log_budget::LogBudget;
+use crate::{
+    hal::{Sampled, SensorError},
+    time::{Duration, Instant},
+};
+
+/// The last answer of one sensor.
+#[derive(Debug)]
+pub(super) struct Reading<T> {
+    name: &'static str,
+    waiting: bool,
+    value: Option<(T, Instant)>,
+    /// The error that was logged and has not healed, so that each is logged once.
+    trouble: Option<SensorError>,
+}
+
+impl<T> Reading<T> {
+    pub(super) const fn new(name: &'static str) -> Self {
+        Self { name, waiting: false, value: None, trouble: None }
+    }
+
+    /// Asks anew. A sensor that still owes an answer goes on with the old question.
+    pub(super) fn ask(&mut self) {
+        self.waiting = true;
+    }
+
+    /// Polls the sensor if it owes an answer. True when it does not (any more).
+    pub(super) fn poll(
+        &mut self,
+        now: Instant,
+        budget: &mut LogBudget,
+        sensor: impl FnOnce() -> Sampled<T>,
+    ) -> bool {
+        if self.waiting
+            && let Poll::Ready(answer) = sensor()
+        {
+            self.waiting = false;
+            self.take(now, budget, answer);
+        }
+        !self.waiting
+    }
+
+    /// The last value, if it is not older than `limit`.
+    pub(super) fn fresh(&self, now: Instant, limit: Duration) -> Option<&T> {
+        let (value, read_at) = self.value.as_ref()?;
+        (now.since(*read_at) <= limit).then_some(value)
+    }
+
+    fn take(&mut self, now: Instant, budget: &mut LogBudget, answer: Result<T, SensorError>) {
+        match answer {
+            Ok(value) => {
+                if self.trouble.take().is_some() {
+                    log_info!("{}: reading again", self.name);
+                }
+                self.value = Some((value, now));
+            }
+            Err(error) => {
+                // A sensor that says it has no value has none: its last one is not a stand-in.
+                self.value = None;
+                if error != SensorError::Absent && self.trouble != Some(error) && budget.allow(now) {
+                    log_warn!("{}: {}", self.name, error);
+                    self.trouble = Some(error);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll<T>(reading: &mut Reading<T>, now: Instant, answer: Sampled<T>) -> bool {
+        reading.poll(now, &mut LogBudget::default(), || answer)
+    }
+
+    const LIMIT: Duration = Duration::from_secs(15);
+
+    fn at(secs: u64) -> Instant {
+        Instant::from_millis(secs * 1000)
+    }
+
+    #[test]
+    fn a_silent_sensor_keeps_its_value_until_it_is_too_old() {
+        let mut reading = Reading::new("temperature");
+        reading.ask();
+        assert!(poll(&mut reading, at(0), Poll::Ready(Ok(48))));
+        reading.ask();
+        assert!(!poll(&mut reading, at(5), Poll::Pending));
+        assert_eq!(reading.fresh(at(15), LIMIT), Some(&48));
+        assert_eq!(reading.fresh(at(16), LIMIT), None);
+    }
+
+    #[test]
+    fn an_error_is_an_answer() {
+        let mut reading = Reading::new("temperature");
+        reading.ask();
+        poll(&mut reading, at(0), Poll::Ready(Ok(48)));
+        reading.ask();
+        assert!(poll(&mut reading, at(5), Poll::Ready(Err(SensorError::Io))));
+        assert_eq!(reading.fresh(at(5), LIMIT), None);
+    }
+
+    #[test]
+    fn a_sensor_is_not_asked_between_beats() {
+        let mut reading = Reading::new("temperature");
+        assert!(
+            reading
+                .poll(at(0), &mut LogBudget::default(), || -> Sampled<u8> { panic!("asked without need") })
+        );
+    }
+}

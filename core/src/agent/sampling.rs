@@ -1,0 +1,207 @@
+//! The sampling part: asks every sensor once per beat and builds the document from what it knows.
+
+use super::{config::Identity, log_budget::LogBudget, reading::Reading};
+use crate::{
+    hal::{Activity, CpuTimes, DiskSpace, Hal, Memory, Sampled, SensorError},
+    limits::{APP_VERSION_MAX, INTERFACE_MAX},
+    payload::{Cellular, Connection, Disk, Ethernet, Heartbeat, Position, Wifi},
+    text::Text,
+    time::{Duration, Instant},
+    units::{Celsius, Mebibytes, Percent, Rpm, UnixTime, Watts},
+};
+
+/// The beat whose sensors are being asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    /// When the beat goes out without the sensors that have not answered.
+    pub(super) deadline: Instant,
+    taken: Option<UnixTime>,
+}
+
+/// All sensors, and the round in progress.
+#[derive(Debug)]
+pub(super) struct Sampler {
+    round: Option<Round>,
+    cpu_before: Option<CpuTimes>,
+    cpu: Reading<Percent>,
+    memory: Reading<Memory>,
+    temperature: Reading<Celsius>,
+    power: Reading<Watts>,
+    fan: Reading<Rpm>,
+    disk: Reading<DiskSpace>,
+    default_interface: Reading<Text<INTERFACE_MAX>>,
+    ethernet: Reading<Ethernet>,
+    wifi: Reading<Wifi>,
+    cellular: Reading<Cellular>,
+    position: Reading<Position>,
+    app_version: Reading<Text<APP_VERSION_MAX>>,
+    activity: Reading<Activity>,
+}
+
+impl Default for Sampler {
+    fn default() -> Self {
+        Self {
+            round: None,
+            cpu_before: None,
+            cpu: Reading::new("cpu"),
+            memory: Reading::new("memory"),
+            temperature: Reading::new("temperature"),
+            power: Reading::new("power"),
+            fan: Reading::new("fan"),
+            disk: Reading::new("disk"),
+            default_interface: Reading::new("default route"),
+            ethernet: Reading::new("ethernet"),
+            wifi: Reading::new("wifi"),
+            cellular: Reading::new("4g"),
+            position: Reading::new("gps"),
+            app_version: Reading::new("application version"),
+            activity: Reading::new("application activity"),
+        }
+    }
+}
+
+impl Sampler {
+    /// The round in progress.
+    pub(super) fn round(&self) -> Option<Round> {
+        self.round
+    }
+
+    /// Begins a round that ends at `deadline` at the latest. `taken` is the wall time of the sample.
+    pub(super) fn begin(&mut self, deadline: Instant, taken: Option<UnixTime>) {
+        self.round = Some(Round { deadline, taken });
+        self.cpu.ask();
+        self.memory.ask();
+        self.temperature.ask();
+        self.power.ask();
+        self.fan.ask();
+        self.disk.ask();
+        self.default_interface.ask();
+        self.ethernet.ask();
+        self.wifi.ask();
+        self.cellular.ask();
+        self.position.ask();
+        self.app_version.ask();
+        self.activity.ask();
+    }
+
+    /// Ends the round; true when there was one. What sensors still owe is taken when it comes.
+    pub(super) fn abandon(&mut self) -> bool {
+        self.round.take().is_some()
+    }
+
+    /// Polls every sensor that owes an answer; true when none does any more.
+    pub(super) fn poll(&mut self, now: Instant, hal: &mut impl Hal, log: &mut LogBudget) -> bool {
+        let before = &mut self.cpu_before;
+        let answered = [
+            self.cpu.poll(now, log, || cpu_usage(before, hal.cpu())),
+            self.memory.poll(now, log, || hal.memory()),
+            self.temperature.poll(now, log, || hal.temperature()),
+            self.power.poll(now, log, || hal.power()),
+            self.fan.poll(now, log, || hal.fan()),
+            self.disk.poll(now, log, || hal.disk()),
+            self.default_interface.poll(now, log, || hal.default_interface()),
+            self.ethernet.poll(now, log, || hal.ethernet()),
+            self.wifi.poll(now, log, || hal.wifi()),
+            self.cellular.poll(now, log, || hal.cellular()),
+            self.position.poll(now, log, || hal.position()),
+            self.app_version.poll(now, log, || hal.app_version()),
+            self.activity.poll(now, log, || hal.activity()),
+        ];
+        answered.iter().all(|answered| *answered)
+    }
+
+    /// The document of the round in progress, from values that are at most `fresh` old.
+    pub(super) fn heartbeat<'a>(
+        &'a self,
+        identity: &'a Identity,
+        now: Instant,
+        fresh: Duration,
+    ) -> Heartbeat<'a> {
+        let activity = self.activity.fresh(now, fresh);
+        let recording = activity.and_then(|activity| activity.recording.as_ref());
+        Heartbeat {
+            hardwareid: &identity.hardwareid,
+            cpu: self.cpu.fresh(now, fresh).copied(),
+            mem: self.memory.fresh(now, fresh).copied().and_then(memory_used),
+            temp: self.temperature.fresh(now, fresh).copied(),
+            power: self.power.fresh(now, fresh).copied(),
+            fan_rpm: self.fan.fresh(now, fresh).copied(),
+            disk: self.disk.fresh(now, fresh).copied().and_then(Disk::from_space),
+            connection: Connection {
+                default_interface: self.default_interface.fresh(now, fresh),
+                ethernet: self.ethernet.fresh(now, fresh),
+                wifi: self.wifi.fresh(now, fresh),
+                cellular: self.cellular.fresh(now, fresh),
+                gps: self.position.fresh(now, fresh),
+            },
+            timestamp: self.round.and_then(|round| round.taken),
+            app_version: self.app_version.fresh(now, fresh),
+            streaming_active: activity.is_some_and(|activity| activity.streaming),
+            tracking_active: activity.is_some_and(|activity| activity.tracking),
+            recording_active: recording.is_some(),
+            recording_file_size_mb: recording.map_or(Some(Mebibytes::ZERO), |recording| recording.size),
+            recording_file_path: recording.map(|recording| &recording.path),
+        }
+    }
+}
+
+fn memory_used(memory: Memory) -> Option<Percent> {
+    Percent::of(memory.total.checked_sub(memory.available)?, memory.total)
+}
+
+/// The share of busy time since the previous answer. Without one (the first beat, or counters that went
+/// backwards) there is no value, and that is no error.
+fn cpu_usage(before: &mut Option<CpuTimes>, sampled: Sampled<CpuTimes>) -> Sampled<Percent> {
+    sampled.map(|answer| {
+        let after = answer?;
+        let before = before.replace(after).ok_or(SensorError::Absent)?;
+        let total = after.total.checked_sub(before.total).ok_or(SensorError::Absent)?;
+        // Busy time may go back a little when a core's waiting time is corrected (kernel proc.rst, "stat").
+        let busy = after.busy.saturating_sub(before.busy);
+        Percent::of(busy, total).ok_or(SensorError::Absent)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::task::Poll;
+    use proptest::prelude::*;
+
+    fn usage(before: &mut Option<CpuTimes>, busy: u64, total: u64) -> Option<Percent> {
+        match cpu_usage(before, Poll::Ready(Ok(CpuTimes { busy, total }))) {
+            Poll::Ready(answer) => answer.ok(),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn cpu_is_the_busy_share_since_the_previous_beat() {
+        let mut before = None;
+        assert_eq!(usage(&mut before, 100, 1_000), None, "the first beat has nothing to compare with");
+        assert_eq!(usage(&mut before, 150, 1_200), Some(Percent::from_raw(250)));
+        assert_eq!(usage(&mut before, 150, 1_200), None, "no time has passed");
+        assert_eq!(usage(&mut before, 140, 1_300), Some(Percent::ZERO), "busy time was corrected");
+        assert_eq!(usage(&mut before, 10, 100), None, "the counters started again");
+        assert_eq!(usage(&mut before, 20, 110), Some(Percent::FULL));
+    }
+
+    proptest! {
+        #[test]
+        fn cpu_is_never_out_of_range(counters in prop::collection::vec(any::<(u64, u64)>(), 2..8)) {
+            let mut before = None;
+            for (busy, total) in counters {
+                if let Some(percent) = usage(&mut before, busy, total) {
+                    prop_assert!((Percent::ZERO..=Percent::FULL).contains(&percent));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_available_than_there_is_is_not_a_value() {
+        assert_eq!(memory_used(Memory { total: 10, available: 11 }), None);
+        assert_eq!(memory_used(Memory { total: 0, available: 0 }), None);
+        assert_eq!(memory_used(Memory { total: 8, available: 6 }), Some(Percent::from_raw(250)));
+    }
+}

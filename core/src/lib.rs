@@ -1,0 +1,57 @@
+//! The heartbeat agent as pure state machines.
+//!
+//! This crate decides; it does not act. It reads no clock, does no I/O, starts nothing, allocates nothing and
+//! holds no `unsafe`. Time comes in as an argument, the world through two traits. The same code runs in the
+//! Linux daemon, in the deterministic simulator and on a microcontroller.
+//!
+//! # Layers
+//!
+//! - [`units`], [`time`], [`text`]: values that cannot hold nonsense. Fixed-point numbers that print the same
+//!   bytes everywhere, saturating time, text whose size *in JSON* is bounded.
+//! - [`hal`]: the [`Hal`] trait, what a device can tell about itself. Every sensor is polled, absent by default.
+//! - [`uplink`]: the [`Uplink`] trait, one request at a time to the server.
+//! - [`payload`]: the document that is sent, version 1, and its encoding into a fixed buffer.
+//! - [`agent`]: the state machine that ties them together: [`Agent::poll`] says when to be called next.
+//! - [`limits`]: every bound in one place, each with its reason.
+//!
+//! # A frontend in a dozen lines
+//!
+//! ```
+//! use heartbeat_core::{Agent, Config, Hal, Identity, Uplink, Wake, time::Instant};
+//!
+//! fn run(mut hal: impl Hal, mut uplink: impl Uplink, now: impl Fn() -> Instant, sleep: impl Fn(Instant)) {
+//!     let mut agent = Agent::new(Identity::new("10000000a1b2c3d4"), Config::default());
+//!     loop {
+//!         match agent.poll(now(), &mut hal, &mut uplink) {
+//!             Wake::At(when) => sleep(when), // or until a sensor or the uplink has news
+//!             Wake::Stopped => break,
+//!         }
+//!     }
+//! }
+//! ```
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+// Unit tests may use the standard library; the crate itself never does.
+#[cfg(test)]
+extern crate std;
+
+// First: its macros are in scope for the modules that follow.
+#[macro_use]
+mod fmt;
+
+pub mod agent;
+pub mod hal;
+pub mod limits;
+pub mod payload;
+pub mod text;
+pub mod time;
+pub mod units;
+pub mod uplink;
+
+pub use agent::{Agent, Config, ConfigError, Identity, Stats, Wake};
+pub use hal::{Hal, SensorError};
+pub use payload::SCHEMA;
+pub use uplink::{Reply, SendError, Uplink};

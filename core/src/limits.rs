@@ -1,0 +1,44 @@
+//! Every bound of the core, each with its reason.
+
+use crate::time::Duration;
+
+/// Shortest interval between heartbeats: 20 a second is already far more than any server wants.
+pub const INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// Longest interval between heartbeats: one a day.
+pub const INTERVAL_MAX: Duration = Duration::from_secs(86_400);
+/// Interval when nothing else is configured.
+pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
+/// Time for one request when nothing else is configured: name resolution to the end of the reply.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
+/// Longest time that a beat waits for its sensors; never more than half an interval.
+pub const SAMPLING_DEADLINE_MAX: Duration = Duration::from_secs(1);
+/// A value older than this many intervals is not sent any more: `null` is better than the past.
+pub const FRESH_INTERVALS: u32 = 3;
+/// While an outage lasts it is logged at most once in this time.
+pub const OUTAGE_REMINDER: Duration = Duration::from_secs(3600);
+
+/// Troubles that may be logged one right after the other.
+pub const LOG_TROUBLES_BURST: u32 = 8;
+/// After a burst, one trouble in this time. Each is a line when it begins, one when it ends, and perhaps a note
+/// about withheld ones: at most `(8 + 3600 / 150) * 3 = 96` lines an hour, because journals wear SD cards.
+pub const LOG_TROUBLE_EVERY: Duration = Duration::from_secs(150);
+
+/// Hardware id, bytes in JSON. Serials have 16 digits, hashes 32, a configured name may be longer.
+pub const HARDWARE_ID_MAX: usize = 64;
+/// Network interface name, bytes in JSON. The kernel's `IFNAMSIZ` is 16 with its NUL.
+pub const INTERFACE_MAX: usize = 32;
+/// SSID, bytes in JSON: 32 bytes of which each may need a `\u00XX` escape (IEEE 802.11-2020, 9.4.2.2).
+pub const SSID_MAX: usize = 32 * 6;
+/// Operator's name of a mobile network, bytes in JSON (3GPP TS 22.101: at most 16 shown; some send more).
+pub const OPERATOR_MAX: usize = 48;
+/// Modem state and access technology, bytes in JSON (ModemManager's longest is `disconnecting`; lists of
+/// technologies are joined).
+pub const MODEM_WORD_MAX: usize = 32;
+/// Version of the streaming application, bytes in JSON.
+pub const APP_VERSION_MAX: usize = 64;
+/// Path of the recording, bytes in JSON. Longer ones are cut at a character boundary.
+pub const RECORDING_PATH_MAX: usize = 256;
+
+/// Size of the buffer that holds one heartbeat. The test `the_largest_body_fits` proves that every value at
+/// its longest fits.
+pub const BODY_MAX: usize = 2048;

@@ -1,0 +1,98 @@
+//! The heartbeat document, version 1.
+//!
+//! Keys stand in the order of the structs, all of them always; what was not read is `null`. The JSON Schema in
+//! `schema/heartbeat-v1.schema.json` ([`SCHEMA`]) is the contract with servers.
+
+mod connection;
+
+pub use connection::{Cellular, Connection, Ethernet, Fix, Ip, Position, Wifi, WifiMode};
+
+use serde::Serialize;
+
+use crate::{
+    hal::DiskSpace,
+    limits::{APP_VERSION_MAX, HARDWARE_ID_MAX, RECORDING_PATH_MAX},
+    text::Text,
+    units::{Celsius, Gibibytes, Mebibytes, Percent, Rpm, UnixTime, Watts},
+};
+
+/// JSON Schema (draft 2020-12) of a heartbeat body.
+pub const SCHEMA: &str = include_str!("../../schema/heartbeat-v1.schema.json");
+
+/// One heartbeat, borrowed from wherever its values are kept.
+#[derive(Debug, Clone, Serialize)]
+pub struct Heartbeat<'a> {
+    /// Unique and stable across reboots and reflashes of the same board.
+    pub hardwareid: &'a Text<HARDWARE_ID_MAX>,
+    /// Busy share of all cores since the previous beat.
+    pub cpu: Option<Percent>,
+    /// Memory that is not available, as a share of the total.
+    pub mem: Option<Percent>,
+    /// Temperature of the system-on-chip.
+    pub temp: Option<Celsius>,
+    /// Power drawn.
+    pub power: Option<Watts>,
+    /// Speed of the fan.
+    pub fan_rpm: Option<Rpm>,
+    /// Space of the configured filesystem.
+    pub disk: Option<Disk>,
+    /// How the device is connected.
+    pub connection: Connection<'a>,
+    /// When the sample was taken; `None` while the clock has not been set.
+    pub timestamp: Option<UnixTime>,
+    /// Version of the streaming application.
+    pub app_version: Option<&'a Text<APP_VERSION_MAX>>,
+    /// The application sends live video.
+    pub streaming_active: bool,
+    /// The application sends positions.
+    pub tracking_active: bool,
+    /// The application records.
+    pub recording_active: bool,
+    /// Size of the recording in progress; 0 when not recording, `None` when it could not be read.
+    pub recording_file_size_mb: Option<Mebibytes>,
+    /// Path of the recording in progress.
+    pub recording_file_path: Option<&'a Text<RECORDING_PATH_MAX>>,
+}
+
+/// Space of a filesystem, as `df` computes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// Used share of what unprivileged programs can use.
+    pub percent: Percent,
+    /// Space in use.
+    pub used_gb: Gibibytes,
+    /// Size of the filesystem.
+    pub total_gb: Gibibytes,
+}
+
+impl Disk {
+    /// `None` for a filesystem without any space, such as `/proc`.
+    pub fn from_space(space: DiskSpace) -> Option<Self> {
+        Some(Self {
+            percent: Percent::of(space.used, space.used.saturating_add(space.available))?,
+            used_gb: Gibibytes::from_bytes(space.used),
+            total_gb: Gibibytes::from_bytes(space.total),
+        })
+    }
+}
+
+/// A recording in progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Recording {
+    /// Where it is written, cut to what fits.
+    pub path: Text<RECORDING_PATH_MAX>,
+    /// Its size so far, `None` when that could not be read.
+    pub size: Option<Mebibytes>,
+}
+
+impl Heartbeat<'_> {
+    /// Writes the document into `buffer` and returns its length in bytes; `None` if it does not fit, which
+    /// cannot happen with [`BODY_MAX`](crate::limits::BODY_MAX) bytes.
+    pub fn encode(&self, buffer: &mut [u8]) -> Option<usize> {
+        serde_json_core::to_slice(self, buffer).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! Exact bytes, the schema, and the size of the largest document.
+
+use super::*;
+use crate::{
+    limits::{BODY_MAX, INTERFACE_MAX, MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
+    units::{Dbm, Degrees, Heading, Metres, MetresPerSecond, SignalPercent},
+};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{borrow::ToOwned, string::String};
+
+fn encode(heartbeat: &Heartbeat<'_>) -> String {
+    let mut buffer = [0; BODY_MAX];
+    let len = heartbeat.encode(&mut buffer).expect("fits");
+    let body = core::str::from_utf8(&buffer[..len]).expect("UTF-8").to_owned();
+    let schema = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
+    let value = serde_json::from_str(&body).expect("the body is JSON");
+    if let Err(error) = validator.validate(&value) {
+        panic!("{error} at {} in {body}", error.instance_path());
+    }
+    body
+}
+
+fn nothing(id: &Text<HARDWARE_ID_MAX>) -> Heartbeat<'_> {
+    Heartbeat {
+        hardwareid: id,
+        cpu: None,
+        mem: None,
+        temp: None,
+        power: None,
+        fan_rpm: None,
+        disk: None,
+        connection: Connection {
+            default_interface: None,
+            ethernet: None,
+            wifi: None,
+            cellular: None,
+            gps: None,
+        },
+        timestamp: None,
+        app_version: None,
+        streaming_active: false,
+        tracking_active: false,
+        recording_active: false,
+        recording_file_size_mb: Some(Mebibytes::ZERO),
+        recording_file_path: None,
+    }
+}
+
+#[test]
+fn a_device_that_knows_nothing() {
+    assert_eq!(
+        encode(&nothing(&"x".into())),
+        concat!(
+            r#"{"hardwareid":"x","cpu":null,"mem":null,"temp":null,"power":null,"fan_rpm":null,"disk":null,"#,
+            r#""connection":{"default_interface":null,"ethernet":null,"wifi":null,"4g":null,"gps":null},"#,
+            r#""timestamp":null,"app_version":null,"streaming_active":false,"tracking_active":false,"#,
+            r#""recording_active":false,"recording_file_size_mb":0.00,"recording_file_path":null}"#
+        )
+    );
+}
+
+#[test]
+fn a_device_that_knows_everything() {
+    let (id, eth, version, path) =
+        ("10000000a1b2c3d4".into(), "eth0".into(), "2026-11-01 12:00".into(), "/tmp/a \"b\".mp4".into());
+    let ethernet = Ethernet { interface: "eth0".into(), ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 17))) };
+    let wifi = Wifi {
+        interface: "wlan0".into(),
+        ip: None,
+        mode: Some(WifiMode::Client),
+        ssid: Some("Vögel & \u{7}".into()),
+        signal_dbm: Some(Dbm(-51)),
+        signal_percent: Some(SignalPercent(69)),
+        clients: None,
+    };
+    let cellular = Cellular {
+        interface: Some("wwan0".into()),
+        ip: None,
+        state: Some("connected".into()),
+        operator: Some("vodafone.de".into()),
+        technology: Some("lte".into()),
+        signal_percent: Some(SignalPercent(70)),
+    };
+    let gps = Position {
+        fix: Fix::ThreeD,
+        latitude: Some(Degrees::from_raw(521_234_567)),
+        longitude: Some(Degrees::from_raw(-45)),
+        altitude_m: Some(Metres::from_raw(342)),
+        speed_mps: Some(MetresPerSecond::from_raw(105)),
+        heading: Some(Heading::from_raw(3599)),
+        satellites: Some(9),
+    };
+    let heartbeat = Heartbeat {
+        cpu: Some(Percent::from_raw(123)),
+        mem: Some(Percent::FULL),
+        temp: Some(Celsius::from_raw(488)),
+        power: Some(Watts::from_raw(220)),
+        fan_rpm: Some(Rpm(3012)),
+        disk: Disk::from_space(DiskSpace { total: 32 << 30, used: 8 << 30, available: 22 << 30 }),
+        connection: Connection {
+            default_interface: Some(&eth),
+            ethernet: Some(&ethernet),
+            wifi: Some(&wifi),
+            cellular: Some(&cellular),
+            gps: Some(&gps),
+        },
+        timestamp: Some(UnixTime::from_millis(1_795_464_000_123)),
+        app_version: Some(&version),
+        streaming_active: true,
+        tracking_active: true,
+        recording_active: true,
+        recording_file_size_mb: Some(Mebibytes::from_bytes(1_572_864)),
+        recording_file_path: Some(&path),
+        ..nothing(&id)
+    };
+    assert_eq!(
+        encode(&heartbeat),
+        concat!(
+            r#"{"hardwareid":"10000000a1b2c3d4","cpu":12.3,"mem":100.0,"temp":48.8,"power":2.20,"fan_rpm":3012,"#,
+            r#""disk":{"percent":26.7,"used_gb":8.0,"total_gb":32.0},"#,
+            r#""connection":{"default_interface":"eth0","#,
+            r#""ethernet":{"interface":"eth0","ip":"192.0.2.17"},"#,
+            r#""wifi":{"interface":"wlan0","ip":null,"mode":"client","ssid":"Vögel & \u0007","signal_dbm":-51,"#,
+            r#""signal_percent":69,"clients":null},"#,
+            r#""4g":{"interface":"wwan0","ip":null,"state":"connected","operator":"vodafone.de","#,
+            r#""technology":"lte","signal_percent":70},"#,
+            r#""gps":{"fix":"3d","latitude":52.1234567,"longitude":-0.0000045,"altitude_m":34.2,"#,
+            r#""speed_mps":1.05,"heading":359.9,"satellites":9}},"#,
+            r#""timestamp":1795464000.123,"app_version":"2026-11-01 12:00","streaming_active":true,"#,
+            r#""tracking_active":true,"recording_active":true,"recording_file_size_mb":1.50,"#,
+            r#""recording_file_path":"/tmp/a \"b\".mp4"}"#
+        )
+    );
+}
+
+/// Every text full of the worst characters, every number at its longest.
+#[test]
+fn the_largest_body_fits() {
+    fn full<const N: usize>() -> Text<N> {
+        Text::new(&"\"".repeat(N / 2))
+    }
+    let longest_ip =
+        Some(IpAddr::V6(Ipv6Addr::new(0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff)));
+    let id = full::<HARDWARE_ID_MAX>();
+    let interface = full::<INTERFACE_MAX>();
+    let version = full();
+    let path = full();
+    let ethernet = Ethernet { interface: full(), ip: longest_ip };
+    let wifi = Wifi {
+        interface: full(),
+        ip: longest_ip,
+        mode: Some(WifiMode::Hotspot),
+        ssid: Some(full::<SSID_MAX>()),
+        signal_dbm: Some(Dbm(i16::MIN)),
+        signal_percent: Some(SignalPercent(u8::MAX)),
+        clients: Some(u16::MAX),
+    };
+    let cellular = Cellular {
+        interface: Some(full()),
+        ip: longest_ip,
+        state: Some(full::<MODEM_WORD_MAX>()),
+        operator: Some(full::<OPERATOR_MAX>()),
+        technology: Some(full()),
+        signal_percent: Some(SignalPercent(u8::MAX)),
+    };
+    let gps = Position {
+        fix: Fix::None,
+        latitude: Some(Degrees::from_raw(i64::MIN)),
+        longitude: Some(Degrees::from_raw(i64::MIN)),
+        altitude_m: Some(Metres::from_raw(i64::MIN)),
+        speed_mps: Some(MetresPerSecond::from_raw(i64::MIN)),
+        heading: Some(Heading::from_raw(i64::MIN)),
+        satellites: Some(u8::MAX),
+    };
+    let worst = Heartbeat {
+        hardwareid: &id,
+        cpu: Some(Percent::from_raw(i64::MIN)),
+        mem: Some(Percent::from_raw(i64::MIN)),
+        temp: Some(Celsius::from_raw(i64::MIN)),
+        power: Some(Watts::from_raw(i64::MIN)),
+        fan_rpm: Some(Rpm(u32::MAX)),
+        disk: Some(Disk {
+            percent: Percent::from_raw(i64::MIN),
+            used_gb: Gibibytes::from_raw(i64::MIN),
+            total_gb: Gibibytes::from_raw(i64::MIN),
+        }),
+        connection: Connection {
+            default_interface: Some(&interface),
+            ethernet: Some(&ethernet),
+            wifi: Some(&wifi),
+            cellular: Some(&cellular),
+            gps: Some(&gps),
+        },
+        timestamp: Some(UnixTime::from_millis(i64::MIN)),
+        app_version: Some(&version),
+        streaming_active: false,
+        tracking_active: false,
+        recording_active: false,
+        recording_file_size_mb: Some(Mebibytes::from_raw(i64::MIN)),
+        recording_file_path: Some(&path),
+    };
+    let mut buffer = [0; BODY_MAX];
+    let len = worst.encode(&mut buffer).expect("fits");
+    serde_json::from_slice::<serde_json::Value>(&buffer[..len]).expect("valid JSON");
+    assert_eq!(worst.encode(&mut buffer[..len - 1]), None, "one byte less is refused, not cut");
+}
+
+#[test]
+fn a_filesystem_without_space_has_no_percentage() {
+    assert_eq!(Disk::from_space(DiskSpace { total: 0, used: 0, available: 0 }), None);
+}

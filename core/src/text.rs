@@ -1,0 +1,140 @@
+//! Text from the outside world, bounded by its size in JSON.
+
+use core::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// Text that takes at most `N` bytes inside a JSON string, escapes included, quotes not.
+///
+/// Whatever it is made from: too long is cut at a character boundary, invalid UTF-8 becomes U+FFFD. Because the
+/// bound counts escapes, the size of a document is known when it is compiled.
+#[derive(Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Text<const N: usize>(heapless::String<N>);
+
+impl<const N: usize> Text<N> {
+    /// Takes as many leading characters of `text` as fit.
+    pub fn new(text: &str) -> Self {
+        let mut cut = Self::default();
+        cut.extend(text, &mut 0);
+        cut
+    }
+
+    /// Like [`Text::new`] for bytes that are probably, but not certainly, UTF-8.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut cut = Self::default();
+        let mut used = 0;
+        for chunk in bytes.utf8_chunks() {
+            let replaced = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
+            if !cut.extend(chunk.valid(), &mut used) || !cut.extend(replaced, &mut used) {
+                break;
+            }
+        }
+        cut
+    }
+
+    /// The text without escapes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is no text.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Appends characters while they fit; `used` counts the bytes in JSON so far. False when one did not fit.
+    fn extend(&mut self, text: &str, used: &mut usize) -> bool {
+        for c in text.chars() {
+            let needed = used.saturating_add(escaped_len(c));
+            if needed > N || self.0.push(c).is_err() {
+                return false;
+            }
+            *used = needed;
+        }
+        true
+    }
+}
+
+/// Bytes that a character takes inside a JSON string, as `serde-json-core` escapes it.
+const fn escaped_len(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
+        '\0'..='\u{1f}' => 6,
+        _ => c.len_utf8(),
+    }
+}
+
+impl<const N: usize> Serialize for Text<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<const N: usize> From<&str> for Text<N> {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl<const N: usize> fmt::Display for Text<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<const N: usize> fmt::Debug for Text<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::{string::String, vec::Vec};
+
+    fn json<const N: usize>(text: &Text<N>) -> String {
+        let mut buffer = [0; 512];
+        let len = serde_json_core::to_slice(text, &mut buffer).expect("fits");
+        String::from_utf8(buffer[..len].to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn text_is_cut_between_characters_and_counts_escapes() {
+        assert_eq!(Text::<4>::new("aé€").as_str(), "aé", "€ needs 3 bytes, 1 is left");
+        assert_eq!(json(&Text::<5>::new("a\"\\b")), r#""a\"\\""#);
+        assert_eq!(Text::<5>::new("\u{1}").as_str(), "", "an escape is never half-written");
+        assert_eq!(json(&Text::<6>::new("\u{1}")), r#""\u0001""#);
+    }
+
+    #[test]
+    fn nothing_follows_a_character_that_did_not_fit() {
+        assert_eq!(Text::<3>::new("ab€c").as_str(), "ab");
+        assert_eq!(Text::<3>::from_bytes(b"ab\xffc").as_str(), "ab");
+    }
+
+    #[test]
+    fn invalid_utf8_becomes_the_replacement_character() {
+        assert_eq!(Text::<32>::from_bytes(b"caf\xc3\xa9 \xff\xfe!").as_str(), "café \u{fffd}\u{fffd}!");
+    }
+
+    proptest! {
+        #[test]
+        fn json_never_exceeds_the_bound_and_is_always_valid(bytes: Vec<u8>, controls in "[\\x00-\\x1f\"\\\\é€]{0,60}") {
+            for text in [Text::<40>::from_bytes(&bytes), Text::<40>::new(&controls)] {
+                let written = json(&text);
+                prop_assert!(written.len() <= 40 + 2, "{} bytes", written.len());
+                let read: String = serde_json::from_str(&written).expect("valid JSON");
+                prop_assert_eq!(read.as_str(), text.as_str());
+            }
+        }
+
+        #[test]
+        fn text_that_fits_is_kept_whole(text in "[a-zé€ ]{0,13}") {
+            let kept = Text::<40>::new(&text);
+            prop_assert_eq!(kept.as_str(), text.as_str());
+        }
+    }
+}

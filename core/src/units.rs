@@ -1,0 +1,279 @@
+//! Units as types: fixed-point integers inside, plain JSON numbers outside.
+//!
+//! Every platform computes and prints the same bytes, and no floating-point formatter (14 KiB on a Cortex-M0)
+//! is linked. Not-a-number and infinity cannot be represented.
+//!
+//! **Serialization is for `serde-json-core` only.** The exact text of a number is handed over with
+//! `serialize_bytes`, which `serde-json-core` writes raw; other serializers would write an array.
+
+use core::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// `numerator / denominator`, rounded half away from zero. The denominator is a constant of this file, not zero.
+const fn div_round(numerator: i64, denominator: i64) -> i64 {
+    let half = denominator / 2;
+    if numerator < 0 {
+        numerator.saturating_sub(half) / denominator
+    } else {
+        numerator.saturating_add(half) / denominator
+    }
+}
+
+/// `raw * 10^-places` as decimal text.
+struct Decimal {
+    raw: i64,
+    places: u32,
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let magnitude = self.raw.unsigned_abs();
+        let scale = 10u64.pow(self.places); // places <= 7: cannot overflow
+        let sign = if self.raw < 0 { "-" } else { "" };
+        let (whole, fraction) = (magnitude / scale, magnitude % scale);
+        write!(f, "{sign}{whole}.{fraction:0width$}", width = self.places as usize)
+    }
+}
+
+/// Longest decimal: sign, 19 digits of an `i64`, the point.
+const DECIMAL_MAX: usize = 21;
+
+fn serialize_number<S: Serializer>(number: impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    use fmt::Write;
+    let mut text = heapless::String::<DECIMAL_MAX>::new();
+    // Cannot fail: DECIMAL_MAX holds every i64 with a point.
+    let _ = write!(text, "{number}");
+    serializer.serialize_bytes(text.as_bytes())
+}
+
+macro_rules! fixed_point {
+    ($(#[$doc:meta])* $name:ident, places: $places:literal, $one:literal $unit:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        pub struct $name(i64);
+
+        impl $name {
+            #[doc = concat!("A value in steps of ", $one, " ", $unit, ".")]
+            pub const fn from_raw(raw: i64) -> Self {
+                Self(raw)
+            }
+
+            #[doc = concat!("The value in steps of ", $one, " ", $unit, ".")]
+            pub const fn raw(self) -> i64 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                Decimal { raw: self.0, places: $places }.fmt(f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serialize_number(self, serializer)
+            }
+        }
+    };
+}
+
+fixed_point! {
+    /// Temperature in degrees Celsius, in tenths.
+    Celsius, places: 1, "0.1" "°C"
+}
+fixed_point! {
+    /// Power in watts, in hundredths.
+    Watts, places: 2, "0.01" "W"
+}
+fixed_point! {
+    /// A share from 0 to 100 %, in tenths.
+    Percent, places: 1, "0.1" "%"
+}
+fixed_point! {
+    /// An amount of storage in GiB (2^30 bytes), in tenths.
+    Gibibytes, places: 1, "0.1" "GiB"
+}
+fixed_point! {
+    /// A file size in MiB (2^20 bytes), in hundredths.
+    Mebibytes, places: 2, "0.01" "MiB"
+}
+fixed_point! {
+    /// Latitude or longitude in degrees, in 1e-7 (about a centimetre).
+    Degrees, places: 7, "1e-7" "degrees"
+}
+fixed_point! {
+    /// Height in metres, in tenths.
+    Metres, places: 1, "0.1" "m"
+}
+fixed_point! {
+    /// Speed in metres per second, in hundredths.
+    MetresPerSecond, places: 2, "0.01" "m/s"
+}
+fixed_point! {
+    /// Course over ground in degrees clockwise from north, 0 to below 360, in tenths.
+    Heading, places: 1, "0.1" "degrees"
+}
+fixed_point! {
+    /// Wall time in seconds since 1970-01-01T00:00:00Z, in milliseconds.
+    UnixTime, places: 3, "0.001" "s"
+}
+
+impl Celsius {
+    /// Lowest and highest temperature that the sensor of a system-on-chip can mean (BCM2711 and BCM2712
+    /// operate from -40 to 125 °C). Outside it a reading is an error, not a temperature.
+    pub const SOC_RANGE: core::ops::RangeInclusive<Self> = Self(-400)..=Self(1250);
+
+    /// From millidegrees, as Linux thermal zones and hwmon give them.
+    pub const fn from_millidegrees(millidegrees: i64) -> Self {
+        Self(div_round(millidegrees, 100))
+    }
+}
+
+impl Watts {
+    /// From microwatts, as hwmon `power1_input` and `power_supply/power_now` give them.
+    pub const fn from_microwatts(microwatts: i64) -> Self {
+        Self(div_round(microwatts, 10_000))
+    }
+}
+
+impl Percent {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// Everything.
+    pub const FULL: Self = Self(1000);
+
+    /// `part` of `whole`, rounded to a tenth; more than the whole counts as the whole. `None` of nothing.
+    pub fn of(part: u64, whole: u64) -> Option<Self> {
+        if whole == 0 {
+            return None;
+        }
+        let part = u128::from(part.min(whole));
+        let whole = u128::from(whole);
+        // At most 1000 because part <= whole.
+        let tenths = (part * 1000 + whole / 2) / whole;
+        i64::try_from(tenths).ok().map(Self)
+    }
+}
+
+impl Gibibytes {
+    /// From bytes, rounded to a tenth of a GiB.
+    pub fn from_bytes(bytes: u64) -> Self {
+        Self(round_bytes(bytes, 10, 1 << 30))
+    }
+}
+
+impl Mebibytes {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// From bytes, rounded to a hundredth of a MiB.
+    pub fn from_bytes(bytes: u64) -> Self {
+        Self(round_bytes(bytes, 100, 1 << 20))
+    }
+}
+
+/// `bytes * scale / unit`, rounded half up; `unit` is a constant, not zero.
+fn round_bytes(bytes: u64, scale: u64, unit: u64) -> i64 {
+    let rounded = (u128::from(bytes) * u128::from(scale) + u128::from(unit / 2)) / u128::from(unit);
+    i64::try_from(rounded).unwrap_or(i64::MAX)
+}
+
+impl UnixTime {
+    /// From milliseconds since 1970.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+}
+
+macro_rules! whole_number {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        #[serde(transparent)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+whole_number! {
+    /// Revolutions per minute. A standing fan is 0; no fan is not a value.
+    Rpm(u32)
+}
+whole_number! {
+    /// Strength of a radio signal in dBm.
+    Dbm(i16)
+}
+whole_number! {
+    /// Strength of a radio signal from 0 (unusable) to 100 (full).
+    SignalPercent(u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::string::{String, ToString};
+
+    fn json(value: impl Serialize) -> String {
+        let mut buffer = [0; 64];
+        let len = serde_json_core::to_slice(&value, &mut buffer).expect("fits");
+        String::from_utf8(buffer[..len].to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn numbers_are_exact_text() {
+        assert_eq!(json(Celsius::from_millidegrees(48_774)), "48.8");
+        assert_eq!(json(Celsius::from_millidegrees(-49)), "0.0");
+        assert_eq!(json(Celsius::from_millidegrees(-50)), "-0.1");
+        assert_eq!(json(Watts::from_microwatts(2_204_999)), "2.20");
+        assert_eq!(json(Degrees::from_raw(-5_000_000)), "-0.5000000");
+        assert_eq!(json(UnixTime::from_millis(1_795_464_000_005)), "1795464000.005");
+        assert_eq!(json(Gibibytes::from_bytes(31_268_536_320)), "29.1");
+        assert_eq!(json(Mebibytes::from_bytes(1_572_864)), "1.50");
+        assert_eq!(json(Rpm(3012)), "3012");
+        assert_eq!(json(Dbm(-51)), "-51");
+    }
+
+    #[test]
+    fn every_number_fits_its_buffer() {
+        for raw in [i64::MIN, i64::MAX, 0, -1] {
+            for text in [Celsius::from_raw(raw).to_string(), Degrees::from_raw(raw).to_string()] {
+                assert!(text.len() <= DECIMAL_MAX, "{text}");
+                assert_eq!(json(Degrees::from_raw(raw)), Degrees::from_raw(raw).to_string());
+            }
+        }
+        assert_eq!(Gibibytes::from_bytes(u64::MAX).to_string(), "17179869184.0");
+    }
+
+    #[test]
+    fn percent_is_rounded_and_bounded() {
+        assert_eq!(Percent::of(1, 3).map(|p| p.to_string()).as_deref(), Some("33.3"));
+        assert_eq!(Percent::of(5, 3), Some(Percent::FULL));
+        assert_eq!(Percent::of(u64::MAX, u64::MAX), Some(Percent::FULL));
+        assert_eq!(Percent::of(0, 0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_decimal_is_a_json_number_of_the_same_value(raw in -1_000_000_000_000i64..1_000_000_000_000) {
+            let written = json(Celsius::from_raw(raw));
+            let read: f64 = serde_json::from_str(&written).expect("a JSON number");
+            prop_assert!((read * 10.0 - raw as f64).abs() < 1e-3);
+        }
+
+        #[test]
+        fn rounding_is_within_half_a_step(millidegrees in -300_000i64..300_000) {
+            let error = Celsius::from_millidegrees(millidegrees).raw() * 100 - millidegrees;
+            prop_assert!(error.abs() <= 50);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The way to the server: one heartbeat at a time.
+
+use core::{fmt, task::Poll};
+
+use crate::time::Duration;
+
+/// What the server answered, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Reply {
+    /// HTTP status code.
+    pub status: u16,
+}
+
+/// Why a heartbeat was not delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SendError {
+    /// This device has no way to the server: no interface, no route.
+    Unreachable,
+    /// The server's name could not be resolved.
+    Name,
+    /// The server's host answered that nobody listens.
+    Refused,
+    /// Nobody answered the attempt to connect.
+    ConnectTimeout,
+    /// The certificate is not valid *now*: expired, or not valid yet. On a device without a battery-backed clock
+    /// the wrong party is more often the clock than the certificate.
+    CertificateTime,
+    /// The server could not prove that it is the one that was configured.
+    Certificate,
+    /// Any other failure of the TLS session.
+    Tls,
+    /// The connection stood and broke before the status was read.
+    ConnectionLost,
+    /// The answer was not HTTP, or larger than allowed.
+    Protocol,
+    /// No complete answer in time, over a connection that stood or that could not be told apart from one.
+    Timeout,
+    /// The server answered with a redirect, which is never followed: the configured address is the only one
+    /// that may see a heartbeat.
+    Redirect(u16),
+    /// The server understood and refused (4xx).
+    Rejected(u16),
+    /// The server failed (5xx), or sent a status that means nothing here.
+    ServerError(u16),
+    /// The frontend could not even try: out of threads, descriptors or memory.
+    Local,
+    /// The agent was stopped while the request was on its way.
+    Stopped,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable => f.write_str("no route to the server"),
+            Self::Name => f.write_str("the server's name could not be resolved"),
+            Self::Refused => f.write_str("connection refused"),
+            Self::ConnectTimeout => f.write_str("no answer to the attempt to connect"),
+            Self::CertificateTime => {
+                f.write_str("certificate not valid at this time: is this device's clock right?")
+            }
+            Self::Certificate => f.write_str("the server's certificate was not accepted"),
+            Self::Tls => f.write_str("the TLS session failed"),
+            Self::ConnectionLost => f.write_str("the connection broke"),
+            Self::Protocol => f.write_str("the answer was not acceptable HTTP"),
+            Self::Timeout => f.write_str("no complete answer in time"),
+            Self::Redirect(status) => {
+                write!(f, "the server sent a redirect ({status}), which is not followed")
+            }
+            Self::Rejected(status) => write!(f, "the server refused the heartbeat ({status})"),
+            Self::ServerError(status) => write!(f, "the server failed ({status})"),
+            Self::Local => f.write_str("out of local resources"),
+            Self::Stopped => f.write_str("stopped while sending"),
+        }
+    }
+}
+
+/// The way to the server.
+///
+/// The agent calls `send`, then `poll` until it is ready or `cancel`; never `send` again before that.
+pub trait Uplink {
+    /// Starts to send `body`, a complete JSON document. The frontend gives up by itself after `timeout`; the
+    /// agent cancels what takes longer.
+    fn send(&mut self, body: &[u8], timeout: Duration);
+
+    /// The outcome of the request, once. `Pending` while it is under way and when there is none.
+    fn poll(&mut self) -> Poll<Result<Reply, SendError>>;
+
+    /// Forgets the request: its outcome must never be returned by a later `poll`.
+    fn cancel(&mut self);
+}
+
+impl Reply {
+    /// Whether the status means that the heartbeat arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Redirect`], [`SendError::Rejected`] or [`SendError::ServerError`] with the status.
+    pub const fn accepted(self) -> Result<u16, SendError> {
+        match self.status {
+            200..=299 => Ok(self.status),
+            300..=399 => Err(SendError::Redirect(self.status)),
+            400..=499 => Err(SendError::Rejected(self.status)),
+            _ => Err(SendError::ServerError(self.status)),
+        }
+    }
+}
