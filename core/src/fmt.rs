@@ -6,15 +6,15 @@
 macro_rules! define_level {
     ($name:ident, $level:ident, $dollar:tt) => {
         macro_rules! $name {
-                            ($dollar fmt:literal $dollar(, $dollar arg:expr)* $dollar(,)?) => {{
-                                #[cfg(feature = "log")]
-                                ::log::$level!($dollar fmt $dollar(, $dollar arg)*);
-                                #[cfg(feature = "defmt")]
-                                ::defmt::$level!($dollar fmt $dollar(, $dollar arg)*);
-                                #[cfg(not(any(feature = "log", feature = "defmt")))]
-                                { let _ = ($dollar(&$dollar arg,)*); }
-                            }};
-                        }
+                                    ($dollar fmt:literal $dollar(, $dollar arg:expr)* $dollar(,)?) => {{
+                                        #[cfg(feature = "log")]
+                                        ::log::$level!($dollar fmt $dollar(, $dollar arg)*);
+                                        #[cfg(feature = "defmt")]
+                                        ::defmt::$level!($dollar fmt $dollar(, $dollar arg)*);
+                                        #[cfg(not(any(feature = "log", feature = "defmt")))]
+                                        { let _ = ($dollar(&$dollar arg,)*); }
+                                    }};
+                                }
     };
 }
 

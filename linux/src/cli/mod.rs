@@ -1,0 +1,118 @@
+//! The command line.
+
+mod check_config;
+mod options;
+mod run;
+mod sample;
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use self::options::Options;
+use crate::{
+    config::ConfigError,
+    daemon::{PidfileError, StartError},
+    logging,
+};
+
+/// Exit statuses, as in `sysexits.h` where it has one.
+mod exit {
+    /// The heartbeat was not delivered, or the system failed.
+    pub(super) const FAILED: u8 = 1;
+    /// `EX_USAGE`: the command line is wrong.
+    pub(super) const USAGE: u8 = 64;
+    /// `EX_TEMPFAIL`: another instance is running.
+    pub(super) const RUNNING: u8 = 75;
+    /// `EX_CONFIG`: the configuration is wrong; starting again will not help.
+    pub(super) const CONFIG: u8 = 78;
+}
+
+/// Sends a small document about this device's health to a server every few seconds.
+#[derive(Debug, Parser)]
+#[command(name = "heartbeat-daemon", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Send heartbeats until stopped (the default)
+    Run,
+    /// Print one heartbeat and send nothing
+    Sample,
+    /// Send one heartbeat and say what became of it
+    Send,
+    /// Show the settings, and where each comes from
+    CheckConfig,
+}
+
+/// Why a command ended without success.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("configuration: {0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Start(#[from] StartError),
+    #[error("{0}")]
+    Pidfile(#[from] PidfileError),
+    #[error("{0}")]
+    System(#[from] io::Error),
+    #[error("not delivered: {0}")]
+    NotDelivered(heartbeat_core::SendError),
+}
+
+impl Failure {
+    fn status(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Start(StartError::Unusable(_) | StartError::Trust(_)) => exit::CONFIG,
+            Self::Pidfile(PidfileError::Running { .. }) => exit::RUNNING,
+            Self::Start(StartError::System(_))
+            | Self::Pidfile(_)
+            | Self::System(_)
+            | Self::NotDelivered(_) => exit::FAILED,
+        }
+    }
+}
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            let wrong = usage.use_stderr();
+            // Nowhere to report that the report failed.
+            let _ = usage.print();
+            return if wrong { exit::USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    logging::install(cli.options.level());
+    let result = match cli.command.unwrap_or(Command::Run) {
+        Command::Run => run::run(&cli.options),
+        Command::Sample => sample::sample(&cli.options),
+        Command::Send => sample::send(&cli.options),
+        Command::CheckConfig => check_config::check_config(&cli.options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            log::error!("{failure}");
+            failure.status().into()
+        }
+    }
+}
+
+/// Prints to standard output. A reader that has gone away (`| head`) is no failure.
+fn print(text: impl Display) -> io::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,36 @@
+//! `run`: heartbeats until stopped.
+
+use super::{Failure, options::Options};
+use crate::daemon::{Daemon, Pidfile, PidfileError, open_root};
+
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    let settings = options.settings()?;
+    let root = open_root(&options.sysroot)?;
+    // Held until the end.
+    let _pidfile = match settings.pidfile.as_deref().map(Pidfile::acquire).transpose() {
+        Err(error @ PidfileError::Unusable { .. }) => {
+            // Somebody's file in /tmp must not silence a device.
+            log::warn!("going on without a pidfile: {error}");
+            None
+        }
+        acquired => acquired?,
+    };
+    let mut daemon = Daemon::start(&settings, root)?;
+    let rhythm = settings.rhythm;
+    log::info!(
+        "sending a heartbeat every {} s to {}",
+        std::time::Duration::from(rhythm.interval()).as_secs_f64(),
+        settings.endpoint.without_query()
+    );
+    let reload = || match options.settings() {
+        Ok(settings) => Some(settings),
+        Err(error) => {
+            log::error!("the new configuration cannot be used, the old one stays: {error}");
+            None
+        }
+    };
+    daemon.run(reload, &mut |_: &_| {})?;
+    let stats = daemon.stats();
+    log::info!("stopped: {} heartbeats delivered, {} not", stats.delivered, stats.failed);
+    Ok(())
+}

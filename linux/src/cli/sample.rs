@@ -1,0 +1,36 @@
+//! `sample` and `send`: one heartbeat.
+
+use std::time::Instant;
+
+use super::{Failure, options::Options, print};
+use crate::{
+    daemon::{StartError, identity, open_root, sample_once},
+    uplink::{CachedResolver, Client},
+};
+
+pub(super) fn sample(options: &Options) -> Result<(), Failure> {
+    let settings = options.settings()?;
+    let root = open_root(&options.sysroot)?;
+    let identity = identity(&settings, &root)?;
+    let body = sample_once(&settings, root, identity)?;
+    print(String::from_utf8_lossy(&body))?;
+    Ok(())
+}
+
+pub(super) fn send(options: &Options) -> Result<(), Failure> {
+    let settings = options.settings()?;
+    let root = open_root(&options.sysroot)?;
+    let identity = identity(&settings, &root)?;
+    let client = Client::new(&settings, &CachedResolver::new()).map_err(StartError::from)?;
+    let body = sample_once(&settings, root, identity)?;
+    let began = Instant::now();
+    let reply = client.exchange(&body, began + settings.rhythm.timeout().into());
+    let status = reply.and_then(heartbeat_core::Reply::accepted).map_err(Failure::NotDelivered)?;
+    print(format_args!(
+        "delivered: {} bytes to {}, status {status}, {} ms",
+        body.len(),
+        settings.endpoint.without_query(),
+        began.elapsed().as_millis()
+    ))?;
+    Ok(())
+}

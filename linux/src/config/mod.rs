@@ -1,0 +1,221 @@
+//! Configuration: built-in defaults, a file, the environment, flags; the later wins.
+//!
+//! [`Layers`] collects values with their origins, [`Settings::new`] checks them. What cannot be used is refused
+//! with the place where it was written, before anything is started.
+
+mod endpoint;
+mod file;
+mod key;
+mod layers;
+
+use std::{io, path::PathBuf};
+
+use heartbeat_core::{
+    Config,
+    limits::{INTERVAL_DEFAULT, TIMEOUT_DEFAULT},
+    time::Duration,
+};
+
+use self::layers::Value;
+pub use self::{
+    endpoint::Endpoint,
+    file::{ConfigFile, DEFAULT_PATH},
+    key::Key,
+    layers::{Layers, Origin},
+};
+use crate::hal::VersionSource;
+
+/// The server of the service that this program replaces.
+const DEFAULT_URL: &str = "https://streamer.lambda-tek.com/heartbeat.php";
+/// The pidfile of the service that this program replaces, so that the two keep each other away.
+const DEFAULT_PIDFILE: &str = "/tmp/heartbeat_daemon.pid";
+
+/// Why a configuration cannot be used. Each says where and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// Path of the file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not a configuration.
+    #[error("{}:{line}: {problem}", path.display())]
+    Syntax {
+        /// Path of the file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A value cannot be used.
+    #[error("{origin}: {key}: {problem}")]
+    Value {
+        /// Where it was given.
+        origin: Origin,
+        /// Which setting.
+        key: Key,
+        /// What was expected.
+        problem: String,
+    },
+}
+
+/// How a heartbeat is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// The document is the request's body.
+    Post,
+    /// The document is a parameter of the URL: deprecated, for old servers.
+    Get,
+}
+
+/// Checked settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where heartbeats go.
+    pub endpoint: Endpoint,
+    /// How they are sent.
+    pub method: Method,
+    /// How often, and how long a request may take.
+    pub rhythm: Config,
+    /// The file that keeps a second instance away.
+    pub pidfile: Option<PathBuf>,
+    /// Certificate authorities that are trusted instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A path on the filesystem whose space is reported.
+    pub disk_path: PathBuf,
+    /// Overrides the board's own id.
+    pub hardware_id: Option<String>,
+    /// Where the version of the streaming application comes from.
+    pub app_version: VersionSource,
+}
+
+impl Settings {
+    /// Checks what was given.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Value`] for the first value that cannot be used.
+    pub fn new(layers: &Layers) -> Result<Self, ConfigError> {
+        let endpoint = Endpoint::parse(&layers.text(Key::Url).unwrap_or_else(|| DEFAULT_URL.to_owned()))
+            .map_err(|problem| layers.refuse(Key::Url, problem))?;
+        let method = match layers.text(Key::Method).as_deref() {
+            None | Some("post") => Method::Post,
+            Some("get") => Method::Get,
+            Some(other) => {
+                return Err(layers.refuse(Key::Method, format!("expected post or get, found {other:?}")));
+            }
+        };
+        let pidfile = layers.text(Key::Pidfile).unwrap_or_else(|| DEFAULT_PIDFILE.to_owned());
+        Ok(Self {
+            endpoint,
+            method,
+            rhythm: layers.rhythm()?,
+            pidfile: (!pidfile.is_empty()).then(|| pidfile.into()),
+            ca_file: layers.text(Key::CaFile).map(PathBuf::from),
+            disk_path: layers.absolute_path(Key::DiskPath)?.unwrap_or_else(|| "/".into()),
+            hardware_id: layers.hardware_id()?,
+            app_version: layers.app_version()?,
+        })
+    }
+
+    /// What the operator should know although it can be used.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.endpoint.is_https() && !self.endpoint.is_loopback() {
+            warnings
+                .push("the url is http: heartbeats travel unencrypted and can be read and forged".to_owned());
+        }
+        warnings
+    }
+}
+
+impl Layers {
+    fn refuse(&self, key: Key, problem: impl Into<String>) -> ConfigError {
+        ConfigError::Value { origin: self.origin(key), key, problem: problem.into() }
+    }
+
+    fn text(&self, key: Key) -> Option<String> {
+        match &self.get(key)?.value {
+            Value::Text(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+        }
+    }
+
+    fn absolute_path(&self, key: Key) -> Result<Option<PathBuf>, ConfigError> {
+        let Some(path) = self.text(key).map(PathBuf::from) else { return Ok(None) };
+        if !path.is_absolute() {
+            return Err(self.refuse(key, format!("expected an absolute path, found {path:?}")));
+        }
+        Ok(Some(path))
+    }
+
+    /// A number of seconds from `min` to `max`.
+    fn seconds(&self, key: Key, min: f64, max: f64) -> Result<Option<Duration>, ConfigError> {
+        let Some(given) = self.get(key) else { return Ok(None) };
+        let secs = match &given.value {
+            Value::Number(secs) => *secs,
+            Value::Text(text) => text
+                .trim()
+                .parse()
+                .map_err(|_| self.refuse(key, format!("expected a number of seconds, found {text:?}")))?,
+        };
+        // Not a number is in no range.
+        if !(min..=max).contains(&secs) {
+            return Err(self.refuse(key, format!("expected from {min} to {max} seconds, found {secs}")));
+        }
+        // In range: at most 86.4e9.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let micros = (secs * 1e6).round() as u64;
+        Ok(Some(Duration::from_micros(micros)))
+    }
+
+    fn rhythm(&self) -> Result<Config, ConfigError> {
+        let interval = self.seconds(Key::Interval, 0.05, 86_400.0)?.unwrap_or(INTERVAL_DEFAULT);
+        let timeout = match self.seconds(Key::Timeout, 0.001, 86_400.0)? {
+            Some(timeout) => timeout,
+            None => TIMEOUT_DEFAULT.min(interval),
+        };
+        Config::new(interval, timeout).map_err(|_| {
+            let secs = |duration: Duration| core::time::Duration::from(duration).as_secs_f64();
+            self.refuse(
+                Key::Timeout,
+                format!(
+                    "expected at most the interval of {} seconds ({}), found {}",
+                    secs(interval),
+                    self.origin(Key::Interval),
+                    secs(timeout)
+                ),
+            )
+        })
+    }
+
+    fn hardware_id(&self) -> Result<Option<String>, ConfigError> {
+        let Some(id) = self.text(Key::HardwareId) else { return Ok(None) };
+        let fits = (1..=heartbeat_core::limits::HARDWARE_ID_MAX).contains(&id.len());
+        if !fits || !id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
+            return Err(self.refuse(
+                Key::HardwareId,
+                "expected 1 to 64 visible ASCII characters, no quotes or backslashes",
+            ));
+        }
+        Ok(Some(id))
+    }
+
+    fn app_version(&self) -> Result<VersionSource, ConfigError> {
+        // The most definite of what was given.
+        if let Some(version) = self.text(Key::AppVersion) {
+            return Ok(VersionSource::Fixed(version));
+        }
+        if let Some(path) = self.absolute_path(Key::AppVersionFile)? {
+            return Ok(VersionSource::File(path));
+        }
+        Ok(self.absolute_path(Key::AppDir)?.map_or(VersionSource::Unknown, VersionSource::Folder))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Precedence, ranges, and what complaints say.
+
+use super::*;
+use std::path::Path;
+
+fn file(text: &str) -> Layers {
+    let mut layers = Layers::default();
+    layers.add_text(Path::new("c.toml"), text).expect("a configuration");
+    layers
+}
+
+fn flags(flags: &[(Key, &str)]) -> Layers {
+    let mut layers = Layers::default();
+    for (key, text) in flags {
+        layers.add_flag(*key, Some(text));
+    }
+    layers
+}
+
+fn refused(layers: &Layers) -> String {
+    Settings::new(layers).expect_err("refused").to_string()
+}
+
+fn millis(config: Config) -> (u64, u64) {
+    (config.interval().as_millis(), config.timeout().as_millis())
+}
+
+#[test]
+fn the_later_source_wins() {
+    let mut layers = file("interval = 10\ntimeout = 3\nurl = 'https://file.example/'\n");
+    let variables = |name: &str| match name {
+        "HEARTBEAT_INTERVAL" => Some("20".to_owned()),
+        "REQUEST_TIMEOUT" => Some("4.5".to_owned()),
+        "PIDFILE" => Some(String::new()),
+        _ => None,
+    };
+    layers.add_environment(variables);
+    layers.add_flag(Key::Interval, Some("0.2e2"));
+    layers.add_flag(Key::Timeout, Some("6"));
+    layers.add_flag(Key::Url, None);
+    let settings = Settings::new(&layers).expect("settings");
+    assert_eq!(millis(settings.rhythm), (20_000, 6_000));
+    assert_eq!(settings.endpoint.to_string(), "https://file.example/");
+    assert_eq!(settings.pidfile.as_deref(), Some(Path::new(DEFAULT_PIDFILE)), "an empty variable is none");
+    assert_eq!(layers.origin(Key::Timeout).to_string(), "--timeout");
+    assert_eq!(layers.origin(Key::Url).to_string(), "c.toml:3");
+    assert_eq!(layers.origin(Key::Method), Origin::Default);
+}
+
+#[test]
+fn without_anything_it_is_what_the_python_service_was() {
+    let settings = Settings::new(&Layers::default()).expect("settings");
+    assert_eq!(settings.endpoint.to_string(), DEFAULT_URL);
+    assert_eq!(millis(settings.rhythm), (5_000, 2_000));
+    assert_eq!(settings.warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn intervals_that_cannot_be_kept_are_refused() {
+    for bad in ["0", "-1", "0.049", "86401", "1e300", "nan", "inf", "-inf"] {
+        let message = refused(&flags(&[(Key::Interval, bad)]));
+        assert!(
+            message.starts_with("--interval: interval: expected from 0.05 to 86400 seconds, found "),
+            "{message}"
+        );
+    }
+    for bad in ["", "5s", "five", "0x10"] {
+        let message = refused(&flags(&[(Key::Interval, bad)]));
+        assert_eq!(message, format!("--interval: interval: expected a number of seconds, found {bad:?}"));
+    }
+    assert!(refused(&file("interval = nan")).starts_with("c.toml:1: interval: expected from 0.05"));
+}
+
+#[test]
+fn the_timeout_may_not_exceed_the_interval() {
+    let mut layers = file("\ntimeout = 2\n");
+    layers.add_flag(Key::Interval, Some("0.2"));
+    assert_eq!(
+        refused(&layers),
+        "c.toml:2: timeout: expected at most the interval of 0.2 seconds (--interval), found 2"
+    );
+    let settings = Settings::new(&flags(&[(Key::Interval, "0.2")])).expect("the default timeout shrinks");
+    assert_eq!(millis(settings.rhythm), (200, 200));
+    for bad in ["0", "-1", "nan"] {
+        assert!(refused(&flags(&[(Key::Timeout, bad)])).contains("expected from 0.001"), "{bad}");
+    }
+}
+
+#[test]
+fn other_values_are_checked_too() {
+    assert_eq!(
+        refused(&flags(&[(Key::Method, "PUT")])),
+        "--method: method: expected post or get, found \"PUT\""
+    );
+    assert!(refused(&file("hardware_id = ''")).contains("1 to 64 visible"));
+    assert!(refused(&file("disk_path = 'data'")).contains("absolute path"));
+    assert!(
+        refused(&flags(&[(Key::Url, "ftp://x/")])).starts_with("--url: url: expected an http or https URL")
+    );
+    let settings = Settings::new(&file("pidfile = ''\nurl = 'http://192.0.2.1/'")).expect("settings");
+    assert_eq!(settings.pidfile, None);
+    assert_eq!(settings.warnings().len(), 1, "unencrypted");
+}

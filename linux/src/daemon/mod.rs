@@ -1,0 +1,186 @@
+//! The daemon: the agent, this machine and a server, and a loop of a dozen lines.
+
+mod once;
+mod pidfile;
+mod signals;
+mod sleeper;
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    io,
+    path::Path,
+    sync::Arc,
+};
+
+use heartbeat_core::{Agent, Config, Identity, Stats, Wake};
+
+use self::sleeper::Sleeper;
+pub use self::{
+    once::sample_once,
+    pidfile::{Pidfile, PidfileError},
+    signals::Signals,
+};
+use crate::{
+    clock,
+    config::Settings,
+    hal::{LinuxHal, hardware_id, sysroot::Sysroot},
+    uplink::{CachedResolver, Client, HttpUplink, TrustError},
+    waker::{self, Waker},
+};
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot work on this machine.
+    #[error("{0}")]
+    Unusable(String),
+    /// Nobody can be trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The system has no resources left.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// What a look at the running daemon shows, after every turn of its loop.
+pub trait Observer {
+    /// The loop has turned.
+    fn turned(&mut self, agent: &Agent);
+}
+
+impl<F: FnMut(&Agent)> Observer for F {
+    fn turned(&mut self, agent: &Agent) {
+        self(agent);
+    }
+}
+
+/// The agent with this machine and its server.
+pub struct Daemon {
+    root: Arc<Sysroot>,
+    agent: Agent,
+    hal: LinuxHal,
+    resolver: CachedResolver,
+    uplink: HttpUplink,
+    sleeper: Sleeper,
+    waker: Waker,
+    signals: Signals,
+}
+
+impl Daemon {
+    /// Makes everything ready; the first heartbeat goes out when it runs.
+    ///
+    /// # Errors
+    ///
+    /// When the board cannot be identified, nobody can be trusted, or the system has no resources left.
+    pub fn start(settings: &Settings, root: Arc<Sysroot>) -> Result<Self, StartError> {
+        let identity = identity(settings, &root)?;
+        let resolver = CachedResolver::new();
+        let client = Client::new(settings, &resolver)?;
+        let (waker, wake_ups) = waker::pair()?;
+        let signals = Signals::install(&waker)?;
+        let sleeper = Sleeper::new(wake_ups)?;
+        let hal = LinuxHal::start(Arc::clone(&root), settings, &waker);
+        let uplink = HttpUplink::start(client, waker.clone())?;
+        let agent = Agent::new(identity, phased(settings.rhythm));
+        Ok(Self { root, agent, hal, resolver, uplink, sleeper, waker, signals })
+    }
+
+    /// Asks the running daemon to stop, from any thread.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let (signals, waker) = (self.signals.clone(), self.waker.clone());
+        move || {
+            signals.request_stop();
+            waker.wake();
+        }
+    }
+
+    /// Beats until it is asked to stop. `reload` reads the configuration again; `None` keeps the one in use.
+    ///
+    /// # Errors
+    ///
+    /// When the system's timer fails, which no system does.
+    pub fn run(
+        &mut self,
+        mut reload: impl FnMut() -> Option<Settings>,
+        observer: &mut impl Observer,
+    ) -> io::Result<()> {
+        loop {
+            if self.signals.stop() {
+                self.agent.stop();
+            }
+            if self.signals.take_reload()
+                && let Some(settings) = reload()
+            {
+                self.reconfigure(&settings);
+            }
+            let wake = self.agent.poll(clock::now(), &mut self.hal, &mut self.uplink);
+            observer.turned(&self.agent);
+            match wake {
+                Wake::At(when) => self.sleeper.sleep_until(when)?,
+                Wake::Stopped => return Ok(()),
+            }
+        }
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> &Stats {
+        self.agent.stats()
+    }
+
+    /// Takes over new settings; the request under way goes on with the old ones.
+    fn reconfigure(&mut self, settings: &Settings) {
+        let taken = identity(settings, &self.root)
+            .and_then(|identity| Ok((identity, Client::new(settings, &self.resolver)?)));
+        match taken {
+            Ok((identity, client)) => {
+                self.agent.reconfigure(identity, phased(settings.rhythm));
+                self.hal.reconfigure(settings, &self.waker);
+                self.uplink.replace(client);
+                log::info!("configuration read again");
+            }
+            Err(error) => log::error!("the new configuration cannot be used, the old one stays: {error}"),
+        }
+    }
+}
+
+/// Who this board is: as configured, or as it says itself.
+///
+/// # Errors
+///
+/// When nothing identifies it. A made-up id would be another device's to the server.
+pub fn identity(settings: &Settings, root: &Sysroot) -> Result<Identity, StartError> {
+    if let Some(id) = &settings.hardware_id {
+        return Ok(Identity::new(id));
+    }
+    match hardware_id::find(root) {
+        Some((id, source)) => {
+            log::debug!("hardware id from {source:?}");
+            Ok(Identity::new(&id))
+        }
+        None => Err(StartError::Unusable(format!(
+            "this machine has no hardware id: {}; set hardware_id",
+            hardware_id::explain(root)
+        ))),
+    }
+}
+
+/// A rhythm whose grid lies somewhere else at each start: a fleet that boots together must not beat together.
+fn phased(rhythm: Config) -> Config {
+    // Randomly keyed by the standard library, without waiting for the kernel's entropy as a board boots.
+    let random = RandomState::new().hash_one(std::process::id());
+    // The upper half of the hash.
+    #[allow(clippy::cast_possible_truncation)]
+    let phase = (random >> 32) as u32;
+    rhythm.with_phase(phase)
+}
+
+/// Opens the root of the device's files.
+///
+/// # Errors
+///
+/// When `path` is not a directory, with the path and the reason.
+pub fn open_root(path: &Path) -> Result<Arc<Sysroot>, StartError> {
+    Sysroot::new(path)
+        .map(Arc::new)
+        .map_err(|error| StartError::Unusable(format!("--sysroot: {}: {error}", path.display())))
+}

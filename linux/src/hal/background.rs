@@ -1,0 +1,175 @@
+//! Sources that may block, each on one thread of its own for as long as the program lives.
+//!
+//! A dead NFS mount, a firmware call that never returns, a `/tmp` on a dying card: whoever reads them waits. So
+//! somebody else does, one per source, and never more than one. The thread is never joined: a program that ends
+//! must not wait for what made the thread wait.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    thread,
+};
+
+use heartbeat_core::{SensorError, hal::Sampled};
+
+use crate::waker::Waker;
+
+/// Enough for reading files and netlink; the default of 2 MiB is only address space, but counts in limits.
+const STACK_SIZE: usize = 256 * 1024;
+
+/// A source that is read on its own thread when asked.
+#[derive(Debug)]
+pub struct Background<T> {
+    shared: Arc<Shared<T>>,
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    asked: Condvar,
+}
+
+#[derive(Debug)]
+enum State<T> {
+    Idle,
+    Asked,
+    Reading,
+    Answered(Result<T, SensorError>),
+    /// The thread could not be started: the sensor fails, the rest goes on.
+    Broken,
+    /// Nobody asks any more: the thread ends when it can.
+    Closed,
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // Nobody panics while holding the lock; and if so, the state is still one of its values.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send + 'static> Background<T> {
+    /// Starts the thread, which calls `read` whenever the source is polled anew and `waker` when it has ended.
+    pub fn start(
+        name: &str,
+        waker: Waker,
+        read: impl FnMut() -> Result<T, SensorError> + Send + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared { state: Mutex::new(State::Idle), asked: Condvar::new() });
+        let theirs = Arc::clone(&shared);
+        let spawned: io::Result<_> = thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(STACK_SIZE)
+            .spawn(move || serve(&theirs, &waker, read));
+        if let Err(error) = spawned {
+            log::warn!("{name}: cannot start a thread: {error}");
+            *shared.lock() = State::Broken;
+        }
+        Self { shared }
+    }
+
+    /// The answer, once; asks for one if none is under way.
+    pub fn poll(&mut self) -> Sampled<T> {
+        let mut state = self.shared.lock();
+        match std::mem::replace(&mut *state, State::Idle) {
+            State::Idle => {
+                *state = State::Asked;
+                self.shared.asked.notify_one();
+                Poll::Pending
+            }
+            State::Answered(answer) => Poll::Ready(answer),
+            State::Broken => {
+                *state = State::Broken;
+                Poll::Ready(Err(SensorError::Io))
+            }
+            waiting @ (State::Asked | State::Reading | State::Closed) => {
+                *state = waiting;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T> Drop for Background<T> {
+    fn drop(&mut self) {
+        *self.shared.lock() = State::Closed;
+        self.shared.asked.notify_one();
+    }
+}
+
+fn serve<T>(shared: &Shared<T>, waker: &Waker, mut read: impl FnMut() -> Result<T, SensorError>) {
+    loop {
+        let mut state = shared.lock();
+        loop {
+            match *state {
+                State::Asked => break,
+                State::Closed => return,
+                _ => state = shared.asked.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+        *state = State::Reading;
+        drop(state);
+        // A parser that panics costs its own value, not the heartbeat. What it left behind is only its cache.
+        let answer = catch_unwind(AssertUnwindSafe(&mut read)).unwrap_or(Err(SensorError::Invalid));
+        let mut state = shared.lock();
+        if matches!(*state, State::Closed) {
+            return;
+        }
+        *state = State::Answered(answer);
+        drop(state);
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// Polls until there is an answer; the waker says when, so nothing sleeps.
+    fn answer<T: Send + 'static>(
+        source: &mut Background<T>,
+        sleeper: &mut crate::waker::WakeUps,
+    ) -> Result<T, SensorError> {
+        loop {
+            match source.poll() {
+                Poll::Ready(answer) => return answer,
+                Poll::Pending => sleeper.wait(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_the_thread_lives_on() {
+        let (waker, mut wake_ups) = crate::waker::pair().expect("a pair");
+        let mut calls = 0;
+        let mut source = Background::start("test", waker, move || {
+            calls += 1;
+            if calls == 1 { panic!("a parser's mistake") } else { Ok(calls) }
+        });
+        assert_eq!(answer(&mut source, &mut wake_ups), Err(SensorError::Invalid));
+        assert_eq!(answer(&mut source, &mut wake_ups), Ok(2));
+    }
+
+    #[test]
+    fn a_source_that_hangs_is_asked_once() {
+        let (waker, mut wake_ups) = crate::waker::pair().expect("a pair");
+        let (release, hang) = mpsc::channel::<()>();
+        let (began, begun) = mpsc::channel();
+        let mut source = Background::start("test", waker, move || {
+            began.send(()).expect("the test waits");
+            hang.recv().expect("the test releases");
+            Ok(())
+        });
+        assert!(source.poll().is_pending());
+        begun.recv().expect("began");
+        for _ in 0..100 {
+            assert!(source.poll().is_pending());
+        }
+        release.send(()).expect("it hangs");
+        assert_eq!(answer(&mut source, &mut wake_ups), Ok(()));
+        assert!(begun.try_recv().is_err(), "it was asked a second time");
+    }
+}

@@ -1,0 +1,153 @@
+//! Who this board is: the same string for as long as the board lives.
+
+use heartbeat_core::SensorError;
+use ring::hmac;
+
+use super::{
+    net::interfaces,
+    sysroot::{Sysroot, read_whole},
+};
+
+/// `/proc/cpuinfo` of a Pi has 2 KiB; of a server with hundreds of cores more, but no serial.
+const CPUINFO_MAX: u64 = 64 * 1024;
+
+/// Identifies this program to [`machine_specific`]: random, never to change.
+const APPLICATION_ID: [u8; 16] =
+    [0x7a, 0x0e, 0x5c, 0x3b, 0x91, 0x64, 0x4d, 0x2f, 0xa8, 0x57, 0x1c, 0xe3, 0x42, 0x9b, 0xd0, 0x86];
+
+/// Where a hardware id came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The firmware's serial in `/proc/cpuinfo`.
+    Cpuinfo,
+    /// The serial in the device tree.
+    DeviceTree,
+    /// The permanent address of a network interface.
+    Mac,
+    /// Derived from `/etc/machine-id`: survives reboots, but not a new system on the same board.
+    MachineId,
+}
+
+/// The board's own id and where it was found: the first that answers of the firmware's serial, the device tree's,
+/// the permanent address of the first physical network interface, and a hash of `/etc/machine-id`.
+pub fn find(root: &Sysroot) -> Option<(String, Source)> {
+    cpuinfo(root)
+        .map(|id| (id, Source::Cpuinfo))
+        .or_else(|| device_tree(root).map(|id| (id, Source::DeviceTree)))
+        .or_else(|| interfaces::permanent_mac(root).map(|mac| (mac.replace(':', ""), Source::Mac)))
+        .or_else(|| machine_specific(root).map(|id| (id, Source::MachineId)))
+}
+
+fn cpuinfo(root: &Sysroot) -> Option<String> {
+    let text = read_whole(root.open("/proc/cpuinfo").ok()?, CPUINFO_MAX).ok()?;
+    parse_cpuinfo(&text)
+}
+
+/// The line `Serial : 10000000a1b2c3d4`, which only Raspberry Pi kernels have.
+fn parse_cpuinfo(text: &[u8]) -> Option<String> {
+    text.split(|byte| *byte == b'\n').find_map(|line| {
+        let (key, value) = str::from_utf8(line).ok()?.split_once(':')?;
+        if key.trim_end() == "Serial" { serial(value) } else { None }
+    })
+}
+
+fn device_tree(root: &Sysroot) -> Option<String> {
+    let mut buffer = [0; 64];
+    let bytes = root.read("/proc/device-tree/serial-number", &mut buffer).ok()?;
+    // Ends in a NUL (Devicetree Specification 0.4, 2.2.4 "<string>").
+    serial(str::from_utf8(bytes.split(|byte| *byte == 0).next()?).ok()?)
+}
+
+/// A serial that means something: letters and digits, not all of them zero.
+fn serial(text: &str) -> Option<String> {
+    let text = text.trim();
+    let plausible =
+        !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    (plausible && text.bytes().any(|byte| byte != b'0')).then(|| text.to_owned())
+}
+
+/// An application-specific machine id as systemd derives it (`sd_id128_get_machine_app_specific(3)`): the
+/// machine's own id is confidential and must not leave it.
+fn machine_specific(root: &Sysroot) -> Option<String> {
+    let mut buffer = [0; 64];
+    let machine = parse_machine_id(root.read_text("/etc/machine-id", &mut buffer).ok()?)?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &machine);
+    let tag = hmac::sign(&key, &APPLICATION_ID);
+    let mut id = [0; 16];
+    // A SHA-256 tag has 32 bytes.
+    id.copy_from_slice(tag.as_ref().get(..16)?);
+    id[6] = (id[6] & 0x0f) | 0x40; // version 4 (RFC 9562, 5.4)
+    id[8] = (id[8] & 0x3f) | 0x80; // variant
+    Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn parse_machine_id(text: &str) -> Option<[u8; 16]> {
+    // The length and the digits first: from_str_radix would take a sign.
+    let plausible = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = u128::from_str_radix(text, 16).ok().filter(|id| plausible && *id != 0)?;
+    Some(id.to_be_bytes())
+}
+
+/// Why [`find`] found nothing, for people.
+pub fn explain(root: &Sysroot) -> String {
+    let mut buffer = [0; 64];
+    let machine_id = root.read("/etc/machine-id", &mut buffer).err().unwrap_or(SensorError::Invalid);
+    format!(
+        "no serial in /proc/cpuinfo or /proc/device-tree/serial-number, no network interface with a permanent \
+         address, /etc/machine-id: {machine_id}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::{fs, path::Path};
+
+    fn write(root: &Path, path: &str, content: &[u8]) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+        fs::write(path, content).expect("written");
+    }
+
+    #[test]
+    fn the_first_source_that_answers_counts() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let id = || find(&root);
+        assert_eq!(id(), None);
+        write(dir.path(), "etc/machine-id", b"8a7d5c1e0f3b4a2d9c6e5f4a3b2c1d0e\n");
+        // As Python's hmac module computes it.
+        assert_eq!(id(), Some(("d3d8c7bce012421e8e112233d6809dd8".to_owned(), Source::MachineId)));
+        write(dir.path(), "sys/class/net/eth0/address", b"dc:a6:32:01:02:03\n");
+        write(dir.path(), "sys/class/net/eth0/addr_assign_type", b"0\n");
+        write(dir.path(), "sys/class/net/eth0/type", b"1\n");
+        assert_eq!(id().map(|id| id.1), Some(Source::MachineId), "a virtual interface is nobody's identity");
+        write(dir.path(), "sys/class/net/eth0/device/uevent", b"DRIVER=bcmgenet\n");
+        assert_eq!(id(), Some(("dca632010203".to_owned(), Source::Mac)));
+        write(dir.path(), "proc/device-tree/serial-number", b"10000000a1b2c3d4\0");
+        assert_eq!(id(), Some(("10000000a1b2c3d4".to_owned(), Source::DeviceTree)));
+        write(dir.path(), "proc/cpuinfo", b"processor\t: 0\n\nSerial\t\t: 10000000ffffffff\nModel\t: x\n");
+        assert_eq!(id(), Some(("10000000ffffffff".to_owned(), Source::Cpuinfo)));
+        write(dir.path(), "proc/cpuinfo", b"Serial\t\t: 0000000000000000\n");
+        assert_eq!(id().map(|id| id.1), Some(Source::DeviceTree), "zeros are no serial");
+    }
+
+    #[test]
+    fn what_is_no_serial_is_refused() {
+        for bad in ["", "0", "0000", "1000 0000", "\u{fffd}", &"1".repeat(33)] {
+            assert_eq!(serial(bad), None, "{bad:?}");
+        }
+        assert_eq!(parse_machine_id("8a7d"), None);
+        assert_eq!(parse_machine_id("+a7d5c1e0f3b4a2d9c6e5f4a3b2c1d0e"), None);
+        assert_eq!(parse_machine_id("uninitialized"), None);
+        assert_eq!(parse_machine_id(&"0".repeat(32)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>) {
+            let _ = parse_cpuinfo(&bytes);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Working memory from `/proc/meminfo`.
+
+use heartbeat_core::{SensorError, hal::Memory};
+
+use super::sysroot::{Reread, Sysroot};
+
+/// Reads `/proc/meminfo`.
+#[derive(Debug)]
+pub(super) struct Meminfo(Reread);
+
+impl Meminfo {
+    pub(super) const fn new() -> Self {
+        Self(Reread::new("/proc/meminfo"))
+    }
+
+    pub(super) fn read(&mut self, root: &Sysroot) -> Result<Memory, SensorError> {
+        // About 1500 bytes; what counts stands in the first half.
+        let mut buffer = [0; 4096];
+        parse(self.0.read(root, &mut buffer)?).ok_or(SensorError::Invalid)
+    }
+}
+
+/// `MemAvailable`, or for kernels before 3.14 what `free` took for it then.
+fn parse(meminfo: &[u8]) -> Option<Memory> {
+    let text = str::from_utf8(meminfo).ok()?;
+    let kib = |key: &str| -> Option<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        line.trim().strip_suffix("kB")?.trim_end().parse().ok()
+    };
+    let total = kib("MemTotal").filter(|total| *total > 0)?;
+    let available = match kib("MemAvailable") {
+        Some(available) => available,
+        None => {
+            let reclaimable = kib("Buffers")?
+                .checked_add(kib("Cached")?)?
+                .checked_add(kib("SReclaimable").unwrap_or(0))?
+                .saturating_sub(kib("Shmem").unwrap_or(0));
+            kib("MemFree")?.checked_add(reclaimable)?
+        }
+    };
+    (available <= total).then_some(Memory { total, available })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn available_memory_is_the_kernels_own_figure() {
+        let text = b"MemTotal:        3884336 kB\nMemFree:          200000 kB\nMemAvailable:    2913252 kB\n";
+        assert_eq!(parse(text), Some(Memory { total: 3_884_336, available: 2_913_252 }));
+    }
+
+    #[test]
+    fn old_kernels_are_estimated() {
+        let text = b"MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 20 kB\nCached: 300 kB\nShmem: 50 kB\nSReclaimable: 30 kB\n";
+        assert_eq!(parse(text), Some(Memory { total: 1000, available: 400 }));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for bad in [
+            "",
+            "MemTotal: 0 kB\nMemAvailable: 0 kB\n",
+            "MemTotal: 10 kB\nMemAvailable: 11 kB\n",
+            "MemTotal: 10 kB\n",
+            "MemTotal: -10 kB\nMemAvailable: 1 kB\n",
+            "MemTotal: 10\nMemAvailable: 1\n",
+        ] {
+            assert_eq!(parse(bad.as_bytes()), None, "{bad:?}");
+        }
+        assert_eq!(parse(b"\xff\xfe"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>) {
+            let _ = parse(&bytes);
+        }
+    }
+}

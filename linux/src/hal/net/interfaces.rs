@@ -1,0 +1,160 @@
+//! Network interfaces and their kinds, from `/sys/class/net`.
+
+use heartbeat_core::SensorError;
+
+use crate::hal::sysroot::Sysroot;
+
+const CLASS: &str = "/sys/class/net";
+
+/// `ARPHRD_ETHER`, `ARPHRD_PPP` and `ARPHRD_RAWIP` of `linux/if_arp.h`.
+const ARPHRD_ETHER: i64 = 1;
+const ARPHRD_PPP: i64 = 512;
+const ARPHRD_RAWIP: i64 = 519;
+
+/// `NET_ADDR_PERM` of `linux/netdevice.h`: the address is the hardware's own.
+const NET_ADDR_PERM: i64 = 0;
+
+/// What carries an interface's packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Ethernet,
+    Wifi,
+    Cellular,
+}
+
+/// One interface that can connect the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Interface {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    /// It has hardware of its own: no bridge, tunnel or VLAN.
+    pub(crate) physical: bool,
+    /// Packets can pass.
+    pub(crate) up: bool,
+}
+
+/// All interfaces of a known kind, sorted by name.
+///
+/// # Errors
+///
+/// When the kernel's list cannot be read.
+pub(crate) fn list(root: &Sysroot) -> Result<Vec<Interface>, SensorError> {
+    let names = root.list(CLASS)?;
+    Ok(names.into_iter().filter_map(|name| read(root, name)).collect())
+}
+
+fn read(root: &Sysroot, name: String) -> Option<Interface> {
+    let kind = kind(root, &name)?;
+    let physical = root.exists(format!("{CLASS}/{name}/device"));
+    let mut buffer = [0; 32];
+    let state = root.read_text(format!("{CLASS}/{name}/operstate"), &mut buffer).unwrap_or("");
+    let up = match state {
+        "up" => true,
+        // PPP and some modems never say more than this; the carrier does.
+        "unknown" => root.read_integer(format!("{CLASS}/{name}/carrier")) == Ok(1),
+        _ => false,
+    };
+    Some(Interface { name, kind, physical, up })
+}
+
+/// What the kernel says the device is; its name only as a last resort, for modems that pose as Ethernet.
+fn kind(root: &Sysroot, name: &str) -> Option<Kind> {
+    let has = |entry: &str| root.exists(format!("{CLASS}/{name}/{entry}"));
+    if has("phy80211") || has("wireless") {
+        return Some(Kind::Wifi);
+    }
+    let mut buffer = [0; 512];
+    let uevent = root.read_text(format!("{CLASS}/{name}/uevent"), &mut buffer).unwrap_or("");
+    match uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE=")) {
+        Some("wwan") => return Some(Kind::Cellular),
+        Some("wlan") => return Some(Kind::Wifi),
+        _ => {}
+    }
+    match root.read_integer(format!("{CLASS}/{name}/type")).ok()? {
+        ARPHRD_PPP | ARPHRD_RAWIP => Some(Kind::Cellular),
+        ARPHRD_ETHER if name.starts_with("wwan") => Some(Kind::Cellular),
+        ARPHRD_ETHER => Some(Kind::Ethernet),
+        _ => None,
+    }
+}
+
+/// The permanent address of the first physical interface, as `dc:a6:32:01:02:03`.
+pub(crate) fn permanent_mac(root: &Sysroot) -> Option<String> {
+    let names = root.list(CLASS).ok()?;
+    names.into_iter().find_map(|name| {
+        let physical = root.exists(format!("{CLASS}/{name}/device"));
+        let permanent = root.read_integer(format!("{CLASS}/{name}/addr_assign_type")) == Ok(NET_ADDR_PERM);
+        let mut buffer = [0; 32];
+        let address = root.read_text(format!("{CLASS}/{name}/address"), &mut buffer).ok()?;
+        (physical && permanent && is_mac(address)).then(|| address.to_ascii_lowercase())
+    })
+}
+
+/// Six bytes that are not all zero.
+fn is_mac(text: &str) -> bool {
+    let bytes: Option<Vec<u8>> = text
+        .split(':')
+        .map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() == 2 && !byte.starts_with('+')))
+        .collect();
+    bytes.is_some_and(|bytes| bytes.len() == 6 && bytes.iter().any(|byte| *byte != 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn kinds_come_from_the_kernel() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let make = |name: &str, files: &[(&str, &str)]| {
+            let base = dir.path().join("sys/class/net").join(name);
+            for (file, content) in files {
+                let path = base.join(file);
+                fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+                fs::write(path, content).expect("written");
+            }
+        };
+        make("lo", &[("type", "772"), ("operstate", "unknown")]);
+        make("end0", &[("type", "1"), ("operstate", "up"), ("device/uevent", "")]);
+        make(
+            "wlan0",
+            &[("type", "1"), ("operstate", "dormant"), ("phy80211/name", "phy0"), ("device/uevent", "")],
+        );
+        make(
+            "wwan0",
+            &[("type", "1"), ("operstate", "unknown"), ("carrier", "1"), ("uevent", "DEVTYPE=wwan\n")],
+        );
+        make("ppp0", &[("type", "512"), ("operstate", "unknown"), ("carrier", "0")]);
+        make("rmnet0", &[("type", "519"), ("operstate", "up")]);
+        make("docker0", &[("type", "1"), ("operstate", "down"), ("uevent", "DEVTYPE=bridge\n")]);
+        make("broken", &[("type", "\u{0}x")]);
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let found: Vec<_> =
+            list(&root).expect("listed").into_iter().map(|i| (i.name, i.kind, i.physical, i.up)).collect();
+        let expected = [
+            ("docker0", Kind::Ethernet, false, false),
+            ("end0", Kind::Ethernet, true, true),
+            ("ppp0", Kind::Cellular, false, false),
+            ("rmnet0", Kind::Cellular, false, true),
+            ("wlan0", Kind::Wifi, true, false),
+            ("wwan0", Kind::Cellular, false, true),
+        ];
+        assert_eq!(found, expected.map(|(name, kind, physical, up)| (name.to_owned(), kind, physical, up)));
+    }
+
+    #[test]
+    fn addresses_that_are_none_are_refused() {
+        assert!(is_mac("dc:a6:32:01:02:03"));
+        for bad in [
+            "",
+            "00:00:00:00:00:00",
+            "dc:a6:32:01:02",
+            "dc:a6:32:01:02:03:04",
+            "dca632010203",
+            "+1:00:00:00:00:01",
+        ] {
+            assert!(!is_mac(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The heartbeat on Linux: a thin frontend of [`heartbeat_core`].
+//!
+//! - [`config`]: defaults, file, environment and flags become checked settings, or a complaint that says where.
+//! - [`hal`]: what this machine can tell about itself, from procfs, sysfs and the kernel. Whatever may block has a
+//!   thread of its own.
+//! - [`uplink`]: one HTTP request at a time, on its own thread, over one kept connection.
+//! - [`daemon`]: the loop that moves the agent, the signals, the pidfile.
+//! - [`cli`]: the commands.
+//!
+//! Every thread starts before the first heartbeat or with it, and lives as long as the program: a beat starts
+//! neither thread nor process.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod hal;
+pub mod logging;
+pub mod uplink;
+pub mod waker;

@@ -1,0 +1,91 @@
+//! From what the HTTP library reports to what an operator, and later the back-off, can act on.
+
+use std::io::{self, ErrorKind};
+
+use heartbeat_core::SendError;
+use nix::errno::Errno;
+use rustls::CertificateError;
+
+use super::progress::Stage;
+
+/// Why a request failed at `stage`.
+pub(super) fn classify(error: &ureq::Error, stage: Stage) -> SendError {
+    match error {
+        ureq::Error::Io(error) => io_error(error, stage),
+        ureq::Error::Timeout(ureq::Timeout::Resolve) | ureq::Error::HostNotFound => SendError::Name,
+        ureq::Error::Timeout(_) if stage == Stage::Dialling => SendError::ConnectTimeout,
+        ureq::Error::Timeout(_) => SendError::Timeout,
+        ureq::Error::ConnectionFailed => SendError::Unreachable,
+        ureq::Error::Rustls(error) => tls_error(error),
+        ureq::Error::Tls(_) | ureq::Error::Pem(_) => SendError::Tls,
+        ureq::Error::BadUri(_) => SendError::Local,
+        _ => SendError::Protocol,
+    }
+}
+
+fn io_error(error: &io::Error, stage: Stage) -> SendError {
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return tls_error(tls);
+    }
+    if let Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) =
+        error.raw_os_error().map(Errno::from_raw)
+    {
+        return SendError::Local;
+    }
+    match error.kind() {
+        ErrorKind::ConnectionRefused if stage == Stage::Dialling => SendError::Refused,
+        ErrorKind::TimedOut if stage == Stage::Dialling => SendError::ConnectTimeout,
+        ErrorKind::TimedOut => SendError::Timeout,
+        // A firewall of this device answers EPERM or EACCES.
+        ErrorKind::NetworkUnreachable
+        | ErrorKind::HostUnreachable
+        | ErrorKind::NetworkDown
+        | ErrorKind::AddrNotAvailable
+        | ErrorKind::PermissionDenied => SendError::Unreachable,
+        _ => SendError::ConnectionLost,
+    }
+}
+
+fn tls_error(error: &rustls::Error) -> SendError {
+    match error {
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => SendError::CertificateTime,
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+            SendError::Certificate
+        }
+        _ => SendError::Tls,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stage_decides_who_failed() {
+        let timeout = || ureq::Error::Timeout(ureq::Timeout::Global);
+        assert_eq!(classify(&timeout(), Stage::Dialling), SendError::ConnectTimeout);
+        assert_eq!(classify(&timeout(), Stage::Connected), SendError::Timeout);
+        assert_eq!(classify(&timeout(), Stage::NotDialled), SendError::Timeout);
+        let io = |kind| ureq::Error::Io(io::Error::from(kind));
+        assert_eq!(classify(&io(ErrorKind::ConnectionRefused), Stage::Dialling), SendError::Refused);
+        assert_eq!(classify(&io(ErrorKind::UnexpectedEof), Stage::NotDialled), SendError::ConnectionLost);
+        let os = |errno: Errno| ureq::Error::Io(errno.into());
+        assert_eq!(classify(&os(Errno::ENETUNREACH), Stage::Dialling), SendError::Unreachable);
+        assert_eq!(classify(&os(Errno::EMFILE), Stage::Dialling), SendError::Local);
+    }
+
+    #[test]
+    fn a_certificate_that_is_only_early_is_the_clocks_matter() {
+        let wrapped = |error| ureq::Error::Io(io::Error::new(ErrorKind::InvalidData, error));
+        let early = rustls::Error::InvalidCertificate(CertificateError::NotValidYet);
+        assert_eq!(classify(&wrapped(early), Stage::Connected), SendError::CertificateTime);
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        assert_eq!(classify(&wrapped(unknown), Stage::Connected), SendError::Certificate);
+        assert_eq!(classify(&wrapped(rustls::Error::DecryptError), Stage::Connected), SendError::Tls);
+    }
+}

@@ -1,0 +1,147 @@
+//! One request over HTTP: at most one retry, one deadline, nothing followed, little read.
+
+use std::{
+    io::Read,
+    time::{Duration, Instant},
+};
+
+use heartbeat_core::{Reply, SendError};
+use ureq::{
+    Agent,
+    config::{AutoHeaderValue, Config},
+    tls::TlsConfig,
+    unversioned::transport::{Connector, RustlsConnector, TcpConnector},
+};
+
+use super::{
+    classify::classify,
+    progress::{Progress, Stage},
+    resolver::CachedResolver,
+    tls::{self, TrustError},
+};
+use crate::config::{Endpoint, Method, Settings};
+
+/// Bytes of a reply's body that are read to keep its connection usable; what sends more loses it.
+const REPLY_MAX: u64 = 16 * 1024;
+/// Bytes of a reply's header.
+const HEADER_MAX: usize = 8 * 1024;
+/// The input buffer must be larger than the header, or a long header is reported as a lost connection.
+const BUFFER: usize = HEADER_MAX + 2 * 1024;
+
+/// Time that this side gives up before the agent would, so that its own, more exact reason is reported.
+const HEAD_START_MAX: Duration = Duration::from_millis(50);
+
+/// A client for the configured server, with its connection, its names and its trust.
+#[derive(Debug)]
+pub struct Client {
+    agent: Agent,
+    endpoint: Endpoint,
+    method: Method,
+    resolver: CachedResolver,
+    progress: Progress,
+}
+
+impl Client {
+    /// A client that has not connected yet and asks `resolver` for the server's addresses.
+    ///
+    /// # Errors
+    ///
+    /// When the server is to be verified and there is nobody to trust.
+    pub fn new(settings: &Settings, resolver: &CachedResolver) -> Result<Self, TrustError> {
+        let tls =
+            if settings.endpoint.is_https() { Some(tls::config(settings.ca_file.as_deref())?) } else { None };
+        let progress = Progress::default();
+        let connector =
+            ().chain(progress.mark(Stage::Dialling))
+                .chain(TcpConnector::default())
+                .chain(progress.mark(Stage::Connected))
+                .chain(RustlsConnector::default());
+        let interval = Duration::from(settings.rhythm.interval());
+        let timeout = Duration::from(settings.rhythm.timeout());
+        let agent = Agent::with_parts(config(interval, timeout, tls), connector, resolver.clone());
+        Ok(Self {
+            agent,
+            endpoint: settings.endpoint.clone(),
+            method: settings.method,
+            resolver: resolver.clone(),
+            progress,
+        })
+    }
+
+    /// Sends one document and waits for the status.
+    ///
+    /// A kept connection that the server closed in the same moment costs one more attempt, at once and within the
+    /// same deadline.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no status.
+    pub fn exchange(&self, body: &[u8], deadline: Instant) -> Result<Reply, SendError> {
+        let mut reply = self.attempt(body, None);
+        if reply == Err(SendError::ConnectionLost)
+            && self.progress.stage() == Stage::NotDialled
+            && let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        {
+            log::debug!("the server closed the kept connection: once more");
+            reply = self.attempt(body, Some(left));
+        }
+        if reply.and_then(Reply::accepted).is_err() {
+            self.resolver.suspect();
+        }
+        reply
+    }
+
+    /// One attempt, within the agent's own timeout or within `limit`.
+    fn attempt(&self, body: &[u8], limit: Option<Duration>) -> Result<Reply, SendError> {
+        self.progress.reset();
+        let response = match self.method {
+            Method::Post => {
+                let request = self.agent.post(self.endpoint.uri()).content_type("application/json");
+                match limit {
+                    Some(_) => request.config().timeout_global(limit).build().send(body),
+                    None => request.send(body),
+                }
+            }
+            Method::Get => {
+                let request = self.agent.get(self.endpoint.with_params(body));
+                match limit {
+                    Some(_) => request.config().timeout_global(limit).build().call(),
+                    None => request.call(),
+                }
+            }
+        };
+        let mut response = response.map_err(|error| {
+            log::debug!("request failed: {error}");
+            classify(&error, self.progress.stage())
+        })?;
+        // The status is the answer. The rest is read only so that the connection can be used again.
+        let mut rest = response.body_mut().as_reader().take(REPLY_MAX);
+        let _ = std::io::copy(&mut rest, &mut std::io::sink());
+        Ok(Reply { status: response.status().as_u16() })
+    }
+}
+
+fn config(interval: Duration, timeout: Duration, tls: Option<TlsConfig>) -> Config {
+    // A connection must outlive the gap between beats to be of use; a long idle one is dead behind some NAT.
+    let idle = (interval * 2).clamp(Duration::from_secs(15), Duration::from_secs(300));
+    let head_start = (timeout / 10).min(HEAD_START_MAX);
+    let config = Agent::config_builder()
+        .timeout_global(Some(timeout.saturating_sub(head_start)))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        // The environment of a service must not send heartbeats elsewhere.
+        .proxy(None)
+        .user_agent(concat!("heartbeat-daemon/", env!("CARGO_PKG_VERSION")))
+        .accept(AutoHeaderValue::None)
+        .accept_encoding(AutoHeaderValue::None)
+        .max_response_header_size(HEADER_MAX)
+        .input_buffer_size(BUFFER)
+        .output_buffer_size(BUFFER)
+        .max_idle_connections(1)
+        .max_idle_connections_per_host(1)
+        .max_idle_age(idle);
+    match tls {
+        Some(tls) => config.tls_config(tls).build(),
+        None => config.build(),
+    }
+}

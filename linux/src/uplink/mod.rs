@@ -1,0 +1,142 @@
+//! The way to the server: [`Uplink`] over HTTP, on one thread for as long as the program lives.
+//!
+//! Requests carry a generation number. What was cancelled may still be under way for a moment; its outcome has an
+//! old number and changes nothing.
+
+mod classify;
+mod client;
+mod progress;
+mod resolver;
+mod tls;
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    thread,
+    time::Instant,
+};
+
+use heartbeat_core::{Reply, SendError, Uplink, time::Duration};
+
+pub use self::{client::Client, resolver::CachedResolver, tls::TrustError};
+use crate::waker::Waker;
+
+/// Sends heartbeats on its own thread.
+#[derive(Debug)]
+pub struct HttpUplink {
+    shared: Arc<Shared>,
+    generation: u64,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Waits for the thread: at most one, the newest.
+    request: Option<Request>,
+    /// Of the latest request that the thread finished.
+    outcome: Option<(u64, Result<Reply, SendError>)>,
+    /// Replaces the thread's client before its next request.
+    client: Option<Client>,
+    /// Nobody sends any more: the thread ends when it can.
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Request {
+    generation: u64,
+    body: Vec<u8>,
+    deadline: Instant,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nobody panics while holding the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HttpUplink {
+    /// Starts the thread. `waker` is woken whenever a request has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread left.
+    pub fn start(client: Client, waker: Waker) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        thread::Builder::new().name("uplink".to_owned()).spawn(move || serve(&theirs, client, &waker))?;
+        Ok(Self { shared, generation: 0 })
+    }
+
+    /// Sends through another client from the next request on.
+    pub fn replace(&mut self, client: Client) {
+        self.shared.lock().client = Some(client);
+    }
+}
+
+impl Uplink for HttpUplink {
+    fn send(&mut self, body: &[u8], timeout: Duration) {
+        self.generation = self.generation.wrapping_add(1);
+        let deadline = Instant::now() + timeout.into();
+        let request = Request { generation: self.generation, body: body.to_vec(), deadline };
+        let mut state = self.shared.lock();
+        state.outcome = None;
+        state.request = Some(request);
+        self.shared.changed.notify_one();
+    }
+
+    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+        match self.shared.lock().outcome.take_if(|(generation, _)| *generation == self.generation) {
+            Some((_, outcome)) => Poll::Ready(outcome),
+            None => Poll::Pending,
+        }
+    }
+
+    fn cancel(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        let mut state = self.shared.lock();
+        state.request = None;
+        state.outcome = None;
+    }
+}
+
+impl Drop for HttpUplink {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.changed.notify_one();
+    }
+}
+
+fn serve(shared: &Shared, mut client: Client, waker: &Waker) {
+    loop {
+        let mut state = shared.lock();
+        let request = loop {
+            match state.request.take() {
+                _ if state.closed => return,
+                Some(request) => break request,
+                None => state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        if let Some(replacement) = state.client.take() {
+            client = replacement;
+        }
+        drop(state);
+        // The thread may have been busy with a cancelled request until now.
+        let outcome = if request.deadline <= Instant::now() {
+            Err(SendError::Timeout)
+        } else {
+            // A mistake in the libraries below costs one beat, not all that follow.
+            catch_unwind(AssertUnwindSafe(|| client.exchange(&request.body, request.deadline)))
+                .unwrap_or(Err(SendError::Local))
+        };
+        shared.lock().outcome = Some((request.generation, outcome));
+        waker.wake();
+    }
+}

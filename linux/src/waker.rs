@@ -1,0 +1,67 @@
+//! Wakes the main loop: from other threads and from signal handlers.
+
+use std::{
+    io::{self, Read, Write},
+    os::{fd::AsFd, unix::net::UnixStream},
+    sync::Arc,
+};
+
+/// The end that wakes. Cheap to clone, never blocks.
+#[derive(Debug, Clone)]
+pub struct Waker(Arc<UnixStream>);
+
+/// The end that is woken.
+#[derive(Debug)]
+pub struct WakeUps(UnixStream);
+
+/// A waker and what it wakes.
+///
+/// # Errors
+///
+/// When the process has no file descriptors left.
+pub fn pair() -> io::Result<(Waker, WakeUps)> {
+    let (waker, woken) = UnixStream::pair()?;
+    waker.set_nonblocking(true)?;
+    woken.set_nonblocking(true)?;
+    Ok((Waker(Arc::new(waker)), WakeUps(woken)))
+}
+
+impl Waker {
+    /// Wakes the other end, now or when it waits next.
+    pub fn wake(&self) {
+        // A full socket is as good as another byte: somebody is about to wake up.
+        let _ = (&*self.0).write(&[0]);
+    }
+
+    /// Another handle of the socket, for a signal handler.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no file descriptors left.
+    pub fn handle(&self) -> io::Result<UnixStream> {
+        self.0.try_clone()
+    }
+}
+
+impl WakeUps {
+    /// Forgets the wakes so far.
+    pub fn clear(&mut self) {
+        let mut buffer = [0; 64];
+        while self.0.read(&mut buffer).is_ok_and(|len| len > 0) {}
+    }
+
+    /// Waits for a wake.
+    #[cfg(test)]
+    pub(crate) fn wait(&mut self) {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::NONE).expect("polled");
+        self.clear();
+    }
+}
+
+impl AsFd for WakeUps {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
