@@ -6,7 +6,7 @@
 //! **Serialization is for `serde-json-core` only.** The exact text of a number is handed over with
 //! `serialize_bytes`, which `serde-json-core` writes raw; other serializers would write an array.
 
-use core::fmt;
+use core::{fmt, ops::RangeInclusive};
 
 use serde::{Serialize, Serializer};
 
@@ -124,7 +124,7 @@ fixed_point! {
 impl Celsius {
     /// Lowest and highest temperature that the sensor of a system-on-chip can mean (BCM2711 and BCM2712
     /// operate from -40 to 125 °C). Outside it a reading is an error, not a temperature.
-    pub const SOC_RANGE: core::ops::RangeInclusive<Self> = Self(-400)..=Self(1250);
+    pub const SOC_RANGE: RangeInclusive<Self> = Self(-400)..=Self(1250);
 
     /// From millidegrees, as Linux thermal zones and hwmon give them.
     pub const fn from_millidegrees(millidegrees: i64) -> Self {
@@ -133,10 +133,35 @@ impl Celsius {
 }
 
 impl Watts {
+    /// A kilowatt in either direction: far beyond what a small computer and its battery move.
+    pub const RANGE: RangeInclusive<Self> = Self(-100_000)..=Self(100_000);
+
     /// From microwatts, as hwmon `power1_input` and `power_supply/power_now` give them.
     pub const fn from_microwatts(microwatts: i64) -> Self {
         Self(div_round(microwatts, 10_000))
     }
+}
+
+impl Degrees {
+    /// From pole to pole.
+    pub const LATITUDE: RangeInclusive<Self> = Self(-900_000_000)..=Self(900_000_000);
+    /// Around the earth.
+    pub const LONGITUDE: RangeInclusive<Self> = Self(-1_800_000_000)..=Self(1_800_000_000);
+}
+
+impl Metres {
+    /// From below the lowest shore to where satellite receivers stop (18 km by export rules, some 80 km).
+    pub const RANGE: RangeInclusive<Self> = Self(-10_000)..=Self(1_000_000);
+}
+
+impl MetresPerSecond {
+    /// To where satellite receivers stop (515 m/s by export rules, some more).
+    pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100_000);
+}
+
+impl Heading {
+    /// All around; a full turn can come from rounding.
+    pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(3_600);
 }
 
 impl Percent {
@@ -182,6 +207,9 @@ fn round_bytes(bytes: u64, scale: u64, unit: u64) -> i64 {
 }
 
 impl UnixTime {
+    /// From 1970 to the end of the year 9999.
+    pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(253_402_300_799_999);
+
     /// From milliseconds since 1970.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -215,6 +243,21 @@ whole_number! {
 whole_number! {
     /// Strength of a radio signal from 0 (unusable) to 100 (full).
     SignalPercent(u8)
+}
+
+impl Rpm {
+    /// Faster than any fan turns.
+    pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100_000);
+}
+
+impl Dbm {
+    /// From below thermal noise to above any legal transmitter.
+    pub const RANGE: RangeInclusive<Self> = Self(-150)..=Self(50);
+}
+
+impl SignalPercent {
+    /// From nothing to full.
+    pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100);
 }
 
 #[cfg(test)]

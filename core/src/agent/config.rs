@@ -94,6 +94,12 @@ impl Config {
         SAMPLING_DEADLINE_MAX.min(Duration::from_micros(self.interval.as_micros() / 2))
     }
 
+    /// How late after its slot a beat may still be sent: half as much again as its sensors may take, so that a beat
+    /// survives a busy moment of the device, and never so late that it bunches up with the next one.
+    pub fn lateness_limit(&self) -> Duration {
+        Duration::from_micros(self.sampling_deadline().as_micros() / 2 * 3)
+    }
+
     /// Age up to which the last value of a sensor that does not answer is still sent.
     pub fn fresh(&self) -> Duration {
         self.interval * FRESH_INTERVALS

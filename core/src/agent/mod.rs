@@ -10,6 +10,7 @@
 mod config;
 mod log_budget;
 mod outage;
+mod plausible;
 mod reading;
 mod sampling;
 mod schedule;
@@ -101,6 +102,9 @@ impl Agent {
             self.begin_beat(due, hal);
         }
         let complete = self.sampler.poll(now, hal, &mut self.log);
+        if self.sampler.round().is_some_and(|round| round.is_too_late(now)) {
+            self.skip_beat();
+        }
         if self.sampler.round().is_some_and(|round| complete || now >= round.deadline) {
             self.send(now, uplink);
         }
@@ -136,12 +140,13 @@ impl Agent {
 
     fn begin_beat(&mut self, due: Due, hal: &mut impl Hal) {
         // A round that is still open here was overtaken by its next slot: its beat was never sent.
-        let overtaken = u64::from(self.sampler.abandon());
-        self.stats.skipped = self.stats.skipped.saturating_add(due.skipped).saturating_add(overtaken);
+        self.skip_beat();
+        self.stats.skipped = self.stats.skipped.saturating_add(due.skipped);
         self.stats.slots = self.stats.slots.saturating_add(due.skipped);
         if let Some(slot) = due.slot {
             self.stats.slots = self.stats.slots.saturating_add(1);
-            self.sampler.begin(slot + self.config.sampling_deadline(), hal.unix_time());
+            let (deadline, latest) = (self.config.sampling_deadline(), self.config.lateness_limit());
+            self.sampler.begin(slot + deadline, slot + latest, hal.unix_time());
         }
     }
 
@@ -162,10 +167,15 @@ impl Agent {
         self.sender.receive(now, uplink, &mut self.stats, &mut self.log);
     }
 
-    fn let_go(&mut self, now: Instant, uplink: &mut impl Uplink) {
+    /// Gives up the beat whose sensors are being asked, if there is one.
+    fn skip_beat(&mut self) {
         if self.sampler.abandon() {
             self.stats.skipped = self.stats.skipped.saturating_add(1);
         }
+    }
+
+    fn let_go(&mut self, now: Instant, uplink: &mut impl Uplink) {
+        self.skip_beat();
         self.sender.stop(now, uplink, &mut self.stats);
         self.life = Life::Stopped;
     }

@@ -2,7 +2,7 @@
 
 use core::task::Poll;
 
-use super::log_budget::LogBudget;
+use super::{log_budget::LogBudget, plausible::Plausible};
 use crate::{
     hal::{Sampled, SensorError},
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ pub(super) struct Reading<T> {
     trouble: Option<SensorError>,
 }
 
-impl<T> Reading<T> {
+impl<T: Plausible> Reading<T> {
     pub(super) const fn new(name: &'static str) -> Self {
         Self { name, waiting: false, value: None, trouble: None }
     }
@@ -51,7 +51,7 @@ impl<T> Reading<T> {
     }
 
     fn take(&mut self, now: Instant, budget: &mut LogBudget, answer: Result<T, SensorError>) {
-        match answer {
+        match answer.and_then(|value| value.plausible().ok_or(SensorError::Invalid)) {
             Ok(value) => {
                 if self.trouble.take().is_some() {
                     log_info!("{}: reading again", self.name);
@@ -73,8 +73,9 @@ impl<T> Reading<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Celsius;
 
-    fn poll<T>(reading: &mut Reading<T>, now: Instant, answer: Sampled<T>) -> bool {
+    fn poll<T: Plausible>(reading: &mut Reading<T>, now: Instant, answer: Sampled<T>) -> bool {
         reading.poll(now, &mut LogBudget::default(), || answer)
     }
 
@@ -88,18 +89,26 @@ mod tests {
     fn a_silent_sensor_keeps_its_value_until_it_is_too_old() {
         let mut reading = Reading::new("temperature");
         reading.ask();
-        assert!(poll(&mut reading, at(0), Poll::Ready(Ok(48))));
+        assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480)))));
         reading.ask();
         assert!(!poll(&mut reading, at(5), Poll::Pending));
-        assert_eq!(reading.fresh(at(15), LIMIT), Some(&48));
+        assert_eq!(reading.fresh(at(15), LIMIT), Some(&Celsius::from_raw(480)));
         assert_eq!(reading.fresh(at(16), LIMIT), None);
+    }
+
+    #[test]
+    fn what_cannot_be_true_is_an_error() {
+        let mut reading = Reading::new("temperature");
+        reading.ask();
+        assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(1_251)))));
+        assert_eq!(reading.fresh(at(0), LIMIT), None);
     }
 
     #[test]
     fn an_error_is_an_answer() {
         let mut reading = Reading::new("temperature");
         reading.ask();
-        poll(&mut reading, at(0), Poll::Ready(Ok(48)));
+        poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480))));
         reading.ask();
         assert!(poll(&mut reading, at(5), Poll::Ready(Err(SensorError::Io))));
         assert_eq!(reading.fresh(at(5), LIMIT), None);
@@ -109,8 +118,9 @@ mod tests {
     fn a_sensor_is_not_asked_between_beats() {
         let mut reading = Reading::new("temperature");
         assert!(
-            reading
-                .poll(at(0), &mut LogBudget::default(), || -> Sampled<u8> { panic!("asked without need") })
+            reading.poll(at(0), &mut LogBudget::default(), || -> Sampled<Celsius> {
+                panic!("asked without need")
+            })
         );
     }
 }

@@ -15,7 +15,16 @@ use crate::{
 pub(super) struct Round {
     /// When the beat goes out without the sensors that have not answered.
     pub(super) deadline: Instant,
+    /// When it is too late for the beat.
+    latest: Instant,
     taken: Option<UnixTime>,
+}
+
+impl Round {
+    /// Whether the device stood still for so long that the beat would bunch up with the next one.
+    pub(super) fn is_too_late(&self, now: Instant) -> bool {
+        now > self.latest
+    }
 }
 
 /// All sensors, and the round in progress.
@@ -66,9 +75,10 @@ impl Sampler {
         self.round
     }
 
-    /// Begins a round that ends at `deadline` at the latest. `taken` is the wall time of the sample.
-    pub(super) fn begin(&mut self, deadline: Instant, taken: Option<UnixTime>) {
-        self.round = Some(Round { deadline, taken });
+    /// Begins a round. `taken` is the wall time of the sample.
+    pub(super) fn begin(&mut self, deadline: Instant, latest: Instant, taken: Option<UnixTime>) {
+        let taken = taken.filter(|taken| UnixTime::RANGE.contains(taken));
+        self.round = Some(Round { deadline, latest, taken });
         self.cpu.ask();
         self.memory.ask();
         self.temperature.ask();

@@ -1,10 +1,11 @@
 //! `run`: heartbeats until stopped.
 
 use super::{Failure, options::Options};
-use crate::daemon::{Daemon, Pidfile, PidfileError, open_root};
+use crate::daemon::{Daemon, Pidfile, PidfileError, open_root, random_phase};
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let settings = options.settings()?;
+    let mut settings = options.settings()?;
+    settings.rhythm = settings.rhythm.with_phase(random_phase());
     let root = open_root(&options.sysroot)?;
     // Held until the end.
     let _pidfile = match settings.pidfile.as_deref().map(Pidfile::acquire).transpose() {

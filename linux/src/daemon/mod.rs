@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use heartbeat_core::{Agent, Config, Identity, Stats, Wake};
+use heartbeat_core::{Agent, Identity, Stats, Wake};
 
 use self::sleeper::Sleeper;
 pub use self::{
@@ -81,7 +81,7 @@ impl Daemon {
         let sleeper = Sleeper::new(wake_ups)?;
         let hal = LinuxHal::start(Arc::clone(&root), settings, &waker);
         let uplink = HttpUplink::start(client, waker.clone())?;
-        let agent = Agent::new(identity, phased(settings.rhythm));
+        let agent = Agent::new(identity, settings.rhythm);
         Ok(Self { root, agent, hal, resolver, uplink, sleeper, waker, signals })
     }
 
@@ -133,7 +133,7 @@ impl Daemon {
             .and_then(|identity| Ok((identity, Client::new(settings, &self.resolver)?)));
         match taken {
             Ok((identity, client)) => {
-                self.agent.reconfigure(identity, phased(settings.rhythm));
+                self.agent.reconfigure(identity, settings.rhythm);
                 self.hal.reconfigure(settings, &self.waker);
                 self.uplink.replace(client);
                 log::info!("configuration read again");
@@ -164,14 +164,14 @@ pub fn identity(settings: &Settings, root: &Sysroot) -> Result<Identity, StartEr
     }
 }
 
-/// A rhythm whose grid lies somewhere else at each start: a fleet that boots together must not beat together.
-fn phased(rhythm: Config) -> Config {
+/// Where the grid of this start lies: a fleet that boots together must not beat together.
+pub fn random_phase() -> u32 {
     // Randomly keyed by the standard library, without waiting for the kernel's entropy as a board boots.
     let random = RandomState::new().hash_one(std::process::id());
     // The upper half of the hash.
     #[allow(clippy::cast_possible_truncation)]
     let phase = (random >> 32) as u32;
-    rhythm.with_phase(phase)
+    phase
 }
 
 /// Opens the root of the device's files.

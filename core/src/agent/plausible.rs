@@ -1,0 +1,135 @@
+//! What no device can mean is not a value, whichever frontend claims it: the ranges of [`units`](crate::units) are
+//! applied here, in one place, to every answer of a sensor.
+
+use crate::{
+    hal::{Activity, CpuTimes, DiskSpace, Memory},
+    payload::{Cellular, Ethernet, Position, Wifi},
+    text::Text,
+    units::{Celsius, Degrees, Heading, Metres, MetresPerSecond, Percent, Rpm, SignalPercent, Watts},
+};
+
+/// Values that can be checked against what is physically possible.
+pub(super) trait Plausible: Sized {
+    /// The value without the parts that cannot be true; `None` when nothing is left of it.
+    fn plausible(self) -> Option<Self>;
+}
+
+macro_rules! within {
+    ($($unit:ty: $range:expr,)*) => {
+        $(impl Plausible for $unit {
+            fn plausible(self) -> Option<Self> {
+                $range.contains(&self).then_some(self)
+            }
+        })*
+    };
+}
+
+within! {
+    Celsius: Self::SOC_RANGE,
+    Watts: Self::RANGE,
+    Rpm: Self::RANGE,
+    Metres: Self::RANGE,
+    MetresPerSecond: Self::RANGE,
+    Heading: Self::RANGE,
+    SignalPercent: Self::RANGE,
+    crate::units::Dbm: Self::RANGE,
+    Percent: Self::ZERO..=Self::FULL,
+}
+
+macro_rules! always {
+    ($($value:ty,)*) => {
+        $(impl Plausible for $value {
+            fn plausible(self) -> Option<Self> {
+                Some(self)
+            }
+        })*
+    };
+}
+
+always! { Activity, CpuTimes, }
+
+impl<const N: usize> Plausible for Text<N> {
+    fn plausible(self) -> Option<Self> {
+        (!self.is_empty()).then_some(self)
+    }
+}
+
+impl Plausible for Memory {
+    fn plausible(self) -> Option<Self> {
+        (self.total > 0 && self.available <= self.total).then_some(self)
+    }
+}
+
+impl Plausible for DiskSpace {
+    fn plausible(self) -> Option<Self> {
+        (self.total > 0 && self.used <= self.total).then_some(self)
+    }
+}
+
+impl Plausible for Ethernet {
+    fn plausible(self) -> Option<Self> {
+        (!self.interface.is_empty()).then_some(self)
+    }
+}
+
+impl Plausible for Wifi {
+    fn plausible(mut self) -> Option<Self> {
+        self.signal_dbm = self.signal_dbm.and_then(Plausible::plausible);
+        self.signal_percent = self.signal_percent.and_then(Plausible::plausible);
+        (!self.interface.is_empty()).then_some(self)
+    }
+}
+
+impl Plausible for Cellular {
+    fn plausible(mut self) -> Option<Self> {
+        self.interface = self.interface.and_then(Plausible::plausible);
+        self.signal_percent = self.signal_percent.and_then(Plausible::plausible);
+        Some(self)
+    }
+}
+
+impl Plausible for Position {
+    fn plausible(mut self) -> Option<Self> {
+        let latitude = self.latitude.filter(|latitude| Degrees::LATITUDE.contains(latitude));
+        let longitude = self.longitude.filter(|longitude| Degrees::LONGITUDE.contains(longitude));
+        // Half a position is none.
+        (self.latitude, self.longitude) = latitude.zip(longitude).unzip();
+        self.altitude_m = self.altitude_m.and_then(Plausible::plausible);
+        self.speed_mps = self.speed_mps.and_then(Plausible::plausible);
+        self.heading = self.heading.and_then(Plausible::plausible);
+        Some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload::Fix;
+
+    #[test]
+    fn the_ends_of_the_ranges_are_values_and_what_lies_beyond_is_not() {
+        let celsius = |raw| Celsius::from_raw(raw).plausible().is_some();
+        assert!(celsius(-400) && celsius(1_250) && !celsius(-401) && !celsius(1_251));
+        assert_eq!(SignalPercent(101).plausible(), None);
+        assert_eq!(Memory { total: 1, available: 2 }.plausible(), None);
+        assert_eq!(Memory { total: 0, available: 0 }.plausible(), None);
+        assert_eq!(DiskSpace { total: 1, used: 2, available: 0 }.plausible(), None);
+        assert_eq!(Text::<8>::new("").plausible(), None);
+    }
+
+    #[test]
+    fn half_a_position_is_none() {
+        let position = Position {
+            fix: Fix::TwoD,
+            latitude: Some(Degrees::from_raw(900_000_001)),
+            longitude: Some(Degrees::from_raw(0)),
+            altitude_m: Some(Metres::from_raw(342)),
+            speed_mps: Some(MetresPerSecond::from_raw(-1)),
+            heading: Some(Heading::from_raw(3_601)),
+            satellites: Some(9),
+        };
+        let expected =
+            Position { latitude: None, longitude: None, speed_mps: None, heading: None, ..position.clone() };
+        assert_eq!(position.plausible(), Some(expected));
+    }
+}

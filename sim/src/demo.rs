@@ -1,0 +1,97 @@
+//! The real daemon against a local receiver, with the sensors of this machine.
+
+use std::{io, path::Path};
+
+use heartbeat_core::{Agent, Config};
+use heartbeat_daemon::{
+    config::{ConfigError, Key, Layers, Settings},
+    daemon::{Daemon, Observer, StartError, open_root},
+    hal::hardware_id,
+};
+
+use crate::{
+    receiver::{Line, Receiver},
+    schema::Schema,
+};
+
+/// Why the demonstration failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// A flag has a value that cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The daemon could not be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system failed.
+    #[error(transparent)]
+    System(#[from] io::Error),
+    /// Heartbeats were lost on the way to this machine itself.
+    #[error("{0} of the heartbeats were not delivered")]
+    NotDelivered(u64),
+}
+
+/// Beats every `interval` seconds until `beats` requests have ended, or until Ctrl-C. Calls `print` for every line.
+///
+/// Neither files nor the environment are read: nothing can make it send to another machine.
+///
+/// # Errors
+///
+/// See [`DemoError`].
+pub fn run(beats: Option<u64>, interval: &str, mut print: impl FnMut(&str)) -> Result<(), DemoError> {
+    let root = open_root(Path::new("/"))?;
+    let receiver = Receiver::listen("127.0.0.1:0")?;
+    let url = format!("http://{}/heartbeat.php", receiver.address());
+    let mut flags = Layers::default();
+    flags.add_flag(Key::Url, Some(&url));
+    flags.add_flag(Key::Interval, Some(interval));
+    let mut settings = Settings::new(&flags)?;
+    if hardware_id::find(&root).is_none() {
+        settings.hardware_id = Some("demo".to_owned());
+    }
+    let mut daemon = Daemon::start(&settings, root)?;
+    print(&format!("A heartbeat of this machine every {} to {url}", seconds(settings.rhythm)));
+    let stop = daemon.stopper();
+    let mut watcher = Watcher { schema: Schema::new(), beats, ended: 0, print, stop };
+    daemon.run(|| None, &mut watcher)?;
+    let stats = daemon.stats();
+    (watcher.print)(&format!("{} delivered, {} not", stats.delivered, stats.failed));
+    match stats.failed {
+        0 => Ok(()),
+        failed => Err(DemoError::NotDelivered(failed)),
+    }
+}
+
+fn seconds(rhythm: Config) -> String {
+    format!("{} s", std::time::Duration::from(rhythm.interval()).as_secs_f64())
+}
+
+/// Prints a line whenever a request has ended, and stops after enough of them.
+struct Watcher<P, S> {
+    schema: Schema,
+    beats: Option<u64>,
+    ended: u64,
+    print: P,
+    stop: S,
+}
+
+impl<P: FnMut(&str), S: Fn()> Observer for Watcher<P, S> {
+    fn turned(&mut self, agent: &Agent) {
+        let stats = agent.stats();
+        let ended = stats.delivered + stats.failed;
+        let Some(latest) = stats.last.filter(|_| ended > self.ended) else { return };
+        self.ended = ended;
+        let body = agent.last_body();
+        match (latest.result, self.schema.check(body)) {
+            (Ok(_), Ok(value)) => {
+                let round_trip = Some(latest.round_trip.into());
+                (self.print)(&Line { value: &value, size: body.len(), round_trip }.to_string());
+            }
+            (Err(error), _) => (self.print)(&format!("not delivered: {error}")),
+            (_, Err(error)) => (self.print)(&format!("not valid: {error}")),
+        }
+        if self.beats.is_some_and(|beats| ended >= beats) {
+            (self.stop)();
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Everything that the heartbeat needs to be tried without a device and without a server.
+//!
+//! - [`fake`]: a device and a server that do what a script says, and a rig that moves the real agent through virtual
+//!   time: hours pass in microseconds, and the same script gives the same bytes.
+//! - [`receiver`]: a real HTTP server that checks every heartbeat against the schema.
+//! - [`demo`]: the real daemon against that receiver, with the sensors of this machine.
+
+#![forbid(unsafe_code)]
+
+pub mod demo;
+pub mod fake;
+pub mod receiver;
+pub mod schema;
