@@ -87,8 +87,9 @@ pub trait Uplink {
     /// The outcome of the request, once. `Pending` while it is under way and when there is none.
     fn poll(&mut self) -> Poll<Result<Reply, SendError>>;
 
-    /// Forgets the request: its outcome must never be returned by a later `poll`.
-    fn cancel(&mut self);
+    /// Forgets the request: its outcome must never be returned by a later `poll`. Says what the request was waiting
+    /// for, as far as that is known; [`SendError::Timeout`] if not.
+    fn cancel(&mut self) -> SendError;
 }
 
 impl Reply {

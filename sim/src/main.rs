@@ -15,7 +15,7 @@ use heartbeat_sim::{
 
 /// Tries the heartbeat without a fleet and without a server.
 #[derive(Debug, Parser)]
-#[command(name = "heartbeat-sim", version, max_term_width = 100)]
+#[command(name = "heartbeat-sim", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -46,8 +46,8 @@ impl Sender {
                 self.finish(now, request, result.and_then(|reply| reply.accepted()), stats, log)
             }
             Poll::Pending if now >= request.deadline => {
-                uplink.cancel();
-                self.finish(now, request, Err(SendError::Timeout), stats, log);
+                let waited_for = uplink.cancel();
+                self.finish(now, request, Err(waited_for), stats, log);
             }
             Poll::Pending => {}
         }
@@ -61,7 +61,7 @@ impl Sender {
     /// Cancels the request in flight, if there is one.
     pub(super) fn stop(&mut self, now: Instant, uplink: &mut impl Uplink, stats: &mut Stats) {
         if let Some(request) = self.request {
-            uplink.cancel();
+            let _ = uplink.cancel();
             self.request = None;
             stats.record(Outcome { result: Err(SendError::Stopped), round_trip: now.since(request.started) });
         }

@@ -34,7 +34,7 @@ mod exit {
 
 /// Sends a small document about this device's health to a server every few seconds.
 #[derive(Debug, Parser)]
-#[command(name = "heartbeat-daemon", version, max_term_width = 100)]
+#[command(name = "heartbeat-daemon", version)]
 struct Cli {
     #[command(flatten)]
     options: Options,

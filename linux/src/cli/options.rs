@@ -25,7 +25,7 @@ pub(super) struct Options {
     /// File that keeps a second instance away, '' for none
     #[arg(long, global = true, value_name = "FILE")]
     pidfile: Option<String>,
-    /// Trust the certificate authorities in this PEM file instead of the system's
+    /// Trust the authorities in this PEM file instead of the system's
     #[arg(long, global = true, value_name = "FILE")]
     ca_file: Option<String>,
     /// Read this configuration instead of /etc/heartbeat-daemon/config.toml

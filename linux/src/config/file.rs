@@ -59,7 +59,7 @@ impl Layers {
             }
             opened => opened.map_err(unreadable)?,
         };
-        let mode = opened.metadata().map_err(unreadable)?.permissions().mode();
+        let metadata = opened.metadata().map_err(unreadable)?;
         let mut bytes = Vec::new();
         opened.take(SIZE_MAX.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
         let refused = |line, problem| ConfigError::Syntax { path: path.to_owned(), line, problem };
@@ -71,7 +71,7 @@ impl Layers {
             refused(line_of(before, before.len()), "is not UTF-8 text".to_owned())
         })?;
         self.add_text(path, text)?;
-        let writable = mode & 0o002 != 0;
+        let writable = metadata.is_file() && metadata.permissions().mode() & 0o002 != 0;
         Ok(writable
             .then(|| format!("{}: anybody may write to this file", path.display()))
             .into_iter()

@@ -36,7 +36,9 @@ impl Uplink for Kept {
         }
     }
 
-    fn cancel(&mut self) {}
+    fn cancel(&mut self) -> SendError {
+        SendError::Timeout
+    }
 }
 
 /// Samples the device as the daemon does, for two beats, because the first knows nothing about the processor. Takes

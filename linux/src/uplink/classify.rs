@@ -13,6 +13,7 @@ pub(super) fn classify(error: &ureq::Error, stage: Stage) -> SendError {
     match error {
         ureq::Error::Io(error) => io_error(error, stage),
         ureq::Error::Timeout(ureq::Timeout::Resolve) | ureq::Error::HostNotFound => SendError::Name,
+        ureq::Error::Timeout(_) if stage == Stage::Resolving => SendError::Name,
         ureq::Error::Timeout(_) if stage == Stage::Dialling => SendError::ConnectTimeout,
         ureq::Error::Timeout(_) => SendError::Timeout,
         ureq::Error::ConnectionFailed => SendError::Unreachable,
@@ -70,10 +71,10 @@ mod tests {
         let timeout = || ureq::Error::Timeout(ureq::Timeout::Global);
         assert_eq!(classify(&timeout(), Stage::Dialling), SendError::ConnectTimeout);
         assert_eq!(classify(&timeout(), Stage::Connected), SendError::Timeout);
-        assert_eq!(classify(&timeout(), Stage::NotDialled), SendError::Timeout);
+        assert_eq!(classify(&timeout(), Stage::Kept), SendError::Timeout);
         let io = |kind| ureq::Error::Io(io::Error::from(kind));
         assert_eq!(classify(&io(ErrorKind::ConnectionRefused), Stage::Dialling), SendError::Refused);
-        assert_eq!(classify(&io(ErrorKind::UnexpectedEof), Stage::NotDialled), SendError::ConnectionLost);
+        assert_eq!(classify(&io(ErrorKind::UnexpectedEof), Stage::Kept), SendError::ConnectionLost);
         let os = |errno: Errno| ureq::Error::Io(errno.into());
         assert_eq!(classify(&os(Errno::ENETUNREACH), Stage::Dialling), SendError::Unreachable);
         assert_eq!(classify(&os(Errno::EMFILE), Stage::Dialling), SendError::Local);

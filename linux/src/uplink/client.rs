@@ -58,7 +58,8 @@ impl Client {
                 .chain(RustlsConnector::default());
         let interval = Duration::from(settings.rhythm.interval());
         let timeout = Duration::from(settings.rhythm.timeout());
-        let agent = Agent::with_parts(config(interval, timeout, tls), connector, resolver.clone());
+        let agent =
+            Agent::with_parts(config(interval, timeout, tls), connector, progress.around(resolver.clone()));
         Ok(Self {
             agent,
             endpoint: settings.endpoint.clone(),
@@ -66,6 +67,11 @@ impl Client {
             resolver: resolver.clone(),
             progress,
         })
+    }
+
+    /// How far its latest request got.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Sends one document and waits for the status.
@@ -79,7 +85,7 @@ impl Client {
     pub fn exchange(&self, body: &[u8], deadline: Instant) -> Result<Reply, SendError> {
         let mut reply = self.attempt(body, None);
         if reply == Err(SendError::ConnectionLost)
-            && self.progress.stage() == Stage::NotDialled
+            && self.progress.stage() == Stage::Kept
             && let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
         {
             log::debug!("the server closed the kept connection: once more");

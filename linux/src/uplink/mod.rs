@@ -20,6 +20,7 @@ use std::{
 
 use heartbeat_core::{Reply, SendError, Uplink, time::Duration};
 
+use self::progress::Progress;
 pub use self::{client::Client, resolver::CachedResolver, tls::TrustError};
 use crate::waker::Waker;
 
@@ -28,6 +29,8 @@ use crate::waker::Waker;
 pub struct HttpUplink {
     shared: Arc<Shared>,
     generation: u64,
+    /// Of the client in use.
+    progress: Progress,
 }
 
 #[derive(Debug, Default)]
@@ -70,13 +73,15 @@ impl HttpUplink {
     /// When the system has no thread left.
     pub fn start(client: Client, waker: Waker) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
+        let progress = client.progress().clone();
         let theirs = Arc::clone(&shared);
         thread::Builder::new().name("uplink".to_owned()).spawn(move || serve(&theirs, client, &waker))?;
-        Ok(Self { shared, generation: 0 })
+        Ok(Self { shared, generation: 0, progress })
     }
 
     /// Sends through another client from the next request on.
     pub fn replace(&mut self, client: Client) {
+        self.progress = client.progress().clone();
         self.shared.lock().client = Some(client);
     }
 }
@@ -99,11 +104,12 @@ impl Uplink for HttpUplink {
         }
     }
 
-    fn cancel(&mut self) {
+    fn cancel(&mut self) -> SendError {
         self.generation = self.generation.wrapping_add(1);
         let mut state = self.shared.lock();
         state.request = None;
         state.outcome = None;
+        self.progress.waiting_for()
     }
 }
 

@@ -5,13 +5,23 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
-use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport};
+use heartbeat_core::SendError;
+use ureq::{
+    config::Config,
+    http::Uri,
+    unversioned::{
+        resolver::{ResolvedSocketAddrs, Resolver},
+        transport::{ConnectionDetails, Connector, NextTimeout, Transport},
+    },
+};
 
 /// How far a request got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The name is being resolved, or a kept connection is in use.
-    NotDialled,
+    /// A kept connection is in use.
+    Kept,
+    /// The name is being resolved.
+    Resolving,
     /// A new connection is being made.
     Dialling,
     /// The new connection stands; TLS or HTTP follow.
@@ -25,13 +35,14 @@ pub(super) struct Progress(Arc<AtomicU8>);
 impl Progress {
     /// A new request begins.
     pub(super) fn reset(&self) {
-        self.set(Stage::NotDialled);
+        self.set(Stage::Kept);
     }
 
     pub(super) fn stage(&self) -> Stage {
         match self.0.load(Ordering::Relaxed) {
-            0 => Stage::NotDialled,
-            1 => Stage::Dialling,
+            0 => Stage::Kept,
+            1 => Stage::Resolving,
+            2 => Stage::Dialling,
             _ => Stage::Connected,
         }
     }
@@ -40,9 +51,44 @@ impl Progress {
         self.0.store(stage as u8, Ordering::Relaxed);
     }
 
+    /// What a request that has no end is waiting for.
+    pub(super) fn waiting_for(&self) -> SendError {
+        match self.stage() {
+            Stage::Resolving => SendError::Name,
+            Stage::Dialling => SendError::ConnectTimeout,
+            Stage::Kept | Stage::Connected => SendError::Timeout,
+        }
+    }
+
+    /// `resolver`, recording when it is asked and when it has answered.
+    pub(super) fn around<R: Resolver>(&self, resolver: R) -> Tracked<R> {
+        Tracked { progress: self.clone(), resolver }
+    }
+
     /// A link for the chain of connectors that records when it is passed.
     pub(super) fn mark(&self, stage: Stage) -> Mark {
         Mark { progress: self.clone(), stage }
+    }
+}
+
+/// A resolver during whose work the request is [`Stage::Resolving`].
+#[derive(Debug)]
+pub(super) struct Tracked<R> {
+    progress: Progress,
+    resolver: R,
+}
+
+impl<R: Resolver> Resolver for Tracked<R> {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.progress.set(Stage::Resolving);
+        let found = self.resolver.resolve(uri, config, timeout)?;
+        self.progress.set(Stage::Kept);
+        Ok(found)
     }
 }
 

@@ -93,11 +93,12 @@ impl Uplink for FakeServer {
         }
     }
 
-    fn cancel(&mut self) {
+    fn cancel(&mut self) -> SendError {
         if self.in_flight.take().is_some()
             && let Some(latest) = self.sent.last_mut()
         {
             latest.cancelled = Some(self.now);
         }
+        SendError::Timeout
     }
 }

@@ -1,0 +1,122 @@
+//! What the program says to wrong flags and wrong configurations, and its exit status.
+
+#![allow(clippy::expect_used)]
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+fn run(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_heartbeat-daemon"));
+    for name in ["HEARTBEAT_URL", "HEARTBEAT_INTERVAL", "REQUEST_TIMEOUT", "PIDFILE", "JOURNAL_STREAM"] {
+        command.env_remove(name);
+    }
+    let output =
+        command.args(args).envs(environment.iter().copied()).stdin(Stdio::null()).output().expect("it runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// A configuration error of every command that needs one.
+fn refused(args: &[&str], environment: &[(&str, &str)], expected: &str) {
+    for command in ["run", "sample", "send", "check-config"] {
+        let (status, output, errors) = run(&[&[command], args].concat(), environment);
+        assert_eq!(status, Some(78), "{command}: {errors}");
+        assert_eq!(output, "");
+        assert!(errors.contains(expected), "{command}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+}
+
+#[test]
+fn flags_are_checked() {
+    refused(&["--interval", "0"], &[], "--interval: interval: expected from 0.05 to 86400 seconds, found 0");
+    refused(
+        &["--interval", "-5"],
+        &[],
+        "--interval: interval: expected from 0.05 to 86400 seconds, found -5",
+    );
+    refused(&["--interval", "NaN"], &[], "found NaN");
+    refused(&["--interval", "soon"], &[], "expected a number of seconds, found \"soon\"");
+    refused(
+        &["--timeout", "6"],
+        &[],
+        "--timeout: timeout: expected at most the interval of 5 seconds (default), found 6",
+    );
+    refused(&["--url", "example.org"], &[], "--url: url: expected a URL such as https://");
+    refused(&["--url", "gopher://example.org/"], &[], "found the scheme \"gopher\"");
+    refused(&["--method", "put"], &[], "--method: method: expected post or get, found \"put\"");
+    refused(&["--sysroot", "/nonexistent"], &[], "--sysroot: /nonexistent: ");
+}
+
+#[test]
+fn the_environment_is_checked() {
+    let expected =
+        "environment variable HEARTBEAT_INTERVAL: interval: expected a number of seconds, found \"5s\"";
+    refused(&[], &[("HEARTBEAT_INTERVAL", "5s")], expected);
+    refused(
+        &[],
+        &[("REQUEST_TIMEOUT", "1e9")],
+        "environment variable REQUEST_TIMEOUT: timeout: expected from 0.001",
+    );
+}
+
+#[test]
+fn files_are_checked() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("config.toml");
+    let path = path.to_str().expect("UTF-8");
+    for (content, expected) in [
+        (&b"interval = 5\nintervall = 6\n"[..], ":2: unknown key `intervall`; known are url, "),
+        (b"\ninterval = 'x'\n", ":2: interval: expected a number of seconds, found a text"),
+        (b"interval = 0.01\n", ":1: interval: expected from 0.05 to 86400 seconds, found 0.01"),
+        (b"url = 'https://x/'\n\n# \xff\n", ":3: is not UTF-8 text"),
+        (b"\x7fELF\x01\x02\0\0\0", ":1: "),
+        (&[b'#'; 100_000], ":1: is larger than 65536 bytes"),
+    ] {
+        fs::write(path, content).expect("written");
+        refused(&["--config", path], &[], &format!("error: configuration: {path}{expected}"));
+    }
+    refused(&["--config", "/nonexistent.toml"], &[], "/nonexistent.toml: No such file or directory");
+    refused(&["--config", "/"], &[], "/: Is a directory");
+}
+
+#[test]
+fn wrong_usage_has_its_own_status() {
+    let (status, _, errors) = run(&["--frequency", "5"], &[]);
+    assert_eq!(status, Some(64));
+    assert!(errors.contains("unexpected argument '--frequency'"), "{errors}");
+    let (status, _, errors) = run(&["dance"], &[]);
+    assert_eq!(status, Some(64));
+    assert!(errors.contains("unrecognized subcommand 'dance'"), "{errors}");
+}
+
+#[test]
+fn help_fits_on_a_screen() {
+    let (status, output, _) = run(&["--help"], &[]);
+    assert_eq!(status, Some(0));
+    assert!(output.lines().count() <= 25, "{} lines", output.lines().count());
+    assert!(output.lines().all(|line| line.chars().count() <= 100));
+}
+
+#[test]
+fn check_config_shows_where_each_setting_comes_from() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("config.toml");
+    fs::write(&path, "# comment\nhardware_id = 'cam-7'\ntimeout = 1.5\n").expect("written");
+    let path = path.to_str().expect("UTF-8");
+    let args = ["check-config", "--config", path, "--url", "http://127.0.0.1/"];
+    let (status, output, errors) = run(&args, &[("HEARTBEAT_INTERVAL", "10")]);
+    assert_eq!((status, errors.as_str()), (Some(0), ""));
+    let origin = |key: &str| {
+        let line = output.lines().find(|line| line.starts_with(key)).expect("shown");
+        line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(origin("url"), "http://127.0.0.1/ --url");
+    assert_eq!(origin("interval"), "10 s environment variable HEARTBEAT_INTERVAL");
+    assert_eq!(origin("timeout"), format!("1.5 s {path}:3"));
+    assert_eq!(origin("hardware_id"), format!("cam-7 {path}:2"));
+    assert_eq!(origin("method"), "post default");
+    assert!(output.ends_with(&format!("{path}: valid\n")), "{output}");
+}

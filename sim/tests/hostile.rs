@@ -1,0 +1,263 @@
+//! The daemon against servers that misbehave: each costs its own beat at most, is logged once, and never delays the
+//! end of the program.
+
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use support::{Daemon, PATIENCE, command, read_request, server};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
+/// Drips `piece` for as long as somebody listens.
+fn for_ever(stream: &mut TcpStream, piece: &[u8]) -> io::Result<()> {
+    loop {
+        stream.write_all(piece)?;
+    }
+}
+
+/// Says nothing until the peer leaves.
+fn silence(stream: &mut TcpStream) -> io::Result<()> {
+    io::copy(stream, &mut io::sink()).map(drop)
+}
+
+/// Closes with a reset instead of an orderly end.
+fn reset(stream: &TcpStream) {
+    let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    setsockopt(stream, sockopt::Linger, &at_once).expect("set");
+}
+
+/// Runs against a server that misbehaves on its first connections and then turns good: the failure is logged with
+/// `reason`, once, then its end, and beats go on.
+fn survives(reason: &str, misbehave: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static) {
+    let good = Arc::new(AtomicBool::new(false));
+    let is_good = Arc::clone(&good);
+    let address = server(move |_, mut stream| {
+        while is_good.load(Ordering::SeqCst) {
+            read_request(&mut stream)?;
+            stream.write_all(OK)?;
+        }
+        misbehave(&mut stream)
+    });
+    let mut daemon = Daemon::sending_to(address, "1", &[]);
+    let line = daemon.logs("heartbeat not delivered");
+    assert_eq!(line, format!("warning: heartbeat not delivered: {reason}"));
+    // Two beats more, so that a second line would have its chance.
+    daemon.logs("sending");
+    daemon.logs("sending");
+    good.store(true, Ordering::SeqCst);
+    daemon.logs("heartbeats are delivered again after");
+    daemon.stop();
+    let complaints = daemon.log.iter().filter(|line| line.starts_with("warning: ")).count();
+    assert_eq!(complaints, 1, "{:#?}", daemon.log);
+}
+
+#[test]
+fn a_server_that_refuses() {
+    // A port that was just free; nobody listens on it.
+    let address =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let mut daemon = Daemon::sending_to(address, "0.3", &[]);
+    assert_eq!(daemon.logs("not delivered"), "warning: heartbeat not delivered: connection refused");
+    let address: SocketAddr = address;
+    let listener = TcpListener::bind(address).expect("still free");
+    let (mut stream, _) = listener.accept().expect("a connection");
+    read_request(&mut stream).expect("a request");
+    stream.write_all(OK).expect("answered");
+    daemon.logs("heartbeats are delivered again after");
+}
+
+#[test]
+fn a_server_that_resets() {
+    survives("the connection broke", |stream| {
+        read_request(stream)?;
+        reset(stream);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_server_that_hangs_up_without_a_word() {
+    survives("the connection broke", |stream| {
+        read_request(stream)?;
+        stream.shutdown(Shutdown::Both)
+    });
+}
+
+#[test]
+fn a_server_that_stays_silent() {
+    survives("no complete answer in time", silence);
+}
+
+#[test]
+fn a_server_that_fails() {
+    survives("the server failed (500)", |stream| {
+        read_request(stream)?;
+        stream.write_all(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    });
+}
+
+#[test]
+fn a_server_that_sends_elsewhere() {
+    let (asked, elsewhere) = mpsc::channel();
+    let target = server(move |_, _| {
+        asked.send(()).expect("the test listens");
+        Ok(())
+    });
+    survives("the server sent a redirect (302), which is not followed", move |stream| {
+        read_request(stream)?;
+        let reply = format!(
+            "HTTP/1.1 302 Found\r\nLocation: http://{target}/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(reply.as_bytes())
+    });
+    assert!(elsewhere.try_recv().is_err(), "the redirect was followed");
+}
+
+#[test]
+fn a_server_whose_header_has_no_end() {
+    survives("the answer was not acceptable HTTP", |stream| {
+        read_request(stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+        for_ever(stream, b"X-Padding: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n")
+    });
+}
+
+#[test]
+fn a_server_that_speaks_something_else() {
+    survives("the answer was not acceptable HTTP", |stream| {
+        read_request(stream)?;
+        stream.write_all(b"220 mail.example.org ESMTP\r\n\r\n")
+    });
+}
+
+/// The status is the answer: what follows it is cut off, and the beat counts.
+#[test]
+fn a_body_without_end_does_not_matter() {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
+    let (done, enough) = mpsc::channel();
+    let address = server(move |_, mut stream| {
+        read_request(&mut stream)?;
+        if counted.fetch_add(1, Ordering::SeqCst) == 5 {
+            done.send(()).expect("the test waits");
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        for_ever(&mut stream, b"5\r\nabcde\r\n")
+    });
+    let mut daemon = Daemon::sending_to(address, "0.2", &[]);
+    enough.recv_timeout(PATIENCE).expect("beats go on");
+    daemon.stop();
+    assert!(!daemon.log.iter().any(|line| line.contains("not delivered")), "{:#?}", daemon.log);
+}
+
+/// The close races with the next request: nothing is lost, because the request is repeated at once.
+#[test]
+fn a_kept_connection_that_closes_between_beats_costs_nothing() {
+    let bodies = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&bodies);
+    let (done, enough) = mpsc::channel();
+    let address = server(move |_, mut stream| {
+        // One answer, then the second request is read and left without one.
+        read_request(&mut stream)?;
+        stream.write_all(OK)?;
+        if counted.fetch_add(1, Ordering::SeqCst) == 5 {
+            done.send(()).expect("the test waits");
+        }
+        stream.read_exact(&mut [0])?;
+        reset(&stream);
+        Ok(())
+    });
+    let mut daemon = Daemon::sending_to(address, "0.2", &[]);
+    enough.recv_timeout(PATIENCE).expect("beats go on");
+    daemon.stop();
+    assert!(!daemon.log.iter().any(|line| line.contains("not delivered")), "{:#?}", daemon.log);
+    assert!(daemon.log.iter().any(|line| line.contains("once more")), "the race did not take place");
+}
+
+/// An orderly end between beats is noticed before the next request is sent.
+#[test]
+fn an_idle_connection_that_the_server_closed_is_not_used() {
+    let (served, requests) = mpsc::channel();
+    let address = server(move |number, mut stream| {
+        read_request(&mut stream)?;
+        stream.write_all(OK)?;
+        served.send(number).expect("the test waits");
+        Ok(())
+    });
+    let mut daemon = Daemon::sending_to(address, "0.2", &[]);
+    let connections: Vec<_> = (0..4).map(|_| requests.recv_timeout(PATIENCE).expect("a beat")).collect();
+    assert_eq!(connections, [0, 1, 2, 3]);
+    daemon.stop();
+    assert!(!daemon.log.iter().any(|line| line.contains("not delivered")), "{:#?}", daemon.log);
+}
+
+/// With an hour for each request nothing but the signal can end it.
+#[test]
+fn sigterm_does_not_wait_for_a_hanging_request() {
+    let (connected, connections) = mpsc::channel();
+    let address = server(move |_, mut stream| {
+        connected.send(()).expect("the test waits");
+        silence(&mut stream)
+    });
+    let mut daemon = Daemon::sending_to(address, "3600", &["--timeout", "3600"]);
+    connections.recv_timeout(PATIENCE).expect("a connection");
+    let took = daemon.stop();
+    println!("SIGTERM during a hanging request: {} ms", took.as_millis());
+    assert!(
+        daemon.log.last().is_some_and(|line| line == "stopped: 0 heartbeats delivered, 1 not"),
+        "{:#?}",
+        daemon.log
+    );
+}
+
+#[test]
+fn sigterm_does_not_wait_for_a_hanging_connect() {
+    // A listener whose queue is full drops further attempts.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).expect("a backlog"))
+        .expect("shrunk");
+    let address = listener.local_addr().expect("an address");
+    let _queue: Vec<_> =
+        (0..8).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()).collect();
+    let mut daemon = Daemon::sending_to(address, "3600", &["--timeout", "3600"]);
+    daemon.logs("sending");
+    println!("SIGTERM during a hanging connect: {} ms", daemon.stop().as_millis());
+}
+
+#[test]
+fn nobody_answers_the_connect() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).expect("a backlog"))
+        .expect("shrunk");
+    let address = listener.local_addr().expect("an address");
+    let _queue: Vec<_> =
+        (0..8).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()).collect();
+    let mut daemon = Daemon::sending_to(address, "0.3", &[]);
+    let line = daemon.logs("not delivered");
+    assert_eq!(line, "warning: heartbeat not delivered: no answer to the attempt to connect");
+}
+
+#[test]
+fn a_name_that_cannot_be_resolved() {
+    // A label of 64 letters cannot be put into a query (RFC 1035, 2.3.4): the system's resolver refuses it without
+    // asking anybody.
+    let url = format!("http://{}.example/", "a".repeat(64));
+    let args = ["run", "--url", &url, "--interval", "0.3", "--pidfile", ""];
+    let mut daemon = Daemon::start(command(&args));
+    let line = daemon.logs("not delivered");
+    assert_eq!(line, "warning: heartbeat not delivered: the server's name could not be resolved");
+    daemon.stop();
+}
