@@ -163,6 +163,20 @@ fn a_body_without_end_does_not_matter() {
     assert!(!daemon.log.iter().any(|line| line.contains("not delivered")), "{:#?}", daemon.log);
 }
 
+/// With an hour for the request only the limit on the reply's size can end it.
+#[test]
+fn a_body_without_end_is_cut_off_by_its_size() {
+    let address = server(|_, mut stream| {
+        read_request(&mut stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")?;
+        for_ever(&mut stream, b"abcde")
+    });
+    let url = format!("http://{address}/");
+    let mut daemon =
+        Daemon::start(command(&["send", "--url", &url, "--interval", "3600", "--timeout", "3600"]));
+    assert!(daemon.wait().success(), "{:#?}", daemon.log);
+}
+
 /// The close races with the next request: nothing is lost, because the request is repeated at once.
 #[test]
 fn a_kept_connection_that_closes_between_beats_costs_nothing() {

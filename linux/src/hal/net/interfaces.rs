@@ -1,5 +1,7 @@
 //! Network interfaces and their kinds, from `/sys/class/net`.
 
+use std::time::{Duration, Instant};
+
 use heartbeat_core::SensorError;
 
 use crate::hal::sysroot::Sysroot;
@@ -13,6 +15,10 @@ const ARPHRD_RAWIP: i64 = 519;
 
 /// `NET_ADDR_PERM` of `linux/netdevice.h`: the address is the hardware's own.
 const NET_ADDR_PERM: i64 = 0;
+
+/// How long the kinds are kept: long enough to cost nothing, short enough for a modem that was swapped for another
+/// device of the same name.
+const KEEP: Duration = Duration::from_secs(60);
 
 /// What carries an interface's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,32 +35,53 @@ pub(crate) struct Interface {
     pub(crate) kind: Kind,
     /// It has hardware of its own: no bridge, tunnel or VLAN.
     pub(crate) physical: bool,
-    /// Packets can pass.
-    pub(crate) up: bool,
 }
 
-/// All interfaces of a known kind, sorted by name.
-///
-/// # Errors
-///
-/// When the kernel's list cannot be read.
-pub(crate) fn list(root: &Sysroot) -> Result<Vec<Interface>, SensorError> {
-    let names = root.list(CLASS)?;
-    Ok(names.into_iter().filter_map(|name| read(root, name)).collect())
+/// The interfaces, whose kinds are looked up rarely: they do not change while an interface lives, and looking takes
+/// five files each.
+#[derive(Debug, Default)]
+pub(crate) struct Interfaces {
+    names: Vec<String>,
+    known: Vec<Interface>,
+    looked_up: Option<Instant>,
 }
 
-fn read(root: &Sysroot, name: String) -> Option<Interface> {
-    let kind = kind(root, &name)?;
-    let physical = root.exists(format!("{CLASS}/{name}/device"));
-    let mut buffer = [0; 32];
-    let state = root.read_text(format!("{CLASS}/{name}/operstate"), &mut buffer).unwrap_or("");
-    let up = match state {
-        "up" => true,
-        // PPP and some modems never say more than this; the carrier does.
-        "unknown" => root.read_integer(format!("{CLASS}/{name}/carrier")) == Ok(1),
-        _ => false,
-    };
-    Some(Interface { name, kind, physical, up })
+impl Interfaces {
+    /// All interfaces of a known kind, sorted by name.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel's list cannot be read.
+    pub(crate) fn list(&mut self, root: &Sysroot) -> Result<&[Interface], SensorError> {
+        let names = root.list(CLASS)?;
+        let fresh = self.looked_up.is_some_and(|since| since.elapsed() < KEEP);
+        if names != self.names || !fresh {
+            self.known = names.iter().filter_map(|name| Interface::read(root, name)).collect();
+            self.names = names;
+            self.looked_up = Some(Instant::now());
+        }
+        Ok(&self.known)
+    }
+}
+
+impl Interface {
+    fn read(root: &Sysroot, name: &str) -> Option<Self> {
+        let kind = kind(root, name)?;
+        let physical = root.exists(format!("{CLASS}/{name}/device"));
+        Some(Self { name: name.to_owned(), kind, physical })
+    }
+
+    /// Whether packets can pass, now.
+    pub(crate) fn is_up(&self, root: &Sysroot) -> bool {
+        let name = &self.name;
+        let mut buffer = [0; 32];
+        match root.read_text(format!("{CLASS}/{name}/operstate"), &mut buffer) {
+            Ok("up") => true,
+            // PPP and some modems never say more than this; the carrier does.
+            Ok("unknown") => root.read_integer(format!("{CLASS}/{name}/carrier")) == Ok(1),
+            _ => false,
+        }
+    }
 }
 
 /// What the kernel says the device is; its name only as a last resort, for modems that pose as Ethernet.
@@ -130,8 +157,15 @@ mod tests {
         make("docker0", &[("type", "1"), ("operstate", "down"), ("uevent", "DEVTYPE=bridge\n")]);
         make("broken", &[("type", "\u{0}x")]);
         let root = Sysroot::new(dir.path()).expect("opened");
-        let found: Vec<_> =
-            list(&root).expect("listed").into_iter().map(|i| (i.name, i.kind, i.physical, i.up)).collect();
+        let mut interfaces = Interfaces::default();
+        let found: Vec<_> = interfaces
+            .list(&root)
+            .expect("listed")
+            .iter()
+            .map(|interface| {
+                (interface.name.clone(), interface.kind, interface.physical, interface.is_up(&root))
+            })
+            .collect();
         let expected = [
             ("docker0", Kind::Ethernet, false, false),
             ("end0", Kind::Ethernet, true, true),

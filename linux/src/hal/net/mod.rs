@@ -18,7 +18,7 @@ use heartbeat_core::{
 
 use self::{
     addresses::Addresses,
-    interfaces::{Interface, Kind},
+    interfaces::{Interface, Interfaces, Kind},
 };
 use super::{background::Background, sysroot::Sysroot};
 use crate::waker::Waker;
@@ -37,11 +37,11 @@ struct Snapshot {
 impl Snapshot {
     const TAKEN: Self = Self { default_interface: None, ethernet: None, wifi: None, cellular: None };
 
-    fn take(root: &Sysroot) -> Result<Self, SensorError> {
+    fn take(root: &Sysroot, interfaces: &mut Interfaces) -> Result<Self, SensorError> {
         let default = routes::default_interface(root);
-        let interfaces = interfaces::list(root)?;
+        let interfaces = interfaces.list(root)?;
         let addresses = Addresses::read(root);
-        let of = |kind| chosen(&interfaces, kind, default.as_deref().ok());
+        let of = |kind| chosen(interfaces, kind, default.as_deref().ok(), |interface| interface.is_up(root));
         Ok(Self {
             ethernet: Some(of(Kind::Ethernet).map(|interface| Ethernet {
                 interface: Text::new(&interface.name),
@@ -84,16 +84,13 @@ fn chosen<'i>(
     interfaces: &'i [Interface],
     kind: Kind,
     default: Option<&str>,
+    is_up: impl Fn(&Interface) -> bool,
 ) -> Result<&'i Interface, SensorError> {
-    interfaces
-        .iter()
-        .filter(|interface| interface.kind == kind && interface.up)
-        .map(|interface| (Some(interface.name.as_str()) == default, interface))
-        .filter(|(is_default, interface)| *is_default || interface.physical)
-        // min_by_key takes the first of equals, and the list is sorted by name.
-        .min_by_key(|(is_default, _)| !is_default)
-        .map(|(_, interface)| interface)
-        .ok_or(SensorError::Absent)
+    let is_default = |interface: &&Interface| Some(interface.name.as_str()) == default;
+    let of_kind = || interfaces.iter().filter(|interface| interface.kind == kind);
+    let physical = of_kind().filter(|interface| interface.physical);
+    // The list is sorted by name.
+    of_kind().filter(is_default).chain(physical).find(|interface| is_up(interface)).ok_or(SensorError::Absent)
 }
 
 /// The network as a sensor of four values.
@@ -105,7 +102,8 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn start(root: Arc<Sysroot>, waker: Waker) -> Self {
-        let source = Background::start("network", waker, move || Snapshot::take(&root));
+        let mut interfaces = Interfaces::default();
+        let source = Background::start("network", waker, move || Snapshot::take(&root, &mut interfaces));
         Self { source, snapshot: Snapshot::TAKEN }
     }
 
@@ -145,23 +143,23 @@ impl Network {
 mod tests {
     use super::*;
 
-    fn interface(name: &str, physical: bool, up: bool) -> Interface {
-        Interface { name: name.to_owned(), kind: Kind::Ethernet, physical, up }
-    }
-
     #[test]
     fn the_default_route_decides_then_the_hardware_then_the_name() {
-        let name = |interfaces: &[Interface], default| {
-            chosen(interfaces, Kind::Ethernet, default).map(|interface| interface.name.clone())
+        let interface = |(name, physical): (&str, bool)| Interface {
+            name: name.to_owned(),
+            kind: Kind::Ethernet,
+            physical,
         };
-        let bridge = interface("br0", false, true);
-        let [end0, eth1] = ["end0", "eth1"].map(|name| interface(name, true, true));
-        let all = [bridge, end0, eth1];
-        assert_eq!(name(&all, None).as_deref(), Ok("end0"));
-        assert_eq!(name(&all, Some("eth1")).as_deref(), Ok("eth1"));
-        assert_eq!(name(&all, Some("br0")).as_deref(), Ok("br0"));
-        assert_eq!(name(&all, Some("wlan0")).as_deref(), Ok("end0"));
-        assert_eq!(name(&all[..1], None), Err(SensorError::Absent));
-        assert_eq!(name(&[interface("eth0", true, false)], Some("eth0")), Err(SensorError::Absent));
+        let all = [("br0", false), ("end0", true), ("eth1", true)].map(interface);
+        let name = |default, down: &str| {
+            let chosen = chosen(&all, Kind::Ethernet, default, |interface| !down.contains(&interface.name));
+            chosen.map(|interface| interface.name.as_str())
+        };
+        assert_eq!(name(None, ""), Ok("end0"));
+        assert_eq!(name(Some("eth1"), ""), Ok("eth1"));
+        assert_eq!(name(Some("br0"), ""), Ok("br0"));
+        assert_eq!(name(Some("wlan0"), ""), Ok("end0"));
+        assert_eq!(name(Some("eth1"), "eth1"), Ok("end0"), "its cable is out");
+        assert_eq!(name(None, "end0 eth1"), Err(SensorError::Absent), "a bridge alone is no connection");
     }
 }
