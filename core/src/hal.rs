@@ -5,11 +5,13 @@
 
 use core::{fmt, task::Poll};
 
+use serde::Serialize;
+
 use crate::{
     limits::{APP_VERSION_MAX, INTERFACE_MAX},
     payload::{Cellular, Ethernet, Position, Recording, Wifi},
     text::Text,
-    units::{Celsius, Rpm, UnixTime, Watts},
+    units::{Celsius, Percent, Rpm, UnixTime, Volts, Watts},
 };
 
 /// The answer of a sensor: not ready yet, a value, or why there is none.
@@ -88,6 +90,31 @@ pub struct Activity {
     pub recording: Option<Recording>,
 }
 
+/// Time since the device booted, in whole seconds, counting suspend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[serde(transparent)]
+pub struct Uptime(pub u64);
+
+/// The firmware's bit mask as `vcgencmd get_throttled` prints it.
+///
+/// Bits 0 to 3 are now: under-voltage, ARM frequency capped, throttled, soft temperature limit; bits 16 to 19 say
+/// that the same has occurred since boot (Raspberry Pi documentation, "vcgencmd").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[serde(transparent)]
+pub struct Throttled(pub u32);
+
+/// The battery of an uninterruptible power supply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Ups {
+    /// Voltage of the battery.
+    pub voltage: Option<Volts>,
+    /// State of charge.
+    pub percent: Option<Percent>,
+}
+
 fn absent<T>() -> Sampled<T> {
     Poll::Ready(Err(SensorError::Absent))
 }
@@ -157,6 +184,21 @@ pub trait Hal {
 
     /// Version of the streaming application.
     fn app_version(&mut self) -> Sampled<Text<APP_VERSION_MAX>> {
+        absent()
+    }
+
+    /// Time since the device booted.
+    fn uptime(&mut self) -> Sampled<Uptime> {
+        absent()
+    }
+
+    /// Under-voltage and throttling, from the firmware.
+    fn throttled(&mut self) -> Sampled<Throttled> {
+        absent()
+    }
+
+    /// The battery of an uninterruptible power supply.
+    fn ups(&mut self) -> Sampled<Ups> {
         absent()
     }
 

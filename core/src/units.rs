@@ -89,6 +89,10 @@ fixed_point! {
     Watts, places: 2, "0.01" "W"
 }
 fixed_point! {
+    /// Voltage in volts, in hundredths.
+    Volts, places: 2, "0.01" "V"
+}
+fixed_point! {
     /// A share from 0 to 100 %, in tenths.
     Percent, places: 1, "0.1" "%"
 }
@@ -162,6 +166,16 @@ impl MetresPerSecond {
 impl Heading {
     /// All around; a full turn can come from rounding.
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(3_600);
+}
+
+impl Volts {
+    /// From nothing to a hundred: more than any battery or input of a small computer has.
+    pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(10_000);
+
+    /// From microvolts, as fuel gauges and hwmon's kin give them.
+    pub const fn from_microvolts(microvolts: i64) -> Self {
+        Self(div_round(microvolts, 10_000))
+    }
 }
 
 impl Percent {

@@ -203,13 +203,62 @@ fn a_sensor_that_falls_silent_is_believed_for_three_intervals() {
         .iter()
         .map(|sent| serde_json::from_slice::<Value>(&sent.body).expect("JSON")["temp"].clone())
         .collect();
-    // Read at 0 s; sent with the beats at 5 s and 10 s, whose deadline passes a second later; too old at 16 s.
-    let expected = [Some(48.8), Some(48.8), Some(48.8), None, None, None];
+    // Read at 0 s; still fresh at 15 s, too old at 20 s.
+    let expected = [Some(48.8), Some(48.8), Some(48.8), Some(48.8), None, None];
     assert_eq!(temperatures, expected.map(Value::from));
     rig.device.temperature.behaviour = Behaviour::Answers(Celsius::from_raw(500));
     rig.run_for(MS(6_000));
     assert_eq!(document(&rig)["temp"], 50.0);
     assert_eq!(rig.device.temperature.asked, 3, "0 s, the question that hung, and 30 s");
+}
+
+#[test]
+fn a_hanging_sensor_delays_one_beat_and_no_more() {
+    let mut device = healthy_device();
+    device.temperature.behaviour = Behaviour::Hangs;
+    let mut rig = rig(device, ok());
+    let first = rig.now();
+    rig.run_for(MS(16_000));
+    let starts: Vec<_> = rig.server.sent.iter().map(|sent| sent.at.since(first).as_millis()).collect();
+    assert_eq!(starts, [1_000, 5_000, 10_000, 15_000]);
+}
+
+#[test]
+fn every_sensor_is_asked_once_per_beat() {
+    let mut rig = rig(FakeDevice::default(), ok());
+    rig.run_for(MS(15_000));
+    let device = &rig.device;
+    let asked = [
+        device.cpu.asked,
+        device.memory.asked,
+        device.temperature.asked,
+        device.power.asked,
+        device.fan.asked,
+        device.disk.asked,
+        device.default_interface.asked,
+        device.ethernet.asked,
+        device.wifi.asked,
+        device.cellular.asked,
+        device.position.asked,
+        device.app_version.asked,
+        device.activity.asked,
+        device.uptime.asked,
+        device.throttled.asked,
+        device.ups.asked,
+    ];
+    assert_eq!(asked, [4; 16]);
+}
+
+#[test]
+fn the_optional_keys_can_be_turned_off() {
+    let keys = |config: Config| {
+        let mut rig = Rig::new(config, healthy_device(), FakeServer::default());
+        rig.run_for(MS(1_000));
+        let value = document(&rig);
+        ["uptime_s", "diagnostics"].map(|key| value.get(key).is_some())
+    };
+    assert_eq!(keys(Config::default()), [true, true]);
+    assert_eq!(keys(Config::default().with_diagnostics(false)), [false, false]);
 }
 
 #[test]

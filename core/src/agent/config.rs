@@ -32,6 +32,7 @@ pub struct Config {
     interval: Duration,
     timeout: Duration,
     phase: u32,
+    diagnostics: bool,
 }
 
 /// Why a rhythm cannot be kept.
@@ -67,7 +68,7 @@ impl Config {
         if timeout == Duration::ZERO || timeout > interval {
             return Err(ConfigError::Timeout);
         }
-        Ok(Self { interval, timeout, phase: 1 << 31 })
+        Ok(Self { interval, timeout, phase: 1 << 31, diagnostics: true })
     }
 
     /// Sets where the grid lies after the first beat: any `u32`, drawn at random at each start so that a fleet
@@ -76,6 +77,18 @@ impl Config {
     pub const fn with_phase(mut self, phase: u32) -> Self {
         self.phase = phase;
         self
+    }
+
+    /// Sets whether the optional keys `uptime_s` and `diagnostics` are sent. They are by default.
+    #[must_use]
+    pub const fn with_diagnostics(mut self, diagnostics: bool) -> Self {
+        self.diagnostics = diagnostics;
+        self
+    }
+
+    /// Whether the optional keys `uptime_s` and `diagnostics` are sent.
+    pub const fn diagnostics(&self) -> bool {
+        self.diagnostics
     }
 
     /// Time between beats.
@@ -117,7 +130,7 @@ impl Config {
 impl Default for Config {
     /// Every 5 s, 2 s for a request, the second beat one interval after the first.
     fn default() -> Self {
-        Self { interval: INTERVAL_DEFAULT, timeout: TIMEOUT_DEFAULT, phase: 1 << 31 }
+        Self { interval: INTERVAL_DEFAULT, timeout: TIMEOUT_DEFAULT, phase: 1 << 31, diagnostics: true }
     }
 }
 

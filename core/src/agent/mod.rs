@@ -15,6 +15,7 @@ mod reading;
 mod sampling;
 mod schedule;
 mod sending;
+mod sensors;
 mod stats;
 
 pub use config::{Config, ConfigError, Identity};
@@ -151,9 +152,9 @@ impl Agent {
     }
 
     fn send(&mut self, now: Instant, uplink: &mut impl Uplink) {
-        let heartbeat = self.sampler.heartbeat(&self.identity, now, self.config.fresh());
+        let heartbeat = self.sampler.heartbeat(&self.identity, now, &self.config);
         let encoded = heartbeat.encode(&mut self.body);
-        self.sampler.abandon();
+        self.sampler.end();
         self.stats.attempted = self.stats.attempted.saturating_add(1);
         self.stats.last_body_len = encoded.unwrap_or(0);
         let Some(body) = encoded.and_then(|len| self.body.get(..len)) else {
@@ -169,7 +170,7 @@ impl Agent {
 
     /// Gives up the beat whose sensors are being asked, if there is one.
     fn skip_beat(&mut self) {
-        if self.sampler.abandon() {
+        if self.sampler.end() {
             self.stats.skipped = self.stats.skipped.saturating_add(1);
         }
     }

@@ -2,10 +2,10 @@
 //! applied here, in one place, to every answer of a sensor.
 
 use crate::{
-    hal::{Activity, CpuTimes, DiskSpace, Memory},
+    hal::{Activity, CpuTimes, DiskSpace, Memory, Throttled, Ups, Uptime},
     payload::{Cellular, Ethernet, Position, Wifi},
     text::Text,
-    units::{Celsius, Degrees, Heading, Metres, MetresPerSecond, Percent, Rpm, SignalPercent, Watts},
+    units::{Celsius, Degrees, Heading, Metres, MetresPerSecond, Percent, Rpm, SignalPercent, Volts, Watts},
 };
 
 /// Values that can be checked against what is physically possible.
@@ -33,6 +33,7 @@ within! {
     Heading: Self::RANGE,
     SignalPercent: Self::RANGE,
     crate::units::Dbm: Self::RANGE,
+    Volts: Self::RANGE,
     Percent: Self::ZERO..=Self::FULL,
 }
 
@@ -46,7 +47,7 @@ macro_rules! always {
     };
 }
 
-always! { Activity, CpuTimes, }
+always! { Activity, CpuTimes, Throttled, Uptime, }
 
 impl<const N: usize> Plausible for Text<N> {
     fn plausible(self) -> Option<Self> {
@@ -77,6 +78,14 @@ impl Plausible for Wifi {
         self.signal_dbm = self.signal_dbm.and_then(Plausible::plausible);
         self.signal_percent = self.signal_percent.and_then(Plausible::plausible);
         (!self.interface.is_empty()).then_some(self)
+    }
+}
+
+impl Plausible for Ups {
+    fn plausible(mut self) -> Option<Self> {
+        self.voltage = self.voltage.and_then(Plausible::plausible);
+        self.percent = self.percent.and_then(Plausible::plausible);
+        (self.voltage.is_some() || self.percent.is_some()).then_some(self)
     }
 }
 

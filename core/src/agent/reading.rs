@@ -11,16 +11,17 @@ use crate::{
 /// The last answer of one sensor.
 #[derive(Debug)]
 pub(super) struct Reading<T> {
-    name: &'static str,
     waiting: bool,
+    /// It has let a beat go without its answer: no later beat waits for it until it has answered.
+    overdue: bool,
     value: Option<(T, Instant)>,
     /// The error that was logged and has not healed, so that each is logged once.
     trouble: Option<SensorError>,
 }
 
 impl<T: Plausible> Reading<T> {
-    pub(super) const fn new(name: &'static str) -> Self {
-        Self { name, waiting: false, value: None, trouble: None }
+    pub(super) const fn new() -> Self {
+        Self { waiting: false, overdue: false, value: None, trouble: None }
     }
 
     /// Asks anew. A sensor that still owes an answer goes on with the old question.
@@ -28,10 +29,16 @@ impl<T: Plausible> Reading<T> {
         self.waiting = true;
     }
 
-    /// Polls the sensor if it owes an answer. True when it does not (any more).
+    /// The beat goes out. What the sensor still owes is taken when it comes.
+    pub(super) fn give_up(&mut self) {
+        self.overdue = self.waiting;
+    }
+
+    /// Polls the sensor if it owes an answer; `name` is for the log. True when there is no point in waiting for it.
     pub(super) fn poll(
         &mut self,
         now: Instant,
+        name: &str,
         budget: &mut LogBudget,
         sensor: impl FnOnce() -> Sampled<T>,
     ) -> bool {
@@ -39,9 +46,10 @@ impl<T: Plausible> Reading<T> {
             && let Poll::Ready(answer) = sensor()
         {
             self.waiting = false;
-            self.take(now, budget, answer);
+            self.overdue = false;
+            self.take(now, name, budget, answer);
         }
-        !self.waiting
+        !self.waiting || self.overdue
     }
 
     /// The last value, if it is not older than `limit`.
@@ -50,11 +58,11 @@ impl<T: Plausible> Reading<T> {
         (now.since(*read_at) <= limit).then_some(value)
     }
 
-    fn take(&mut self, now: Instant, budget: &mut LogBudget, answer: Result<T, SensorError>) {
+    fn take(&mut self, now: Instant, name: &str, budget: &mut LogBudget, answer: Result<T, SensorError>) {
         match answer.and_then(|value| value.plausible().ok_or(SensorError::Invalid)) {
             Ok(value) => {
                 if self.trouble.take().is_some() {
-                    log_info!("{}: reading again", self.name);
+                    log_info!("{}: reading again", name);
                 }
                 self.value = Some((value, now));
             }
@@ -62,7 +70,7 @@ impl<T: Plausible> Reading<T> {
                 // A sensor that says it has no value has none: its last one is not a stand-in.
                 self.value = None;
                 if error != SensorError::Absent && self.trouble != Some(error) && budget.allow(now) {
-                    log_warn!("{}: {}", self.name, error);
+                    log_warn!("{}: {}", name, error);
                     self.trouble = Some(error);
                 }
             }
@@ -76,7 +84,7 @@ mod tests {
     use crate::units::Celsius;
 
     fn poll<T: Plausible>(reading: &mut Reading<T>, now: Instant, answer: Sampled<T>) -> bool {
-        reading.poll(now, &mut LogBudget::default(), || answer)
+        reading.poll(now, "test", &mut LogBudget::default(), || answer)
     }
 
     const LIMIT: Duration = Duration::from_secs(15);
@@ -87,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_silent_sensor_keeps_its_value_until_it_is_too_old() {
-        let mut reading = Reading::new("temperature");
+        let mut reading = Reading::new();
         reading.ask();
         assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480)))));
         reading.ask();
@@ -97,8 +105,22 @@ mod tests {
     }
 
     #[test]
+    fn a_sensor_that_hangs_is_waited_for_once() {
+        let mut reading = Reading::new();
+        reading.ask();
+        assert!(!poll::<Celsius>(&mut reading, at(0), Poll::Pending));
+        reading.give_up();
+        reading.ask();
+        assert!(poll::<Celsius>(&mut reading, at(5), Poll::Pending), "it is overdue");
+        assert!(poll(&mut reading, at(6), Poll::Ready(Ok(Celsius::from_raw(480)))));
+        assert!(reading.fresh(at(6), LIMIT).is_some(), "its late answer counts");
+        reading.ask();
+        assert!(!poll::<Celsius>(&mut reading, at(10), Poll::Pending), "it is trusted again");
+    }
+
+    #[test]
     fn what_cannot_be_true_is_an_error() {
-        let mut reading = Reading::new("temperature");
+        let mut reading = Reading::new();
         reading.ask();
         assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(1_251)))));
         assert_eq!(reading.fresh(at(0), LIMIT), None);
@@ -106,7 +128,7 @@ mod tests {
 
     #[test]
     fn an_error_is_an_answer() {
-        let mut reading = Reading::new("temperature");
+        let mut reading = Reading::new();
         reading.ask();
         poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480))));
         reading.ask();
@@ -116,11 +138,9 @@ mod tests {
 
     #[test]
     fn a_sensor_is_not_asked_between_beats() {
-        let mut reading = Reading::new("temperature");
-        assert!(
-            reading.poll(at(0), &mut LogBudget::default(), || -> Sampled<Celsius> {
-                panic!("asked without need")
-            })
-        );
+        let mut reading = Reading::new();
+        assert!(reading.poll(at(0), "test", &mut LogBudget::default(), || -> Sampled<Celsius> {
+            panic!("asked without need")
+        }));
     }
 }

@@ -1,13 +1,16 @@
 //! The sampling part: asks every sensor once per beat and builds the document from what it knows.
 
-use super::{config::Identity, log_budget::LogBudget, reading::Reading};
+use super::{
+    config::{Config, Identity},
+    log_budget::LogBudget,
+    reading::Reading,
+    sensors::Sensors,
+};
 use crate::{
-    hal::{Activity, CpuTimes, DiskSpace, Hal, Memory, Sampled, SensorError},
-    limits::{APP_VERSION_MAX, INTERFACE_MAX},
-    payload::{Cellular, Connection, Disk, Ethernet, Heartbeat, Position, Wifi},
-    text::Text,
-    time::{Duration, Instant},
-    units::{Celsius, Mebibytes, Percent, Rpm, UnixTime, Watts},
+    hal::{CpuTimes, Hal, Memory, Sampled, SensorError},
+    payload::{Connection, Diagnostics, Disk, Heartbeat},
+    time::Instant,
+    units::{Mebibytes, Percent, UnixTime},
 };
 
 /// The beat whose sensors are being asked.
@@ -31,41 +34,14 @@ impl Round {
 #[derive(Debug)]
 pub(super) struct Sampler {
     round: Option<Round>,
-    cpu_before: Option<CpuTimes>,
     cpu: Reading<Percent>,
-    memory: Reading<Memory>,
-    temperature: Reading<Celsius>,
-    power: Reading<Watts>,
-    fan: Reading<Rpm>,
-    disk: Reading<DiskSpace>,
-    default_interface: Reading<Text<INTERFACE_MAX>>,
-    ethernet: Reading<Ethernet>,
-    wifi: Reading<Wifi>,
-    cellular: Reading<Cellular>,
-    position: Reading<Position>,
-    app_version: Reading<Text<APP_VERSION_MAX>>,
-    activity: Reading<Activity>,
+    cpu_before: Option<CpuTimes>,
+    sensors: Sensors,
 }
 
 impl Default for Sampler {
     fn default() -> Self {
-        Self {
-            round: None,
-            cpu_before: None,
-            cpu: Reading::new("cpu"),
-            memory: Reading::new("memory"),
-            temperature: Reading::new("temperature"),
-            power: Reading::new("power"),
-            fan: Reading::new("fan"),
-            disk: Reading::new("disk"),
-            default_interface: Reading::new("default route"),
-            ethernet: Reading::new("ethernet"),
-            wifi: Reading::new("wifi"),
-            cellular: Reading::new("4g"),
-            position: Reading::new("gps"),
-            app_version: Reading::new("application version"),
-            activity: Reading::new("application activity"),
-        }
+        Self { round: None, cpu: Reading::new(), cpu_before: None, sensors: Sensors::default() }
     }
 }
 
@@ -80,77 +56,61 @@ impl Sampler {
         let taken = taken.filter(|taken| UnixTime::RANGE.contains(taken));
         self.round = Some(Round { deadline, latest, taken });
         self.cpu.ask();
-        self.memory.ask();
-        self.temperature.ask();
-        self.power.ask();
-        self.fan.ask();
-        self.disk.ask();
-        self.default_interface.ask();
-        self.ethernet.ask();
-        self.wifi.ask();
-        self.cellular.ask();
-        self.position.ask();
-        self.app_version.ask();
-        self.activity.ask();
+        self.sensors.ask();
     }
 
     /// Ends the round; true when there was one. What sensors still owe is taken when it comes.
-    pub(super) fn abandon(&mut self) -> bool {
+    pub(super) fn end(&mut self) -> bool {
+        self.cpu.give_up();
+        self.sensors.give_up();
         self.round.take().is_some()
     }
 
-    /// Polls every sensor that owes an answer; true when none does any more.
+    /// Polls every sensor that owes an answer; true when there is no point in waiting any longer.
     pub(super) fn poll(&mut self, now: Instant, hal: &mut impl Hal, log: &mut LogBudget) -> bool {
         let before = &mut self.cpu_before;
-        let answered = [
-            self.cpu.poll(now, log, || cpu_usage(before, hal.cpu())),
-            self.memory.poll(now, log, || hal.memory()),
-            self.temperature.poll(now, log, || hal.temperature()),
-            self.power.poll(now, log, || hal.power()),
-            self.fan.poll(now, log, || hal.fan()),
-            self.disk.poll(now, log, || hal.disk()),
-            self.default_interface.poll(now, log, || hal.default_interface()),
-            self.ethernet.poll(now, log, || hal.ethernet()),
-            self.wifi.poll(now, log, || hal.wifi()),
-            self.cellular.poll(now, log, || hal.cellular()),
-            self.position.poll(now, log, || hal.position()),
-            self.app_version.poll(now, log, || hal.app_version()),
-            self.activity.poll(now, log, || hal.activity()),
-        ];
-        answered.iter().all(|answered| *answered)
+        let cpu = self.cpu.poll(now, "cpu", log, || cpu_usage(before, hal.cpu()));
+        self.sensors.poll(now, hal, log) && cpu
     }
 
-    /// The document of the round in progress, from values that are at most `fresh` old.
+    /// The document of the round in progress, as `config` wants it.
     pub(super) fn heartbeat<'a>(
         &'a self,
         identity: &'a Identity,
         now: Instant,
-        fresh: Duration,
+        config: &Config,
     ) -> Heartbeat<'a> {
-        let activity = self.activity.fresh(now, fresh);
+        let fresh = config.fresh();
+        let sensors = &self.sensors;
+        let activity = sensors.activity.fresh(now, fresh);
         let recording = activity.and_then(|activity| activity.recording.as_ref());
         Heartbeat {
             hardwareid: &identity.hardwareid,
             cpu: self.cpu.fresh(now, fresh).copied(),
-            mem: self.memory.fresh(now, fresh).copied().and_then(memory_used),
-            temp: self.temperature.fresh(now, fresh).copied(),
-            power: self.power.fresh(now, fresh).copied(),
-            fan_rpm: self.fan.fresh(now, fresh).copied(),
-            disk: self.disk.fresh(now, fresh).copied().and_then(Disk::from_space),
+            mem: sensors.memory.fresh(now, fresh).copied().and_then(memory_used),
+            temp: sensors.temperature.fresh(now, fresh).copied(),
+            power: sensors.power.fresh(now, fresh).copied(),
+            fan_rpm: sensors.fan.fresh(now, fresh).copied(),
+            disk: sensors.disk.fresh(now, fresh).copied().and_then(Disk::from_space),
             connection: Connection {
-                default_interface: self.default_interface.fresh(now, fresh),
-                ethernet: self.ethernet.fresh(now, fresh),
-                wifi: self.wifi.fresh(now, fresh),
-                cellular: self.cellular.fresh(now, fresh),
-                gps: self.position.fresh(now, fresh),
+                default_interface: sensors.default_interface.fresh(now, fresh),
+                ethernet: sensors.ethernet.fresh(now, fresh),
+                wifi: sensors.wifi.fresh(now, fresh),
+                cellular: sensors.cellular.fresh(now, fresh),
+                gps: sensors.position.fresh(now, fresh),
             },
             timestamp: self.round.and_then(|round| round.taken),
-            app_version: self.app_version.fresh(now, fresh),
+            app_version: sensors.app_version.fresh(now, fresh),
             streaming_active: activity.is_some_and(|activity| activity.streaming),
             tracking_active: activity.is_some_and(|activity| activity.tracking),
             recording_active: recording.is_some(),
             recording_file_size_mb: recording.map_or(Some(Mebibytes::ZERO), |recording| recording.size),
             recording_file_path: recording.map(|recording| &recording.path),
+            uptime_s: config.diagnostics().then(|| sensors.uptime.fresh(now, fresh).copied()),
+            diagnostics: config.diagnostics().then(|| Diagnostics {
+                throttled: sensors.throttled.fresh(now, fresh).copied(),
+                ups: sensors.ups.fresh(now, fresh).copied(),
+            }),
         }
     }
 }

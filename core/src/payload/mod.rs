@@ -10,7 +10,7 @@ pub use connection::{Cellular, Connection, Ethernet, Fix, Ip, Position, Wifi, Wi
 use serde::Serialize;
 
 use crate::{
-    hal::DiskSpace,
+    hal::{DiskSpace, Throttled, Ups, Uptime},
     limits::{APP_VERSION_MAX, HARDWARE_ID_MAX, RECORDING_PATH_MAX},
     text::Text,
     units::{Celsius, Gibibytes, Mebibytes, Percent, Rpm, UnixTime, Watts},
@@ -52,6 +52,21 @@ pub struct Heartbeat<'a> {
     pub recording_file_size_mb: Option<Mebibytes>,
     /// Path of the recording in progress.
     pub recording_file_path: Option<&'a Text<RECORDING_PATH_MAX>>,
+    /// Time since the device booted. Optional: `None` leaves the key out, `Some(None)` is `null`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_s: Option<Option<Uptime>>,
+    /// What the firmware and the uninterruptible supply say about power. Optional: `None` leaves the key out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<Diagnostics>,
+}
+
+/// The first things that anybody asks about a Pi that misbehaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Diagnostics {
+    /// Under-voltage and throttling.
+    pub throttled: Option<Throttled>,
+    /// The battery of a UPS HAT.
+    pub ups: Option<Ups>,
 }
 
 /// Space of a filesystem, as `df` computes it.

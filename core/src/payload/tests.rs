@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
+    hal::{Throttled, Ups, Uptime},
     limits::{BODY_MAX, INTERFACE_MAX, MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
-    units::{Dbm, Degrees, Heading, Metres, MetresPerSecond, SignalPercent},
+    units::{Dbm, Degrees, Heading, Metres, MetresPerSecond, SignalPercent, Volts},
 };
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::{borrow::ToOwned, string::String};
@@ -44,6 +45,8 @@ fn nothing(id: &Text<HARDWARE_ID_MAX>) -> Heartbeat<'_> {
         recording_active: false,
         recording_file_size_mb: Some(Mebibytes::ZERO),
         recording_file_path: None,
+        uptime_s: None,
+        diagnostics: None,
     }
 }
 
@@ -112,6 +115,11 @@ fn a_device_that_knows_everything() {
         recording_active: true,
         recording_file_size_mb: Some(Mebibytes::from_bytes(1_572_864)),
         recording_file_path: Some(&path),
+        uptime_s: Some(Some(Uptime(86_400))),
+        diagnostics: Some(Diagnostics {
+            throttled: Some(Throttled(0x50005)),
+            ups: Some(Ups { voltage: Some(Volts::from_raw(410)), percent: Some(Percent::from_raw(895)) }),
+        }),
         ..nothing(&id)
     };
     assert_eq!(
@@ -129,7 +137,8 @@ fn a_device_that_knows_everything() {
             r#""speed_mps":1.05,"heading":359.9,"satellites":9}},"#,
             r#""timestamp":1795464000.123,"app_version":"2026-11-01 12:00","streaming_active":true,"#,
             r#""tracking_active":true,"recording_active":true,"recording_file_size_mb":1.50,"#,
-            r#""recording_file_path":"/tmp/a \"b\".mp4"}"#
+            r#""recording_file_path":"/tmp/a \"b\".mp4","uptime_s":86400,"#,
+            r#""diagnostics":{"throttled":327685,"ups":{"voltage":4.10,"percent":89.5}}}"#
         )
     );
 }
@@ -199,6 +208,14 @@ fn the_largest_body_fits() {
         recording_active: false,
         recording_file_size_mb: Some(Mebibytes::from_raw(i64::MIN)),
         recording_file_path: Some(&path),
+        uptime_s: Some(Some(Uptime(u64::MAX))),
+        diagnostics: Some(Diagnostics {
+            throttled: Some(Throttled(u32::MAX)),
+            ups: Some(Ups {
+                voltage: Some(Volts::from_raw(i64::MIN)),
+                percent: Some(Percent::from_raw(i64::MIN)),
+            }),
+        }),
     };
     let mut buffer = [0; BODY_MAX];
     let len = worst.encode(&mut buffer).expect("fits");

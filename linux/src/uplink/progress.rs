@@ -107,3 +107,22 @@ impl<In: Transport> Connector<In> for Mark {
         Ok(chained)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_without_end_is_blamed_on_what_it_waits_for() {
+        let progress = Progress::default();
+        let waiting_for = |stage| {
+            progress.set(stage);
+            progress.waiting_for()
+        };
+        assert_eq!(waiting_for(Stage::Resolving), SendError::Name);
+        assert_eq!(waiting_for(Stage::Dialling), SendError::ConnectTimeout);
+        assert_eq!(waiting_for(Stage::Connected), SendError::Timeout);
+        progress.reset();
+        assert_eq!(progress.waiting_for(), SendError::Timeout, "a kept connection");
+    }
+}

@@ -2,7 +2,7 @@
 
 use heartbeat_core::{
     Hal,
-    hal::{Activity, CpuTimes, DiskSpace, Memory, Sampled},
+    hal::{Activity, CpuTimes, DiskSpace, Memory, Sampled, Throttled, Ups, Uptime},
     limits::{APP_VERSION_MAX, INTERFACE_MAX},
     payload::{Cellular, Ethernet, Position, Wifi},
     text::Text,
@@ -76,4 +76,10 @@ device! {
     app_version: Text<APP_VERSION_MAX>,
     /// What the application does.
     activity: Activity,
+    /// Time since boot.
+    uptime: Uptime,
+    /// Throttling.
+    throttled: Throttled,
+    /// Battery.
+    ups: Ups,
 }

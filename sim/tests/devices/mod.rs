@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use heartbeat_core::{
     SensorError,
-    hal::{Activity, CpuTimes, DiskSpace, Memory},
+    hal::{Activity, CpuTimes, DiskSpace, Memory, Throttled, Ups, Uptime},
     payload::{Cellular, Ethernet, Fix, Position, Recording, Wifi, WifiMode},
     text::Text,
     time::Duration,
     units::{
-        Celsius, Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Rpm, SignalPercent, UnixTime,
-        Watts,
+        Celsius, Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, Rpm, SignalPercent,
+        UnixTime, Volts, Watts,
     },
 };
 use heartbeat_sim::fake::{Behaviour, FakeDevice, FakeSensor};
@@ -150,12 +150,19 @@ pub(crate) fn any_device() -> impl Strategy<Value = FakeDevice> {
         sensor(cellular()),
         sensor(position()),
     );
+    let ups = (any::<Option<i64>>(), any::<Option<i64>>()).prop_map(|(voltage, percent)| Ups {
+        voltage: voltage.map(Volts::from_raw),
+        percent: percent.map(Percent::from_raw),
+    });
+    let diagnostics =
+        (sensor(any::<u64>().prop_map(Uptime)), sensor(any::<u32>().prop_map(Throttled)), sensor(ups));
     let application = (sensor(text()), sensor(activity()), any::<Option<i64>>());
-    (counters, network, application).prop_map(
+    (counters, network, application, diagnostics).prop_map(
         |(
             (cpu, memory, disk, temperature, power, fan),
             (default_interface, ethernet, wifi, cellular, position),
             (app_version, activity, unix_time),
+            (uptime, throttled, ups),
         )| FakeDevice {
             unix_time: unix_time.map(UnixTime::from_millis),
             cpu,
@@ -171,6 +178,9 @@ pub(crate) fn any_device() -> impl Strategy<Value = FakeDevice> {
             position,
             app_version,
             activity,
+            uptime,
+            throttled,
+            ups,
             ..FakeDevice::default()
         },
     )
