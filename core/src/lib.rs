@@ -12,6 +12,7 @@
 //! - [`uplink`]: the [`Uplink`] trait, one request at a time to the server.
 //! - [`payload`]: the document that is sent, version 1, and its encoding into a fixed buffer.
 //! - [`agent`]: the state machine that ties them together: [`Agent::poll`] says when to be called next.
+//! - [`drivers`]: chips on an I2C bus, over `embedded-hal`, for frontends that have one.
 //! - [`limits`]: every bound in one place, each with its reason.
 //!
 //! # A frontend in a dozen lines
@@ -43,6 +44,7 @@ extern crate std;
 mod fmt;
 
 pub mod agent;
+pub mod drivers;
 pub mod hal;
 pub mod limits;
 pub mod payload;
