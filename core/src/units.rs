@@ -270,6 +270,12 @@ impl Dbm {
 }
 
 impl SignalPercent {
+    /// The share that a level stands for, as NetworkManager shows it (`nl80211_xbm_to_percent`): -20 dBm and above is
+    /// full, -90 dBm and below 30 %.
+    pub fn from_dbm(level: Dbm) -> Self {
+        Self(u8::try_from(120 + level.0.clamp(-90, -20)).unwrap_or(0))
+    }
+
     /// From nothing to full.
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100);
 }
@@ -309,6 +315,12 @@ mod tests {
             }
         }
         assert_eq!(Gibibytes::from_bytes(u64::MAX).to_string(), "17179869184.0");
+    }
+
+    #[test]
+    fn signal_is_networkmanagers() {
+        let percent = |dbm| SignalPercent::from_dbm(Dbm(dbm)).0;
+        assert_eq!([0, -20, -51, -90, i16::MIN].map(percent), [100, 100, 69, 30, 30]);
     }
 
     #[test]

@@ -25,6 +25,23 @@ pub(super) fn check_config(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
+fn shown_ups(key: Key, ups: &crate::hal::UpsConfig) -> Option<String> {
+    use crate::hal::UpsChip;
+    match (key, ups.chip) {
+        (Key::UpsPreset, UpsChip::Ina219 { .. }) => Some("an INA219".to_owned()),
+        (Key::UpsPreset, UpsChip::Max17040) => Some("a MAX17040".to_owned()),
+        (Key::UpsBus, _) => Some(ups.bus.to_string()),
+        (Key::UpsAddress, UpsChip::Ina219 { address, .. }) => Some(format!("{address:#04x}")),
+        (Key::UpsShunt, UpsChip::Ina219 { shunt_uohm, .. }) => {
+            Some((f64::from(shunt_uohm) / 1e6).to_string())
+        }
+        (Key::UpsPositive, UpsChip::Ina219 { positive_charges, .. }) => {
+            Some(if positive_charges { "charges" } else { "discharges" }.to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// A setting as it will be used; `None` for those that are not in use.
 fn shown(key: Key, settings: &Settings) -> Option<String> {
     use crate::{config::Method, hal::VersionSource};
@@ -42,6 +59,10 @@ fn shown(key: Key, settings: &Settings) -> Option<String> {
         Key::CaFile => settings.ca_file.as_deref().map(path),
         Key::DiskPath => Some(path(&settings.disk_path)),
         Key::HardwareId => settings.hardware_id.clone(),
+        Key::Diagnostics => Some(settings.rhythm.diagnostics().to_string()),
+        Key::UpsPreset | Key::UpsBus | Key::UpsAddress | Key::UpsShunt | Key::UpsPositive => {
+            settings.ups.and_then(|ups| shown_ups(key, &ups))
+        }
         Key::AppVersion | Key::AppVersionFile | Key::AppDir => match (key, &settings.app_version) {
             (Key::AppVersion, VersionSource::Fixed(version)) => Some(version.clone()),
             (Key::AppVersionFile, VersionSource::File(file)) => Some(path(file)),

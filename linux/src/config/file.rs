@@ -8,10 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::de::{DeTable, DeValue};
 
 use super::{
     ConfigError, Key,
@@ -84,41 +81,70 @@ impl Layers {
         let refused = |line, problem| ConfigError::Syntax { path: path.to_owned(), line, problem };
         let table = DeTable::parse(text)
             .map_err(|error| refused(line(error.span().unwrap_or_default()), error.message().to_owned()))?;
-        for (name, value) in table.into_inner() {
-            let line = line(name.span());
-            let name = name.into_inner();
-            let key = Key::named(&name).ok_or_else(|| {
-                let known: Vec<_> = Key::ALL.iter().map(|key| key.name()).collect();
-                refused(line, format!("unknown key `{name}`; known are {}", known.join(", ")))
-            })?;
-            let value =
-                typed(key.kind(), &value).map_err(|problem| refused(line, format!("{key}: {problem}")))?;
-            self.set(key, value, Origin::File { path: path.to_owned(), line });
+        self.add_table(path, &line, "", table.into_inner())
+    }
+
+    /// Adds the settings of a table, whose own name is the `prefix` of theirs.
+    fn add_table(
+        &mut self,
+        path: &Path,
+        line: &impl Fn(Range<usize>) -> usize,
+        prefix: &str,
+        table: DeTable<'_>,
+    ) -> Result<(), ConfigError> {
+        for (name, value) in table {
+            let line_of_key = line(name.span());
+            let refused = |problem| ConfigError::Syntax { path: path.to_owned(), line: line_of_key, problem };
+            let name = format!("{prefix}{}", name.into_inner());
+            if let Some(key) = Key::named(&name) {
+                let value = typed(key.kind(), value.get_ref())
+                    .map_err(|problem| refused(format!("{key}: {problem}")))?;
+                self.set(key, value, Origin::File { path: path.to_owned(), line: line_of_key });
+                continue;
+            }
+            let inside = format!("{name}.");
+            match value.into_inner() {
+                DeValue::Table(table) if Key::ALL.iter().any(|key| key.name().starts_with(&inside)) => {
+                    self.add_table(path, line, &inside, table)?;
+                }
+                _ => {
+                    let known: Vec<_> = Key::ALL.iter().map(|key| key.name()).collect();
+                    return Err(refused(format!("unknown key `{name}`; known are {}", known.join(", "))));
+                }
+            }
         }
         Ok(())
     }
 }
 
-fn typed(kind: Kind, value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
-    let (wanted, found) = match (kind, value.get_ref()) {
+fn typed(kind: Kind, value: &DeValue<'_>) -> Result<Value, String> {
+    let wanted = match kind {
+        Kind::Text => "a text in quotes",
+        Kind::Seconds => "a number of seconds",
+        Kind::Number => "a number",
+        Kind::Flag => "true or false",
+    };
+    let found = match (kind, value) {
         (Kind::Text, DeValue::String(text)) => return Ok(Value::Text(text.to_string())),
-        (Kind::Seconds, DeValue::Integer(number)) => {
+        (Kind::Flag, DeValue::Boolean(flag)) => return Ok(Value::Flag(*flag)),
+        (Kind::Seconds | Kind::Number, DeValue::Integer(number)) => {
             let digits = number.as_str().replace('_', "");
-            return i64::from_str_radix(&digits, number.radix())
+            let parsed = i64::from_str_radix(&digits, number.radix());
+            // Beyond 2^53 nothing here is in range anyway.
+            return parsed
                 .map(|number| Value::Number(number as f64))
-                .map_err(|_| format!("expected a number of seconds, found {digits}"));
+                .map_err(|_| format!("expected {wanted}, found {digits}"));
         }
-        (Kind::Seconds, DeValue::Float(number)) => {
+        (Kind::Seconds | Kind::Number, DeValue::Float(number)) => {
             let digits = number.as_str().replace('_', "");
             return digits
                 .parse()
                 .map(Value::Number)
-                .map_err(|_| format!("expected a number of seconds, found {digits}"));
+                .map_err(|_| format!("expected {wanted}, found {digits}"));
         }
-        (Kind::Text, other) => ("a text in quotes", other),
-        (Kind::Seconds, other) => ("a number of seconds", other),
+        (_, other) => name_of(other),
     };
-    Err(format!("expected {wanted}, found {}", name_of(found)))
+    Err(format!("expected {wanted}, found {found}"))
 }
 
 fn name_of(value: &DeValue<'_>) -> &'static str {
@@ -163,6 +189,9 @@ mod tests {
             error("\n\nintervall = 5\n")
                 .starts_with("c.toml:3: unknown key `intervall`; known are url, interval,")
         );
+        assert_eq!(error("[ups]\nbus = 'one'\n"), "c.toml:2: ups.bus: expected a number, found a text");
+        assert!(error("[ups]\nbuss = 1\n").starts_with("c.toml:2: unknown key `ups.buss`; known are url,"));
+        assert_eq!(error("diagnostics = 1"), "c.toml:1: diagnostics: expected true or false, found a number");
         assert!(error("[table]\nx = 1\n").starts_with("c.toml:1: unknown key `table`"));
         assert!(error("url = \"a\"\nurl = \"b\"\n").starts_with("c.toml:2: duplicate key"));
         assert!(error("interval = \n").starts_with("c.toml:1: "));

@@ -7,6 +7,8 @@ use std::fmt;
 pub(super) enum Kind {
     Text,
     Seconds,
+    Number,
+    Flag,
 }
 
 macro_rules! keys {
@@ -57,6 +59,18 @@ keys! {
     AppVersion, "app_version", Text, env: None;
     /// File whose first line is the version of the streaming application.
     AppVersionFile, "app_version_file", Text, env: None;
+    /// Whether the optional keys of the heartbeat are sent.
+    Diagnostics, "diagnostics", Flag, env: None;
+    /// A supply with a battery that is known by name.
+    UpsPreset, "ups.preset", Text, env: None;
+    /// Number of the I2C bus that the supply is on.
+    UpsBus, "ups.bus", Number, env: None;
+    /// Address of the supply's chip.
+    UpsAddress, "ups.address", Number, env: None;
+    /// Shunt of the supply's INA219 in ohms.
+    UpsShunt, "ups.shunt_ohms", Number, env: None;
+    /// Whether a positive current charges the battery or discharges it.
+    UpsPositive, "ups.positive_current", Text, env: None;
     /// Folder of the streaming application, whose newest file dates it.
     AppDir, "app_dir", Text, env: None;
 }

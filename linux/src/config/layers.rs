@@ -38,6 +38,7 @@ impl fmt::Display for Origin {
 pub(super) enum Value {
     Text(String),
     Number(f64),
+    Flag(bool),
 }
 
 #[derive(Debug, Clone, PartialEq)]

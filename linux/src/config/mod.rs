@@ -23,7 +23,7 @@ pub use self::{
     key::Key,
     layers::{Layers, Origin},
 };
-use crate::hal::VersionSource;
+use crate::hal::{UpsChip, UpsConfig, VersionSource};
 
 /// The server of the service that this program replaces.
 const DEFAULT_URL: &str = "https://streamer.lambda-tek.com/heartbeat.php";
@@ -91,6 +91,8 @@ pub struct Settings {
     pub hardware_id: Option<String>,
     /// Where the version of the streaming application comes from.
     pub app_version: VersionSource,
+    /// The supply with a battery that the board stands on.
+    pub ups: Option<UpsConfig>,
 }
 
 impl Settings {
@@ -113,12 +115,13 @@ impl Settings {
         Ok(Self {
             endpoint,
             method,
-            rhythm: layers.rhythm()?,
+            rhythm: layers.rhythm()?.with_diagnostics(layers.flag(Key::Diagnostics).unwrap_or(true)),
             pidfile: (!pidfile.is_empty()).then(|| pidfile.into()),
             ca_file: layers.text(Key::CaFile).map(PathBuf::from),
             disk_path: layers.absolute_path(Key::DiskPath)?.unwrap_or_else(|| "/".into()),
             hardware_id: layers.hardware_id()?,
             app_version: layers.app_version()?,
+            ups: layers.ups()?,
         })
     }
 
@@ -142,7 +145,80 @@ impl Layers {
         match &self.get(key)?.value {
             Value::Text(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
+            Value::Flag(flag) => Some(flag.to_string()),
         }
+    }
+
+    fn flag(&self, key: Key) -> Option<bool> {
+        match self.get(key)?.value {
+            Value::Flag(flag) => Some(flag),
+            Value::Text(_) | Value::Number(_) => None,
+        }
+    }
+
+    /// A whole number from 0 to 255, as bus numbers and addresses are.
+    fn byte(&self, key: Key) -> Result<Option<u8>, ConfigError> {
+        let Some(Value::Number(number)) = self.get(key).map(|given| &given.value) else { return Ok(None) };
+        let fits = (0.0..=255.0).contains(number) && number.fract() == 0.0;
+        // In range and whole.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let byte = fits.then_some(*number as u8);
+        byte.map(Some)
+            .ok_or_else(|| self.refuse(key, format!("expected a whole number from 0 to 255, found {number}")))
+    }
+
+    fn ups(&self) -> Result<Option<UpsConfig>, ConfigError> {
+        let Some(name) = self.text(Key::UpsPreset) else {
+            let details = [Key::UpsBus, Key::UpsAddress, Key::UpsShunt, Key::UpsPositive];
+            return match details.into_iter().find(|key| self.get(*key).is_some()) {
+                Some(key) => Err(self.refuse(key, format!("needs {} beside it", Key::UpsPreset))),
+                None => Ok(None),
+            };
+        };
+        let mut ups = UpsConfig::preset(&name).ok_or_else(|| {
+            let known = UpsConfig::PRESETS.join(", ");
+            self.refuse(Key::UpsPreset, format!("expected one of {known}, found {name:?}"))
+        })?;
+        if let Some(bus) = self.byte(Key::UpsBus)? {
+            ups.bus = bus;
+        }
+        let UpsChip::Ina219 { address, shunt_uohm, positive_charges, .. } = &mut ups.chip else {
+            let unused = [Key::UpsAddress, Key::UpsShunt, Key::UpsPositive];
+            return match unused.into_iter().find(|key| self.get(*key).is_some()) {
+                Some(key) => Err(self.refuse(key, format!("the chip of {name} has no such setting"))),
+                None => Ok(Some(ups)),
+            };
+        };
+        if let Some(given) = self.byte(Key::UpsAddress)? {
+            if !(0x40..=0x4f).contains(&given) {
+                return Err(
+                    self.refuse(Key::UpsAddress, format!("expected 0x40 to 0x4f, found {given:#04x}"))
+                );
+            }
+            *address = given;
+        }
+        if let Some(Value::Number(ohms)) = self.get(Key::UpsShunt).map(|given| &given.value) {
+            if !(0.0001..=10.0).contains(ohms) {
+                return Err(
+                    self.refuse(Key::UpsShunt, format!("expected from 0.0001 to 10 ohms, found {ohms}"))
+                );
+            }
+            // In range: at most ten million.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let uohm = (ohms * 1e6).round() as u32;
+            *shunt_uohm = uohm;
+        }
+        match self.text(Key::UpsPositive).as_deref() {
+            None => {}
+            Some("charges") => *positive_charges = true,
+            Some("discharges") => *positive_charges = false,
+            Some(other) => {
+                return Err(
+                    self.refuse(Key::UpsPositive, format!("expected charges or discharges, found {other:?}"))
+                );
+            }
+        }
+        Ok(Some(ups))
     }
 
     fn absolute_path(&self, key: Key) -> Result<Option<PathBuf>, ConfigError> {
@@ -158,6 +234,7 @@ impl Layers {
         let Some(given) = self.get(key) else { return Ok(None) };
         let secs = match &given.value {
             Value::Number(secs) => *secs,
+            Value::Flag(_) => return Err(self.refuse(key, "expected a number of seconds")),
             Value::Text(text) => text
                 .trim()
                 .parse()

@@ -87,6 +87,47 @@ fn the_timeout_may_not_exceed_the_interval() {
 }
 
 #[test]
+fn a_supply_is_a_preset_that_can_be_adjusted() {
+    let ups = |text: &str| Settings::new(&file(text)).expect("settings").ups;
+    assert_eq!(ups(""), None);
+    assert_eq!(ups("ups.preset = 'x120x'").map(|ups| ups.chip), Some(UpsChip::Max17040));
+    let adjusted = "[ups]\npreset = 'waveshare-b'\nbus = 3\naddress = 0x45\nshunt_ohms = 0.1\npositive_current = 'discharges'\n";
+    let Some(UpsConfig { bus: 3, chip: UpsChip::Ina219 { address, shunt_uohm, positive_charges, .. } }) =
+        ups(adjusted)
+    else {
+        panic!("{:?}", ups(adjusted));
+    };
+    assert_eq!((address, shunt_uohm, positive_charges), (0x45, 100_000, false));
+    for (bad, complaint) in [
+        ("ups.preset = 'waveshare-z'", "c.toml:1: ups.preset: expected one of waveshare, "),
+        ("ups.bus = 1", "c.toml:1: ups.bus: needs ups.preset beside it"),
+        (
+            "ups = { preset = 'x120x', address = 0x36 }",
+            "c.toml:1: ups.address: the chip of x120x has no such setting",
+        ),
+        (
+            "ups = { preset = 'waveshare-b', address = 0x36 }",
+            "c.toml:1: ups.address: expected 0x40 to 0x4f, found 0x36",
+        ),
+        (
+            "ups = { preset = 'waveshare-b', address = 66.5 }",
+            "c.toml:1: ups.address: expected a whole number from 0 to 255, found 66.5",
+        ),
+        (
+            "ups = { preset = 'waveshare-b', shunt_ohms = 0 }",
+            "c.toml:1: ups.shunt_ohms: expected from 0.0001 to 10 ohms, found 0",
+        ),
+        (
+            "ups = { preset = 'waveshare-b', positive_current = 'up' }",
+            "c.toml:1: ups.positive_current: expected charges or discharges",
+        ),
+    ] {
+        let message = refused(&file(bad));
+        assert!(message.starts_with(complaint), "{message}");
+    }
+}
+
+#[test]
 fn other_values_are_checked_too() {
     assert_eq!(
         refused(&flags(&[(Key::Method, "PUT")])),

@@ -10,19 +10,25 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::Poll,
     thread,
+    time::{Duration, Instant},
 };
 
 use heartbeat_core::{SensorError, hal::Sampled};
 
+use super::rest::Rest;
 use crate::waker::Waker;
 
 /// Enough for reading files and netlink; the default of 2 MiB is only address space, but counts in limits.
 const STACK_SIZE: usize = 256 * 1024;
 
+/// An answer that nobody took for this long is the past: whoever asks now gets a new one.
+const STALE: Duration = Duration::from_secs(2);
+
 /// A source that is read on its own thread when asked.
 #[derive(Debug)]
 pub struct Background<T> {
     shared: Arc<Shared<T>>,
+    rest: Rest,
 }
 
 #[derive(Debug)]
@@ -36,7 +42,7 @@ enum State<T> {
     Idle,
     Asked,
     Reading,
-    Answered(Result<T, SensorError>),
+    Answered(Result<T, SensorError>, Instant),
     /// The thread could not be started: the sensor fails, the rest goes on.
     Broken,
     /// Nobody asks any more: the thread ends when it can.
@@ -67,19 +73,27 @@ impl<T: Send + 'static> Background<T> {
             log::warn!("{name}: cannot start a thread: {error}");
             *shared.lock() = State::Broken;
         }
-        Self { shared }
+        Self { shared, rest: Rest::default() }
     }
 
-    /// The answer, once; asks for one if none is under way.
+    /// The answer, once; asks for one if none is under way. A source that is absent is not asked for a while, which
+    /// costs nothing at all.
     pub fn poll(&mut self) -> Sampled<T> {
+        if self.rest.is_resting() {
+            return Poll::Ready(Err(SensorError::Absent));
+        }
         let mut state = self.shared.lock();
         match std::mem::replace(&mut *state, State::Idle) {
-            State::Idle => {
+            State::Answered(answer, since) if since.elapsed() < STALE => {
+                drop(state);
+                self.rest.note(&answer);
+                Poll::Ready(answer)
+            }
+            State::Idle | State::Answered(..) => {
                 *state = State::Asked;
                 self.shared.asked.notify_one();
                 Poll::Pending
             }
-            State::Answered(answer) => Poll::Ready(answer),
             State::Broken => {
                 *state = State::Broken;
                 Poll::Ready(Err(SensorError::Io))
@@ -117,7 +131,7 @@ fn serve<T>(shared: &Shared<T>, waker: &Waker, mut read: impl FnMut() -> Result<
         if matches!(*state, State::Closed) {
             return;
         }
-        *state = State::Answered(answer);
+        *state = State::Answered(answer, Instant::now());
         drop(state);
         waker.wake();
     }

@@ -8,22 +8,24 @@ use heartbeat_core::SensorError;
 const REST: Duration = Duration::from_secs(60);
 
 /// Remembers since when a source is known to be absent.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Rest {
     absent_since: Option<Instant>,
 }
 
 impl Rest {
-    /// Looks for the source unless it was absent a short while ago.
-    pub(super) fn unless_resting<T>(
-        &mut self,
-        find: impl FnOnce() -> Result<T, SensorError>,
-    ) -> Result<T, SensorError> {
-        if self.absent_since.is_some_and(|since| since.elapsed() < REST) {
-            return Err(SensorError::Absent);
-        }
-        let found = find();
-        self.absent_since = matches!(found, Err(SensorError::Absent)).then(Instant::now);
-        found
+    /// Whether the source was absent a short while ago.
+    pub(super) fn is_resting(&self) -> bool {
+        self.absent_since.is_some_and(|since| since.elapsed() < REST)
+    }
+
+    /// Takes note of what the source said.
+    pub(super) fn note<T>(&mut self, answer: &Result<T, SensorError>) {
+        self.absent_since = matches!(answer, Err(SensorError::Absent)).then(Instant::now);
+    }
+
+    /// Leaves the source alone although it may be there.
+    pub(super) fn begin(&mut self) {
+        self.absent_since = Some(Instant::now());
     }
 }

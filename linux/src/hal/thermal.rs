@@ -2,7 +2,7 @@
 
 use heartbeat_core::{SensorError, units::Celsius};
 
-use super::{rest::Rest, sysroot::Sysroot};
+use super::{chain::Source, sysroot::Sysroot};
 
 const ZONES: &str = "/sys/class/thermal";
 
@@ -11,14 +11,17 @@ const ZONES: &str = "/sys/class/thermal";
 pub(super) struct Thermal {
     /// Path of the zone's `temp`, once found.
     zone: Option<String>,
-    rest: Rest,
 }
 
-impl Thermal {
-    pub(super) fn read(&mut self, root: &Sysroot) -> Result<Celsius, SensorError> {
+impl Source<Celsius> for Thermal {
+    fn place(&self) -> String {
+        self.zone.clone().unwrap_or_else(|| format!("{ZONES}/thermal_zone*/temp"))
+    }
+
+    fn read(&mut self, root: &Sysroot) -> Result<Celsius, SensorError> {
         let path = match self.zone.take() {
             Some(path) => path,
-            None => self.rest.unless_resting(|| find(root))?,
+            None => find(root)?,
         };
         let temperature = celsius(root.read_integer(&path)?)?;
         // Kept only while it answers: zones are renumbered when a driver is reloaded.
@@ -91,15 +94,5 @@ mod tests {
             zone(dir.path(), 0, "cpu-thermal", bad);
             assert_eq!(Thermal::default().read(&root), Err(SensorError::Invalid), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn a_machine_without_zones_is_not_searched_at_every_beat() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let root = Sysroot::new(dir.path()).expect("opened");
-        let mut thermal = Thermal::default();
-        assert_eq!(thermal.read(&root), Err(SensorError::Absent));
-        zone(dir.path(), 0, "cpu-thermal", "48774");
-        assert_eq!(thermal.read(&root), Err(SensorError::Absent), "it rests");
     }
 }

@@ -4,13 +4,14 @@
 
 mod addresses;
 pub(super) mod interfaces;
+mod netlink;
 mod routes;
+pub(super) mod wireless;
 
-use std::{sync::Arc, task::Poll};
+use std::sync::Arc;
 
 use heartbeat_core::{
     SensorError,
-    hal::Sampled,
     limits::INTERFACE_MAX,
     payload::{Cellular, Ethernet, Wifi},
     text::Text,
@@ -20,24 +21,24 @@ use self::{
     addresses::Addresses,
     interfaces::{Interface, Interfaces, Kind},
 };
-use super::{background::Background, sysroot::Sysroot};
+use super::{
+    background::Background,
+    parts::{Answer, Look, Parts},
+    sysroot::Sysroot,
+};
 use crate::waker::Waker;
 
-type Answer<T> = Option<Result<T, SensorError>>;
-
-/// One look at the network, as the four values that a heartbeat makes of it. Each is taken once.
-#[derive(Debug)]
-struct Snapshot {
-    default_interface: Answer<Text<INTERFACE_MAX>>,
-    ethernet: Answer<Ethernet>,
-    wifi: Answer<Wifi>,
-    cellular: Answer<Cellular>,
+/// One look at the network, as the four values that a heartbeat makes of it.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    pub(super) default_interface: Answer<Text<INTERFACE_MAX>>,
+    pub(super) ethernet: Answer<Ethernet>,
+    pub(super) wifi: Answer<Wifi>,
+    pub(super) cellular: Answer<Cellular>,
 }
 
 impl Snapshot {
-    const TAKEN: Self = Self { default_interface: None, ethernet: None, wifi: None, cellular: None };
-
-    fn take(root: &Sysroot, interfaces: &mut Interfaces) -> Result<Self, SensorError> {
+    pub(super) fn take(root: &Sysroot, interfaces: &mut Interfaces) -> Result<Self, SensorError> {
         let default = routes::default_interface(root);
         let interfaces = interfaces.list(root)?;
         let addresses = Addresses::read(root);
@@ -67,7 +68,9 @@ impl Snapshot {
             default_interface: Some(default.map(|name| Text::new(&name))),
         })
     }
+}
 
+impl Look for Snapshot {
     fn failed(error: SensorError) -> Self {
         Self {
             default_interface: Some(Err(error)),
@@ -94,49 +97,9 @@ fn chosen<'i>(
 }
 
 /// The network as a sensor of four values.
-#[derive(Debug)]
-pub(super) struct Network {
-    source: Background<Snapshot>,
-    snapshot: Snapshot,
-}
-
-impl Network {
-    pub(super) fn start(root: Arc<Sysroot>, waker: Waker) -> Self {
-        let mut interfaces = Interfaces::default();
-        let source = Background::start("network", waker, move || Snapshot::take(&root, &mut interfaces));
-        Self { source, snapshot: Snapshot::TAKEN }
-    }
-
-    pub(super) fn default_interface(&mut self) -> Sampled<Text<INTERFACE_MAX>> {
-        self.part(|snapshot| &mut snapshot.default_interface)
-    }
-
-    pub(super) fn ethernet(&mut self) -> Sampled<Ethernet> {
-        self.part(|snapshot| &mut snapshot.ethernet)
-    }
-
-    pub(super) fn wifi(&mut self) -> Sampled<Wifi> {
-        self.part(|snapshot| &mut snapshot.wifi)
-    }
-
-    pub(super) fn cellular(&mut self) -> Sampled<Cellular> {
-        self.part(|snapshot| &mut snapshot.cellular)
-    }
-
-    /// Takes one value of the current look; where it was taken before, waits for a new look.
-    fn part<T>(&mut self, part: fn(&mut Snapshot) -> &mut Answer<T>) -> Sampled<T> {
-        if let Some(answer) = part(&mut self.snapshot).take() {
-            return Poll::Ready(answer);
-        }
-        match self.source.poll() {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(taken) => {
-                self.snapshot = taken.unwrap_or_else(Snapshot::failed);
-                // A new snapshot has every part.
-                part(&mut self.snapshot).take().map_or(Poll::Pending, Poll::Ready)
-            }
-        }
-    }
+pub(super) fn start(root: Arc<Sysroot>, waker: Waker) -> Parts<Snapshot> {
+    let mut interfaces = Interfaces::default();
+    Parts::of(Background::start("network", waker, move || Snapshot::take(&root, &mut interfaces)))
 }
 
 #[cfg(test)]
