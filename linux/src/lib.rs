@@ -5,6 +5,7 @@
 //!   thread of its own.
 //! - [`uplink`]: one HTTP request at a time, on its own thread, over one kept connection.
 //! - [`daemon`]: the loop that moves the agent, the signals, the pidfile.
+//! - [`doctor`]: where each value comes from, or what to do about its absence.
 //! - [`cli`]: the commands.
 //!
 //! Every thread starts before the first heartbeat or with it, and lives as long as the program: a beat starts
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod doctor;
 pub mod hal;
 pub mod logging;
 pub mod uplink;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check_config;
+mod doctor;
 mod options;
 mod run;
 mod sample;
@@ -50,6 +51,12 @@ enum Command {
     Sample,
     /// Send one heartbeat and say what became of it
     Send,
+    /// Show each value and its source, or why it is missing and what to do
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the settings, and where each comes from
     CheckConfig,
 }
@@ -65,6 +72,8 @@ enum Failure {
     Pidfile(#[from] PidfileError),
     #[error("{0}")]
     System(#[from] io::Error),
+    #[error("{0} of the values should be there and cannot be read")]
+    Unwell(usize),
     #[error("not delivered: {0}")]
     NotDelivered(heartbeat_core::SendError),
 }
@@ -77,7 +86,8 @@ impl Failure {
             Self::Start(StartError::System(_))
             | Self::Pidfile(_)
             | Self::System(_)
-            | Self::NotDelivered(_) => exit::FAILED,
+            | Self::NotDelivered(_)
+            | Self::Unwell(_) => exit::FAILED,
         }
     }
 }
@@ -98,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Run => run::run(&cli.options),
         Command::Sample => sample::sample(&cli.options),
         Command::Send => sample::send(&cli.options),
+        Command::Doctor { json } => doctor::doctor(&cli.options, json),
         Command::CheckConfig => check_config::check_config(&cli.options),
     };
     match result {

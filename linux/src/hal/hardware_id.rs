@@ -28,6 +28,18 @@ pub enum Source {
     MachineId,
 }
 
+impl Source {
+    /// Its place, for people.
+    pub const fn place(self) -> &'static str {
+        match self {
+            Self::Cpuinfo => "Serial in /proc/cpuinfo",
+            Self::DeviceTree => "/proc/device-tree/serial-number",
+            Self::Mac => "/sys/class/net/*/address",
+            Self::MachineId => "/etc/machine-id",
+        }
+    }
+}
+
 /// The board's own id and where it was found: the first that answers of the firmware's serial, the device tree's,
 /// the permanent address of the first physical network interface, and a hash of `/etc/machine-id`.
 pub fn find(root: &Sysroot) -> Option<(String, Source)> {

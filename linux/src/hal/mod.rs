@@ -20,6 +20,7 @@ mod net;
 mod parts;
 mod patience;
 mod power_supply;
+pub mod probes;
 mod process;
 mod rest;
 pub mod sysroot;

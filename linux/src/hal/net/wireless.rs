@@ -43,6 +43,17 @@ pub(in crate::hal) struct Details {
 }
 
 impl Details {
+    /// In a few words, without the network's name.
+    pub(in crate::hal) fn describe(&self) -> String {
+        let mode = match self.mode {
+            Some(WifiMode::Client) => " client",
+            Some(WifiMode::Hotspot) => " hotspot",
+            None => "",
+        };
+        let signal = self.signal.map(|signal| format!(" {signal} dBm")).unwrap_or_default();
+        format!("{}{mode}{signal}", self.interface)
+    }
+
     /// Completes what the kernel's list of interfaces says.
     pub(in crate::hal) fn complete(&self, wifi: &mut Wifi) {
         wifi.mode = self.mode;
@@ -175,7 +186,7 @@ impl Wireless {
         }
         // One radio that answers is an answer.
         match trouble {
-            Some(error) if all.is_empty() && error != SensorError::Absent => Err(error),
+            Some(error) if all.is_empty() => Err(error),
             _ => Ok(all),
         }
     }
@@ -297,7 +308,7 @@ mod tests {
     fn a_radio_in_trouble_is_an_error_and_none_is_absent() {
         let trouble = |error| look(Fake { interface: Err(error), stations: Vec::new() });
         assert_eq!(trouble(SensorError::Io), Err(SensorError::Io));
-        assert_eq!(trouble(SensorError::Absent), Ok(Vec::new()));
+        assert_eq!(trouble(SensorError::Absent), Err(SensorError::Absent));
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(dir.path().join("sys/class/net")).expect("created");
         let root = Sysroot::new(dir.path()).expect("opened");
