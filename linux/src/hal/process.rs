@@ -28,6 +28,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// [`SensorError::Absent`] without such a program, [`SensorError::Io`] when it had not ended after `deadline`; then it
 /// and what it started are killed.
 pub(super) fn ask(program: &Path, args: &[&str], deadline: Duration) -> Result<Vec<u8>, SensorError> {
+    // Without a program no process is started only to fail.
+    if !program.exists() {
+        return Err(SensorError::Absent);
+    }
     let ends = Instant::now() + deadline;
     let mut child = Command::new(program)
         .args(args)
