@@ -1,6 +1,6 @@
 //! Captured trees of boards: what is reported of each, and what `doctor` says about it.
 
-#![allow(clippy::expect_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 

@@ -300,9 +300,11 @@ impl Hal for LinuxHal {
         }
         let Poll::Ready(modem) = self.patience.modem.with(self.modem.poll()) else { return Poll::Pending };
         let kernel = self.cellular.take().unwrap_or(Err(SensorError::Absent));
-        Poll::Ready(match modem {
-            Some(Ok(modem)) => Ok(modem.connection(kernel.ok())),
-            _ => kernel,
+        Poll::Ready(match (modem, kernel) {
+            (Some(Ok(modem)), kernel) => Ok(modem.connection(kernel.ok())),
+            // What is there and fails says more than what is not there.
+            (Some(Err(error)), Err(SensorError::Absent)) => Err(error),
+            (_, kernel) => kernel,
         })
     }
 
