@@ -110,6 +110,25 @@ fn the_temperature_is_the_zones() {
 
 #[test]
 #[ignore = "about this machine"]
+fn the_firmware_says_the_same() {
+    let ask = |command| witness("vcgencmd", &[command]);
+    let (temp, throttled) = match (ask("measure_temp"), ask("get_throttled")) {
+        (Ok(temp), Ok(throttled)) => (temp, throttled),
+        (Err(reason), _) | (_, Err(reason)) => return skipped("temp and throttled", reason),
+    };
+    let sample = sample().expect("a sample");
+    let ours = sample["diagnostics"]["throttled"].as_u64().map(|mask| format!("throttled={mask:#x}"));
+    compared("throttled", ours.as_deref().unwrap_or("null"), throttled.trim(), "vcgencmd");
+    assert_eq!(ours.as_deref(), Some(throttled.trim()));
+    let theirs: f64 =
+        temp.trim().trim_start_matches("temp=").trim_end_matches("'C").parse().expect("a temperature");
+    let ours = number(&sample, "/temp").expect("the firmware answers");
+    compared("temp", ours, theirs, "vcgencmd");
+    assert!((ours - theirs).abs() <= 5.0, "it moves while we look");
+}
+
+#[test]
+#[ignore = "about this machine"]
 fn the_hardware_id_is_the_device_trees() {
     let ours = sample().expect("a sample")["hardwareid"].as_str().expect("text").to_owned();
     match std::fs::read_to_string("/proc/device-tree/serial-number") {

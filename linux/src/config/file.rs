@@ -76,7 +76,11 @@ impl Layers {
     }
 
     /// Adds the settings in `text`, which was read from `path`.
-    pub(super) fn add_text(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Layers::add_file`].
+    pub fn add_text(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
         let line = |span: Range<usize>| line_of(text.as_bytes(), span.start);
         let refused = |line, problem| ConfigError::Syntax { path: path.to_owned(), line, problem };
         let table = DeTable::parse(text)

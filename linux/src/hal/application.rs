@@ -31,7 +31,7 @@ pub(super) fn activity(root: &Sysroot) -> Result<Activity, SensorError> {
 
 /// What one pidfile says: `PID` or `PID:DETAILS`.
 #[derive(Debug, PartialEq, Eq)]
-struct Pidfile {
+pub(super) struct Pidfile {
     pid: i32,
     details: Vec<u8>,
 }
@@ -45,7 +45,7 @@ fn pidfile(root: &Sysroot, path: &str) -> Result<Option<Pidfile>, SensorError> {
     }
 }
 
-fn parse(content: &[u8]) -> Option<Pidfile> {
+pub(super) fn parse(content: &[u8]) -> Option<Pidfile> {
     let mut parts = content.splitn(2, |byte| *byte == b':');
     let pid = str::from_utf8(parts.next()?).ok()?.trim().parse().ok().filter(|pid| *pid > 0)?;
     let details = parts.next().unwrap_or_default();
@@ -69,7 +69,7 @@ impl Pidfile {
 
 /// Whether the state in `/proc/PID/stat` is `Z` or `X`: ended, but not yet reaped. It follows the program's name,
 /// which stands in parentheses and may hold any character (proc_pid_stat(5)).
-fn is_zombie(stat: &[u8]) -> bool {
+pub(super) fn is_zombie(stat: &[u8]) -> bool {
     let after_name = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end..));
     matches!(after_name, Some([b')', b' ', b'Z' | b'X', ..]))
 }

@@ -23,7 +23,7 @@ impl Cpu {
 /// The first line: `cpu user nice system idle iowait irq softirq steal guest guest_nice`, in ticks (kernel,
 /// `Documentation/filesystems/proc.rst`). Guest time is already inside `user` and `nice`; fields after `idle`
 /// came with later kernels.
-fn parse(stat: &[u8]) -> Option<CpuTimes> {
+pub(super) fn parse(stat: &[u8]) -> Option<CpuTimes> {
     let line = str::from_utf8(stat.split(|byte| *byte == b'\n').next()?).ok()?;
     let mut fields = line.strip_prefix("cpu ")?.split_ascii_whitespace();
     let (mut busy, mut total) = (0u64, 0u64);

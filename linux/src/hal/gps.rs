@@ -148,7 +148,7 @@ fn receive<T>(
 }
 
 /// gpsd's answer: the latest `TPV` and `SKY` of each receiver. Without a receiver it has nothing to say.
-fn parse_poll(line: &str) -> Result<Position, SensorError> {
+pub(super) fn parse_poll(line: &str) -> Result<Position, SensorError> {
     let value: Value = serde_json::from_str(line).map_err(|_| SensorError::Invalid)?;
     if value.get("active").and_then(Value::as_i64).unwrap_or(0) == 0 {
         return Err(SensorError::Absent);
@@ -169,7 +169,7 @@ fn parse_poll(line: &str) -> Result<Position, SensorError> {
 }
 
 /// The streaming application's answer. Some versions wrap it in `data`.
-fn parse_location(value: &Value) -> Result<Position, SensorError> {
+pub(super) fn parse_location(value: &Value) -> Result<Position, SensorError> {
     let value = value.get("data").filter(|data| data.is_object()).unwrap_or(value);
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let number = |key: &str| value.get(key).and_then(Value::as_f64);
@@ -216,7 +216,7 @@ fn position(
 }
 
 /// Python writes `NaN` and `Infinity`, which JSON does not have: outside of strings they become `null`.
-fn without_nan(text: &str) -> String {
+pub(super) fn without_nan(text: &str) -> String {
     let mut json = String::with_capacity(text.len());
     for (index, part) in text.split('"').enumerate() {
         if index > 0 {

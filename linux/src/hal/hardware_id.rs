@@ -56,7 +56,7 @@ fn cpuinfo(root: &Sysroot) -> Option<String> {
 }
 
 /// The line `Serial : 10000000a1b2c3d4`, which only Raspberry Pi kernels have.
-fn parse_cpuinfo(text: &[u8]) -> Option<String> {
+pub(super) fn parse_cpuinfo(text: &[u8]) -> Option<String> {
     text.split(|byte| *byte == b'\n').find_map(|line| {
         let (key, value) = str::from_utf8(line).ok()?.split_once(':')?;
         if key.trim_end() == "Serial" { serial(value) } else { None }

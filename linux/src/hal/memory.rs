@@ -21,7 +21,7 @@ impl Meminfo {
 }
 
 /// `MemAvailable`, or for kernels before 3.14 what `free` took for it then.
-fn parse(meminfo: &[u8]) -> Option<Memory> {
+pub(super) fn parse(meminfo: &[u8]) -> Option<Memory> {
     let text = str::from_utf8(meminfo).ok()?;
     let kib = |key: &str| -> Option<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;

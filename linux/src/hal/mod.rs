@@ -1,8 +1,8 @@
 //! The device: [`Hal`] over procfs, sysfs, the firmware, chips on a bus and the daemons of this machine.
 //!
 //! What cannot block is read where it is asked for; what can has a thread of its own (see [`background`]). A value with
-//! several places that may know it is a [`chain`]; several values of one look are [`parts`]; what only completes a value
-//! is waited for with [`patience`]. What is absent rests: it is looked for once a minute and costs a beat nothing.
+//! several places that may know it is a [`chain`]; several values of one look are `parts`; what only completes a value
+//! is waited for with `patience`. What is absent rests: it is looked for once a minute and costs a beat nothing.
 
 mod app_version;
 mod application;
@@ -11,6 +11,8 @@ pub mod chain;
 mod cpu;
 mod disk;
 mod firmware;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gps;
 pub mod hardware_id;
 mod hwmon;

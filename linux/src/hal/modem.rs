@@ -114,7 +114,7 @@ impl ModemManager {
 }
 
 /// `{"modem-list":["/org/freedesktop/ModemManager1/Modem/0"]}`, sorted.
-fn list(json: &[u8]) -> Result<Vec<String>, SensorError> {
+pub(super) fn list(json: &[u8]) -> Result<Vec<String>, SensorError> {
     let value: Value = serde_json::from_slice(json).map_err(|_| SensorError::Invalid)?;
     let list = value.get("modem-list").and_then(Value::as_array).ok_or(SensorError::Invalid)?;
     let mut paths: Vec<_> = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
@@ -124,7 +124,7 @@ fn list(json: &[u8]) -> Result<Vec<String>, SensorError> {
 }
 
 /// One modem. Every value is a text; what is unknown is `--`.
-fn parse(json: &[u8]) -> Result<Modem, SensorError> {
+pub(super) fn parse(json: &[u8]) -> Result<Modem, SensorError> {
     let value: Value = serde_json::from_slice(json).map_err(|_| SensorError::Invalid)?;
     let modem = value.get("modem").filter(|modem| modem.is_object()).ok_or(SensorError::Invalid)?;
     let known =

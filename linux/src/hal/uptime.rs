@@ -20,7 +20,7 @@ impl UptimeFile {
 }
 
 /// `SECONDS.HUNDREDTHS IDLE` (proc_uptime(5)).
-fn parse(uptime: &[u8]) -> Option<Uptime> {
+pub(super) fn parse(uptime: &[u8]) -> Option<Uptime> {
     let text = str::from_utf8(uptime).ok()?;
     let (whole, _) = text.split_once('.')?;
     let digits = whole.bytes().all(|byte| byte.is_ascii_digit());

@@ -29,8 +29,8 @@ const SUCCESS: u32 = 0x8000_0000;
 /// Words before the text: size, code, tag, size of the value, its used size, error.
 const HEADER: usize = 6;
 /// The whole message, with the end tag.
-const WORDS: usize = HEADER + REPLY_MAX / 4 + 1;
-type Message = [u32; WORDS];
+pub(in crate::hal) const WORDS: usize = HEADER + REPLY_MAX / 4 + 1;
+pub(in crate::hal) type Message = [u32; WORDS];
 
 /// One device node.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ fn encode(command: &str) -> Option<Message> {
 }
 
 /// The text of an answer; `None` when the firmware says that it failed, or when the text has no end or is no text.
-fn decode(message: &Message) -> Option<String> {
+pub(in crate::hal) fn decode(message: &Message) -> Option<String> {
     let [_, SUCCESS, TAG_GENCMD, _, _, 0, text @ ..] = message else { return None };
     let bytes: Vec<u8> = text.iter().take(REPLY_MAX / 4).flat_map(|word| word.to_ne_bytes()).collect();
     let end = bytes.iter().position(|byte| *byte == 0)?;

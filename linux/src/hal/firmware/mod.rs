@@ -4,7 +4,7 @@
 //! tree has the answers as files. A call takes up to a second and, rarely, never returns: all of this runs on the
 //! firmware's own thread.
 
-mod mailbox;
+pub(super) mod mailbox;
 mod replies;
 
 use std::{

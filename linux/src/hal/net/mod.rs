@@ -4,8 +4,8 @@
 
 mod addresses;
 pub(super) mod interfaces;
-mod netlink;
-mod routes;
+pub(super) mod netlink;
+pub(super) mod routes;
 pub(super) mod wireless;
 
 use std::sync::Arc;

@@ -142,14 +142,14 @@ fn encode(family: u16, flags: u16, sequence: u32, command: u8, attributes: &[(u1
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Message<'m> {
+pub(in crate::hal) struct Message<'m> {
     kind: u16,
     sequence: u32,
-    payload: &'m [u8],
+    pub(in crate::hal) payload: &'m [u8],
 }
 
 /// The messages of one datagram, up to the first that is not whole.
-fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(in crate::hal) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let len = usize::try_from(u32_of(datagram.get(..4)?)?).ok()?;
         let kind = u16_of(datagram.get(4..6)?)?;
@@ -170,7 +170,7 @@ fn outcome(payload: &[u8]) -> Result<(), SensorError> {
 }
 
 /// The attributes of a message, up to the first that is not whole. The two upper bits of a kind are flags.
-pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(in crate::hal) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let len = usize::from(u16_of(bytes.get(..2)?)?);
         let kind = u16_of(bytes.get(2..4)?)? & 0x3fff;

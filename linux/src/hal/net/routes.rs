@@ -31,7 +31,7 @@ fn lines(table: &[u8]) -> impl Iterator<Item = Vec<&str>> {
 }
 
 /// `Iface Destination Gateway Flags RefCnt Use Metric Mask ...`, numbers in hexadecimal except for the metric.
-fn parse_ipv4(table: &[u8]) -> Option<String> {
+pub(in crate::hal) fn parse_ipv4(table: &[u8]) -> Option<String> {
     lines(table)
         .filter_map(|fields| {
             let [name, "00000000", _, flags, _, _, metric, "00000000", ..] = fields[..] else { return None };
@@ -42,7 +42,7 @@ fn parse_ipv4(table: &[u8]) -> Option<String> {
 }
 
 /// `destination prefix source prefix gateway metric refcount use flags device`, numbers in hexadecimal.
-fn parse_ipv6(table: &[u8]) -> Option<String> {
+pub(in crate::hal) fn parse_ipv6(table: &[u8]) -> Option<String> {
     lines(table)
         .filter_map(|fields| {
             let [destination, "00", _, _, _, metric, _, _, flags, name] = fields[..] else { return None };

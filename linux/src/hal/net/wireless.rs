@@ -64,7 +64,7 @@ impl Details {
     }
 
     /// Takes over what one answer about the interface says.
-    fn take_interface(&mut self, reply: &[u8]) {
+    pub(in crate::hal) fn take_interface(&mut self, reply: &[u8]) {
         self.mode = match attribute(reply, NL80211_ATTR_IFTYPE).and_then(u32_of) {
             Some(NL80211_IFTYPE_STATION) => Some(WifiMode::Client),
             Some(NL80211_IFTYPE_AP) => Some(WifiMode::Hotspot),
@@ -76,7 +76,7 @@ impl Details {
     }
 
     /// Takes over one station: the access point of a client, or a client of a hotspot.
-    fn take_station(&mut self, reply: &[u8]) {
+    pub(in crate::hal) fn take_station(&mut self, reply: &[u8]) {
         match self.mode {
             Some(WifiMode::Client) => {
                 let info = attribute(reply, NL80211_ATTR_STA_INFO);
@@ -213,7 +213,7 @@ fn proc_signal(root: &Sysroot, name: &str) -> Option<Dbm> {
     parse_proc(&table, name)
 }
 
-fn parse_proc(table: &[u8], name: &str) -> Option<Dbm> {
+pub(in crate::hal) fn parse_proc(table: &[u8], name: &str) -> Option<Dbm> {
     let lines = table.split(|byte| *byte == b'\n').filter_map(|line| str::from_utf8(line).ok());
     let mut rows = lines.filter_map(|line| line.trim().split_once(':'));
     let (_, row) = rows.find(|(interface, _)| *interface == name)?;
