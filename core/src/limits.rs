@@ -12,6 +12,16 @@ pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 /// Longest time that a beat waits for its sensors; never more than half an interval.
 pub const SAMPLING_DEADLINE_MAX: Duration = Duration::from_secs(1);
+/// Failures of the server itself that do not slow the beat down: one lost packet costs nothing.
+pub const BACKOFF_FREE: u32 = 2;
+/// Longest gap that the agent leaves of its own accord to a server that fails. `ARCHITECTURE.md` has the simulation of
+/// a fleet behind it.
+pub const BACKOFF_CAP_DEFAULT: Duration = Duration::from_secs(60);
+/// Shortest time for which a server's `Retry-After` is honoured.
+pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(5);
+/// Longest time for which a server's `Retry-After` is honoured: one mistake of an operator must not silence a fleet.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
+
 /// A value older than this many intervals is not sent any more: `null` is better than the past.
 pub const FRESH_INTERVALS: u32 = 3;
 /// While an outage lasts it is logged at most once in this time.
@@ -41,4 +51,4 @@ pub const RECORDING_PATH_MAX: usize = 256;
 
 /// Size of the buffer that holds one heartbeat. The test `the_largest_body_fits` proves that every value at
 /// its longest fits.
-pub const BODY_MAX: usize = 2048;
+pub const BODY_MAX: usize = 2112;

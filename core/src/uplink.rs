@@ -10,6 +10,8 @@ use crate::time::Duration;
 pub struct Reply {
     /// HTTP status code.
     pub status: u16,
+    /// How long the server asks to be left alone (`Retry-After`, RFC 9110 section 10.2.3).
+    pub retry_after: Option<Duration>,
 }
 
 /// Why a heartbeat was not delivered.
@@ -48,6 +50,22 @@ pub enum SendError {
     Local,
     /// The agent was stopped while the request was on its way.
     Stopped,
+}
+
+impl SendError {
+    /// Whether the server itself was reached and failed, so that it is better left alone for a while. Otherwise the
+    /// failure is on this side of it, or costs it next to nothing, and the next beat may be tried as usual.
+    pub const fn is_the_servers(self) -> bool {
+        matches!(
+            self,
+            Self::Tls
+                | Self::ConnectionLost
+                | Self::Protocol
+                | Self::Timeout
+                | Self::Rejected(429)
+                | Self::ServerError(_)
+        )
+    }
 }
 
 impl fmt::Display for SendError {
@@ -93,6 +111,11 @@ pub trait Uplink {
 }
 
 impl Reply {
+    /// A reply with this status that asks for nothing.
+    pub const fn new(status: u16) -> Self {
+        Self { status, retry_after: None }
+    }
+
     /// Whether the status means that the heartbeat arrived.
     ///
     /// # Errors

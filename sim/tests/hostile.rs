@@ -39,6 +39,19 @@ fn reset(stream: &TcpStream) {
     setsockopt(stream, sockopt::Linger, &at_once).expect("set");
 }
 
+#[test]
+fn a_server_that_asks_to_be_left_alone() {
+    let address = server(move |_, mut stream| {
+        read_request(&mut stream)?;
+        stream.write_all(b"HTTP/1.1 503 Busy\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n")?;
+        silence(&mut stream)
+    });
+    let mut daemon = Daemon::sending_to(address, "0.2", &[]);
+    daemon.logs("leaving the server alone for 600 s");
+    daemon.logs("not delivered: the server failed (503)");
+    daemon.stop();
+}
+
 /// Runs against a server that misbehaves on its first connections and then turns good: the failure is logged with
 /// `reason`, once, then its end, and beats go on.
 fn survives(reason: &str, misbehave: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static) {

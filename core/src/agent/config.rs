@@ -4,9 +4,10 @@ use core::fmt;
 
 use crate::{
     limits::{
-        FRESH_INTERVALS, HARDWARE_ID_MAX, INTERVAL_DEFAULT, INTERVAL_MAX, INTERVAL_MIN,
+        BACKOFF_CAP_DEFAULT, FRESH_INTERVALS, HARDWARE_ID_MAX, INTERVAL_DEFAULT, INTERVAL_MAX, INTERVAL_MIN,
         SAMPLING_DEADLINE_MAX, TIMEOUT_DEFAULT,
     },
+    payload::BootId,
     text::Text,
     time::Duration,
 };
@@ -16,12 +17,21 @@ use crate::{
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Identity {
     pub(super) hardwareid: Text<HARDWARE_ID_MAX>,
+    pub(super) boot_id: Option<BootId>,
 }
 
 impl Identity {
     /// `hardwareid` must be unique and stable across reboots and reflashes of the same board.
     pub fn new(hardwareid: &str) -> Self {
-        Self { hardwareid: Text::new(hardwareid) }
+        Self { hardwareid: Text::new(hardwareid), boot_id: None }
+    }
+
+    /// Sets what this start of the agent is told apart by: any number that is drawn at random at each start. With it
+    /// the optional keys `boot_id` and `seq` are sent.
+    #[must_use]
+    pub const fn with_boot_id(mut self, random: u64) -> Self {
+        self.boot_id = Some(BootId(random));
+        self
     }
 }
 
@@ -32,7 +42,9 @@ pub struct Config {
     interval: Duration,
     timeout: Duration,
     phase: u32,
+    backoff_cap: Duration,
     diagnostics: bool,
+    sequence: bool,
 }
 
 /// Why a rhythm cannot be kept.
@@ -68,7 +80,7 @@ impl Config {
         if timeout == Duration::ZERO || timeout > interval {
             return Err(ConfigError::Timeout);
         }
-        Ok(Self { interval, timeout, phase: 1 << 31, diagnostics: true })
+        Ok(Self { interval, timeout, ..Self::default() })
     }
 
     /// Sets where the grid lies after the first beat: any `u32`, drawn at random at each start so that a fleet
@@ -77,6 +89,31 @@ impl Config {
     pub const fn with_phase(mut self, phase: u32) -> Self {
         self.phase = phase;
         self
+    }
+
+    /// Sets the longest gap that is left of its own accord to a server that fails. At most the interval: every beat is
+    /// tried, whatever happens.
+    #[must_use]
+    pub const fn with_backoff_cap(mut self, cap: Duration) -> Self {
+        self.backoff_cap = cap;
+        self
+    }
+
+    /// Longest gap that is left to a server that fails: from the interval to [`INTERVAL_MAX`].
+    pub fn backoff_cap(&self) -> Duration {
+        self.backoff_cap.clamp(self.interval, INTERVAL_MAX)
+    }
+
+    /// Sets whether the optional keys `boot_id` and `seq` are sent, if there is a boot id. They are by default.
+    #[must_use]
+    pub const fn with_sequence(mut self, sequence: bool) -> Self {
+        self.sequence = sequence;
+        self
+    }
+
+    /// Whether the optional keys `boot_id` and `seq` are sent.
+    pub const fn sequence(&self) -> bool {
+        self.sequence
     }
 
     /// Sets whether the optional keys `uptime_s` and `diagnostics` are sent. They are by default.
@@ -118,6 +155,11 @@ impl Config {
         self.interval * FRESH_INTERVALS
     }
 
+    /// Where the grid lies, which is also what the jitter is drawn from.
+    pub(super) const fn phase(&self) -> u32 {
+        self.phase
+    }
+
     /// Time from the first beat to the second: from half an interval to just below one and a half.
     pub(super) const fn first_gap(&self) -> Duration {
         let interval = self.interval.as_micros();
@@ -130,7 +172,14 @@ impl Config {
 impl Default for Config {
     /// Every 5 s, 2 s for a request, the second beat one interval after the first.
     fn default() -> Self {
-        Self { interval: INTERVAL_DEFAULT, timeout: TIMEOUT_DEFAULT, phase: 1 << 31, diagnostics: true }
+        Self {
+            interval: INTERVAL_DEFAULT,
+            timeout: TIMEOUT_DEFAULT,
+            phase: 1 << 31,
+            backoff_cap: BACKOFF_CAP_DEFAULT,
+            diagnostics: true,
+            sequence: true,
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! One beat owns one slot of the grid: its sampling and its request end, by deadline if need be, before the next
 //! slot begins. That is why an overrun can neither shift the grid nor bunch beats up.
 
+mod backoff;
 mod config;
 mod log_budget;
 mod outage;
@@ -27,8 +28,9 @@ use crate::{
     time::Instant,
     uplink::{SendError, Uplink},
 };
+use backoff::Backoff;
 use log_budget::LogBudget;
-use sampling::Sampler;
+use sampling::{Round, Sampler};
 use schedule::{Due, Schedule};
 use sending::Sender;
 
@@ -75,12 +77,12 @@ impl Agent {
         Self {
             identity,
             schedule: Schedule::new(config.interval(), config.first_gap()),
-            config,
             life: Life::Running,
             sampler: Sampler::default(),
-            sender: Sender::default(),
+            sender: Sender::new(Backoff::new(config.phase())),
             stats: Stats::default(),
             log: LogBudget::default(),
+            config,
             body: [0; BODY_MAX],
         }
     }
@@ -98,7 +100,7 @@ impl Agent {
         if self.life == Life::Stopped {
             return Wake::Stopped;
         }
-        self.sender.receive(now, uplink, &mut self.stats, &mut self.log);
+        self.sender.receive(now, &self.config, uplink, &mut self.stats, &mut self.log);
         if let Some(due) = self.schedule.take_due(now, self.config.sampling_deadline()) {
             self.begin_beat(due, hal);
         }
@@ -120,13 +122,15 @@ impl Agent {
         }
     }
 
-    /// Takes over new settings. The beat in progress goes on; a new interval counts from the next slot on.
+    /// Takes over new settings. The beat in progress goes on; a new interval counts from the next slot on. Whatever the
+    /// server did so far is forgiven, as it may be another one. The boot id stays: it is this start's.
     pub fn reconfigure(&mut self, identity: Identity, config: Config) {
         if config.interval() != self.config.interval() {
             self.schedule.set_interval(config.interval());
         }
-        self.identity = identity;
+        self.identity.hardwareid = identity.hardwareid;
         self.config = config;
+        self.sender.backoff.forget();
     }
 
     /// What happened so far.
@@ -144,18 +148,21 @@ impl Agent {
         self.skip_beat();
         self.stats.skipped = self.stats.skipped.saturating_add(due.skipped);
         self.stats.slots = self.stats.slots.saturating_add(due.skipped);
-        if let Some(slot) = due.slot {
-            self.stats.slots = self.stats.slots.saturating_add(1);
-            let (deadline, latest) = (self.config.sampling_deadline(), self.config.lateness_limit());
-            self.sampler.begin(slot + deadline, slot + latest, hal.unix_time());
+        let Some(slot) = due.slot else { return };
+        self.stats.slots = self.stats.slots.saturating_add(1);
+        if self.sender.backoff.holds(slot) {
+            self.stats.held_back = self.stats.held_back.saturating_add(1);
+        } else {
+            self.sampler.begin(slot, &self.config, hal.unix_time());
         }
     }
 
     fn send(&mut self, now: Instant, uplink: &mut impl Uplink) {
-        let heartbeat = self.sampler.heartbeat(&self.identity, now, &self.config);
+        let Some(Round { slot, .. }) = self.sampler.round() else { return };
+        self.stats.attempted = self.stats.attempted.saturating_add(1);
+        let heartbeat = self.sampler.heartbeat(&self.identity, self.stats.attempted, now, &self.config);
         let encoded = heartbeat.encode(&mut self.body);
         self.sampler.end();
-        self.stats.attempted = self.stats.attempted.saturating_add(1);
         self.stats.last_body_len = encoded.unwrap_or(0);
         let Some(body) = encoded.and_then(|len| self.body.get(..len)) else {
             // Impossible by the size of the buffer; a failed beat is still better than a dead daemon.
@@ -164,8 +171,8 @@ impl Agent {
         };
         log_debug!("sending {} bytes", body.len());
         let deadline = (now + self.config.timeout()).min(self.schedule.next(now));
-        self.sender.send(now, deadline, body, uplink);
-        self.sender.receive(now, uplink, &mut self.stats, &mut self.log);
+        self.sender.send(now, slot, deadline, body, uplink);
+        self.sender.receive(now, &self.config, uplink, &mut self.stats, &mut self.log);
     }
 
     /// Gives up the beat whose sensors are being asked, if there is one.

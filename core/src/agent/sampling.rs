@@ -16,6 +16,8 @@ use crate::{
 /// The beat whose sensors are being asked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Round {
+    /// Its place on the grid.
+    pub(super) slot: Instant,
     /// When the beat goes out without the sensors that have not answered.
     pub(super) deadline: Instant,
     /// When it is too late for the beat.
@@ -51,10 +53,11 @@ impl Sampler {
         self.round
     }
 
-    /// Begins a round. `taken` is the wall time of the sample.
-    pub(super) fn begin(&mut self, deadline: Instant, latest: Instant, taken: Option<UnixTime>) {
+    /// Begins the round of `slot`. `taken` is the wall time of the sample.
+    pub(super) fn begin(&mut self, slot: Instant, config: &Config, taken: Option<UnixTime>) {
+        let (deadline, latest) = (slot + config.sampling_deadline(), slot + config.lateness_limit());
         let taken = taken.filter(|taken| UnixTime::RANGE.contains(taken));
-        self.round = Some(Round { deadline, latest, taken });
+        self.round = Some(Round { slot, deadline, latest, taken });
         self.cpu.ask();
         self.sensors.ask();
     }
@@ -73,14 +76,16 @@ impl Sampler {
         self.sensors.poll(now, hal, log) && cpu
     }
 
-    /// The document of the round in progress, as `config` wants it.
+    /// The document of the round in progress, the `seq`-th of this start, as `config` wants it.
     pub(super) fn heartbeat<'a>(
         &'a self,
         identity: &'a Identity,
+        seq: u64,
         now: Instant,
         config: &Config,
     ) -> Heartbeat<'a> {
         let fresh = config.fresh();
+        let boot_id = identity.boot_id.filter(|_| config.sequence());
         let sensors = &self.sensors;
         let activity = sensors.activity.fresh(now, fresh);
         let recording = activity.and_then(|activity| activity.recording.as_ref());
@@ -111,6 +116,8 @@ impl Sampler {
                 throttled: sensors.throttled.fresh(now, fresh).copied(),
                 ups: sensors.ups.fresh(now, fresh).copied(),
             }),
+            boot_id,
+            seq: boot_id.map(|_| seq),
         }
     }
 }

@@ -3,66 +3,83 @@
 use core::task::Poll;
 
 use super::{
+    backoff::Backoff,
+    config::Config,
     log_budget::LogBudget,
     outage::OutageLog,
     stats::{Outcome, Stats},
 };
 use crate::{
     time::Instant,
-    uplink::{SendError, Uplink},
+    uplink::{Reply, SendError, Uplink},
 };
 
 #[derive(Debug, Clone, Copy)]
 struct Request {
+    slot: Instant,
     started: Instant,
     deadline: Instant,
 }
 
-/// The request in flight and the outage in progress, if there are any.
-#[derive(Debug, Default)]
+/// The request in flight, the outage in progress, and the patience with the server.
+#[derive(Debug)]
 pub(super) struct Sender {
     request: Option<Request>,
     outage: OutageLog,
+    pub(super) backoff: Backoff,
 }
 
 impl Sender {
-    /// Starts a request. The caller has seen to it that the previous one has ended.
-    pub(super) fn send(&mut self, now: Instant, deadline: Instant, body: &[u8], uplink: &mut impl Uplink) {
+    pub(super) fn new(backoff: Backoff) -> Self {
+        Self { request: None, outage: OutageLog::default(), backoff }
+    }
+
+    /// Starts the request of `slot`'s beat. The caller has seen to it that the previous one has ended.
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        slot: Instant,
+        deadline: Instant,
+        body: &[u8],
+        uplink: &mut impl Uplink,
+    ) {
         uplink.send(body, deadline.since(now));
-        self.request = Some(Request { started: now, deadline });
+        self.request = Some(Request { slot, started: now, deadline });
     }
 
     /// Takes the outcome of the request if there is one, or cancels the request when its time is up.
     pub(super) fn receive(
         &mut self,
         now: Instant,
+        config: &Config,
         uplink: &mut impl Uplink,
         stats: &mut Stats,
         log: &mut LogBudget,
     ) {
         let Some(request) = self.request else { return };
-        match uplink.poll() {
-            Poll::Ready(result) => {
-                self.finish(now, request, result.and_then(|reply| reply.accepted()), stats, log)
-            }
-            Poll::Pending if now >= request.deadline => {
-                let waited_for = uplink.cancel();
-                self.finish(now, request, Err(waited_for), stats, log);
-            }
-            Poll::Pending => {}
+        let result = match uplink.poll() {
+            Poll::Ready(result) => result,
+            Poll::Pending if now >= request.deadline => Err(uplink.cancel()),
+            Poll::Pending => return,
+        };
+        self.request = None;
+        self.backoff.record(now, request.slot, result, config);
+        let pause = self.backoff.remaining(now);
+        if pause > config.interval() {
+            log_debug!("leaving the server alone for {} s", pause.as_secs());
         }
+        self.finish(now, request.started, result.and_then(Reply::accepted), stats, log);
     }
 
     /// Counts a beat that failed before it could be handed to the uplink.
     pub(super) fn fail(&mut self, now: Instant, error: SendError, stats: &mut Stats, log: &mut LogBudget) {
-        self.finish(now, Request { started: now, deadline: now }, Err(error), stats, log);
+        self.finish(now, now, Err(error), stats, log);
     }
 
     /// Cancels the request in flight, if there is one.
     pub(super) fn stop(&mut self, now: Instant, uplink: &mut impl Uplink, stats: &mut Stats) {
-        if let Some(request) = self.request {
+        if let Some(request) = self.request.take() {
             let _ = uplink.cancel();
-            self.request = None;
             stats.record(Outcome { result: Err(SendError::Stopped), round_trip: now.since(request.started) });
         }
     }
@@ -75,13 +92,12 @@ impl Sender {
     fn finish(
         &mut self,
         now: Instant,
-        request: Request,
+        started: Instant,
         result: Result<u16, SendError>,
         stats: &mut Stats,
         log: &mut LogBudget,
     ) {
-        self.request = None;
-        stats.record(Outcome { result, round_trip: now.since(request.started) });
+        stats.record(Outcome { result, round_trip: now.since(started) });
         self.outage.record(now, result.err(), log);
     }
 }

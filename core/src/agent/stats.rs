@@ -4,7 +4,7 @@ use crate::{time::Duration, uplink::SendError};
 
 /// Counters since the agent was made. They saturate.
 ///
-/// At all times `slots = attempted + skipped` plus the beat that is being sampled, and
+/// At all times `slots = attempted + skipped + held_back` plus the beat that is being sampled, and
 /// `attempted = delivered + failed` plus the request in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -13,6 +13,8 @@ pub struct Stats {
     pub slots: u64,
     /// Slots without a request: the device stalled past them, or the agent was stopped first.
     pub skipped: u64,
+    /// Slots without a request because the server was left alone.
+    pub held_back: u64,
     /// Requests started.
     pub attempted: u64,
     /// Requests that the server accepted.

@@ -7,7 +7,9 @@ mod connection;
 
 pub use connection::{Cellular, Connection, Ethernet, Fix, Ip, Position, Wifi, WifiMode};
 
-use serde::Serialize;
+use core::fmt::Write;
+
+use serde::{Serialize, Serializer};
 
 use crate::{
     hal::{DiskSpace, Throttled, Ups, Uptime},
@@ -58,6 +60,27 @@ pub struct Heartbeat<'a> {
     /// What the firmware and the uninterruptible supply say about power. Optional: `None` leaves the key out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnostics: Option<Diagnostics>,
+    /// Tells apart the starts of the agent. Optional: `None` leaves the key out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<BootId>,
+    /// Rises by one with each heartbeat that is sent since that start, whether it arrives or not. Optional: `None`
+    /// leaves the key out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+}
+
+/// A start of the agent: a number drawn at random, 16 hexadecimal digits in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct BootId(pub u64);
+
+impl Serialize for BootId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut digits = heapless::String::<16>::new();
+        // Cannot fail: a u64 has 16 digits.
+        let _ = write!(digits, "{:016x}", self.0);
+        serializer.serialize_str(&digits)
+    }
 }
 
 /// The first things that anybody asks about a Pi that misbehaves.

@@ -47,6 +47,8 @@ fn nothing(id: &Text<HARDWARE_ID_MAX>) -> Heartbeat<'_> {
         recording_file_path: None,
         uptime_s: None,
         diagnostics: None,
+        boot_id: None,
+        seq: None,
     }
 }
 
@@ -120,6 +122,8 @@ fn a_device_that_knows_everything() {
             throttled: Some(Throttled(0x50005)),
             ups: Some(Ups { voltage: Some(Volts::from_raw(410)), percent: Some(Percent::from_raw(895)) }),
         }),
+        boot_id: Some(BootId(0xc0ffee)),
+        seq: Some(17),
         ..nothing(&id)
     };
     assert_eq!(
@@ -138,7 +142,8 @@ fn a_device_that_knows_everything() {
             r#""timestamp":1795464000.123,"app_version":"2026-11-01 12:00","streaming_active":true,"#,
             r#""tracking_active":true,"recording_active":true,"recording_file_size_mb":1.50,"#,
             r#""recording_file_path":"/tmp/a \"b\".mp4","uptime_s":86400,"#,
-            r#""diagnostics":{"throttled":327685,"ups":{"voltage":4.10,"percent":89.5}}}"#
+            r#""diagnostics":{"throttled":327685,"ups":{"voltage":4.10,"percent":89.5}},"#,
+            r#""boot_id":"0000000000c0ffee","seq":17}"#
         )
     );
 }
@@ -216,6 +221,8 @@ fn the_largest_body_fits() {
                 percent: Some(Percent::from_raw(i64::MIN)),
             }),
         }),
+        boot_id: Some(BootId(u64::MAX)),
+        seq: Some(u64::MAX),
     };
     let mut buffer = [0; BODY_MAX];
     let len = worst.encode(&mut buffer).expect("fits");

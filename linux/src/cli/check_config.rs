@@ -59,6 +59,8 @@ fn shown(key: Key, settings: &Settings) -> Option<String> {
         Key::CaFile => settings.ca_file.as_deref().map(path),
         Key::DiskPath => Some(path(&settings.disk_path)),
         Key::HardwareId => settings.hardware_id.clone(),
+        Key::BackoffCap => Some(seconds(settings.rhythm.backoff_cap())),
+        Key::Sequence => Some(settings.rhythm.sequence().to_string()),
         Key::Diagnostics => Some(settings.rhythm.diagnostics().to_string()),
         Key::UpsPreset | Key::UpsBus | Key::UpsAddress | Key::UpsShunt | Key::UpsPositive => {
             settings.ups.and_then(|ups| shown_ups(key, &ups))

@@ -45,6 +45,8 @@ keys! {
     Interval, "interval", Seconds, env: Some("HEARTBEAT_INTERVAL");
     /// Seconds for one request.
     Timeout, "timeout", Seconds, env: Some("REQUEST_TIMEOUT");
+    /// Longest gap in seconds that is left to a server that fails.
+    BackoffCap, "backoff_cap", Seconds, env: None;
     /// `post` or `get`.
     Method, "method", Text, env: None;
     /// File that keeps a second instance away; empty for none.
@@ -61,6 +63,8 @@ keys! {
     AppVersionFile, "app_version_file", Text, env: None;
     /// Whether the optional keys of the heartbeat are sent.
     Diagnostics, "diagnostics", Flag, env: None;
+    /// Whether the optional keys that number the heartbeats are sent.
+    Sequence, "sequence", Flag, env: None;
     /// A supply with a battery that is known by name.
     UpsPreset, "ups.preset", Text, env: None;
     /// Number of the I2C bus that the supply is on.

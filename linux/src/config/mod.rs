@@ -12,7 +12,7 @@ use std::{io, path::PathBuf};
 
 use heartbeat_core::{
     Config,
-    limits::{INTERVAL_DEFAULT, TIMEOUT_DEFAULT},
+    limits::{BACKOFF_CAP_DEFAULT, INTERVAL_DEFAULT, TIMEOUT_DEFAULT},
     time::Duration,
 };
 
@@ -115,7 +115,10 @@ impl Settings {
         Ok(Self {
             endpoint,
             method,
-            rhythm: layers.rhythm()?.with_diagnostics(layers.flag(Key::Diagnostics).unwrap_or(true)),
+            rhythm: layers
+                .rhythm()?
+                .with_diagnostics(layers.flag(Key::Diagnostics).unwrap_or(true))
+                .with_sequence(layers.flag(Key::Sequence).unwrap_or(true)),
             pidfile: (!pidfile.is_empty()).then(|| pidfile.into()),
             ca_file: layers.text(Key::CaFile).map(PathBuf::from),
             disk_path: layers.absolute_path(Key::DiskPath)?.unwrap_or_else(|| "/".into()),
@@ -256,7 +259,8 @@ impl Layers {
             Some(timeout) => timeout,
             None => TIMEOUT_DEFAULT.min(interval),
         };
-        Config::new(interval, timeout).map_err(|_| {
+        let backoff_cap = self.seconds(Key::BackoffCap, 0.0, 86_400.0)?.unwrap_or(BACKOFF_CAP_DEFAULT);
+        let rhythm = Config::new(interval, timeout).map_err(|_| {
             let secs = |duration: Duration| core::time::Duration::from(duration).as_secs_f64();
             self.refuse(
                 Key::Timeout,
@@ -267,7 +271,8 @@ impl Layers {
                     secs(timeout)
                 ),
             )
-        })
+        })?;
+        Ok(rhythm.with_backoff_cap(backoff_cap))
     }
 
     fn hardware_id(&self) -> Result<Option<String>, ConfigError> {

@@ -81,7 +81,7 @@ impl Daemon {
         let sleeper = Sleeper::new(wake_ups)?;
         let hal = LinuxHal::start(Arc::clone(&root), settings, &waker);
         let uplink = HttpUplink::start(client, waker.clone())?;
-        let agent = Agent::new(identity, settings.rhythm);
+        let agent = Agent::new(identity.with_boot_id(random()), settings.rhythm);
         Ok(Self { root, agent, hal, resolver, uplink, sleeper, waker, signals })
     }
 
@@ -166,12 +166,16 @@ pub fn identity(settings: &Settings, root: &Sysroot) -> Result<Identity, StartEr
 
 /// Where the grid of this start lies: a fleet that boots together must not beat together.
 pub fn random_phase() -> u32 {
-    // Randomly keyed by the standard library, without waiting for the kernel's entropy as a board boots.
-    let random = RandomState::new().hash_one(std::process::id());
-    // The upper half of the hash.
+    // The upper half.
     #[allow(clippy::cast_possible_truncation)]
-    let phase = (random >> 32) as u32;
+    let phase = (random() >> 32) as u32;
     phase
+}
+
+/// Another number at each call and each start.
+fn random() -> u64 {
+    // Randomly keyed by the standard library, without waiting for the kernel's entropy as a board boots.
+    RandomState::new().hash_one(std::process::id())
 }
 
 /// Opens the root of the device's files.

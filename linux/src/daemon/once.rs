@@ -32,7 +32,7 @@ impl Uplink for Kept {
         if std::mem::replace(&mut self.answered, true) {
             Poll::Pending
         } else {
-            Poll::Ready(Ok(Reply { status: 200 }))
+            Poll::Ready(Ok(Reply::new(200)))
         }
     }
 

@@ -9,6 +9,7 @@ use heartbeat_core::{Reply, SendError};
 use ureq::{
     Agent,
     config::{AutoHeaderValue, Config},
+    http::header::{DATE, RETRY_AFTER},
     tls::TlsConfig,
     unversioned::transport::{Connector, RustlsConnector, TcpConnector},
 };
@@ -17,6 +18,7 @@ use super::{
     classify::classify,
     progress::{Progress, Stage},
     resolver::CachedResolver,
+    retry_after,
     tls::{self, TrustError},
 };
 use crate::config::{Endpoint, Method, Settings};
@@ -123,7 +125,9 @@ impl Client {
         // The status is the answer. The rest is read only so that the connection can be used again.
         let mut rest = response.body_mut().as_reader().take(REPLY_MAX);
         let _ = std::io::copy(&mut rest, &mut std::io::sink());
-        Ok(Reply { status: response.status().as_u16() })
+        let header = |name| Some(response.headers().get(name)?.as_bytes());
+        let retry_after = header(RETRY_AFTER).and_then(|asked| retry_after::parse(asked, header(DATE)));
+        Ok(Reply { status: response.status().as_u16(), retry_after })
     }
 }
 

@@ -7,6 +7,7 @@ mod classify;
 mod client;
 mod progress;
 mod resolver;
+mod retry_after;
 mod tls;
 
 use std::{

@@ -87,7 +87,7 @@ impl Uplink for FakeServer {
         }
         self.in_flight = None;
         match response {
-            Response::Status(_, status) => Poll::Ready(Ok(Reply { status })),
+            Response::Status(_, status) => Poll::Ready(Ok(Reply::new(status))),
             Response::Fails(_, error) => Poll::Ready(Err(error)),
             Response::Silence => Poll::Pending,
         }

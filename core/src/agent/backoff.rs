@@ -1,0 +1,208 @@
+//! Sparing a server in trouble.
+//!
+//! While the failure is on this side of the server every beat is tried: nobody is burdened, and coverage returns
+//! unannounced. When the server itself fails, the first [`BACKOFF_FREE`] failures cost nothing; then the gap doubles
+//! from two intervals up to a cap, each drawn +-25 % and rounded to the grid. One success ends it. What the server
+//! asks for with `Retry-After` is honoured from the first failure on.
+
+use super::config::Config;
+use crate::{
+    limits::{BACKOFF_FREE, RETRY_AFTER_MAX, RETRY_AFTER_MIN},
+    time::{Duration, Instant},
+    uplink::{Reply, SendError},
+};
+
+/// How long the server is left alone.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    random: Random,
+    /// Failures of the server itself since its last success.
+    failures: u32,
+    /// No slot before this time has a beat.
+    until: Instant,
+}
+
+impl Backoff {
+    /// `seed` must differ between the devices of a fleet, or their jitter would be the same.
+    pub(super) const fn new(seed: u32) -> Self {
+        Self { random: Random(seed), failures: 0, until: Instant::ZERO }
+    }
+
+    /// Whether the beat of `slot` is given up for the server's sake.
+    pub(super) fn holds(&self, slot: Instant) -> bool {
+        slot < self.until
+    }
+
+    /// How much longer the server is left alone.
+    pub(super) fn remaining(&self, now: Instant) -> Duration {
+        self.until.since(now)
+    }
+
+    /// Takes note of how the request of `slot`'s beat ended.
+    pub(super) fn record(
+        &mut self,
+        now: Instant,
+        slot: Instant,
+        result: Result<Reply, SendError>,
+        config: &Config,
+    ) {
+        let error = match result.and_then(Reply::accepted) {
+            Ok(_) => return self.forget(),
+            Err(error) => error,
+        };
+        if error.is_the_servers() {
+            self.failures = self.failures.saturating_add(1);
+            self.until = slot + self.gap(config);
+        }
+        if let Ok(Reply { status: 429 | 503, retry_after: Some(asked) }) = result {
+            self.until = self.until.max(now + asked.clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX));
+        }
+    }
+
+    /// Starts anew: the server is well, or another one.
+    pub(super) fn forget(&mut self) {
+        self.failures = 0;
+        self.until = Instant::ZERO;
+    }
+
+    /// Time after the slot of the latest failure in which no other slot has a beat.
+    fn gap(&mut self, config: &Config) -> Duration {
+        let interval = config.interval();
+        let Some(doublings) = self.failures.checked_sub(BACKOFF_FREE).filter(|doublings| *doublings > 0)
+        else {
+            return Duration::ZERO;
+        };
+        // 2^20 of the shortest intervals are more than half a day, beyond any sensible cap.
+        let gap = (interval * (1 << doublings.min(20))).min(config.backoff_cap());
+        // From three to five quarters, in 2^16 steps: a day in microseconds times 2^16 is below 2^53.
+        let quarters = u64::from(self.random.next() >> 16);
+        let jittered = gap.as_micros() / 4 * 3 + ((gap.as_micros() / 2 * quarters) >> 16);
+        // Half an interval less, so that "the first slot not before" is the nearest.
+        Duration::from_micros(jittered) - Duration::from_micros(interval.as_micros() / 2)
+    }
+}
+
+/// Weyl sequence with the mixer of MurmurHash3: full period, even bits; nothing secret hangs on it.
+#[derive(Debug)]
+struct Random(u32);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 16)).wrapping_mul(0x85eb_ca6b);
+        mixed = (mixed ^ (mixed >> 13)).wrapping_mul(0xc2b2_ae35);
+        mixed ^ (mixed >> 16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::{collections::BTreeSet, vec::Vec};
+
+    const INTERVAL: u64 = 5_000_000;
+
+    /// Intervals between each failure and the next attempt, with `outcome` for every attempt.
+    fn gaps(seed: u32, config: &Config, outcome: Result<Reply, SendError>, count: usize) -> Vec<u64> {
+        let mut backoff = Backoff::new(seed);
+        let interval = config.interval().as_micros();
+        let mut slot = Instant::from_millis(3_600_000);
+        (0..count)
+            .map(|_| {
+                backoff.record(slot, slot, outcome, config);
+                let next = (1..).find(|k| !backoff.holds(slot + Duration::from_micros(k * interval)));
+                let k = next.expect("it ends");
+                slot = slot + Duration::from_micros(k * interval);
+                k
+            })
+            .collect()
+    }
+
+    #[test]
+    fn two_failures_are_free_then_the_gap_doubles_up_to_a_minute() {
+        let mut seen: [BTreeSet<u64>; 7] = Default::default();
+        for seed in 0..2_000 {
+            let found = gaps(seed, &Config::default(), Ok(Reply::new(500)), 7);
+            for (seen, gap) in seen.iter_mut().zip(found) {
+                seen.insert(gap);
+            }
+        }
+        // 10, 20, 40, 60, 60 s, each +-25 %, in intervals of 5 s.
+        let ranges = [1..=1, 1..=1, 2..=2, 3..=5, 6..=10, 9..=15, 9..=15];
+        assert_eq!(seen.to_vec(), ranges.map(|range| range.collect::<BTreeSet<_>>()).to_vec());
+    }
+
+    #[test]
+    fn failures_on_this_side_are_tried_at_every_beat() {
+        for error in [
+            SendError::Unreachable,
+            SendError::Name,
+            SendError::Refused,
+            SendError::ConnectTimeout,
+            SendError::CertificateTime,
+            SendError::Redirect(302),
+            SendError::Rejected(404),
+        ] {
+            assert_eq!(gaps(1, &Config::default(), Err(error), 8), [1; 8], "{error:?}");
+        }
+        for error in [SendError::ConnectionLost, SendError::Tls, SendError::Timeout, SendError::Rejected(429)]
+        {
+            assert!(gaps(1, &Config::default(), Err(error), 8)[7] >= 9, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_cap_of_one_interval_turns_it_off() {
+        let config = Config::default().with_backoff_cap(Duration::ZERO);
+        for seed in 0..100 {
+            assert_eq!(gaps(seed, &config, Err(SendError::Tls), 9), [1; 9]);
+        }
+    }
+
+    #[test]
+    fn what_the_server_asks_for_is_honoured_within_bounds() {
+        let asked = |secs, status| Ok(Reply { status, retry_after: Some(Duration::from_secs(secs)) });
+        let config = Config::default().with_backoff_cap(Duration::ZERO);
+        assert_eq!(gaps(1, &config, asked(31, 503), 2), [7; 2], "never earlier than asked");
+        assert_eq!(gaps(1, &config, asked(30, 429), 2), [6; 2]);
+        assert_eq!(gaps(1, &config, asked(0, 429), 2), [1; 2]);
+        assert_eq!(gaps(1, &config, asked(1 << 60, 503), 2), [120; 2], "ten minutes");
+        assert_eq!(gaps(1, &config, asked(31, 500), 2), [1; 2], "only 429 and 503 mean it");
+        assert_eq!(gaps(1, &config, asked(31, 200), 2), [1; 2]);
+    }
+
+    #[test]
+    fn one_success_ends_it() {
+        let config = Config::default();
+        let mut backoff = Backoff::new(7);
+        let slot = Instant::from_millis(0);
+        for _ in 0..5 {
+            backoff.record(slot, slot, Err(SendError::Tls), &config);
+        }
+        assert!(backoff.holds(slot + Duration::from_micros(INTERVAL)));
+        backoff.record(slot, slot, Ok(Reply::new(204)), &config);
+        assert!(!backoff.holds(slot));
+        backoff.record(slot, slot, Err(SendError::Tls), &config);
+        assert!(!backoff.holds(slot + Duration::from_micros(INTERVAL)), "it counts from the start again");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_overflows_and_the_gap_has_an_end(
+            at: u64, failures in 1usize..80, seed: u32, millis in 50u64..=86_400_000, cap in 0u64..=u64::MAX,
+        ) {
+            let interval = Duration::from_millis(millis);
+            let config = Config::new(interval, interval).expect("in range")
+                .with_backoff_cap(Duration::from_micros(cap));
+            let mut backoff = Backoff::new(seed);
+            let slot = Instant::from_micros(at);
+            for _ in 0..failures {
+                backoff.record(slot, slot, Err(SendError::Timeout), &config);
+            }
+            let most = Duration::from_micros(config.backoff_cap().as_micros() / 4 * 5);
+            prop_assert!(!backoff.holds(slot + most));
+        }
+    }
+}
