@@ -20,31 +20,36 @@ const fn div_round(numerator: i64, denominator: i64) -> i64 {
     }
 }
 
-/// `raw * 10^-places` as decimal text.
-struct Decimal {
-    raw: i64,
-    places: u32,
-}
-
-impl fmt::Display for Decimal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let magnitude = self.raw.unsigned_abs();
-        let scale = 10u64.pow(self.places); // places <= 7: cannot overflow
-        let sign = if self.raw < 0 { "-" } else { "" };
-        let (whole, fraction) = (magnitude / scale, magnitude % scale);
-        write!(f, "{sign}{whole}.{fraction:0width$}", width = self.places as usize)
-    }
-}
-
 /// Longest decimal: sign, 19 digits of an `i64`, the point.
 const DECIMAL_MAX: usize = 21;
 
-fn serialize_number<S: Serializer>(number: impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    use fmt::Write;
-    let mut text = heapless::String::<DECIMAL_MAX>::new();
-    // Cannot fail: DECIMAL_MAX holds every i64 with a point.
-    let _ = write!(text, "{number}");
-    serializer.serialize_bytes(text.as_bytes())
+/// `raw * 10^-places` as decimal text of at least `places` + 1 digits, which ends with the buffer.
+///
+/// By hand: the library's formatter takes several times the size and the time, which a small processor has not.
+fn decimal(raw: i64, places: u8, buffer: &mut [u8; DECIMAL_MAX]) -> &[u8] {
+    let mut start = DECIMAL_MAX;
+    let mut put_before = |byte| {
+        start = start.saturating_sub(1);
+        if let Some(place) = buffer.get_mut(start) {
+            *place = byte;
+        }
+    };
+    let mut rest = raw.unsigned_abs();
+    let mut digits = 0;
+    while rest > 0 || digits <= places {
+        if digits == places {
+            put_before(b'.');
+        }
+        // Below ten.
+        #[allow(clippy::cast_possible_truncation)]
+        put_before(b'0' + (rest % 10) as u8);
+        rest /= 10;
+        digits += 1;
+    }
+    if raw < 0 {
+        put_before(b'-');
+    }
+    buffer.get(start..).unwrap_or_default()
 }
 
 macro_rules! fixed_point {
@@ -68,13 +73,15 @@ macro_rules! fixed_point {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                Decimal { raw: self.0, places: $places }.fmt(f)
+                let mut buffer = [0; DECIMAL_MAX];
+                // Digits, sign and point: always UTF-8.
+                f.write_str(str::from_utf8(decimal(self.0, $places, &mut buffer)).unwrap_or_default())
             }
         }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serialize_number(self, serializer)
+                serializer.serialize_bytes(decimal(self.0, $places, &mut [0; DECIMAL_MAX]))
             }
         }
     };
