@@ -31,13 +31,15 @@ pub enum SendError {
     CertificateTime,
     /// The server could not prove that it is the one that was configured.
     Certificate,
-    /// Any other failure of the TLS session.
+    /// The TLS session could not be agreed upon for any other reason.
     Tls,
+    /// The connection stood, and the TLS handshake had no end in time.
+    HandshakeTimeout,
     /// The connection stood and broke before the status was read.
     ConnectionLost,
     /// The answer was not HTTP, or larger than allowed.
     Protocol,
-    /// No complete answer in time, over a connection that stood or that could not be told apart from one.
+    /// The request was on its way or could not be told apart from one that is, and no complete answer came in time.
     Timeout,
     /// The server answered with a redirect, which is never followed: the configured address is the only one
     /// that may see a heartbeat.
@@ -59,12 +61,32 @@ impl SendError {
         matches!(
             self,
             Self::Tls
+                | Self::HandshakeTimeout
                 | Self::ConnectionLost
                 | Self::Protocol
                 | Self::Timeout
                 | Self::Rejected(429)
                 | Self::ServerError(_)
         )
+    }
+
+    /// Whether the server may have taken the heartbeat all the same: it was on its way, and nobody has said that it
+    /// was refused. Sending such a one again could deliver it twice.
+    pub const fn may_have_arrived(self) -> bool {
+        match self {
+            Self::Unreachable
+            | Self::Name
+            | Self::Refused
+            | Self::ConnectTimeout
+            | Self::CertificateTime
+            | Self::Certificate
+            | Self::Tls
+            | Self::HandshakeTimeout
+            | Self::Redirect(_)
+            | Self::Rejected(_)
+            | Self::ServerError(_) => false,
+            Self::ConnectionLost | Self::Protocol | Self::Timeout | Self::Local | Self::Stopped => true,
+        }
     }
 }
 
@@ -80,6 +102,7 @@ impl fmt::Display for SendError {
             }
             Self::Certificate => f.write_str("the server's certificate was not accepted"),
             Self::Tls => f.write_str("the TLS session failed"),
+            Self::HandshakeTimeout => f.write_str("no end of the TLS handshake in time"),
             Self::ConnectionLost => f.write_str("the connection broke"),
             Self::Protocol => f.write_str("the answer was not acceptable HTTP"),
             Self::Timeout => f.write_str("no complete answer in time"),

@@ -147,8 +147,13 @@ mod tests {
         ] {
             assert_eq!(gaps(1, &Config::default(), Err(error), 8), [1; 8], "{error:?}");
         }
-        for error in [SendError::ConnectionLost, SendError::Tls, SendError::Timeout, SendError::Rejected(429)]
-        {
+        for error in [
+            SendError::ConnectionLost,
+            SendError::Tls,
+            SendError::HandshakeTimeout,
+            SendError::Timeout,
+            SendError::Rejected(429),
+        ] {
             assert!(gaps(1, &Config::default(), Err(error), 8)[7] >= 9, "{error:?}");
         }
     }

@@ -13,9 +13,7 @@ pub(super) fn classify(error: &ureq::Error, stage: Stage) -> SendError {
     match error {
         ureq::Error::Io(error) => io_error(error, stage),
         ureq::Error::Timeout(ureq::Timeout::Resolve) | ureq::Error::HostNotFound => SendError::Name,
-        ureq::Error::Timeout(_) if stage == Stage::Resolving => SendError::Name,
-        ureq::Error::Timeout(_) if stage == Stage::Dialling => SendError::ConnectTimeout,
-        ureq::Error::Timeout(_) => SendError::Timeout,
+        ureq::Error::Timeout(_) => stage.waiting_for(),
         ureq::Error::ConnectionFailed => SendError::Unreachable,
         ureq::Error::Rustls(error) => tls_error(error),
         ureq::Error::Tls(_) | ureq::Error::Pem(_) => SendError::Tls,
@@ -25,8 +23,12 @@ pub(super) fn classify(error: &ureq::Error, stage: Stage) -> SendError {
 }
 
 fn io_error(error: &io::Error, stage: Stage) -> SendError {
-    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return tls_error(tls);
+    if stage == Stage::Handshaking {
+        return match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(error) => tls_error(error),
+            None if error.kind() == ErrorKind::TimedOut => SendError::HandshakeTimeout,
+            None => SendError::Tls,
+        };
     }
     if let Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) =
         error.raw_os_error().map(Errno::from_raw)
@@ -35,14 +37,17 @@ fn io_error(error: &io::Error, stage: Stage) -> SendError {
     }
     match error.kind() {
         ErrorKind::ConnectionRefused if stage == Stage::Dialling => SendError::Refused,
-        ErrorKind::TimedOut if stage == Stage::Dialling => SendError::ConnectTimeout,
-        ErrorKind::TimedOut => SendError::Timeout,
+        ErrorKind::TimedOut => stage.waiting_for(),
         // A firewall of this device answers EPERM or EACCES.
         ErrorKind::NetworkUnreachable
         | ErrorKind::HostUnreachable
         | ErrorKind::NetworkDown
         | ErrorKind::AddrNotAvailable
-        | ErrorKind::PermissionDenied => SendError::Unreachable,
+        | ErrorKind::PermissionDenied
+            if stage == Stage::Dialling =>
+        {
+            SendError::Unreachable
+        }
         _ => SendError::ConnectionLost,
     }
 }
@@ -70,11 +75,14 @@ mod tests {
     fn the_stage_decides_who_failed() {
         let timeout = || ureq::Error::Timeout(ureq::Timeout::Global);
         assert_eq!(classify(&timeout(), Stage::Dialling), SendError::ConnectTimeout);
-        assert_eq!(classify(&timeout(), Stage::Connected), SendError::Timeout);
+        assert_eq!(classify(&timeout(), Stage::Handshaking), SendError::HandshakeTimeout);
+        assert_eq!(classify(&timeout(), Stage::Exchanging), SendError::Timeout);
         assert_eq!(classify(&timeout(), Stage::Kept), SendError::Timeout);
         let io = |kind| ureq::Error::Io(io::Error::from(kind));
         assert_eq!(classify(&io(ErrorKind::ConnectionRefused), Stage::Dialling), SendError::Refused);
         assert_eq!(classify(&io(ErrorKind::UnexpectedEof), Stage::Kept), SendError::ConnectionLost);
+        assert_eq!(classify(&io(ErrorKind::UnexpectedEof), Stage::Handshaking), SendError::Tls);
+        assert_eq!(classify(&io(ErrorKind::HostUnreachable), Stage::Exchanging), SendError::ConnectionLost);
         let os = |errno: Errno| ureq::Error::Io(errno.into());
         assert_eq!(classify(&os(Errno::ENETUNREACH), Stage::Dialling), SendError::Unreachable);
         assert_eq!(classify(&os(Errno::EMFILE), Stage::Dialling), SendError::Local);
@@ -84,9 +92,9 @@ mod tests {
     fn a_certificate_that_is_only_early_is_the_clocks_matter() {
         let wrapped = |error| ureq::Error::Io(io::Error::new(ErrorKind::InvalidData, error));
         let early = rustls::Error::InvalidCertificate(CertificateError::NotValidYet);
-        assert_eq!(classify(&wrapped(early), Stage::Connected), SendError::CertificateTime);
+        assert_eq!(classify(&wrapped(early), Stage::Handshaking), SendError::CertificateTime);
         let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        assert_eq!(classify(&wrapped(unknown), Stage::Connected), SendError::Certificate);
-        assert_eq!(classify(&wrapped(rustls::Error::DecryptError), Stage::Connected), SendError::Tls);
+        assert_eq!(classify(&wrapped(unknown), Stage::Handshaking), SendError::Certificate);
+        assert_eq!(classify(&wrapped(rustls::Error::DecryptError), Stage::Handshaking), SendError::Tls);
     }
 }

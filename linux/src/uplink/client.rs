@@ -56,8 +56,9 @@ impl Client {
         let connector =
             ().chain(progress.mark(Stage::Dialling))
                 .chain(TcpConnector::default())
-                .chain(progress.mark(Stage::Connected))
-                .chain(RustlsConnector::default());
+                .chain(progress.mark(Stage::Handshaking))
+                .chain(RustlsConnector::default())
+                .chain(progress.mark(Stage::Exchanging));
         let interval = Duration::from(settings.rhythm.interval());
         let timeout = Duration::from(settings.rhythm.timeout());
         let agent =

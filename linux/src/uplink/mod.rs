@@ -110,7 +110,7 @@ impl Uplink for HttpUplink {
         let mut state = self.shared.lock();
         state.request = None;
         state.outcome = None;
-        self.progress.waiting_for()
+        self.progress.stage().waiting_for()
     }
 }
 

@@ -24,8 +24,22 @@ pub(super) enum Stage {
     Resolving,
     /// A new connection is being made.
     Dialling,
-    /// The new connection stands; TLS or HTTP follow.
-    Connected,
+    /// The new connection stands; if it is to be secured, the peers are agreeing on it.
+    Handshaking,
+    /// The new connection can be used: the request is on its way.
+    Exchanging,
+}
+
+impl Stage {
+    /// What a request that has no end is waiting for.
+    pub(super) const fn waiting_for(self) -> SendError {
+        match self {
+            Self::Resolving => SendError::Name,
+            Self::Dialling => SendError::ConnectTimeout,
+            Self::Handshaking => SendError::HandshakeTimeout,
+            Self::Kept | Self::Exchanging => SendError::Timeout,
+        }
+    }
 }
 
 /// The stage of the latest request, shared with the connectors that reach it.
@@ -43,21 +57,13 @@ impl Progress {
             0 => Stage::Kept,
             1 => Stage::Resolving,
             2 => Stage::Dialling,
-            _ => Stage::Connected,
+            3 => Stage::Handshaking,
+            _ => Stage::Exchanging,
         }
     }
 
     fn set(&self, stage: Stage) {
         self.0.store(stage as u8, Ordering::Relaxed);
-    }
-
-    /// What a request that has no end is waiting for.
-    pub(super) fn waiting_for(&self) -> SendError {
-        match self.stage() {
-            Stage::Resolving => SendError::Name,
-            Stage::Dialling => SendError::ConnectTimeout,
-            Stage::Kept | Stage::Connected => SendError::Timeout,
-        }
     }
 
     /// `resolver`, recording when it is asked and when it has answered.
@@ -117,12 +123,13 @@ mod tests {
         let progress = Progress::default();
         let waiting_for = |stage| {
             progress.set(stage);
-            progress.waiting_for()
+            progress.stage().waiting_for()
         };
         assert_eq!(waiting_for(Stage::Resolving), SendError::Name);
         assert_eq!(waiting_for(Stage::Dialling), SendError::ConnectTimeout);
-        assert_eq!(waiting_for(Stage::Connected), SendError::Timeout);
+        assert_eq!(waiting_for(Stage::Handshaking), SendError::HandshakeTimeout);
+        assert_eq!(waiting_for(Stage::Exchanging), SendError::Timeout);
         progress.reset();
-        assert_eq!(progress.waiting_for(), SendError::Timeout, "a kept connection");
+        assert_eq!(progress.stage().waiting_for(), SendError::Timeout, "a kept connection");
     }
 }
