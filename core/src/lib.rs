@@ -53,7 +53,7 @@ pub mod time;
 pub mod units;
 pub mod uplink;
 
-pub use agent::{Agent, Config, ConfigError, Identity, Stats, Wake};
+pub use agent::{Agent, Backlog, Config, ConfigError, Identity, Stats, Wake};
 pub use hal::{Hal, SensorError};
 pub use payload::SCHEMA;
 pub use uplink::{Reply, SendError, Uplink};

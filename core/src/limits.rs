@@ -22,6 +22,13 @@ pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(5);
 /// Longest time for which a server's `Retry-After` is honoured: one mistake of an operator must not silence a fleet.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 
+/// Heartbeats of the backlog that are sent in one interval when nothing else is configured: four times as fast as they
+/// were made, and no burst for the server.
+pub const LATE_PER_INTERVAL_DEFAULT: u8 = 4;
+/// Refusals after which a heartbeat of the backlog is given up, so that one that the server cannot take does not hold
+/// up the others.
+pub const LATE_REFUSALS_MAX: u8 = 3;
+
 /// A value older than this many intervals is not sent any more: `null` is better than the past.
 pub const FRESH_INTERVALS: u32 = 3;
 /// While an outage lasts it is logged at most once in this time.
@@ -49,6 +56,6 @@ pub const APP_VERSION_MAX: usize = 64;
 /// Path of the recording, bytes in JSON. Longer ones are cut at a character boundary.
 pub const RECORDING_PATH_MAX: usize = 256;
 
-/// Size of the buffer that holds one heartbeat. The test `the_largest_body_fits` proves that every value at
+/// Size of the buffer that holds one heartbeat, with the mark of a late one. The test `the_largest_body_fits` proves that every value at
 /// its longest fits.
-pub const BODY_MAX: usize = 2112;
+pub const BODY_MAX: usize = 2096;

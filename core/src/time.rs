@@ -3,7 +3,7 @@
 //! Both types count microseconds in 64 bits (584,000 years) and saturate: a clock that runs backwards or a sum
 //! that leaves the range cannot make the agent panic or wrap.
 
-use core::ops::{Add, Mul, Sub};
+use core::ops::{Add, Div, Mul, Sub};
 
 /// A point on the frontend's monotonic clock, in microseconds since an arbitrary start.
 ///
@@ -107,6 +107,15 @@ impl Mul<u32> for Duration {
 
     fn mul(self, factor: u32) -> Self {
         Self(self.0.saturating_mul(u64::from(factor)))
+    }
+}
+
+impl Div<u32> for Duration {
+    type Output = Self;
+
+    /// Rounds down; nothing divided by 0 is 0.
+    fn div(self, divisor: u32) -> Self {
+        Self(self.0.checked_div(u64::from(divisor)).unwrap_or(0))
     }
 }
 

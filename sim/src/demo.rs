@@ -76,7 +76,7 @@ struct Watcher<P, S> {
 }
 
 impl<P: FnMut(&str), S: Fn()> Observer for Watcher<P, S> {
-    fn turned(&mut self, agent: &Agent) {
+    fn turned(&mut self, agent: &Agent<'_>) {
         let stats = agent.stats();
         let ended = stats.delivered + stats.failed;
         let Some(latest) = stats.last.filter(|_| ended > self.ended) else { return };

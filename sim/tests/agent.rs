@@ -346,7 +346,7 @@ proptest! {
 // Property 7.
 #[test]
 fn the_agent_has_a_fixed_small_size() {
-    let size = size_of::<heartbeat_core::Agent>();
+    let size = size_of::<heartbeat_core::Agent<'_>>();
     assert!(size <= 4096, "{size} bytes: the microcontroller has 4 KiB of static memory for it");
 }
 

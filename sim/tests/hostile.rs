@@ -47,8 +47,8 @@ fn a_server_that_asks_to_be_left_alone() {
         silence(&mut stream)
     });
     let mut daemon = Daemon::sending_to(address, "0.2", &[]);
-    daemon.logs("leaving the server alone for 600 s");
     daemon.logs("not delivered: the server failed (503)");
+    daemon.logs("leaving the server alone for 600 s");
     daemon.stop();
 }
 

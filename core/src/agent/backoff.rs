@@ -54,6 +54,11 @@ impl Backoff {
             self.failures = self.failures.saturating_add(1);
             self.until = slot + self.gap(config);
         }
+        self.obey(now, result);
+    }
+
+    /// Leaves the server alone for as long as it asks for.
+    pub(super) fn obey(&mut self, now: Instant, result: Result<Reply, SendError>) {
         if let Ok(Reply { status: 429 | 503, retry_after: Some(asked) }) = result {
             self.until = self.until.max(now + asked.clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX));
         }

@@ -5,7 +5,7 @@ use core::fmt;
 use crate::{
     limits::{
         BACKOFF_CAP_DEFAULT, FRESH_INTERVALS, HARDWARE_ID_MAX, INTERVAL_DEFAULT, INTERVAL_MAX, INTERVAL_MIN,
-        SAMPLING_DEADLINE_MAX, TIMEOUT_DEFAULT,
+        LATE_PER_INTERVAL_DEFAULT, SAMPLING_DEADLINE_MAX, TIMEOUT_DEFAULT,
     },
     payload::BootId,
     text::Text,
@@ -43,6 +43,8 @@ pub struct Config {
     timeout: Duration,
     phase: u32,
     backoff_cap: Duration,
+    backlog: u16,
+    late_per_interval: u8,
     diagnostics: bool,
     sequence: bool,
 }
@@ -104,6 +106,26 @@ impl Config {
         self.backoff_cap.clamp(self.interval, INTERVAL_MAX)
     }
 
+    /// Sets how many heartbeats that were not delivered are kept, and how many of those are sent in one interval once
+    /// the server takes heartbeats again. None are kept by default, and none without memory for them
+    /// ([`Agent::with_backlog`](super::Agent::with_backlog)).
+    #[must_use]
+    pub const fn with_backlog(mut self, beats: u16, per_interval: u8) -> Self {
+        self.backlog = beats;
+        self.late_per_interval = per_interval;
+        self
+    }
+
+    /// How many heartbeats that were not delivered are kept.
+    pub fn backlog(&self) -> usize {
+        usize::from(self.backlog)
+    }
+
+    /// How many kept heartbeats are sent in one interval.
+    pub const fn late_per_interval(&self) -> u8 {
+        self.late_per_interval
+    }
+
     /// Sets whether the optional keys `boot_id` and `seq` are sent, if there is a boot id. They are by default.
     #[must_use]
     pub const fn with_sequence(mut self, sequence: bool) -> Self {
@@ -160,8 +182,9 @@ impl Config {
         self.phase
     }
 
-    /// Time from the first beat to the second: from half an interval to just below one and a half.
-    pub(super) const fn first_gap(&self) -> Duration {
+    /// Time from the first beat to the second, which the phase decides: from half an interval to just below one and a
+    /// half.
+    pub const fn first_gap(&self) -> Duration {
         let interval = self.interval.as_micros();
         // In milliseconds, because 86.4e9 us * 2^32 does not fit 64 bits and 86.4e6 ms * 2^32 does.
         let fraction = ((interval / 1_000 * self.phase as u64) >> 32) * 1_000;
@@ -177,6 +200,8 @@ impl Default for Config {
             timeout: TIMEOUT_DEFAULT,
             phase: 1 << 31,
             backoff_cap: BACKOFF_CAP_DEFAULT,
+            backlog: 0,
+            late_per_interval: LATE_PER_INTERVAL_DEFAULT,
             diagnostics: true,
             sequence: true,
         }

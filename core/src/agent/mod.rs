@@ -1,12 +1,15 @@
 //! The agent: one state machine that samples the device and sends what it found, polled by its frontend.
 //!
-//! Two parts that do not know each other: [`sampling`](self) asks every sensor once per beat and keeps the last
-//! good values; sending has at most one request in flight. [`Agent::poll`] moves both and says when to be called
-//! next. It never waits.
+//! Small owners of one concern each: the grid of slots (`schedule`), the sensors and their last good values (`sampling`),
+//! the one request in flight (`sending`), patience with the server (`backoff`), heartbeats for later (`backlog`), what is
+//! counted and logged (`stats`, `outage`). They do not know each other; [`Agent::poll`] moves them and says when to be
+//! called next. It never waits.
 //!
 //! One beat owns one slot of the grid: its sampling and its request end, by deadline if need be, before the next
-//! slot begins. That is why an overrun can neither shift the grid nor bunch beats up.
+//! slot begins. That is why an overrun can neither shift the grid nor bunch beats up. What time the request leaves over,
+//! the backlog may use.
 
+pub mod backlog;
 mod backoff;
 mod config;
 mod log_budget;
@@ -19,20 +22,23 @@ mod sending;
 mod sensors;
 mod stats;
 
+pub use backlog::Backlog;
 pub use config::{Config, ConfigError, Identity};
 pub use stats::{Outcome, Stats};
 
 use crate::{
     hal::Hal,
     limits::BODY_MAX,
-    time::Instant,
-    uplink::{SendError, Uplink},
+    time::{Duration, Instant},
+    uplink::{Reply, SendError, Uplink},
 };
 use backoff::Backoff;
+use heapless::deque::DequeView;
 use log_budget::LogBudget;
+use outage::OutageLog;
 use sampling::{Round, Sampler};
 use schedule::{Due, Schedule};
-use sending::Sender;
+use sending::{Cargo, Ended, Sender};
 
 /// When the agent wants to be polled again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,21 +63,26 @@ enum Life {
 ///
 /// # Bounds
 ///
-/// Memory is fixed at compile time. One poll asks each sensor at most once and the uplink at most twice, and
-/// encodes at most one document of at most [`BODY_MAX`] bytes.
-pub struct Agent {
+/// Memory is fixed at compile time. One poll asks each sensor at most once, encodes at most one document of at most
+/// [`BODY_MAX`] bytes, and starts at most one request, or as many as [`Config::late_per_interval`] when each ends at once.
+pub struct Agent<'b> {
     identity: Identity,
     config: Config,
     life: Life,
     schedule: Schedule,
     sampler: Sampler,
     sender: Sender,
+    backoff: Backoff,
+    backlog: Backlog<'b>,
+    /// How many of the backlog may still be sent in this interval.
+    late_left: u8,
     stats: Stats,
+    outage: OutageLog,
     log: LogBudget,
     body: [u8; BODY_MAX],
 }
 
-impl Agent {
+impl<'b> Agent<'b> {
     /// An agent that sends its first heartbeat at its first poll.
     pub fn new(identity: Identity, config: Config) -> Self {
         Self {
@@ -79,12 +90,23 @@ impl Agent {
             schedule: Schedule::new(config.interval(), config.first_gap()),
             life: Life::Running,
             sampler: Sampler::default(),
-            sender: Sender::new(Backoff::new(config.phase())),
+            sender: Sender::default(),
+            backoff: Backoff::new(config.phase()),
+            backlog: Backlog::default(),
+            late_left: 0,
             stats: Stats::default(),
+            outage: OutageLog::default(),
             log: LogBudget::default(),
             config,
             body: [0; BODY_MAX],
         }
+    }
+
+    /// Gives it memory for heartbeats that are not delivered; see [`Config::with_backlog`].
+    #[must_use]
+    pub fn with_backlog(mut self, memory: &'b mut DequeView<u8>) -> Self {
+        self.backlog = Backlog::new(memory);
+        self
     }
 
     /// Does what is due at `now` and says when to be called again.
@@ -100,7 +122,7 @@ impl Agent {
         if self.life == Life::Stopped {
             return Wake::Stopped;
         }
-        self.sender.receive(now, &self.config, uplink, &mut self.stats, &mut self.log);
+        self.settle(now, uplink);
         if let Some(due) = self.schedule.take_due(now, self.config.sampling_deadline()) {
             self.begin_beat(due, hal);
         }
@@ -110,6 +132,7 @@ impl Agent {
         }
         if self.sampler.round().is_some_and(|round| complete || now >= round.deadline) {
             self.send(now, uplink);
+            self.settle(now, uplink);
         }
         Wake::At(self.next_wake())
     }
@@ -130,7 +153,25 @@ impl Agent {
         }
         self.identity.hardwareid = identity.hardwareid;
         self.config = config;
-        self.sender.backoff.forget();
+        self.backoff.forget();
+    }
+
+    /// Keeps a heartbeat that an earlier start of the agent did not deliver, as the newest. Does nothing without
+    /// [`Agent::with_backlog`] or when none are kept.
+    pub fn restore(&mut self, document: &[u8]) {
+        self.backlog.keep(document, self.config.backlog());
+    }
+
+    /// Lets heartbeats of the backlog with lower numbers than this be sent, and no others. Without a call all may.
+    ///
+    /// For frontends that keep the backlog over a restart: what has been sent must not be found again by the next start.
+    pub fn release(&mut self, below: u64) {
+        self.backlog.release(below);
+    }
+
+    /// The heartbeats that were not delivered.
+    pub fn backlog(&self) -> &Backlog<'b> {
+        &self.backlog
     }
 
     /// What happened so far.
@@ -138,7 +179,7 @@ impl Agent {
         &self.stats
     }
 
-    /// The document of the latest beat; empty before the first.
+    /// The document that was sent last; empty before the first.
     pub fn last_body(&self) -> &[u8] {
         self.body.get(..self.stats.last_body_len).unwrap_or_default()
     }
@@ -148,9 +189,11 @@ impl Agent {
         self.skip_beat();
         self.stats.skipped = self.stats.skipped.saturating_add(due.skipped);
         self.stats.slots = self.stats.slots.saturating_add(due.skipped);
+        self.late_left = 0;
+        self.backlog.shrink(self.config.backlog(), 0);
         let Some(slot) = due.slot else { return };
         self.stats.slots = self.stats.slots.saturating_add(1);
-        if self.sender.backoff.holds(slot) {
+        if self.backoff.holds(slot) {
             self.stats.held_back = self.stats.held_back.saturating_add(1);
         } else {
             self.sampler.begin(slot, &self.config, hal.unix_time());
@@ -166,13 +209,76 @@ impl Agent {
         self.stats.last_body_len = encoded.unwrap_or(0);
         let Some(body) = encoded.and_then(|len| self.body.get(..len)) else {
             // Impossible by the size of the buffer; a failed beat is still better than a dead daemon.
-            self.sender.fail(now, SendError::Local, &mut self.stats, &mut self.log);
+            self.record(now, Duration::ZERO, Err(SendError::Local));
             return;
         };
         log_debug!("sending {} bytes", body.len());
-        let deadline = (now + self.config.timeout()).min(self.schedule.next(now));
-        self.sender.send(now, slot, deadline, body, uplink);
-        self.sender.receive(now, &self.config, uplink, &mut self.stats, &mut self.log);
+        let deadline = self.request_deadline(now);
+        self.sender.send(now, Cargo::Live(slot), deadline, body, uplink);
+    }
+
+    /// A request ends before the next slot begins.
+    fn request_deadline(&self, now: Instant) -> Instant {
+        (now + self.config.timeout()).min(self.schedule.next(now))
+    }
+
+    /// Takes the outcome of the request in flight; then it is the backlog's turn.
+    fn settle(&mut self, now: Instant, uplink: &mut impl Uplink) {
+        while let Some(ended) = self.sender.receive(now, uplink) {
+            self.conclude(now, &ended);
+            self.send_late(now, uplink);
+        }
+    }
+
+    /// Takes note of how a request ended.
+    fn conclude(&mut self, now: Instant, ended: &Ended) {
+        let result = ended.result.and_then(Reply::accepted);
+        match ended.cargo {
+            Cargo::Live(slot) => {
+                self.backoff.record(now, slot, ended.result, &self.config);
+                match result {
+                    Ok(_) => self.late_left = self.config.late_per_interval(),
+                    Err(error) if error.may_have_arrived() => {}
+                    Err(_) => {
+                        let body = self.body.get(..self.stats.last_body_len).unwrap_or_default();
+                        self.backlog.keep(body, self.config.backlog());
+                    }
+                }
+                self.record(now, now.since(ended.started), result);
+            }
+            Cargo::Late => {
+                // The live heartbeat has arrived, so that no failure is more than this one's own; but what the server
+                // asks for is asked for.
+                self.backoff.obey(now, ended.result);
+                if !self.backlog.sent(now, result, &mut self.log) {
+                    self.late_left = 0;
+                }
+            }
+        }
+        let pause = self.backoff.remaining(now);
+        if pause > self.config.interval() {
+            log_debug!("leaving the server alone for {} s", pause.as_secs());
+        }
+    }
+
+    /// Sends the oldest of the backlog, if the live heartbeat of this interval has arrived and left enough time: half an
+    /// interval, so that the next one finds the way free.
+    fn send_late(&mut self, now: Instant, uplink: &mut impl Uplink) {
+        let left = self.schedule.next(now).since(now);
+        if self.late_left == 0 || left < self.config.interval() / 2 {
+            return;
+        }
+        let Some(len) = self.backlog.write_oldest(&mut self.body) else { return };
+        let Some(document) = self.body.get(..len) else { return };
+        self.late_left -= 1;
+        self.stats.last_body_len = len;
+        self.sender.send(now, Cargo::Late, self.request_deadline(now), document, uplink);
+    }
+
+    /// Counts and logs how a live heartbeat ended.
+    fn record(&mut self, now: Instant, round_trip: Duration, result: Result<u16, SendError>) {
+        self.stats.record(Outcome { result, round_trip });
+        self.outage.record(now, result.err(), &mut self.log);
     }
 
     /// Gives up the beat whose sensors are being asked, if there is one.
@@ -184,7 +290,17 @@ impl Agent {
 
     fn let_go(&mut self, now: Instant, uplink: &mut impl Uplink) {
         self.skip_beat();
-        self.sender.stop(now, uplink, &mut self.stats);
+        match self.sender.cancel(uplink) {
+            // Not an outage: nothing is logged.
+            Some(Ended { cargo: Cargo::Live(_), started, .. }) => {
+                let result = Err(SendError::Stopped);
+                self.stats.record(Outcome { result, round_trip: now.since(started) });
+            }
+            Some(Ended { cargo: Cargo::Late, .. }) => {
+                self.backlog.sent(now, Err(SendError::Stopped), &mut self.log);
+            }
+            None => {}
+        }
         self.life = Life::Stopped;
     }
 

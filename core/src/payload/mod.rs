@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     hal::{DiskSpace, Throttled, Ups, Uptime},
-    limits::{APP_VERSION_MAX, HARDWARE_ID_MAX, RECORDING_PATH_MAX},
+    limits::{APP_VERSION_MAX, BODY_MAX, HARDWARE_ID_MAX, RECORDING_PATH_MAX},
     text::Text,
     units::{Celsius, Gibibytes, Mebibytes, Percent, Rpm, UnixTime, Watts},
 };
@@ -130,6 +130,23 @@ impl Heartbeat<'_> {
     pub fn encode(&self, buffer: &mut [u8]) -> Option<usize> {
         serde_json_core::to_slice(self, buffer).ok()
     }
+}
+
+/// What a document that is sent late ends with.
+const REPLAYED: &[u8] = br#","replayed":true}"#;
+
+/// Whether this can be a document of ours, to which [`mark_as_replayed`] can be done.
+pub(crate) fn can_be_marked(document: &[u8]) -> bool {
+    document.starts_with(b"{") && document.ends_with(b"}") && document.len() <= BODY_MAX + 1 - REPLAYED.len()
+}
+
+/// Adds the optional key `replayed` to the document in the first `len` bytes of `buffer` and returns its new length;
+/// `None` if that is no document of ours or does not fit.
+pub(crate) fn mark_as_replayed(buffer: &mut [u8], len: usize) -> Option<usize> {
+    let end = len.checked_sub(1).filter(|end| buffer.get(*end) == Some(&b'}'))?;
+    let marked = end.checked_add(REPLAYED.len())?;
+    buffer.get_mut(end..marked)?.copy_from_slice(REPLAYED);
+    Some(marked)
 }
 
 #[cfg(test)]

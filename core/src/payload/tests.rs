@@ -226,7 +226,10 @@ fn the_largest_body_fits() {
     };
     let mut buffer = [0; BODY_MAX];
     let len = worst.encode(&mut buffer).expect("fits");
-    serde_json::from_slice::<serde_json::Value>(&buffer[..len]).expect("valid JSON");
+    let late = mark_as_replayed(&mut buffer, len).expect("fits");
+    let value = serde_json::from_slice::<serde_json::Value>(&buffer[..late]).expect("valid JSON");
+    assert_eq!(value["replayed"], true);
+    assert_eq!(mark_as_replayed(&mut buffer[..late - 1], len), None, "one byte less is refused, not cut");
     assert_eq!(worst.encode(&mut buffer[..len - 1]), None, "one byte less is refused, not cut");
 }
 

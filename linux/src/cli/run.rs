@@ -1,5 +1,7 @@
 //! `run`: heartbeats until stopped.
 
+use heartbeat_core::Agent;
+
 use super::{Failure, options::Options};
 use crate::daemon::{Daemon, Pidfile, PidfileError, open_root, random_phase};
 
@@ -30,7 +32,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
             None
         }
     };
-    daemon.run(reload, &mut |_: &_| {})?;
+    daemon.run(reload, &mut |_: &Agent<'_>| {})?;
     let stats = daemon.stats();
     log::info!("stopped: {} heartbeats delivered, {} not", stats.delivered, stats.failed);
     Ok(())

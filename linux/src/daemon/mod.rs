@@ -45,11 +45,11 @@ pub enum StartError {
 /// What a look at the running daemon shows, after every turn of its loop.
 pub trait Observer {
     /// The loop has turned.
-    fn turned(&mut self, agent: &Agent);
+    fn turned(&mut self, agent: &Agent<'_>);
 }
 
-impl<F: FnMut(&Agent)> Observer for F {
-    fn turned(&mut self, agent: &Agent) {
+impl<F: FnMut(&Agent<'_>)> Observer for F {
+    fn turned(&mut self, agent: &Agent<'_>) {
         self(agent);
     }
 }
@@ -57,7 +57,7 @@ impl<F: FnMut(&Agent)> Observer for F {
 /// The agent with this machine and its server.
 pub struct Daemon {
     root: Arc<Sysroot>,
-    agent: Agent,
+    agent: Agent<'static>,
     hal: LinuxHal,
     resolver: CachedResolver,
     uplink: HttpUplink,

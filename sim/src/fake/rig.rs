@@ -10,7 +10,7 @@ use super::{device::FakeDevice, server::FakeServer};
 /// The agent between a fake device and a fake server.
 pub struct Rig {
     /// The real agent.
-    pub agent: Agent,
+    pub agent: Agent<'static>,
     /// Its device.
     pub device: FakeDevice,
     /// Its server.

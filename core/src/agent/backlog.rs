@@ -1,0 +1,376 @@
+//! Heartbeats that were not delivered, kept to be sent later: the newest that fit, the oldest first.
+//!
+//! They are kept as the documents that they were, so that nothing about them can change. Their memory is the
+//! frontend's: [`Storage`] is a ring of bytes, in which each document follows its length.
+
+use heapless::deque::DequeView;
+
+use super::log_budget::LogBudget;
+use crate::{
+    limits::{BODY_MAX, LATE_REFUSALS_MAX},
+    payload::{can_be_marked, mark_as_replayed},
+    time::Instant,
+    uplink::SendError,
+};
+
+/// Memory for heartbeats that are kept: 600 bytes hold a typical one, [`BODY_MAX`] and 2 any.
+pub type Storage<const BYTES: usize> = heapless::Deque<u8, BYTES>;
+
+/// Bytes of the length before each document, little-endian.
+const HEADER: usize = 2;
+
+/// Heartbeats that were not delivered.
+///
+/// They are numbered from 0 in the order in which they were kept.
+#[derive(Debug, Default)]
+pub struct Backlog<'s> {
+    ring: Option<&'s mut DequeView<u8>>,
+    len: usize,
+    replayed: u64,
+    dropped: u64,
+    /// Those with lower numbers may be sent.
+    released: u64,
+    /// How often the server has refused the oldest since this start.
+    refusals: u8,
+    /// Replayed and dropped since that was last logged.
+    unlogged: [u32; 2],
+}
+
+/// What became of the heartbeats that were kept. At all times `kept = replayed + dropped` plus those that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Counts {
+    /// Heartbeats that were kept, restored ones included.
+    pub kept: u64,
+    /// Of those, delivered late.
+    pub replayed: u64,
+    /// Of those, given up: newer ones needed their place, the server would not have them, or they may have arrived.
+    pub dropped: u64,
+}
+
+impl<'s> Backlog<'s> {
+    pub(super) fn new(ring: &'s mut DequeView<u8>) -> Self {
+        ring.clear();
+        Self { ring: Some(ring), released: u64::MAX, ..Self::default() }
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What became of those that were kept.
+    pub fn counts(&self) -> Counts {
+        let kept = self.oldest().saturating_add(self.len as u64);
+        Counts { kept, replayed: self.replayed, dropped: self.dropped }
+    }
+
+    /// The number of the oldest that waits; of the next that will be kept when none does.
+    pub fn oldest(&self) -> u64 {
+        self.replayed.saturating_add(self.dropped)
+    }
+
+    /// Those that wait, from the one with this number on, as the bytes of the ring in two parts: before each document
+    /// its length, two bytes, little-endian.
+    pub fn since(&self, number: u64) -> (&[u8], &[u8]) {
+        let Some(ring) = &self.ring else { return (&[], &[]) };
+        let (mut front, mut back) = ring.as_slices();
+        let mut skip = 0_usize;
+        for _ in self.oldest()..number.min(self.counts().kept) {
+            skip = skip.saturating_add(self.frame_len(skip));
+        }
+        let from_back = skip.saturating_sub(front.len());
+        front = front.get(skip.min(front.len())..).unwrap_or_default();
+        back = back.get(from_back..).unwrap_or_default();
+        (front, back)
+    }
+
+    /// Lets those with lower numbers than this be sent late, and no others. Without a call all may.
+    pub(super) fn release(&mut self, below: u64) {
+        self.released = below;
+    }
+
+    /// Keeps a document, so that at most `limit` wait; the oldest make room for it.
+    pub(super) fn keep(&mut self, document: &[u8], limit: usize) {
+        let (Ok(len), Some(others)) = (u16::try_from(document.len()), limit.checked_sub(1)) else { return };
+        if self.ring.is_none() || !can_be_marked(document) {
+            return;
+        }
+        let needed = HEADER.saturating_add(document.len());
+        self.shrink(others, needed);
+        if self.free() < needed {
+            // Not even alone.
+            self.count_dropped();
+            return;
+        }
+        let Some(ring) = self.ring.as_deref_mut() else { return };
+        for byte in len.to_le_bytes().iter().chain(document) {
+            // There is room: it was just made.
+            let _ = ring.push_back(*byte);
+        }
+        self.len += 1;
+    }
+
+    /// Gives up the oldest until at most `limit` wait and `room` bytes are free.
+    pub(super) fn shrink(&mut self, limit: usize, room: usize) {
+        while self.len > 0 && (self.len > limit || self.free() < room) {
+            self.drop_oldest();
+        }
+    }
+
+    /// Writes the oldest into `buffer`, marked as late, if it may be sent, and returns its length.
+    pub(super) fn write_oldest(&self, buffer: &mut [u8; BODY_MAX]) -> Option<usize> {
+        if self.len == 0 || self.oldest() >= self.released {
+            return None;
+        }
+        let len = self.frame_len(0).checked_sub(HEADER)?;
+        let ring = self.ring.as_ref()?;
+        for (to, from) in buffer.get_mut(..len)?.iter_mut().zip(ring.iter().skip(HEADER)) {
+            *to = *from;
+        }
+        mark_as_replayed(buffer, len)
+    }
+
+    /// Takes note of how sending the oldest ended. True when the next may follow at once.
+    pub(super) fn sent(&mut self, now: Instant, result: Result<u16, SendError>, log: &mut LogBudget) -> bool {
+        match result {
+            Ok(_) => {
+                self.replayed = self.replayed.saturating_add(1);
+                self.unlogged[0] = self.unlogged[0].saturating_add(1);
+                self.forget_oldest();
+            }
+            Err(error) if error.may_have_arrived() => self.drop_oldest(),
+            Err(SendError::Redirect(_) | SendError::Rejected(_) | SendError::ServerError(_)) => {
+                self.refusals = self.refusals.saturating_add(1);
+                if self.refusals >= LATE_REFUSALS_MAX {
+                    self.drop_oldest();
+                }
+            }
+            // It has not left, and waits for a better time.
+            Err(_) => {}
+        }
+        if self.len == 0 && log.allow(now) {
+            let [replayed, dropped] = core::mem::take(&mut self.unlogged);
+            log_info!("{} heartbeats were delivered late, {} given up", replayed, dropped);
+        }
+        result.is_ok()
+    }
+
+    fn free(&self) -> usize {
+        self.ring.as_ref().map_or(0, |ring| ring.storage_capacity().saturating_sub(ring.storage_len()))
+    }
+
+    /// Bytes of the document that begins at `start`, and of its length.
+    fn frame_len(&self, start: usize) -> usize {
+        let byte = |at: usize| self.ring.as_ref().and_then(|ring| ring.get(at)).copied().unwrap_or(0);
+        let len = u16::from_le_bytes([byte(start), byte(start.saturating_add(1))]);
+        HEADER.saturating_add(usize::from(len))
+    }
+
+    fn count_dropped(&mut self) {
+        self.dropped = self.dropped.saturating_add(1);
+        self.unlogged[1] = self.unlogged[1].saturating_add(1);
+    }
+
+    fn drop_oldest(&mut self) {
+        self.count_dropped();
+        self.forget_oldest();
+    }
+
+    fn forget_oldest(&mut self) {
+        let bytes = self.frame_len(0);
+        if let Some(ring) = self.ring.as_deref_mut() {
+            for _ in 0..bytes {
+                let _ = ring.pop_front();
+            }
+        }
+        self.len = self.len.saturating_sub(1);
+        self.refusals = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::{collections::VecDeque, format, string::String, vec::Vec};
+
+    const NOW: Instant = Instant::ZERO;
+
+    fn document(number: u64) -> String {
+        format!("{{\"n\":{number}}}")
+    }
+
+    fn oldest(backlog: &Backlog<'_>) -> Option<String> {
+        let mut buffer = [0; BODY_MAX];
+        let len = backlog.write_oldest(&mut buffer)?;
+        Some(String::from_utf8(buffer[..len].to_vec()).expect("UTF-8"))
+    }
+
+    fn send(backlog: &mut Backlog<'_>, result: Result<u16, SendError>) -> bool {
+        backlog.sent(NOW, result, &mut LogBudget::default())
+    }
+
+    /// The documents as a frontend that stores them finds them.
+    fn frames(backlog: &Backlog<'_>, number: u64) -> Vec<String> {
+        let (front, back) = backlog.since(number);
+        let mut bytes: Vec<u8> = [front, back].concat();
+        let mut found = Vec::new();
+        while !bytes.is_empty() {
+            let len = usize::from(u16::from_le_bytes([bytes[0], bytes[1]]));
+            found.push(String::from_utf8(bytes[2..2 + len].to_vec()).expect("UTF-8"));
+            bytes.drain(..2 + len);
+        }
+        found
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_the_oldest_is_sent_first() {
+        let mut memory = Storage::<1_000>::new();
+        let mut backlog = Backlog::new(memory.as_mut_view());
+        for number in 0..5 {
+            backlog.keep(document(number).as_bytes(), 3);
+        }
+        assert_eq!(oldest(&backlog).as_deref(), Some(r#"{"n":2,"replayed":true}"#));
+        assert!(send(&mut backlog, Ok(200)));
+        assert_eq!(oldest(&backlog).as_deref(), Some(r#"{"n":3,"replayed":true}"#));
+        assert_eq!((backlog.oldest(), backlog.len()), (3, 2));
+        assert_eq!(backlog.counts(), Counts { kept: 5, replayed: 1, dropped: 2 });
+        backlog.shrink(0, 0);
+        assert!(backlog.is_empty());
+        assert_eq!(backlog.counts(), Counts { kept: 5, replayed: 1, dropped: 4 });
+    }
+
+    #[test]
+    fn what_may_have_arrived_is_not_sent_again_and_what_has_not_left_is() {
+        let mut memory = Storage::<1_000>::new();
+        let mut backlog = Backlog::new(memory.as_mut_view());
+        for number in 0..2 {
+            backlog.keep(document(number).as_bytes(), 10);
+        }
+        for _ in 0..10 {
+            assert!(!send(&mut backlog, Err(SendError::ConnectTimeout)));
+        }
+        assert_eq!(backlog.oldest(), 0);
+        assert!(!send(&mut backlog, Err(SendError::Timeout)));
+        assert_eq!((backlog.oldest(), backlog.counts().dropped), (1, 1));
+    }
+
+    #[test]
+    fn one_that_the_server_cannot_take_does_not_hold_up_the_others() {
+        let mut memory = Storage::<1_000>::new();
+        let mut backlog = Backlog::new(memory.as_mut_view());
+        for number in 0..2 {
+            backlog.keep(document(number).as_bytes(), 10);
+        }
+        for refusals in 1..=4 {
+            send(&mut backlog, Err(SendError::Rejected(400)));
+            assert_eq!(backlog.oldest(), u64::from(refusals >= 3), "after {refusals}");
+        }
+        assert_eq!(backlog.counts().dropped, 1, "the next one has its own three tries");
+    }
+
+    #[test]
+    fn what_is_not_released_waits() {
+        let mut memory = Storage::<1_000>::new();
+        let mut backlog = Backlog::new(memory.as_mut_view());
+        backlog.release(1);
+        for number in 0..3 {
+            backlog.keep(document(number).as_bytes(), 10);
+        }
+        assert!(oldest(&backlog).is_some());
+        send(&mut backlog, Ok(200));
+        assert_eq!(oldest(&backlog), None);
+        backlog.release(2);
+        assert!(oldest(&backlog).is_some());
+    }
+
+    #[test]
+    fn what_is_no_document_or_does_not_fit_is_not_sent() {
+        let mut memory = Storage::<16>::new();
+        let mut backlog = Backlog::new(memory.as_mut_view());
+        for nonsense in [&b"nonsense"[..], b"", &[b'}'; BODY_MAX]] {
+            backlog.keep(nonsense, 10);
+        }
+        assert_eq!(backlog.counts(), Counts::default());
+        backlog.keep(b"{\"n\":1}", 10);
+        backlog.keep(b"{\"n\":1234567890}", 10);
+        assert_eq!(backlog.counts(), Counts { kept: 2, replayed: 0, dropped: 2 }, "not even alone it fits");
+        let mut none = Backlog::default();
+        none.keep(b"{}", 10);
+        assert_eq!(none.counts(), Counts::default(), "without memory nothing is kept");
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Keep(usize),
+        Send(bool),
+        Shrink(usize),
+    }
+
+    proptest! {
+        /// Beside a queue of the library, whose memory has no end.
+        #[test]
+        fn it_is_a_queue_that_forgets_its_front(
+            steps in prop::collection::vec(prop_oneof![
+                (2usize..90).prop_map(Step::Keep),
+                any::<bool>().prop_map(Step::Send),
+                (0usize..9).prop_map(Step::Shrink),
+            ], 0..200),
+            limit in 0usize..9,
+        ) {
+            let mut memory = Storage::<256>::new();
+            let mut backlog = Backlog::new(memory.as_mut_view());
+            let mut model = VecDeque::new();
+            let mut gone = 0;
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Keep(len) => {
+                        let document = format!("{{{:>1$}}}", number, len);
+                        backlog.keep(document.as_bytes(), limit);
+                        if limit > 0 {
+                            model.push_back(document);
+                        }
+                        let bytes = |model: &VecDeque<String>| -> usize { model.iter().map(|d| d.len() + 2).sum() };
+                        while model.len() > limit || bytes(&model) > 256 {
+                            model.pop_front();
+                            gone += 1;
+                        }
+                    }
+                    Step::Send(arrives) => {
+                        let found = oldest(&backlog);
+                        let expected = model.front().map(|d| format!("{},\"replayed\":true}}", &d[..d.len() - 1]));
+                        prop_assert_eq!(&found, &expected);
+                        if found.is_some() {
+                            let result = if arrives { Ok(200) } else { Err(SendError::Name) };
+                            prop_assert_eq!(send(&mut backlog, result), arrives);
+                            if arrives {
+                                model.pop_front();
+                                gone += 1;
+                            }
+                        }
+                    }
+                    Step::Shrink(limit) => {
+                        backlog.shrink(limit, 0);
+                        while model.len() > limit {
+                            model.pop_front();
+                            gone += 1;
+                        }
+                    }
+                }
+                prop_assert_eq!((backlog.len(), backlog.oldest()), (model.len(), gone));
+                let counts = backlog.counts();
+                prop_assert_eq!(counts.kept, counts.replayed + counts.dropped + backlog.len() as u64);
+                for skip in 0..3 {
+                    let rest: Vec<String> = model.iter().skip(skip).cloned().collect();
+                    prop_assert_eq!(frames(&backlog, gone + skip as u64), rest);
+                }
+            }
+        }
+    }
+}
