@@ -9,5 +9,6 @@
 
 pub mod demo;
 pub mod fake;
+pub mod faults;
 pub mod receiver;
 pub mod schema;

@@ -1,39 +1,65 @@
-//! A device whose every sensor can be told what to do.
+//! A device whose sensors answer at once and never fail.
 
-use heartbeat_core::{
-    Hal,
-    hal::{Activity, CpuTimes, DiskSpace, Memory, Sampled, Throttled, Ups, Uptime},
-    limits::{APP_VERSION_MAX, INTERFACE_MAX},
-    payload::{Cellular, Ethernet, Position, Wifi},
-    text::Text,
-    time::Instant,
-    units::{Celsius, Rpm, UnixTime, Watts},
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    task::Poll,
 };
 
-use super::sensor::FakeSensor;
+use heartbeat_core::{
+    Hal, SensorError,
+    hal::{Memory, Sampled},
+    payload::Ethernet,
+    time::Instant,
+    units::{Celsius, UnixTime},
+};
+
+use super::{Timed, sensors::with_sensors};
+
+/// A sensor that has a value, or is not there.
+#[derive(Debug, Clone)]
+pub struct FakeSensor<T> {
+    /// What it measures now.
+    pub value: Option<T>,
+    /// How often it was read.
+    pub read: u64,
+}
+
+impl<T> FakeSensor<T> {
+    /// A sensor that measures this.
+    pub const fn new(value: T) -> Self {
+        Self { value: Some(value), read: 0 }
+    }
+
+    /// Hardware that is not there.
+    pub const fn absent() -> Self {
+        Self { value: None, read: 0 }
+    }
+
+    fn poll(&mut self) -> Sampled<T>
+    where
+        T: Clone,
+    {
+        self.read += 1;
+        Poll::Ready(self.value.clone().ok_or(SensorError::Absent))
+    }
+}
 
 macro_rules! device {
-    ($($(#[$doc:meta])* $sensor:ident: $value:ty,)*) => {
+    ($($method:ident, $variant:ident, $value:ty;)*) => {
         /// A device in virtual time. Starts without any hardware.
         #[derive(Debug, Clone)]
         pub struct FakeDevice {
-            /// The time now.
-            pub now: Instant,
             /// Wall time.
             pub unix_time: Option<UnixTime>,
-            $($(#[$doc])* pub $sensor: FakeSensor<$value>,)*
+            $(
+                #[doc = concat!("What [`Hal::", stringify!($method), "`] reads.")]
+                pub $method: FakeSensor<$value>,
+            )*
         }
 
         impl Default for FakeDevice {
             fn default() -> Self {
-                Self { now: Instant::ZERO, unix_time: None, $($sensor: FakeSensor::absent(),)* }
-            }
-        }
-
-        impl FakeDevice {
-            /// When a sensor that was asked will answer.
-            pub(super) fn due(&self) -> Option<Instant> {
-                [$(self.$sensor.due(),)*].into_iter().flatten().min()
+                Self { unix_time: None, $($method: FakeSensor::absent(),)* }
             }
         }
 
@@ -42,44 +68,35 @@ macro_rules! device {
                 self.unix_time
             }
 
-            $(fn $sensor(&mut self) -> Sampled<$value> {
-                self.$sensor.poll(self.now)
+            $(fn $method(&mut self) -> Sampled<$value> {
+                self.$method.poll()
             })*
         }
     };
 }
 
-device! {
-    /// Processor time.
-    cpu: CpuTimes,
-    /// Memory.
-    memory: Memory,
-    /// Temperature.
-    temperature: Celsius,
-    /// Power.
-    power: Watts,
-    /// Fan.
-    fan: Rpm,
-    /// Filesystem.
-    disk: DiskSpace,
-    /// Default route.
-    default_interface: Text<INTERFACE_MAX>,
-    /// Wired connection.
-    ethernet: Ethernet,
-    /// Wireless connection.
-    wifi: Wifi,
-    /// Mobile connection.
-    cellular: Cellular,
-    /// Satellite receiver.
-    position: Position,
-    /// Version of the application.
-    app_version: Text<APP_VERSION_MAX>,
-    /// What the application does.
-    activity: Activity,
-    /// Time since boot.
-    uptime: Uptime,
-    /// Throttling.
-    throttled: Throttled,
-    /// Battery.
-    ups: Ups,
+with_sensors!(device);
+
+impl FakeDevice {
+    /// A board on a wired network, with everything that it has working.
+    pub fn healthy() -> Self {
+        Self {
+            unix_time: Some(UnixTime::from_millis(1_795_464_000_000)),
+            temperature: FakeSensor::new(Celsius::from_raw(488)),
+            memory: FakeSensor::new(Memory { total: 4_000, available: 3_000 }),
+            ethernet: FakeSensor::new(Ethernet {
+                interface: "eth0".into(),
+                ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 17))),
+            }),
+            ..Self::default()
+        }
+    }
+}
+
+impl Timed for FakeDevice {
+    fn advance(&mut self, _: Instant) {}
+
+    fn due(&self) -> Option<Instant> {
+        None
+    }
 }

@@ -1,11 +1,26 @@
-//! A fake device, a fake server and virtual time.
+//! A clean device and a clean server in virtual time, and a rig that moves the real agent between them. What goes wrong
+//! is added around them, by [`faults`](crate::faults).
 
 mod device;
+mod recorder;
 mod rig;
-mod sensor;
+mod sensors;
 mod server;
 
-pub use device::FakeDevice;
-pub use rig::Rig;
-pub use sensor::{Behaviour, FakeSensor};
-pub use server::{FakeServer, Response, Sent};
+use heartbeat_core::time::Instant;
+
+pub use device::{FakeDevice, FakeSensor};
+pub use recorder::{End, Recorder, Sent};
+pub use rig::{Clock, Rig, TrueClock};
+pub use sensors::Sensor;
+pub(crate) use sensors::with_sensors;
+pub use server::FakeServer;
+
+/// Something that lives in virtual time.
+pub trait Timed {
+    /// It is now `now`. Called before every poll; time never goes back.
+    fn advance(&mut self, now: Instant);
+
+    /// When it will have news for the one who polls it, as far as it knows.
+    fn due(&self) -> Option<Instant>;
+}

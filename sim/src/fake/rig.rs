@@ -1,30 +1,67 @@
 //! Moves the real agent through virtual time.
 
 use heartbeat_core::{
-    Agent, Config, Identity, Wake,
+    Agent, Config, Hal, Identity, Uplink, Wake,
     time::{Duration, Instant},
 };
 
-use super::{device::FakeDevice, server::FakeServer};
+use super::{FakeDevice, FakeServer, Recorder, Timed};
+use crate::faults::{FaultyHal, FaultyUplink};
 
-/// The agent between a fake device and a fake server.
-pub struct Rig {
+/// The clock that a frontend shows to its agent.
+pub trait Clock {
+    /// What it shows at `now`.
+    fn show(&self, now: Instant) -> Instant;
+
+    /// When it will show `shown`, as seen at `now`.
+    fn when(&self, shown: Instant, now: Instant) -> Instant;
+}
+
+/// A clock that shows the time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TrueClock;
+
+impl Clock for TrueClock {
+    fn show(&self, now: Instant) -> Instant {
+        now
+    }
+
+    fn when(&self, shown: Instant, _: Instant) -> Instant {
+        shown
+    }
+}
+
+/// The agent between a device and a server.
+pub struct Rig<'b, D = FaultyHal<FakeDevice>, U = Recorder<FaultyUplink<FakeServer>>, C = TrueClock> {
     /// The real agent.
-    pub agent: Agent<'static>,
+    pub agent: Agent<'b>,
     /// Its device.
-    pub device: FakeDevice,
-    /// Its server.
-    pub server: FakeServer,
+    pub device: D,
+    /// Its way to the server.
+    pub uplink: U,
+    /// Its clock.
+    pub clock: C,
     now: Instant,
     wake: Wake,
 }
 
-impl Rig {
+impl<'b> Rig<'b> {
     /// A rig that has not been polled. Its clock starts at an arbitrary time, as real ones do.
-    pub fn new(config: Config, device: FakeDevice, server: FakeServer) -> Self {
-        let now = Instant::from_millis(86_400_000);
-        let agent = Agent::new(Identity::new("10000000a1b2c3d4"), config);
-        Self { agent, device, server, now, wake: Wake::At(now) }
+    pub fn new(config: Config, device: impl Into<FaultyHal<FakeDevice>>) -> Self {
+        Self::around(Agent::new(Identity::new("10000000a1b2c3d4"), config), device)
+    }
+
+    /// As [`Rig::new`], around an agent that was made elsewhere.
+    pub fn around(agent: Agent<'b>, device: impl Into<FaultyHal<FakeDevice>>) -> Self {
+        let uplink = Recorder::new(FaultyUplink::new(FakeServer::default()));
+        Self::with(agent, device.into(), uplink, TrueClock, Instant::from_millis(86_400_000))
+    }
+}
+
+impl<'b, D: Hal + Timed, U: Uplink + Timed, C: Clock> Rig<'b, D, U, C> {
+    /// A rig of these parts that has not been polled, at `now`.
+    pub fn with(agent: Agent<'b>, device: D, uplink: U, clock: C, now: Instant) -> Self {
+        Self { agent, device, uplink, clock, now, wake: Wake::At(now) }
     }
 
     /// The time now.
@@ -32,16 +69,16 @@ impl Rig {
         self.now
     }
 
-    /// What the latest poll answered.
+    /// What the latest poll answered, in the agent's time.
     pub fn wake(&self) -> Wake {
         self.wake
     }
 
     /// Polls without moving the clock.
     pub fn poll(&mut self) -> Wake {
-        self.device.now = self.now;
-        self.server.now = self.now;
-        self.wake = self.agent.poll(self.now, &mut self.device, &mut self.server);
+        self.device.advance(self.now);
+        self.uplink.advance(self.now);
+        self.wake = self.agent.poll(self.clock.show(self.now), &mut self.device, &mut self.uplink);
         self.wake
     }
 
@@ -49,7 +86,11 @@ impl Rig {
     pub fn next_event(&self) -> Option<Instant> {
         match self.wake {
             Wake::Stopped => None,
-            Wake::At(when) => [Some(when), self.device.due(), self.server.due()].into_iter().flatten().min(),
+            Wake::At(shown) => {
+                let due = self.clock.when(shown, self.now);
+                let news = [self.device.due(), self.uplink.due()].into_iter().flatten();
+                Some(news.fold(due, Instant::min))
+            }
         }
     }
 
@@ -58,7 +99,7 @@ impl Rig {
         match self.next_event() {
             None => false,
             Some(when) => {
-                self.now = self.now.max(when);
+                self.stall_until(when);
                 self.poll();
                 true
             }
@@ -77,5 +118,10 @@ impl Rig {
     /// The machine stands still: time passes, and nobody is polled.
     pub fn stall(&mut self, span: Duration) {
         self.now = self.now + span;
+    }
+
+    /// As [`Rig::stall`], until this time at least; not at all when it has passed.
+    pub fn stall_until(&mut self, when: Instant) {
+        self.now = self.now.max(when);
     }
 }

@@ -1,4 +1,4 @@
-//! A server that does what it is told, seen through an uplink in virtual time.
+//! A server that takes every heartbeat, behind a network that carries all of them.
 
 use std::task::Poll;
 
@@ -7,98 +7,59 @@ use heartbeat_core::{
     time::{Duration, Instant},
 };
 
-/// What becomes of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Response {
-    /// This status arrives after this time.
-    Status(Duration, u16),
-    /// It fails after this time.
-    Fails(Duration, SendError),
-    /// Nothing happens, for ever.
-    Silence,
-}
+use super::Timed;
 
-/// A request as the server side saw it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// When it was sent.
-    pub at: Instant,
-    /// Its document.
-    pub body: Vec<u8>,
-    /// The time that it was given.
-    pub timeout: Duration,
-    /// When it was cancelled.
-    pub cancelled: Option<Instant>,
-}
-
-/// An uplink to a scripted server, which also watches how it is used.
+/// An uplink to a server in virtual time, both without fault.
 #[derive(Debug, Clone)]
 pub struct FakeServer {
-    /// The time now.
-    pub now: Instant,
-    /// What becomes of the requests from now on.
-    pub response: Response,
-    /// All requests so far.
-    pub sent: Vec<Sent>,
-    /// Requests begun while another was in flight: a crime.
-    pub overlapping: u64,
-    in_flight: Option<(Instant, Response)>,
-}
-
-impl Default for FakeServer {
-    /// Accepts everything after 30 ms.
-    fn default() -> Self {
-        Self::new(Response::Status(Duration::from_millis(30), 200))
-    }
+    /// Time from a request to its reply.
+    pub latency: Duration,
+    /// The documents that it has taken.
+    pub taken: Vec<Vec<u8>>,
+    now: Instant,
+    /// When the reply to the latest request arrives.
+    reply_at: Option<Instant>,
 }
 
 impl FakeServer {
-    /// A server to which nothing has been sent.
-    pub const fn new(response: Response) -> Self {
-        Self { now: Instant::ZERO, response, sent: Vec::new(), overlapping: 0, in_flight: None }
+    /// A server that answers after this time.
+    pub const fn new(latency: Duration) -> Self {
+        Self { latency, taken: Vec::new(), now: Instant::ZERO, reply_at: None }
+    }
+}
+
+impl Default for FakeServer {
+    /// Answers after 30 ms.
+    fn default() -> Self {
+        Self::new(Duration::from_millis(30))
+    }
+}
+
+impl Timed for FakeServer {
+    fn advance(&mut self, now: Instant) {
+        self.now = now;
     }
 
-    /// Whether a request is in flight.
-    pub fn is_busy(&self) -> bool {
-        self.in_flight.is_some()
-    }
-
-    /// When the request in flight will end.
-    pub(super) fn due(&self) -> Option<Instant> {
-        let (since, response) = self.in_flight?;
-        match response {
-            Response::Status(after, _) | Response::Fails(after, _) => Some(since + after),
-            Response::Silence => None,
-        }
+    fn due(&self) -> Option<Instant> {
+        self.reply_at
     }
 }
 
 impl Uplink for FakeServer {
-    fn send(&mut self, body: &[u8], timeout: Duration) {
-        self.overlapping += u64::from(self.in_flight.is_some());
-        self.in_flight = Some((self.now, self.response));
-        self.sent.push(Sent { at: self.now, body: body.to_vec(), timeout, cancelled: None });
+    fn send(&mut self, body: &[u8], _: Duration) {
+        self.taken.push(body.to_vec());
+        self.reply_at = Some(self.now + self.latency);
     }
 
     fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
-        let Some((_, response)) = self.in_flight else { return Poll::Pending };
-        if self.due().is_none_or(|due| self.now < due) {
-            return Poll::Pending;
-        }
-        self.in_flight = None;
-        match response {
-            Response::Status(_, status) => Poll::Ready(Ok(Reply::new(status))),
-            Response::Fails(_, error) => Poll::Ready(Err(error)),
-            Response::Silence => Poll::Pending,
+        match self.reply_at.take_if(|at| *at <= self.now) {
+            Some(_) => Poll::Ready(Ok(Reply::new(200))),
+            None => Poll::Pending,
         }
     }
 
     fn cancel(&mut self) -> SendError {
-        if self.in_flight.take().is_some()
-            && let Some(latest) = self.sent.last_mut()
-        {
-            latest.cancelled = Some(self.now);
-        }
+        self.reply_at = None;
         SendError::Timeout
     }
 }

@@ -1,6 +1,6 @@
-//! Devices for the agent's tests: a healthy one, and any at all.
+//! Any device at all, for the agent's tests.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use heartbeat_core::{
     SensorError,
@@ -13,42 +13,32 @@ use heartbeat_core::{
         UnixTime, Volts, Watts,
     },
 };
-use heartbeat_sim::fake::{Behaviour, FakeDevice, FakeSensor};
+use heartbeat_sim::{
+    fake::{FakeDevice, FakeSensor, Sensor},
+    faults::{FaultyHal, SensorFault},
+};
 use proptest::prelude::*;
-
-/// A device on which everything that it has works.
-pub(crate) fn healthy_device() -> FakeDevice {
-    let answers = |celsius| FakeSensor::new(Behaviour::Answers(Celsius::from_raw(celsius)));
-    FakeDevice {
-        unix_time: Some(UnixTime::from_millis(1_795_464_000_000)),
-        temperature: answers(488),
-        memory: FakeSensor::new(Behaviour::Answers(Memory { total: 4_000, available: 3_000 })),
-        ethernet: FakeSensor::new(Behaviour::Answers(Ethernet {
-            interface: "eth0".into(),
-            ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 17))),
-        })),
-        ..FakeDevice::default()
-    }
-}
 
 fn sensor<T: Clone + std::fmt::Debug + 'static>(
     value: impl Strategy<Value = T> + 'static,
 ) -> BoxedStrategy<FakeSensor<T>> {
+    prop::option::weighted(0.9, value).prop_map(|value| FakeSensor { value, read: 0 }).boxed()
+}
+
+fn fault() -> impl Strategy<Value = Option<SensorFault>> {
     let error = prop_oneof![
         Just(SensorError::Absent),
         Just(SensorError::Denied),
         Just(SensorError::Io),
         Just(SensorError::Invalid)
     ];
-    let value = value.boxed();
     prop_oneof![
-        4 => value.clone().prop_map(Behaviour::Answers),
-        2 => (0u64..9_000_000, value).prop_map(|(micros, value)| Behaviour::Takes(Duration::from_micros(micros), value)),
-        1 => error.prop_map(Behaviour::Fails),
-        1 => Just(Behaviour::Hangs),
+        4 => Just(None),
+        2 => (0u64..9_000_000).prop_map(|micros| Some(SensorFault::Slow(Duration::from_micros(micros)))),
+        1 => error.prop_map(|error| Some(SensorFault::Fails(error))),
+        1 => Just(Some(SensorFault::Hangs)),
+        1 => Just(Some(SensorFault::Lies)),
     ]
-    .prop_map(FakeSensor::new)
-    .boxed()
 }
 
 /// Any text: what operators, access points and file systems come up with.
@@ -130,7 +120,18 @@ fn activity() -> impl Strategy<Value = Activity> {
 }
 
 /// Any device: every sensor answers anything, late, never, or fails.
-pub(crate) fn any_device() -> impl Strategy<Value = FakeDevice> {
+pub(crate) fn any_device() -> impl Strategy<Value = FaultyHal<FakeDevice>> {
+    (values(), prop::collection::vec(fault(), Sensor::COUNT)).prop_map(|(device, faults)| {
+        let mut device = FaultyHal::new(device);
+        for (sensor, fault) in Sensor::ALL.iter().zip(faults) {
+            device.set(*sensor, fault);
+        }
+        device
+    })
+}
+
+/// Any values, whether a device can mean them or not.
+fn values() -> impl Strategy<Value = FakeDevice> {
     let counters = (
         sensor((any::<u64>(), any::<u64>()).prop_map(|(busy, total)| CpuTimes { busy, total })),
         sensor((any::<u64>(), any::<u64>()).prop_map(|(total, available)| Memory { total, available })),
@@ -181,7 +182,6 @@ pub(crate) fn any_device() -> impl Strategy<Value = FakeDevice> {
             uptime,
             throttled,
             ups,
-            ..FakeDevice::default()
         },
     )
 }

@@ -1,0 +1,109 @@
+//! Records what an agent does with its uplink.
+
+use std::task::Poll;
+
+use heartbeat_core::{
+    Reply, SendError, Uplink,
+    time::{Duration, Instant},
+};
+
+use super::Timed;
+
+/// A request as it was seen on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// When it was sent.
+    pub at: Instant,
+    /// Its document.
+    pub body: Vec<u8>,
+    /// The time that it was given.
+    pub timeout: Duration,
+    /// When and how it ended; `None` while it has not.
+    pub end: Option<(Instant, End)>,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this outcome.
+    Outcome(Result<Reply, SendError>),
+    /// It was cancelled while it waited for this.
+    Cancelled(SendError),
+}
+
+impl Sent {
+    /// When it was cancelled.
+    pub fn cancelled(&self) -> Option<Instant> {
+        match self.end {
+            Some((at, End::Cancelled(_))) => Some(at),
+            _ => None,
+        }
+    }
+}
+
+/// An uplink whose use is recorded.
+#[derive(Debug, Clone)]
+pub struct Recorder<U> {
+    /// The uplink.
+    pub inner: U,
+    /// All requests so far, or since the list was last emptied; one in flight is the last.
+    pub sent: Vec<Sent>,
+    /// Requests that began while another was in flight: a crime.
+    pub overlapping: u64,
+    now: Instant,
+    busy: bool,
+}
+
+impl<U> Recorder<U> {
+    /// Around an uplink to which nothing has been sent.
+    pub const fn new(inner: U) -> Self {
+        Self { inner, sent: Vec::new(), overlapping: 0, now: Instant::ZERO, busy: false }
+    }
+
+    /// Whether a request is in flight.
+    pub const fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    fn end(&mut self, end: End) {
+        if std::mem::take(&mut self.busy)
+            && let Some(latest) = self.sent.last_mut()
+        {
+            latest.end = Some((self.now, end));
+        }
+    }
+}
+
+impl<U: Timed> Timed for Recorder<U> {
+    fn advance(&mut self, now: Instant) {
+        self.now = now;
+        self.inner.advance(now);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.inner.due()
+    }
+}
+
+impl<U: Uplink> Uplink for Recorder<U> {
+    fn send(&mut self, body: &[u8], timeout: Duration) {
+        self.overlapping += u64::from(self.busy);
+        self.busy = true;
+        self.sent.push(Sent { at: self.now, body: body.to_vec(), timeout, end: None });
+        self.inner.send(body, timeout);
+    }
+
+    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+        let outcome = self.inner.poll();
+        if let Poll::Ready(outcome) = outcome {
+            self.end(End::Outcome(outcome));
+        }
+        outcome
+    }
+
+    fn cancel(&mut self) -> SendError {
+        let waiting_for = self.inner.cancel();
+        self.end(End::Cancelled(waiting_for));
+        waiting_for
+    }
+}

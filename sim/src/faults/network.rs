@@ -1,0 +1,199 @@
+//! What can go wrong between an agent and its server.
+
+use std::{fmt, task::Poll};
+
+use heartbeat_core::{
+    Reply, SendError, Uplink,
+    time::{Duration, Instant},
+};
+
+use crate::fake::Timed;
+
+/// What goes wrong with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkFault {
+    /// No interface, no route.
+    NoRoute,
+    /// The name cannot be resolved.
+    NameFails,
+    /// The name server does not answer.
+    NameSilent,
+    /// Nobody listens.
+    Refused,
+    /// Nobody answers the attempt to connect.
+    ConnectSilent,
+    /// The handshake breaks off.
+    HandshakeFails,
+    /// The handshake has no end.
+    HandshakeSilent,
+    /// A certificate of another time than this device's clock shows.
+    CertificateTime,
+    /// A certificate of somebody else: a captive portal, a hijacked name.
+    WrongCertificate,
+    /// The connection breaks before the server has the heartbeat.
+    BreaksBefore,
+    /// The connection breaks after the server has taken the heartbeat.
+    BreaksAfter,
+    /// The request gets lost, and nobody notices.
+    RequestLost,
+    /// The reply gets lost, and nobody notices.
+    ReplyLost,
+    /// The answer is no HTTP.
+    NotHttp,
+    /// The server answers with this status and does not take the heartbeat, unless it is a 2xx.
+    Status(u16),
+    /// The server answers with this status and asks to be left alone for this time.
+    Busy(u16, Duration),
+    /// This device has no descriptors or memory left.
+    NoResources,
+}
+
+/// How a fault shows.
+struct Symptom {
+    /// Whether the server takes the heartbeat.
+    taken: bool,
+    end: End,
+}
+
+enum End {
+    Outcome(Result<Reply, SendError>),
+    /// None by itself; whoever cancels it is told what it was waiting for.
+    Never(SendError),
+}
+
+impl NetworkFault {
+    fn symptom(self) -> Symptom {
+        let outcome = |outcome| Symptom { taken: false, end: End::Outcome(outcome) };
+        let never = |waiting_for| Symptom { taken: false, end: End::Never(waiting_for) };
+        match self {
+            Self::NoRoute => outcome(Err(SendError::Unreachable)),
+            Self::NameFails => outcome(Err(SendError::Name)),
+            Self::NameSilent => never(SendError::Name),
+            Self::Refused => outcome(Err(SendError::Refused)),
+            Self::ConnectSilent => never(SendError::ConnectTimeout),
+            Self::HandshakeFails => outcome(Err(SendError::Tls)),
+            Self::HandshakeSilent => never(SendError::HandshakeTimeout),
+            Self::CertificateTime => outcome(Err(SendError::CertificateTime)),
+            Self::WrongCertificate => outcome(Err(SendError::Certificate)),
+            Self::BreaksBefore => outcome(Err(SendError::ConnectionLost)),
+            Self::BreaksAfter => Symptom { taken: true, ..outcome(Err(SendError::ConnectionLost)) },
+            Self::RequestLost => never(SendError::Timeout),
+            Self::ReplyLost => Symptom { taken: true, ..never(SendError::Timeout) },
+            Self::NotHttp => outcome(Err(SendError::Protocol)),
+            Self::Status(status) => {
+                Symptom { taken: (200..300).contains(&status), ..outcome(Ok(Reply::new(status))) }
+            }
+            Self::Busy(status, time) => outcome(Ok(Reply { status, retry_after: Some(time) })),
+            Self::NoResources => outcome(Err(SendError::Local)),
+        }
+    }
+}
+
+/// A request on its way.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    fault: Option<NetworkFault>,
+    /// Its end does not show before this time.
+    not_before: Instant,
+}
+
+/// An uplink with faults.
+#[derive(Debug, Clone)]
+pub struct FaultyUplink<U> {
+    /// The uplink.
+    pub inner: U,
+    /// What goes wrong with the requests that begin from now on.
+    pub fault: Option<NetworkFault>,
+    /// How long it takes, at least, until a request's end shows.
+    pub delay: Duration,
+    now: Instant,
+    flight: Option<Flight>,
+}
+
+impl<U> FaultyUplink<U> {
+    /// Around an uplink, without a fault yet.
+    pub const fn new(inner: U) -> Self {
+        Self { inner, fault: None, delay: Duration::ZERO, now: Instant::ZERO, flight: None }
+    }
+
+    /// Sets what goes wrong with the requests that begin from now on, and how long that takes to show.
+    pub const fn set(&mut self, fault: Option<NetworkFault>, delay: Duration) {
+        self.fault = fault;
+        self.delay = delay;
+    }
+}
+
+impl<U: Timed> Timed for FaultyUplink<U> {
+    fn advance(&mut self, now: Instant) {
+        self.now = now;
+        self.inner.advance(now);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let flight = self.flight?;
+        match flight.fault.map(|fault| fault.symptom().end) {
+            None => Some(self.inner.due()?.max(flight.not_before)),
+            Some(End::Outcome(_)) => Some(flight.not_before),
+            Some(End::Never(_)) => None,
+        }
+    }
+}
+
+impl<U: Uplink> Uplink for FaultyUplink<U> {
+    fn send(&mut self, body: &[u8], timeout: Duration) {
+        self.flight = Some(Flight { fault: self.fault, not_before: self.now + self.delay });
+        if self.fault.is_none_or(|fault| fault.symptom().taken) {
+            self.inner.send(body, timeout);
+        }
+    }
+
+    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+        let Some(flight) = self.flight.filter(|flight| flight.not_before <= self.now) else {
+            return Poll::Pending;
+        };
+        let outcome = match flight.fault.map(|fault| fault.symptom().end) {
+            None => self.inner.poll(),
+            Some(End::Outcome(outcome)) => {
+                self.inner.cancel();
+                Poll::Ready(outcome)
+            }
+            Some(End::Never(_)) => Poll::Pending,
+        };
+        if outcome.is_ready() {
+            self.flight = None;
+        }
+        outcome
+    }
+
+    fn cancel(&mut self) -> SendError {
+        let waiting_for = self.inner.cancel();
+        match self.flight.take().and_then(|flight| flight.fault).map(|fault| fault.symptom().end) {
+            Some(End::Never(waiting_for)) => waiting_for,
+            _ => waiting_for,
+        }
+    }
+}
+
+impl fmt::Display for NetworkFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoute => f.write_str("no route"),
+            Self::NameFails => f.write_str("the name cannot be resolved"),
+            Self::NameSilent => f.write_str("the name server is silent"),
+            Self::Refused => f.write_str("connections are refused"),
+            Self::ConnectSilent => f.write_str("connections are not answered"),
+            Self::HandshakeFails => f.write_str("handshakes break off"),
+            Self::HandshakeSilent => f.write_str("handshakes have no end"),
+            Self::CertificateTime => f.write_str("a certificate of another time"),
+            Self::WrongCertificate => f.write_str("a certificate of somebody else"),
+            Self::BreaksBefore => f.write_str("connections break before the request"),
+            Self::BreaksAfter => f.write_str("connections break after the request"),
+            Self::RequestLost => f.write_str("requests get lost"),
+            Self::ReplyLost => f.write_str("replies get lost"),
+            Self::NotHttp => f.write_str("answers that are no HTTP"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Busy(status, time) => write!(f, "status {status}, come back in {} s", time.as_secs()),
+            Self::NoResources => f.write_str("no descriptors left"),
+        }
+    }
+}
