@@ -5,8 +5,6 @@
 
 use core::{fmt, task::Poll};
 
-use serde::Serialize;
-
 use crate::{
     limits::{APP_VERSION_MAX, INTERFACE_MAX},
     payload::{Cellular, Ethernet, Position, Recording, Wifi},
@@ -91,22 +89,20 @@ pub struct Activity {
 }
 
 /// Time since the device booted, in whole seconds, counting suspend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[serde(transparent)]
 pub struct Uptime(pub u64);
 
 /// The firmware's bit mask as `vcgencmd get_throttled` prints it.
 ///
 /// Bits 0 to 3 are now: under-voltage, ARM frequency capped, throttled, soft temperature limit; bits 16 to 19 say
 /// that the same has occurred since boot (Raspberry Pi documentation, "vcgencmd").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[serde(transparent)]
 pub struct Throttled(pub u32);
 
 /// The battery of an uninterruptible power supply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ups {
     /// Voltage of the battery.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use serde::{Serialize, Serializer};
+use crate::json::{Json, ToJson, escaped_len};
 
 /// Text that takes at most `N` bytes inside a JSON string, escapes included, quotes not.
 ///
@@ -56,18 +56,9 @@ impl<const N: usize> Text<N> {
     }
 }
 
-/// Bytes that a character takes inside a JSON string, as `serde-json-core` escapes it.
-const fn escaped_len(c: char) -> usize {
-    match c {
-        '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
-        '\0'..='\u{1f}' => 6,
-        _ => c.len_utf8(),
-    }
-}
-
-impl<const N: usize> Serialize for Text<N> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+impl<const N: usize> ToJson for Text<N> {
+    fn write(&self, json: &mut Json<'_>) {
+        json.string(&self.0);
     }
 }
 
@@ -97,7 +88,9 @@ mod tests {
 
     fn json<const N: usize>(text: &Text<N>) -> String {
         let mut buffer = [0; 512];
-        let len = serde_json_core::to_slice(text, &mut buffer).expect("fits");
+        let mut json = Json::new(&mut buffer);
+        text.write(&mut json);
+        let len = json.finish().expect("fits");
         String::from_utf8(buffer[..len].to_vec()).expect("UTF-8")
     }
 

@@ -2,13 +2,10 @@
 //!
 //! Every platform computes and prints the same bytes, and no floating-point formatter (14 KiB on a Cortex-M0)
 //! is linked. Not-a-number and infinity cannot be represented.
-//!
-//! **Serialization is for `serde-json-core` only.** The exact text of a number is handed over with
-//! `serialize_bytes`, which `serde-json-core` writes raw; other serializers would write an array.
 
 use core::{fmt, ops::RangeInclusive};
 
-use serde::{Serialize, Serializer};
+use crate::json::{DECIMAL_MAX, Json, ToJson, decimal};
 
 /// `numerator / denominator`, rounded half away from zero. The denominator is a constant of this file, not zero.
 const fn div_round(numerator: i64, denominator: i64) -> i64 {
@@ -18,38 +15,6 @@ const fn div_round(numerator: i64, denominator: i64) -> i64 {
     } else {
         numerator.saturating_add(half) / denominator
     }
-}
-
-/// Longest decimal: sign, 19 digits of an `i64`, the point.
-const DECIMAL_MAX: usize = 21;
-
-/// `raw * 10^-places` as decimal text of at least `places` + 1 digits, which ends with the buffer.
-///
-/// By hand: the library's formatter takes several times the size and the time, which a small processor has not.
-fn decimal(raw: i64, places: u8, buffer: &mut [u8; DECIMAL_MAX]) -> &[u8] {
-    let mut start = DECIMAL_MAX;
-    let mut put_before = |byte| {
-        start = start.saturating_sub(1);
-        if let Some(place) = buffer.get_mut(start) {
-            *place = byte;
-        }
-    };
-    let mut rest = raw.unsigned_abs();
-    let mut digits = 0;
-    while rest > 0 || digits <= places {
-        if digits == places {
-            put_before(b'.');
-        }
-        // Below ten.
-        #[allow(clippy::cast_possible_truncation)]
-        put_before(b'0' + (rest % 10) as u8);
-        rest /= 10;
-        digits += 1;
-    }
-    if raw < 0 {
-        put_before(b'-');
-    }
-    buffer.get(start..).unwrap_or_default()
 }
 
 macro_rules! fixed_point {
@@ -75,13 +40,14 @@ macro_rules! fixed_point {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut buffer = [0; DECIMAL_MAX];
                 // Digits, sign and point: always UTF-8.
-                f.write_str(str::from_utf8(decimal(self.0, $places, &mut buffer)).unwrap_or_default())
+                let text = decimal(self.0 < 0, self.0.unsigned_abs(), $places, &mut buffer);
+                f.write_str(str::from_utf8(text).unwrap_or_default())
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_bytes(decimal(self.0, $places, &mut [0; DECIMAL_MAX]))
+        impl ToJson for $name {
+            fn write(&self, json: &mut Json<'_>) {
+                json.decimal(self.0, $places);
             }
         }
     };
@@ -240,14 +206,19 @@ impl UnixTime {
 macro_rules! whole_number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-        #[serde(transparent)]
         pub struct $name(pub $inner);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
+            }
+        }
+
+        impl ToJson for $name {
+            fn write(&self, json: &mut Json<'_>) {
+                self.0.write(json);
             }
         }
     };
@@ -293,9 +264,11 @@ mod tests {
     use proptest::prelude::*;
     use std::string::{String, ToString};
 
-    fn json(value: impl Serialize) -> String {
+    fn json(value: impl ToJson) -> String {
         let mut buffer = [0; 64];
-        let len = serde_json_core::to_slice(&value, &mut buffer).expect("fits");
+        let mut json = Json::new(&mut buffer);
+        value.write(&mut json);
+        let len = json.finish().expect("fits");
         String::from_utf8(buffer[..len].to_vec()).expect("UTF-8")
     }
 

@@ -1,7 +1,5 @@
 //! How the device is connected.
 
-use serde::Serialize;
-
 use crate::{
     limits::{INTERFACE_MAX, MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
     text::Text,
@@ -12,7 +10,7 @@ use crate::{
 pub type Ip = core::net::IpAddr;
 
 /// All connections of the device; `None` for each kind that it does not have.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Connection<'a> {
     /// Interface of the preferred default route.
     pub default_interface: Option<&'a Text<INTERFACE_MAX>>,
@@ -21,14 +19,13 @@ pub struct Connection<'a> {
     /// The wireless connection.
     pub wifi: Option<&'a Wifi>,
     /// The mobile connection.
-    #[serde(rename = "4g")]
     pub cellular: Option<&'a Cellular>,
     /// The satellite receiver.
     pub gps: Option<&'a Position>,
 }
 
 /// A wired interface that is up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ethernet {
     /// Name of the interface.
@@ -39,7 +36,7 @@ pub struct Ethernet {
 }
 
 /// A wireless interface that is up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Wifi {
     /// Name of the interface.
@@ -60,9 +57,8 @@ pub struct Wifi {
 }
 
 /// Role of a wireless interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[serde(rename_all = "lowercase")]
 pub enum WifiMode {
     /// It joins a network.
     Client,
@@ -71,7 +67,7 @@ pub enum WifiMode {
 }
 
 /// A mobile interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Cellular {
     /// Name of the network interface, once there is one.
@@ -90,7 +86,7 @@ pub struct Cellular {
 }
 
 /// What the satellite receiver knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Position {
     /// Kind of fix.
@@ -110,16 +106,13 @@ pub struct Position {
 }
 
 /// Kind of a satellite fix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Fix {
     /// No position.
-    #[serde(rename = "none")]
     None,
     /// Latitude and longitude.
-    #[serde(rename = "2d")]
     TwoD,
     /// Latitude, longitude and height.
-    #[serde(rename = "3d")]
     ThreeD,
 }

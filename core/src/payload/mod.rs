@@ -4,15 +4,13 @@
 //! `schema/heartbeat-v1.schema.json` ([`SCHEMA`]) is the contract with servers.
 
 mod connection;
+mod encoding;
 
 pub use connection::{Cellular, Connection, Ethernet, Fix, Ip, Position, Wifi, WifiMode};
 
-use core::fmt::Write;
-
-use serde::{Serialize, Serializer};
-
 use crate::{
     hal::{DiskSpace, Throttled, Ups, Uptime},
+    json::{Json, ToJson},
     limits::{APP_VERSION_MAX, BODY_MAX, HARDWARE_ID_MAX, RECORDING_PATH_MAX},
     text::Text,
     units::{Celsius, Gibibytes, Mebibytes, Percent, Rpm, UnixTime, Watts},
@@ -22,7 +20,7 @@ use crate::{
 pub const SCHEMA: &str = include_str!("../../schema/heartbeat-v1.schema.json");
 
 /// One heartbeat, borrowed from wherever its values are kept.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Heartbeat<'a> {
     /// Unique and stable across reboots and reflashes of the same board.
     pub hardwareid: &'a Text<HARDWARE_ID_MAX>,
@@ -55,17 +53,13 @@ pub struct Heartbeat<'a> {
     /// Path of the recording in progress.
     pub recording_file_path: Option<&'a Text<RECORDING_PATH_MAX>>,
     /// Time since the device booted. Optional: `None` leaves the key out, `Some(None)` is `null`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime_s: Option<Option<Uptime>>,
     /// What the firmware and the uninterruptible supply say about power. Optional: `None` leaves the key out.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnostics: Option<Diagnostics>,
     /// Tells apart the starts of the agent. Optional: `None` leaves the key out.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<BootId>,
     /// Rises by one with each heartbeat that is sent since that start, whether it arrives or not. Optional: `None`
     /// leaves the key out.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
 }
 
@@ -74,17 +68,8 @@ pub struct Heartbeat<'a> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BootId(pub u64);
 
-impl Serialize for BootId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut digits = heapless::String::<16>::new();
-        // Cannot fail: a u64 has 16 digits.
-        let _ = write!(digits, "{:016x}", self.0);
-        serializer.serialize_str(&digits)
-    }
-}
-
 /// The first things that anybody asks about a Pi that misbehaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Diagnostics {
     /// Under-voltage and throttling.
     pub throttled: Option<Throttled>,
@@ -93,7 +78,7 @@ pub struct Diagnostics {
 }
 
 /// Space of a filesystem, as `df` computes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disk {
     /// Used share of what unprivileged programs can use.
     pub percent: Percent,
@@ -128,7 +113,9 @@ impl Heartbeat<'_> {
     /// Writes the document into `buffer` and returns its length in bytes; `None` if it does not fit, which
     /// cannot happen with [`BODY_MAX`](crate::limits::BODY_MAX) bytes.
     pub fn encode(&self, buffer: &mut [u8]) -> Option<usize> {
-        serde_json_core::to_slice(self, buffer).ok()
+        let mut json = Json::new(buffer);
+        self.write(&mut json);
+        json.finish()
     }
 }
 
