@@ -137,8 +137,12 @@ impl MetresPerSecond {
 }
 
 impl Heading {
-    /// All around; a full turn can come from rounding.
-    pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(3_600);
+    /// North.
+    pub const NORTH: Self = Self(0);
+    /// North again, as rounding may have it.
+    pub const FULL_TURN: Self = Self(3_600);
+    /// All around.
+    pub const RANGE: RangeInclusive<Self> = Self::NORTH..=Self(3_599);
 }
 
 impl Volts {

@@ -30,7 +30,6 @@ within! {
     Rpm: Self::RANGE,
     Metres: Self::RANGE,
     MetresPerSecond: Self::RANGE,
-    Heading: Self::RANGE,
     SignalPercent: Self::RANGE,
     crate::units::Dbm: Self::RANGE,
     Volts: Self::RANGE,
@@ -48,6 +47,13 @@ macro_rules! always {
 }
 
 always! { Activity, CpuTimes, Throttled, Uptime, }
+
+impl Plausible for Heading {
+    /// A full turn, which can come from rounding, is none.
+    fn plausible(self) -> Option<Self> {
+        if self == Self::FULL_TURN { Some(Self::NORTH) } else { Self::RANGE.contains(&self).then_some(self) }
+    }
+}
 
 impl<const N: usize> Plausible for Text<N> {
     fn plausible(self) -> Option<Self> {
@@ -124,6 +130,12 @@ mod tests {
         assert_eq!(Memory { total: 0, available: 0 }.plausible(), None);
         assert_eq!(DiskSpace { total: 1, used: 2, available: 0 }.plausible(), None);
         assert_eq!(Text::<8>::new("").plausible(), None);
+    }
+
+    #[test]
+    fn a_full_turn_is_none() {
+        let heading = |raw| Heading::from_raw(raw).plausible().map(Heading::raw);
+        assert_eq!([0, 3_599, 3_600, 3_601, -1].map(heading), [Some(0), Some(3_599), Some(0), None, None]);
     }
 
     #[test]
