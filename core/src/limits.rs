@@ -10,7 +10,8 @@ pub const INTERVAL_MAX: Duration = Duration::from_secs(86_400);
 pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
 /// Time for one request when nothing else is configured: name resolution to the end of the reply.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
-/// Longest time that a beat waits for its sensors; never more than half an interval.
+/// Longest time that a beat waits for its sensors; never more than a quarter of an
+/// interval, because the second beat may follow the first after half of one.
 pub const SAMPLING_DEADLINE_MAX: Duration = Duration::from_secs(1);
 /// Failures of the server itself that do not slow the beat down: one lost packet costs nothing.
 pub const BACKOFF_FREE: u32 = 2;
@@ -28,6 +29,8 @@ pub const LATE_PER_INTERVAL_DEFAULT: u8 = 4;
 /// Refusals after which a heartbeat of the backlog is given up, so that one that the server cannot take does not hold
 /// up the others.
 pub const LATE_REFUSALS_MAX: u8 = 3;
+/// A backlog that is kept over a restart is written at most once in this time: SD cards wear.
+pub const STORE_EVERY: Duration = Duration::from_secs(60);
 
 /// A value older than this many intervals is not sent any more: `null` is better than the past.
 pub const FRESH_INTERVALS: u32 = 3;

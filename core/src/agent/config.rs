@@ -160,10 +160,10 @@ impl Config {
         self.timeout
     }
 
-    /// Longest time that a beat waits for its sensors: 1 s, at most half the interval. It is also how late after
+    /// Longest time that a beat waits for its sensors: 1 s, at most a quarter of the interval. It is also how late after
     /// its slot a beat may still begin when the device stalled.
     pub fn sampling_deadline(&self) -> Duration {
-        SAMPLING_DEADLINE_MAX.min(Duration::from_micros(self.interval.as_micros() / 2))
+        SAMPLING_DEADLINE_MAX.min(Duration::from_micros(self.interval.as_micros() / 4))
     }
 
     /// How late after its slot a beat may still be sent: half as much again as its sensors may take, so that a beat
@@ -234,6 +234,8 @@ mod tests {
             let gap = config.first_gap().as_micros();
             prop_assert!(gap >= interval.as_micros() / 2);
             prop_assert!(gap < interval.as_micros() * 3 / 2);
+            // The first beat finds time for its sensors and for its request, too.
+            prop_assert!(config.lateness_limit().as_micros() < gap);
         }
     }
 }

@@ -14,6 +14,7 @@ mod backoff;
 mod config;
 mod log_budget;
 mod outage;
+pub mod persistence;
 mod plausible;
 mod reading;
 mod sampling;
@@ -164,7 +165,7 @@ impl<'b> Agent<'b> {
 
     /// Lets heartbeats of the backlog with lower numbers than this be sent, and no others. Without a call all may.
     ///
-    /// For frontends that keep the backlog over a restart: what has been sent must not be found again by the next start.
+    /// For frontends that keep the backlog over a restart, by way of [`persistence`].
     pub fn release(&mut self, below: u64) {
         self.backlog.release(below);
     }
@@ -172,6 +173,11 @@ impl<'b> Agent<'b> {
     /// The heartbeats that were not delivered.
     pub fn backlog(&self) -> &Backlog<'b> {
         &self.backlog
+    }
+
+    /// The settings in use.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// What happened so far.

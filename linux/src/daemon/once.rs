@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Twice the time over which processor use is measured: with phase 0 the second beat follows after half of it.
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Answers every heartbeat at once, and counts.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Uplink for Kept {
 }
 
 /// Samples the device as the daemon does, for two beats, because the first knows nothing about the processor. Takes
-/// half a second, a second when a sensor hangs.
+/// a second, one and a half when a sensor hangs.
 ///
 /// # Errors
 ///

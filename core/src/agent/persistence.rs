@@ -1,0 +1,111 @@
+//! Decides when a frontend writes its backlog to a file that survives a restart, and what may be sent meanwhile.
+//!
+//! Two rules. What has been sent must not be found again by the next start: a heartbeat that may stand in the file is not
+//! sent before another file without it has taken its place. And storage wears: files are [`STORE_EVERY`] apart at least,
+//! so that each leaves out at once what will be sent until the next. That much a crash may lose; nothing makes it send
+//! anything twice.
+
+use super::Agent;
+use crate::{limits::STORE_EVERY, time::Instant};
+
+/// What the file holds, as far as that is known. The frontend does the writing.
+#[derive(Debug)]
+pub struct Persistence {
+    /// The oldest heartbeat that may stand in the file; `None` when none does.
+    stored_from: Option<u64>,
+    /// The first heartbeat after those that stand in the file for certain.
+    stored_to: u64,
+    /// The file that is being written: from one heartbeat up to another.
+    writing: Option<(u64, u64)>,
+    /// When the latest file was begun.
+    begun: Instant,
+    /// Since when there is something that the file does not hold.
+    unstored_since: Option<Instant>,
+}
+
+impl Persistence {
+    /// Begins with what [`Agent::restore`] was given, all of which stands in the file. Call it once, before the first poll.
+    pub fn new(now: Instant, agent: &mut Agent<'_>) -> Self {
+        let kept = agent.backlog().counts().kept;
+        let begun = Self {
+            stored_from: (kept > 0).then_some(0),
+            stored_to: kept,
+            writing: None,
+            // As if it had just written: a program that crashes and starts all the time must not wear the storage.
+            begun: now,
+            unstored_since: None,
+        };
+        agent.release(begun.unstored());
+        begun
+    }
+
+    /// To be called after each [`Agent::poll`]. `Some(number)`: replace the file by one with the heartbeats from this
+    /// number on ([`Backlog::since`](super::Backlog::since)), now, and tell [`Persistence::written`] how that went.
+    pub fn turn(&mut self, now: Instant, agent: &mut Agent<'_>) -> Option<u64> {
+        let (oldest, next) = (agent.backlog().oldest(), agent.backlog().counts().kept);
+        if next > self.stored_to {
+            self.unstored_since.get_or_insert(now);
+        }
+        if self.writing.is_some() || now.since(self.begun) < STORE_EVERY {
+            return None;
+        }
+        let healthy = agent.stats().delivered > 0 && agent.stats().consecutive_failures == 0;
+        let waits = healthy && !agent.backlog().is_empty() && oldest >= self.unstored();
+        let unstored = self.unstored_since.is_some_and(|since| now.since(since) >= STORE_EVERY);
+        if !waits && !unstored {
+            return None;
+        }
+        let until_next_file = if healthy { late_until_next_file(agent) } else { 0 };
+        Some(self.begin(now, oldest.saturating_add(until_next_file).min(next), agent))
+    }
+
+    /// To be called when the agent has stopped: as [`Persistence::turn`], but the file is the last one and leaves nothing
+    /// out. `None` when the file holds what waits, or when one is being written.
+    pub fn last(&mut self, now: Instant, agent: &mut Agent<'_>) -> Option<u64> {
+        let (oldest, next) = (agent.backlog().oldest(), agent.backlog().counts().kept);
+        let stored = if oldest == next {
+            self.stored_from.is_none()
+        } else {
+            self.stored_to == next && self.stored_from.is_some_and(|from| from == oldest)
+        };
+        (!stored && self.writing.is_none()).then(|| self.begin(now, oldest, agent))
+    }
+
+    /// Takes note of how writing went. After a failure the file may be the old or the new one.
+    pub fn written(&mut self, success: bool, agent: &mut Agent<'_>) {
+        let Some((from, to)) = self.writing.take() else { return };
+        if success {
+            self.stored_from = (from < to).then_some(from);
+            self.stored_to = to;
+            self.unstored_since = None;
+        } else {
+            self.stored_from = Some(self.unstored().min(from));
+            self.stored_to = 0;
+        }
+        agent.release(self.released());
+    }
+
+    /// Heartbeats with lower numbers may be sent.
+    pub fn released(&self) -> u64 {
+        let unstored = self.unstored();
+        self.writing.map_or(unstored, |(from, _)| unstored.min(from))
+    }
+
+    fn begin(&mut self, now: Instant, from: u64, agent: &mut Agent<'_>) -> u64 {
+        self.begun = now;
+        self.writing = Some((from, agent.backlog().counts().kept));
+        agent.release(self.released());
+        from
+    }
+
+    /// No heartbeat with a lower number stands in the file.
+    fn unstored(&self) -> u64 {
+        self.stored_from.unwrap_or(u64::MAX)
+    }
+}
+
+/// How many late heartbeats can be sent until the next file.
+fn late_until_next_file(agent: &Agent<'_>) -> u64 {
+    let interval = agent.config().interval().as_micros().max(1);
+    STORE_EVERY.as_micros().div_ceil(interval).saturating_mul(u64::from(agent.config().late_per_interval()))
+}
