@@ -7,8 +7,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod demo;
 pub mod fake;
 pub mod faults;
+pub mod fuzz;
 pub mod receiver;
 pub mod schema;

@@ -232,7 +232,7 @@ fn a_hanging_sensor_delays_one_beat_and_no_more() {
 fn every_sensor_is_asked_once_per_beat() {
     let mut rig = rig(FakeDevice::default());
     rig.run_for(MS(15_000));
-    let asked: Vec<_> = Sensor::ALL.iter().map(|sensor| rig.device.asked(*sensor)).collect();
+    let asked = Sensor::ALL.map(|sensor| rig.device.asked(sensor));
     assert_eq!(asked, [4; Sensor::COUNT]);
 }
 

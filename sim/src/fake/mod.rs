@@ -7,7 +7,7 @@ mod rig;
 mod sensors;
 mod server;
 
-use heartbeat_core::time::Instant;
+use heartbeat_core::{Uplink, time::Instant};
 
 pub use device::{FakeDevice, FakeSensor};
 pub use recorder::{End, Recorder, Sent};
@@ -23,4 +23,10 @@ pub trait Timed {
 
     /// When it will have news for the one who polls it, as far as it knows.
     fn due(&self) -> Option<Instant>;
+}
+
+/// An uplink in virtual time with a server at its end.
+pub trait Path: Uplink + Timed {
+    /// How many heartbeats the server has taken, whatever its client was told.
+    fn taken(&self) -> u64;
 }

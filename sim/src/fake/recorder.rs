@@ -7,7 +7,7 @@ use heartbeat_core::{
     time::{Duration, Instant},
 };
 
-use super::Timed;
+use super::{Path, Timed};
 
 /// A request as it was seen on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Sent {
     pub body: Vec<u8>,
     /// The time that it was given.
     pub timeout: Duration,
+    /// Whether the server has taken it.
+    pub taken: bool,
     /// When and how it ended; `None` while it has not.
     pub end: Option<(Instant, End)>,
 }
@@ -85,12 +87,14 @@ impl<U: Timed> Timed for Recorder<U> {
     }
 }
 
-impl<U: Uplink> Uplink for Recorder<U> {
+impl<U: Path> Uplink for Recorder<U> {
     fn send(&mut self, body: &[u8], timeout: Duration) {
         self.overlapping += u64::from(self.busy);
         self.busy = true;
-        self.sent.push(Sent { at: self.now, body: body.to_vec(), timeout, end: None });
+        let before = self.inner.taken();
         self.inner.send(body, timeout);
+        let taken = self.inner.taken() > before;
+        self.sent.push(Sent { at: self.now, body: body.to_vec(), timeout, taken, end: None });
     }
 
     fn poll(&mut self) -> Poll<Result<Reply, SendError>> {

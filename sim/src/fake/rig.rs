@@ -76,9 +76,14 @@ impl<'b, D: Hal + Timed, U: Uplink + Timed, C: Clock> Rig<'b, D, U, C> {
 
     /// Polls without moving the clock.
     pub fn poll(&mut self) -> Wake {
+        self.poll_showing(self.clock.show(self.now))
+    }
+
+    /// As [`Rig::poll`], whatever the clock shows.
+    pub fn poll_showing(&mut self, shown: Instant) -> Wake {
         self.device.advance(self.now);
         self.uplink.advance(self.now);
-        self.wake = self.agent.poll(self.clock.show(self.now), &mut self.device, &mut self.uplink);
+        self.wake = self.agent.poll(shown, &mut self.device, &mut self.uplink);
         self.wake
     }
 

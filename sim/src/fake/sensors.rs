@@ -41,9 +41,9 @@ macro_rules! sensor {
 
         impl Sensor {
             /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$variant,)*];
             /// How many there are.
-            pub const COUNT: usize = Self::ALL.len();
+            pub const COUNT: usize = [$(stringify!($variant),)*].len();
 
             /// Name of the method that asks it.
             pub const fn name(self) -> &'static str {

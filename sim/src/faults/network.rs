@@ -7,7 +7,7 @@ use heartbeat_core::{
     time::{Duration, Instant},
 };
 
-use crate::fake::Timed;
+use crate::fake::{Path, Timed};
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +116,15 @@ impl<U> FaultyUplink<U> {
         Self { inner, fault: None, delay: Duration::ZERO, now: Instant::ZERO, flight: None }
     }
 
+    /// Whether the request in flight, if there is one, will end with a 2xx.
+    pub fn will_accept(&self) -> bool {
+        match self.flight.map(|flight| flight.fault.map(|fault| fault.symptom().end)) {
+            Some(None) => true,
+            Some(Some(End::Outcome(Ok(reply)))) => reply.accepted().is_ok(),
+            _ => false,
+        }
+    }
+
     /// Sets what goes wrong with the requests that begin from now on, and how long that takes to show.
     pub const fn set(&mut self, fault: Option<NetworkFault>, delay: Duration) {
         self.fault = fault;
@@ -136,6 +145,12 @@ impl<U: Timed> Timed for FaultyUplink<U> {
             Some(End::Outcome(_)) => Some(flight.not_before),
             Some(End::Never(_)) => None,
         }
+    }
+}
+
+impl<U: Path> Path for FaultyUplink<U> {
+    fn taken(&self) -> u64 {
+        self.inner.taken()
     }
 }
 

@@ -104,6 +104,13 @@ impl<H> FaultyHal<H> {
         }
     }
 
+    /// The process that asked is gone, and its questions with it.
+    pub fn forget(&mut self) {
+        for line in &mut self.lines {
+            line.waiting_since = None;
+        }
+    }
+
     /// How many questions the sensor was asked, whether it answered or not.
     pub fn asked(&self, sensor: Sensor) -> u64 {
         self.lines.get(sensor as usize).map_or(0, |line| line.asked)

@@ -123,8 +123,8 @@ fn activity() -> impl Strategy<Value = Activity> {
 pub(crate) fn any_device() -> impl Strategy<Value = FaultyHal<FakeDevice>> {
     (values(), prop::collection::vec(fault(), Sensor::COUNT)).prop_map(|(device, faults)| {
         let mut device = FaultyHal::new(device);
-        for (sensor, fault) in Sensor::ALL.iter().zip(faults) {
-            device.set(*sensor, fault);
+        for (sensor, fault) in Sensor::ALL.into_iter().zip(faults) {
+            device.set(sensor, fault);
         }
         device
     })

@@ -1,0 +1,86 @@
+//! The commands of `heartbeat-sim`.
+
+mod fuzz;
+mod receive;
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use heartbeat_daemon::logging;
+
+use crate::demo;
+
+/// Tries the heartbeat without a fleet and without a server.
+#[derive(Debug, Parser)]
+#[command(name = "heartbeat-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the real daemon with this machine's sensors against a receiver on loopback
+    Demo {
+        /// Stop after this many heartbeats instead of at Ctrl-C
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        beats: Option<u64>,
+        /// Seconds between heartbeats
+        #[arg(long, value_name = "SECONDS", default_value = "5")]
+        interval: String,
+    },
+    /// Run the agent through random trouble in virtual time and check that it keeps its promises
+    Fuzz(fuzz::Fuzz),
+    /// Let frontends commit classic crimes, and see that each is found
+    Crimes {
+        /// Slots in each run
+        #[arg(long, value_name = "N", default_value = "1000")]
+        beats: u64,
+    },
+    /// Tell one run of `fuzz` event by event
+    Replay(fuzz::Replay),
+    /// Shorten a run that breaks a promise to what is needed for that
+    Minimise(fuzz::Minimise),
+    /// Receive heartbeats, check each against the schema and print a line for it
+    Receive {
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+    },
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Demo { beats, interval } => {
+            logging::install(log::LevelFilter::Info);
+            demo::run(beats, &interval, print).map_err(|error| error.to_string())
+        }
+        Command::Fuzz(fuzz) => fuzz.run(),
+        Command::Crimes { beats } => fuzz::crimes(beats),
+        Command::Replay(replay) => replay.run(),
+        Command::Minimise(minimise) => minimise.run(),
+        Command::Receive { listen } => {
+            logging::install(log::LevelFilter::Info);
+            receive::run(listen).map_err(|error| format!("{listen}: {error}"))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Whoever looked has gone away; the exit status still tells.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(line: &str) {
+    // Whoever looked has gone away; what is printed does not matter any more.
+    let _ = writeln!(io::stdout(), "{line}");
+}

@@ -1,0 +1,343 @@
+//! Classic crimes of frontends, to prove that the checker sees them: a driver, a device and an uplink that each do one
+//! thing wrong. The agent between them is the real one.
+
+use std::{fmt, task::Poll};
+
+use heartbeat_core::{
+    Hal, Reply, SendError, Uplink,
+    hal::Sampled,
+    time::{Duration, Instant},
+    units::{Celsius, UnixTime},
+};
+
+use crate::fake::{Clock, Timed, with_sensors};
+
+macro_rules! crimes {
+    ($($(#[doc = $doc:literal])* $crime:ident, $name:literal;)*) => {
+        /// What a frontend does wrong.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Crime {
+            $($(#[doc = $doc])* $crime,)*
+        }
+
+        impl Crime {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$crime,)*];
+        }
+
+        impl fmt::Display for Crime {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$crime => $name,)*
+                })
+            }
+        }
+    };
+}
+
+crimes! {
+    /// The clock that people set drives the grid.
+    WallClock, "wall clock passed as monotonic";
+    /// The clock stands still while the machine sleeps.
+    SleepingClock, "clock that does not count suspend";
+    /// Microseconds in 32 bits.
+    NarrowClock, "clock that wraps after 71 minutes";
+    /// Whole seconds.
+    CoarseClock, "clock of whole seconds";
+    /// A percent slow.
+    SlowClock, "clock that is slow";
+    /// One poll for each slot that was missed.
+    CatchesUp, "catch-up burst after a stall";
+    /// An interval from one turn of the loop to the next, whatever the agent says.
+    FixedSleep, "sleeps a fixed time instead of until the next slot";
+    /// Looks at sensors and replies at the next wake-up only.
+    MissesNews, "does not wake for news";
+    /// The loop waits for the reply.
+    WaitsForReply, "blocks until the reply";
+    /// The loop waits for sensors.
+    WaitsForSensor, "blocks until every sensor has answered";
+    /// The stop waits for the request.
+    JoinsAtStop, "joins the request's thread at stop";
+    /// The stop does not reach the agent.
+    IgnoresStop, "goes on after a stop";
+    /// Every start at the same phase.
+    SamePhase, "phase not drawn anew";
+    /// Every start with the same id.
+    SameBootId, "boot id used again";
+    /// Two agents on one device.
+    TwoInstances, "two instances at once";
+    /// New settings do not reach the agent.
+    IgnoresReload, "new configuration ignored";
+    /// A line for every turn.
+    LogsEverything, "a log line at every turn";
+    /// The outcome of a cancelled request counts for the next one.
+    LateResult, "result of a cancelled request delivered late";
+    /// A failed request is sent once more.
+    SecondSend, "second send after a failure";
+    /// A redirect is followed.
+    FollowsRedirects, "redirect followed";
+    /// Everything was delivered.
+    SwallowsFailures, "failure reported as delivery";
+    /// Nothing was.
+    InventsFailures, "delivery reported as failure";
+    /// A buffer that is too small.
+    CutsBody, "body cut off";
+    /// A buffer that is sent before it is filled.
+    SendsPreviousBody, "body of the previous beat";
+    /// A cancelled request goes on.
+    IgnoresCancel, "cancel ignored";
+    /// Its own idea of a timeout.
+    OwnTimeout, "longer timeout than it was given";
+    /// The server asks in vain.
+    IgnoresRetryAfter, "Retry-After ignored";
+    /// A dead network is the server's fault.
+    BlamesServer, "own failure reported as the server's";
+    /// The last value stands in for a hanging sensor.
+    StaleAsFresh, "stale value relabelled fresh";
+    /// A zero stands in for a failed sensor.
+    ZeroForMissing, "0 for a value that was not read";
+    /// A sensor is read once.
+    ReadsOnce, "value read once and reported for ever";
+    /// A failed sensor is a slow one.
+    SilentAboutErrors, "error passed as not ready";
+    /// 1970 is a time.
+    InventsTime, "made-up time while the clock is not set";
+    /// An error ends the program.
+    PanicsOnErrors, "panic on a sensor's error";
+    /// What is about to be sent stays in the file.
+    StoresWhatIsSent, "file keeps what is about to be sent";
+    /// What was stored is not looked at.
+    ForgetsFile, "stored heartbeats forgotten at start";
+    /// What was stored is taken twice.
+    RestoresTwice, "stored heartbeats restored twice";
+    /// What was stored is taken from the end.
+    RestoresBackwards, "stored heartbeats restored newest first";
+    /// Half a file is a file.
+    TornFile, "torn file restored";
+}
+
+/// The clock of a frontend that may be crooked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CrookedClock {
+    pub(super) crime: Option<Crime>,
+    /// What the wall clock is ahead, in microseconds.
+    pub(super) wall_ahead: i64,
+    /// How long the machine has slept.
+    pub(super) slept: Duration,
+}
+
+impl Clock for CrookedClock {
+    fn show(&self, now: Instant) -> Instant {
+        let micros = now.as_micros();
+        Instant::from_micros(match self.crime {
+            Some(Crime::WallClock) => micros.saturating_add_signed(self.wall_ahead),
+            Some(Crime::SleepingClock) => micros.saturating_sub(self.slept.as_micros()),
+            Some(Crime::NarrowClock) => micros & u64::from(u32::MAX),
+            Some(Crime::CoarseClock) => micros / 1_000_000 * 1_000_000,
+            Some(Crime::SlowClock) => micros - micros / 100,
+            _ => return now,
+        })
+    }
+
+    fn when(&self, shown: Instant, now: Instant) -> Instant {
+        match self.crime {
+            // It sleeps for as long as it thinks is left, and looks again.
+            Some(
+                Crime::WallClock
+                | Crime::SleepingClock
+                | Crime::NarrowClock
+                | Crime::CoarseClock
+                | Crime::SlowClock,
+            ) => {
+                let left = shown.since(self.show(now));
+                now + left.max(Duration::from_millis(1))
+            }
+            _ => shown,
+        }
+    }
+}
+
+macro_rules! crooked_hal {
+    ($($method:ident, $variant:ident, $value:ty;)*) => {
+        /// The device of a frontend that may be crooked.
+        #[derive(Debug)]
+        pub(super) struct CrookedHal<H> {
+            pub(super) inner: H,
+            crime: Option<Crime>,
+            $($method: Option<$value>,)*
+        }
+
+        impl<H> CrookedHal<H> {
+            pub(super) fn new(inner: H, crime: Option<Crime>) -> Self {
+                Self { inner, crime, $($method: None,)* }
+            }
+        }
+
+        impl<H: Hal> Hal for CrookedHal<H> {
+            fn unix_time(&mut self) -> Option<UnixTime> {
+                let time = self.inner.unix_time();
+                match self.crime {
+                    Some(Crime::InventsTime) => time.or(Some(UnixTime::from_millis(0))),
+                    _ => time,
+                }
+            }
+
+            $(fn $method(&mut self) -> Sampled<$value> {
+                match self.crime {
+                    Some(crime) => twist(crime, &mut self.$method, || self.inner.$method()),
+                    None => self.inner.$method(),
+                }
+            })*
+        }
+    };
+}
+
+with_sensors!(crooked_hal);
+
+fn twist<T: Clone + Zero>(
+    crime: Crime,
+    last: &mut Option<T>,
+    read: impl FnOnce() -> Sampled<T>,
+) -> Sampled<T> {
+    if crime == Crime::ReadsOnce
+        && let Some(last) = last
+    {
+        return Poll::Ready(Ok(last.clone()));
+    }
+    let answer = read();
+    if let Poll::Ready(Ok(value)) = &answer
+        && matches!(crime, Crime::ReadsOnce | Crime::StaleAsFresh)
+    {
+        *last = Some(value.clone());
+    }
+    match (crime, &answer, last) {
+        (Crime::StaleAsFresh, Poll::Pending, Some(last)) => Poll::Ready(Ok(last.clone())),
+        (Crime::ZeroForMissing, Poll::Ready(Err(_)), _) => {
+            T::zero().map_or(answer, |zero| Poll::Ready(Ok(zero)))
+        }
+        (Crime::SilentAboutErrors, Poll::Ready(Err(_)), _) => Poll::Pending,
+        // The crime itself.
+        #[allow(clippy::panic)]
+        (Crime::PanicsOnErrors, Poll::Ready(Err(heartbeat_core::SensorError::Denied)), _) => panic!("denied"),
+        _ => answer,
+    }
+}
+
+/// Sensors for which a zero is easily made up.
+trait Zero: Sized {
+    fn zero() -> Option<Self> {
+        None
+    }
+}
+
+impl Zero for Celsius {
+    fn zero() -> Option<Self> {
+        Some(Self::from_raw(0))
+    }
+}
+
+macro_rules! no_zero {
+    ($($method:ident, $variant:ident, $value:ty;)*) => {
+        $(no_zero!(@ $method, $value);)*
+    };
+    (@ temperature, $value:ty) => {};
+    // The same type as that of the default route, but for its length.
+    (@ $method:ident, $value:ty) => {
+        impl Zero for $value {}
+    };
+}
+
+with_sensors!(no_zero);
+
+/// The uplink of a frontend that may be crooked.
+#[derive(Debug)]
+pub(super) struct CrookedUplink<U> {
+    pub(super) inner: U,
+    crime: Option<Crime>,
+    body: Vec<u8>,
+    /// It has been sent a second time, or a cancelled request's outcome is still to come.
+    again: bool,
+}
+
+impl<U> CrookedUplink<U> {
+    pub(super) const fn new(inner: U, crime: Option<Crime>) -> Self {
+        Self { inner, crime, body: Vec::new(), again: false }
+    }
+}
+
+impl<U: Uplink> Uplink for CrookedUplink<U> {
+    fn send(&mut self, body: &[u8], timeout: Duration) {
+        let previous = match self.crime {
+            None => Vec::new(),
+            Some(_) => std::mem::replace(&mut self.body, body.to_vec()),
+        };
+        match self.crime {
+            Some(Crime::CutsBody) => self.inner.send(body.get(..512).unwrap_or(body), timeout),
+            Some(Crime::SendsPreviousBody) if !previous.is_empty() => self.inner.send(&previous, timeout),
+            Some(Crime::OwnTimeout) => self.inner.send(body, timeout * 2),
+            Some(Crime::SecondSend | Crime::FollowsRedirects) => {
+                self.again = false;
+                self.inner.send(body, timeout);
+            }
+            _ => self.inner.send(body, timeout),
+        }
+    }
+
+    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+        if self.crime == Some(Crime::LateResult) && std::mem::take(&mut self.again) {
+            return Poll::Ready(Ok(Reply::new(200)));
+        }
+        let Poll::Ready(outcome) = self.inner.poll() else { return Poll::Pending };
+        let resend = match (self.crime, outcome) {
+            (Some(Crime::SecondSend), Err(_)) => !self.again,
+            (Some(Crime::FollowsRedirects), Ok(reply)) => (300..400).contains(&reply.status) && !self.again,
+            _ => false,
+        };
+        if resend {
+            self.again = true;
+            self.inner.send(&self.body, Duration::from_secs(2));
+            return Poll::Pending;
+        }
+        Poll::Ready(match (self.crime, outcome) {
+            (Some(Crime::SwallowsFailures), Err(_)) => Ok(Reply::new(200)),
+            (Some(Crime::InventsFailures), Ok(_)) => Err(SendError::ServerError(500)),
+            (Some(Crime::IgnoresRetryAfter), Ok(reply)) => Ok(Reply { retry_after: None, ..reply }),
+            (
+                Some(Crime::BlamesServer),
+                Err(SendError::Unreachable | SendError::Name | SendError::Refused),
+            ) => Err(SendError::Timeout),
+            _ => outcome,
+        })
+    }
+
+    fn cancel(&mut self) -> SendError {
+        match self.crime {
+            Some(Crime::IgnoresCancel) => SendError::Timeout,
+            Some(Crime::LateResult) => {
+                self.again = true;
+                self.inner.cancel()
+            }
+            _ => self.inner.cancel(),
+        }
+    }
+}
+
+impl<H: Timed> Timed for CrookedHal<H> {
+    fn advance(&mut self, now: Instant) {
+        self.inner.advance(now);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.inner.due()
+    }
+}
+
+impl<U: Timed> Timed for CrookedUplink<U> {
+    fn advance(&mut self, now: Instant) {
+        self.inner.advance(now);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.inner.due()
+    }
+}

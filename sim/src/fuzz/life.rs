@@ -1,0 +1,495 @@
+//! One start of the agent, from its first poll to its end, driven as a frontend drives it.
+
+use heapless::deque::DequeView;
+use heartbeat_core::{
+    Agent, Config, Identity, Wake,
+    agent::{backlog::Backlog, persistence::Persistence},
+    time::{Duration, Instant},
+};
+
+use super::{
+    checker::{Broken, Checker, HARDWARE_ID, Kept, Late, Scene, broken},
+    coverage::{Coverage, State, Stimulus},
+    crimes::{Crime, CrookedClock, CrookedHal, CrookedUplink},
+    event::Wall,
+    log_meter::LogMeter,
+    storage::Storage,
+    trace::Trace,
+    wall::WallClock,
+    witness::Witness,
+};
+use crate::{
+    fake::{Clock, FakeDevice, FakeServer, Recorder, Rig, Sent, Timed},
+    faults::{FaultyHal, FaultyUplink},
+};
+
+/// Polls at one instant after which the agent is said to spin.
+const POLLS_AT_ONCE_MAX: u32 = 1_000;
+/// How long a frontend that stops waits for its storage.
+const LAST_FILE_MAX: Duration = Duration::from_millis(500);
+/// How long a frontend that blocks waits for what never comes.
+const BLOCKED: Duration = Duration::from_secs(30);
+
+type Device = CrookedHal<Witness<FaultyHal<FakeDevice>>>;
+type Way = CrookedUplink<Recorder<FaultyUplink<FakeServer>>>;
+
+/// What outlives a start of the agent.
+pub(super) struct World {
+    pub(super) device: FaultyHal<FakeDevice>,
+    pub(super) network: FaultyUplink<FakeServer>,
+    pub(super) storage: Storage,
+    pub(super) persistent: bool,
+    pub(super) wall: WallClock,
+    pub(super) late: Late,
+    pub(super) coverage: Coverage,
+    pub(super) crime: Option<Crime>,
+    /// How long the machine has slept.
+    pub(super) slept: Duration,
+    pub(super) tally: Tally,
+}
+
+/// Sums over all starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Slots that came due.
+    pub slots: u64,
+    /// Heartbeats that were attempted.
+    pub attempted: u64,
+    /// Of those, delivered.
+    pub delivered: u64,
+    /// Heartbeats that were delivered late.
+    pub replayed: u64,
+    /// Heartbeats that were kept and given up.
+    pub dropped: u64,
+    /// Polls of the agent.
+    pub polls: u64,
+}
+
+/// One start.
+pub(super) struct Life<'b, 't, T> {
+    rig: Rig<'b, Device, Way, CrookedClock>,
+    checker: Checker,
+    persistence: Option<Persistence>,
+    storage: Storage,
+    wall: WallClock,
+    log: LogMeter,
+    coverage: Coverage,
+    crime: Option<Crime>,
+    twin: Option<Agent<'static>>,
+    polls: u64,
+    /// The time of the latest polls, and how many there were.
+    at_once: (Instant, u32),
+    tally: Tally,
+    persistent: bool,
+    trace: &'t mut T,
+}
+
+impl<'b, 't, T: Trace> Life<'b, 't, T> {
+    /// A start at `now` that has not been polled.
+    pub(super) fn start(
+        world: World,
+        memory: &'b mut DequeView<u8>,
+        config: Config,
+        boot_id: u64,
+        now: Instant,
+        trace: &'t mut T,
+    ) -> Self {
+        let World { device, network, mut storage, persistent, wall, mut late, coverage, crime, slept, tally } =
+            world;
+        let identity = |boot_id| Identity::new(HARDWARE_ID).with_boot_id(boot_id);
+        let shown = if crime == Some(Crime::SamePhase) { config.with_phase(0) } else { config };
+        let told_id = if crime == Some(Crime::SameBootId) { 0 } else { boot_id };
+        let mut agent = Agent::new(identity(told_id), shown).with_backlog(memory);
+        let clock = CrookedClock { crime, wall_ahead: wall.ahead_micros(), slept };
+        let persists = persistent && config.backlog() > 0;
+        if !persists {
+            storage.remove();
+        }
+        let found = storage.read().to_vec();
+        for document in restored(&found, crime) {
+            agent.restore(&document);
+        }
+        late.start(found, &config);
+        let persistence = persists.then(|| Persistence::new(now, &mut agent));
+        if persistence.is_some() {
+            late.release(if late.since(0).is_empty() { u64::MAX } else { 0 });
+        }
+        trace.line(now, || format!("start {boot_id:016x}, {config:?}, {} found", late.since(0).len()));
+        let twin = (crime == Some(Crime::TwoInstances)).then(|| Agent::new(identity(boot_id), config));
+        let device = CrookedHal::new(Witness::new(device), crime);
+        let uplink = CrookedUplink::new(Recorder::new(network), crime);
+        Self {
+            rig: Rig::with(agent, device, uplink, clock, now),
+            checker: Checker::new(config, boot_id, now, late),
+            persistence,
+            storage,
+            wall,
+            log: LogMeter::new(),
+            coverage,
+            crime,
+            twin,
+            polls: 0,
+            at_once: (now, 0),
+            tally,
+            persistent,
+            trace,
+        }
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.rig.now()
+    }
+
+    /// Does something to the device, after which it may answer at another time.
+    pub(super) fn disturb(&mut self, disturb: impl FnOnce(&mut FaultyHal<FakeDevice>)) {
+        disturb(&mut self.rig.device.inner.inner);
+        // What has already come of it is news now.
+        self.checker.expect_news(news(&self.rig).map(|news| news.max(self.rig.now())));
+    }
+
+    pub(super) fn network(&mut self) -> &mut FaultyUplink<FakeServer> {
+        &mut self.rig.uplink.inner.inner
+    }
+
+    pub(super) fn storage(&mut self) -> &mut Storage {
+        &mut self.storage
+    }
+
+    pub(super) fn trace(&mut self) -> &mut T {
+        self.trace
+    }
+
+    pub(super) fn attempted(&self) -> u64 {
+        self.rig.agent.stats().attempted
+    }
+
+    pub(super) fn delivered(&self) -> u64 {
+        self.rig.agent.stats().delivered
+    }
+
+    /// How many heartbeats wait to be sent late.
+    pub(super) fn waiting(&self) -> u64 {
+        self.rig.agent.backlog().len() as u64
+    }
+
+    /// From when on no beat may be held back.
+    pub(super) fn patience(&self) -> Instant {
+        self.checker.patience()
+    }
+
+    /// Polls through everything that happens until then, and leaves the clock there.
+    pub(super) fn run_until(&mut self, until: Instant) -> Result<(), Broken> {
+        while let Some(next) = self.next_event().filter(|next| *next <= until) {
+            self.rig.stall_until(next);
+            self.poll()?;
+        }
+        self.rig.stall_until(until);
+        Ok(())
+    }
+
+    /// When a frontend would turn its loop again.
+    fn next_event(&self) -> Option<Instant> {
+        let Wake::At(shown) = self.rig.wake() else { return None };
+        let next = match self.crime {
+            Some(Crime::FixedSleep) if self.polls > 0 => self.at_once.0 + self.checker.config().interval(),
+            Some(Crime::MissesNews) => self.rig.clock.when(shown, self.rig.now()),
+            _ => self.rig.next_event()?,
+        };
+        Some(self.storage.due().map_or(next, |due| next.min(due)))
+    }
+
+    /// One turn of a frontend's loop.
+    pub(super) fn poll(&mut self) -> Result<(), Broken> {
+        let shown = self.rig.clock.show(self.rig.now());
+        self.poll_showing(shown)
+    }
+
+    fn poll_showing(&mut self, shown: Instant) -> Result<(), Broken> {
+        let now = self.rig.now();
+        self.at_once = if self.at_once.0 == now { (now, self.at_once.1 + 1) } else { (now, 1) };
+        if self.at_once.1 > POLLS_AT_ONCE_MAX {
+            broken!("S17 progress", "it wants to be polled for ever without time passing");
+        }
+        self.rig.device.inner.inner.inner.unix_time = self.wall.at(now);
+        let before = self.meet(now);
+        self.rig.poll_showing(shown);
+        self.polls += 1;
+        if let Some(twin) = &mut self.twin {
+            let _ = twin.poll(shown, &mut self.rig.device, &mut self.rig.uplink);
+        }
+        if self.crime == Some(Crime::LogsEverything) {
+            log::info!("turned");
+        }
+        self.tell_requests(now);
+        self.look(Checker::after_poll)?;
+        self.coverage.turn(before, self.checker.state());
+        self.poll_again(shown)?;
+        self.keep_backlog(now);
+        self.block();
+        Ok(())
+    }
+
+    /// What a poll meets, and in which state.
+    fn meet(&mut self, now: Instant) -> State {
+        let state = self.checker.state();
+        let due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        let mut stimuli = self.checker.stimuli(now);
+        if due(self.rig.device.due()) {
+            stimuli.add(Stimulus::Sensor);
+        }
+        if due(self.rig.uplink.due()) {
+            stimuli.remove(Stimulus::RequestDeadline);
+            let taken = self.network().will_accept();
+            stimuli.add(if taken { Stimulus::Accepted } else { Stimulus::Failed });
+        }
+        if stimuli.is_empty() {
+            stimuli.add(Stimulus::Nothing);
+        }
+        for stimulus in stimuli.iter() {
+            self.coverage.meet(state, stimulus);
+        }
+        state
+    }
+
+    /// What else meets the agent, between polls.
+    pub(super) fn meet_event(&mut self, stimulus: Stimulus) {
+        let state = self.checker.state();
+        self.coverage.meet(state, stimulus);
+    }
+
+    fn tell_requests(&mut self, now: Instant) {
+        for Sent { at, body, end, .. } in &self.rig.uplink.inner.sent {
+            if *at == now {
+                self.trace.line(now, || format!("sends {}", String::from_utf8_lossy(body)));
+            }
+            if let Some((_, end)) = end.filter(|(at, _)| *at == now) {
+                self.trace.line(now, || format!("ended: {end:?}"));
+            }
+        }
+    }
+
+    /// Lets the checker look at everything.
+    fn look(
+        &mut self,
+        check: impl FnOnce(
+            &mut Checker,
+            &mut Scene<'_, 'b, FaultyHal<FakeDevice>, FaultyUplink<FakeServer>>,
+        ) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        let now = self.rig.now();
+        let (lines, few) = self.log.take(now);
+        for line in lines {
+            self.trace.line(now, || line);
+        }
+        if !few {
+            broken!("S18 log bound", "more than 100 lines in an hour");
+        }
+        let wake = match self.rig.wake() {
+            Wake::At(shown) => Wake::At(self.rig.clock.when(shown, now)),
+            Wake::Stopped => Wake::Stopped,
+        };
+        let mut scene = Scene {
+            now,
+            agent: &self.rig.agent,
+            wake,
+            device: &self.rig.device.inner,
+            news: news(&self.rig),
+            uplink: &mut self.rig.uplink.inner,
+        };
+        check(&mut self.checker, &mut scene)
+    }
+
+    /// Calling without need changes nothing.
+    fn poll_again(&mut self, shown: Instant) -> Result<(), Broken> {
+        let glance = |rig: &Rig<'b, Device, Way, CrookedClock>| {
+            (*rig.agent.stats(), rig.wake(), rig.agent.backlog().counts(), rig.uplink.inner.sent.len())
+        };
+        let before = glance(&self.rig);
+        self.rig.poll_showing(shown);
+        let after = glance(&self.rig);
+        if before != after {
+            broken!("property 6, idempotence", "{before:?} became {after:?}");
+        }
+        Ok(())
+    }
+
+    /// Writes the backlog to storage when that is due.
+    fn keep_backlog(&mut self, now: Instant) {
+        let Some(persistence) = &mut self.persistence else { return };
+        if let Some(success) = self.storage.poll(now) {
+            self.trace.line(now, || format!("storage: {}", if success { "written" } else { "failed" }));
+            persistence.written(success, &mut self.rig.agent);
+        }
+        if let Some(from) = persistence.turn(now, &mut self.rig.agent) {
+            self.write_from(now, from);
+        }
+        let released = self.persistence.as_ref().map_or(u64::MAX, Persistence::released);
+        self.checker.late.release(released);
+    }
+
+    fn write_from(&mut self, now: Instant, from: u64) {
+        let backlog = self.rig.agent.backlog();
+        let from = if self.crime == Some(Crime::StoresWhatIsSent) { backlog.oldest() } else { from };
+        let documents = documents(backlog, from);
+        self.trace.line(now, || format!("storage: writes {} heartbeats", documents.len()));
+        // Which of the run's they are, only the checker knows.
+        let ids = self.checker.late.since(from).into_iter().map(|kept| kept.id);
+        let file = ids.zip(documents).map(|(id, document)| Kept { id, document }).collect();
+        self.storage.write(now, file);
+    }
+
+    /// A loop that waits where it must not.
+    fn block(&mut self) {
+        let waits = match self.crime {
+            Some(Crime::WaitsForReply) => self.rig.uplink.inner.is_busy(),
+            Some(Crime::WaitsForSensor) => self.rig.device.inner.any_owes(),
+            _ => false,
+        };
+        if waits {
+            self.rig.stall_until(news(&self.rig).unwrap_or(self.rig.now() + BLOCKED));
+        }
+    }
+
+    /// Time passes, and nobody polls; then somebody does.
+    pub(super) fn stall(&mut self, span: Duration, asleep: bool) -> Result<(), Broken> {
+        let began = self.rig.now();
+        self.rig.stall(span);
+        self.checker.stalled();
+        if asleep {
+            self.rig.clock.slept = self.rig.clock.slept + span;
+        }
+        if self.crime == Some(Crime::CatchesUp) {
+            let mut missed = self.checker.next_slot();
+            while missed > began && missed <= self.rig.now() {
+                self.poll_showing(missed)?;
+                missed = missed + self.checker.config().interval();
+            }
+        }
+        self.poll()
+    }
+
+    pub(super) fn set_wall(&mut self, change: Wall) {
+        self.wall.change(self.rig.now(), change);
+        self.rig.clock.wall_ahead = self.wall.ahead_micros();
+    }
+
+    pub(super) fn reload(&mut self, config: Config) -> Result<(), Broken> {
+        if self.crime != Some(Crime::IgnoresReload) {
+            self.rig.agent.reconfigure(Identity::new(HARDWARE_ID), config);
+        }
+        self.checker.reconfigured(config);
+        self.poll()
+    }
+
+    /// Stops the agent in order, and waits a little for storage.
+    pub(super) fn stop(&mut self) -> Result<(), Broken> {
+        let asked = self.rig.now();
+        if self.crime == Some(Crime::JoinsAtStop) {
+            while self.rig.uplink.inner.is_busy()
+                && let Some(next) = self.next_event()
+            {
+                self.rig.stall_until(next);
+                self.poll()?;
+            }
+        }
+        if self.crime != Some(Crime::IgnoresStop) {
+            self.rig.agent.stop();
+        }
+        for _ in 0..2 {
+            self.rig.poll();
+        }
+        self.look(|checker, scene| checker.after_stop(scene, asked))?;
+        self.store_last()
+    }
+
+    fn store_last(&mut self) -> Result<(), Broken> {
+        let now = self.rig.now();
+        let Some(persistence) = &mut self.persistence else { return Ok(()) };
+        if let Some(success) = self.storage.poll(now + LAST_FILE_MAX) {
+            persistence.written(success, &mut self.rig.agent);
+        }
+        let last = persistence.last(now, &mut self.rig.agent);
+        if let Some(from) = last {
+            self.write_from(now, from);
+        }
+        let written = self.storage.poll(now + LAST_FILE_MAX * 2).unwrap_or(last.is_none());
+        let waiting = self.checker.late.since(0);
+        let honest = self.storage.is_well();
+        if written && honest && self.storage.due().is_none() && waiting != self.storage.read() {
+            broken!("S19 files", "{} wait, {} are in the file", waiting.len(), self.storage.read().len());
+        }
+        Ok(())
+    }
+
+    /// Gives back what outlives this start, whose process is gone. `lucky`: what was being written is there.
+    pub(super) fn end(mut self, lucky: bool) -> World {
+        let stats = *self.rig.agent.stats();
+        let counts = self.rig.agent.backlog().counts();
+        self.tally.slots += stats.slots;
+        self.tally.attempted += stats.attempted;
+        self.tally.delivered += stats.delivered;
+        self.tally.replayed += counts.replayed;
+        self.tally.dropped += counts.dropped;
+        self.tally.polls += self.polls;
+        self.storage.crash(lucky);
+        let mut device = self.rig.device.inner.inner;
+        device.forget();
+        let mut network = self.rig.uplink.inner.inner;
+        // The connection goes with the process.
+        let _ = heartbeat_core::Uplink::cancel(&mut network);
+        World {
+            device,
+            network,
+            storage: self.storage,
+            persistent: self.persistent,
+            wall: self.wall,
+            late: self.checker.late,
+            coverage: self.coverage,
+            crime: self.crime,
+            slept: self.rig.clock.slept,
+            tally: self.tally,
+        }
+    }
+}
+
+/// When a sensor or the uplink has news next.
+fn news(rig: &Rig<'_, Device, Way, CrookedClock>) -> Option<Instant> {
+    [rig.device.due(), rig.uplink.due()].into_iter().flatten().min()
+}
+
+/// What a start takes for the heartbeats that it finds.
+fn restored(found: &[Kept], crime: Option<Crime>) -> Vec<Vec<u8>> {
+    let mut documents: Vec<_> = found.iter().map(|kept| kept.document.clone()).collect();
+    match crime {
+        Some(Crime::ForgetsFile) => documents.clear(),
+        Some(Crime::RestoresTwice) => {
+            documents = documents.into_iter().flat_map(|one| [one.clone(), one]).collect()
+        }
+        Some(Crime::RestoresBackwards) => documents.reverse(),
+        Some(Crime::TornFile) => {
+            if let Some(last) = documents.last_mut() {
+                last.truncate(last.len().saturating_sub(1));
+                let end = last.iter().rposition(|byte| *byte == b'}').map_or(0, |brace| brace + 1);
+                last.truncate(end);
+            }
+        }
+        _ => {}
+    }
+    documents
+}
+
+/// The heartbeats that wait, from the one with this number on, as a frontend finds them.
+fn documents(backlog: &Backlog<'_>, from: u64) -> Vec<Vec<u8>> {
+    let (front, back) = backlog.since(from);
+    let bytes = [front, back].concat();
+    let mut rest = bytes.as_slice();
+    let mut documents = Vec::new();
+    while let Some((len, after)) = rest.split_first_chunk::<2>() {
+        let Some((document, after)) = after.split_at_checked(usize::from(u16::from_le_bytes(*len))) else {
+            break;
+        };
+        documents.push(document.to_vec());
+        rest = after;
+    }
+    documents
+}

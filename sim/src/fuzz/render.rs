@@ -1,0 +1,213 @@
+//! The JSON that a reading must become, written down apart from the core: other code, over the standard library, from
+//! the contract (`DESIGN.md` section 3 and the ranges of `heartbeat_core::units`).
+
+use std::net::IpAddr;
+
+use heartbeat_core::{
+    hal::{Activity, DiskSpace, Memory, Throttled, Ups, Uptime},
+    payload::{Cellular, Ethernet, Fix, Position, Wifi, WifiMode},
+    text::Text,
+    units::{Celsius, Rpm, Watts},
+};
+
+/// Readings that show in a document.
+pub(super) trait Render {
+    /// Its place in the document; `null` when no device can mean it.
+    fn render(&self) -> String;
+}
+
+/// `raw` thousandths, hundredths, tenths.
+pub(super) fn fixed(raw: i64, places: usize) -> String {
+    let digits = format!("{:0width$}", raw.unsigned_abs(), width = places + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - places);
+    format!("{}{whole}.{fraction}", if raw < 0 { "-" } else { "" })
+}
+
+/// `part` of `whole` in percent with one decimal, rounded half up.
+pub(super) fn percent(part: u64, whole: u64) -> Option<String> {
+    let (part, whole) = (u128::from(part.min(whole)), u128::from(whole));
+    let tenths = (part * 1000 + whole / 2).checked_div(whole)?;
+    Some(format!("{}.{}", tenths / 10, tenths % 10))
+}
+
+fn scaled(bytes: u64, steps: u128, unit: u128, places: usize) -> String {
+    let rounded = (u128::from(bytes) * steps + unit / 2) / unit;
+    fixed(i64::try_from(rounded).unwrap_or(i64::MAX), places)
+}
+
+fn or_null(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "null".to_owned())
+}
+
+fn within(raw: i64, low: i64, high: i64, places: usize) -> Option<String> {
+    (low..=high).contains(&raw).then(|| fixed(raw, places))
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn address(ip: Option<IpAddr>) -> String {
+    or_null(ip.map(|ip| format!("\"{ip}\"")))
+}
+
+fn text<const N: usize>(text: &Text<N>) -> Option<String> {
+    (!text.is_empty()).then(|| quoted(text.as_str()))
+}
+
+impl<const N: usize> Render for Text<N> {
+    fn render(&self) -> String {
+        or_null(text(self))
+    }
+}
+
+impl Render for Memory {
+    fn render(&self) -> String {
+        or_null(self.total.checked_sub(self.available).and_then(|used| percent(used, self.total)))
+    }
+}
+
+impl Render for DiskSpace {
+    fn render(&self) -> String {
+        if self.total == 0 || self.used > self.total {
+            return "null".to_owned();
+        }
+        or_null(percent(self.used, self.used.saturating_add(self.available)).map(|percent| {
+            let gib = |bytes| scaled(bytes, 10, 1 << 30, 1);
+            format!(r#"{{"percent":{percent},"used_gb":{},"total_gb":{}}}"#, gib(self.used), gib(self.total))
+        }))
+    }
+}
+
+impl Render for Celsius {
+    fn render(&self) -> String {
+        or_null(within(self.raw(), -400, 1_250, 1))
+    }
+}
+
+impl Render for Watts {
+    fn render(&self) -> String {
+        or_null(within(self.raw(), -100_000, 100_000, 2))
+    }
+}
+
+impl Render for Rpm {
+    fn render(&self) -> String {
+        or_null((self.0 <= 100_000).then(|| self.0.to_string()))
+    }
+}
+
+impl Render for Uptime {
+    fn render(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl Render for Throttled {
+    fn render(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl Render for Ups {
+    fn render(&self) -> String {
+        let voltage = self.voltage.and_then(|volts| within(volts.raw(), 0, 10_000, 2));
+        let percent = self.percent.and_then(|percent| within(percent.raw(), 0, 1_000, 1));
+        if voltage.is_none() && percent.is_none() {
+            return "null".to_owned();
+        }
+        format!(r#"{{"voltage":{},"percent":{}}}"#, or_null(voltage), or_null(percent))
+    }
+}
+
+impl Render for Ethernet {
+    fn render(&self) -> String {
+        or_null(
+            text(&self.interface)
+                .map(|interface| format!(r#"{{"interface":{interface},"ip":{}}}"#, address(self.ip))),
+        )
+    }
+}
+
+impl Render for Wifi {
+    fn render(&self) -> String {
+        let Some(interface) = text(&self.interface) else { return "null".to_owned() };
+        let mode = self.mode.map(|mode| match mode {
+            WifiMode::Client => "\"client\"".to_owned(),
+            WifiMode::Hotspot => "\"hotspot\"".to_owned(),
+        });
+        let dbm = self.signal_dbm.filter(|dbm| (-150..=50).contains(&dbm.0)).map(|dbm| dbm.0.to_string());
+        let share = self.signal_percent.filter(|share| share.0 <= 100).map(|share| share.0.to_string());
+        format!(
+            r#"{{"interface":{interface},"ip":{},"mode":{},"ssid":{},"signal_dbm":{},"signal_percent":{},"clients":{}}}"#,
+            address(self.ip),
+            or_null(mode),
+            or_null(self.ssid.as_ref().map(|ssid| quoted(ssid.as_str()))),
+            or_null(dbm),
+            or_null(share),
+            or_null(self.clients.map(|clients| clients.to_string())),
+        )
+    }
+}
+
+impl Render for Cellular {
+    fn render(&self) -> String {
+        let share = self.signal_percent.filter(|share| share.0 <= 100).map(|share| share.0.to_string());
+        format!(
+            r#"{{"interface":{},"ip":{},"state":{},"operator":{},"technology":{},"signal_percent":{}}}"#,
+            or_null(self.interface.as_ref().and_then(text)),
+            address(self.ip),
+            or_null(self.state.as_ref().map(|state| quoted(state.as_str()))),
+            or_null(self.operator.as_ref().map(|operator| quoted(operator.as_str()))),
+            or_null(self.technology.as_ref().map(|technology| quoted(technology.as_str()))),
+            or_null(share),
+        )
+    }
+}
+
+impl Render for Position {
+    fn render(&self) -> String {
+        let fix = match self.fix {
+            Fix::None => "none",
+            Fix::TwoD => "2d",
+            Fix::ThreeD => "3d",
+        };
+        let latitude = self.latitude.and_then(|it| within(it.raw(), -900_000_000, 900_000_000, 7));
+        let longitude = self.longitude.and_then(|it| within(it.raw(), -1_800_000_000, 1_800_000_000, 7));
+        // Half a position is none.
+        let (latitude, longitude) = latitude.zip(longitude).unzip();
+        format!(
+            r#"{{"fix":"{fix}","latitude":{},"longitude":{},"altitude_m":{},"speed_mps":{},"heading":{},"satellites":{}}}"#,
+            or_null(latitude),
+            or_null(longitude),
+            or_null(self.altitude_m.and_then(|it| within(it.raw(), -10_000, 1_000_000, 1))),
+            or_null(self.speed_mps.and_then(|it| within(it.raw(), 0, 100_000, 2))),
+            // A full turn is none.
+            or_null(self.heading.and_then(|it| within(
+                if it.raw() == 3_600 { 0 } else { it.raw() },
+                0,
+                3_599,
+                1
+            ))),
+            or_null(self.satellites.map(|it| it.to_string())),
+        )
+    }
+}
+
+/// What the document says of a device that does not say what its application does.
+pub(super) const NO_ACTIVITY: &str = r#""streaming_active":false,"tracking_active":false,"recording_active":false,"recording_file_size_mb":0.00,"recording_file_path":null"#;
+
+impl Render for Activity {
+    fn render(&self) -> String {
+        let (size, path) = match &self.recording {
+            Some(it) => (or_null(it.size.map(|size| fixed(size.raw(), 2))), quoted(it.path.as_str())),
+            None => ("0.00".to_owned(), "null".to_owned()),
+        };
+        format!(
+            r#""streaming_active":{},"tracking_active":{},"recording_active":{},"recording_file_size_mb":{size},"recording_file_path":{path}"#,
+            self.streaming,
+            self.tracking,
+            self.recording.is_some(),
+        )
+    }
+}

@@ -1,0 +1,95 @@
+//! The simulator itself: its runs break no promise, and its checker sees those who do.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use heartbeat_core::time::Instant;
+use heartbeat_sim::{
+    fuzz::{Crime, Scenario, Told, Untraced, campaign, minimise, regressions, run, trace_hash},
+    schema::Schema,
+};
+
+#[test]
+fn a_fixed_set_of_runs_breaks_no_promise() {
+    assert!(regressions().count() >= 2, "the kept runs are not read");
+    match campaign(0..200, 200, |_| {}) {
+        Ok(total) => {
+            assert!(total.tally.delivered > 5_000 && total.tally.replayed > 100, "{:?}", total.tally)
+        }
+        Err(failure) => panic!("{failure:?}"),
+    }
+}
+
+#[test]
+fn every_crime_is_seen() {
+    // Panics are among the crimes, and not news.
+    std::panic::set_hook(Box::new(|_| {}));
+    let unseen: Vec<_> = Crime::ALL
+        .iter()
+        .filter(|crime| {
+            (0..10_000).all(|seed| run(&Scenario::draw(seed, 100), Some(**crime), &mut Untraced).is_ok())
+        })
+        .map(ToString::to_string)
+        .collect();
+    let _ = std::panic::take_hook();
+    assert_eq!(unseen, [""; 0]);
+    assert!(Crime::ALL.len() >= 20);
+}
+
+/// Lines that tell of requests, with the document of each.
+fn documents(scenario: &Scenario) -> Vec<String> {
+    let mut sent = Vec::new();
+    let mut told = Told::new(|_: Instant, line: &str| {
+        if let Some(document) = line.strip_prefix("sends ") {
+            sent.push(document.to_owned());
+        }
+    });
+    run(scenario, None, &mut told).expect("no promise is broken");
+    sent
+}
+
+/// The checker knows the bytes that must be sent; this shows that those are right.
+#[test]
+fn what_the_checker_expects_fits_the_schema() {
+    let schema = Schema::new();
+    let mut checked = 0;
+    for seed in 0..100 {
+        for document in documents(&Scenario::draw(seed, 30)) {
+            if let Err(error) = schema.check(document.as_bytes()) {
+                panic!("seed {seed}: {error}: {document}");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 1_000, "{checked}");
+}
+
+#[test]
+fn a_seed_tells_the_same_story_again() {
+    let hash = |seed| trace_hash(&Scenario::draw(seed, 100));
+    assert_eq!(hash(7), hash(7));
+    assert_ne!(hash(7), hash(8));
+}
+
+#[test]
+fn a_run_is_shortened_to_what_breaks_the_promise() {
+    let crime = Some(Crime::CatchesUp);
+    let minimal = minimise(0, 200, crime).expect("a broken promise");
+    let shortened = Scenario::draw(0, minimal.beats).only(&minimal.steps);
+    let violation = run(&shortened, crime, &mut Untraced).expect_err("still broken");
+    assert_eq!(violation.property, minimal.violation.property);
+    // A stall is what it takes.
+    assert!(shortened.steps.len() <= 2, "{:?}", shortened.steps);
+    assert!(minimise(0, 50, None).is_none(), "an honest run has nothing to shorten");
+}
+
+#[test]
+fn what_is_left_of_a_shortened_run_keeps_its_time() {
+    let scenario = Scenario::draw(3, 50);
+    let end = |scenario: &Scenario| {
+        scenario.steps.iter().fold(scenario.start, |at, step| at + step.after + step.event.span())
+    };
+    let all: Vec<_> = (0..scenario.steps.len()).collect();
+    assert_eq!(scenario.only(&all).steps, scenario.steps);
+    let last = scenario.only(&all[all.len() - 1..]);
+    assert_eq!(end(&last), end(&scenario));
+}
