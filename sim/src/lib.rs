@@ -11,6 +11,8 @@ pub mod cli;
 pub mod demo;
 pub mod fake;
 pub mod faults;
+pub mod fleet;
 pub mod fuzz;
+mod random;
 pub mod receiver;
 pub mod schema;

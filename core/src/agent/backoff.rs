@@ -50,7 +50,9 @@ impl Backoff {
             Ok(_) => return self.forget(),
             Err(error) => error,
         };
-        if error.is_the_servers() {
+        // A server with more to do than it can does not answer everybody: while it is spared for that, silence is its own.
+        let spared = self.failures > BACKOFF_FREE && error == SendError::ConnectTimeout;
+        if spared || error.is_the_servers() {
             self.failures = self.failures.saturating_add(1);
             self.until = slot + self.gap(config);
         }
@@ -161,6 +163,21 @@ mod tests {
         ] {
             assert!(gaps(1, &Config::default(), Err(error), 8)[7] >= 9, "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_spared_server_is_not_tried_harder_because_it_is_silent() {
+        let config = Config::default();
+        let mut backoff = Backoff::new(7);
+        let slot = Instant::from_millis(3_600_000);
+        for _ in 0..4 {
+            backoff.record(slot, slot, Err(SendError::HandshakeTimeout), &config);
+        }
+        let later = slot + Duration::from_secs(100);
+        backoff.record(later, later, Err(SendError::Name), &config);
+        assert!(!backoff.holds(later), "a failure on this side is tried at every beat");
+        backoff.record(later, later, Err(SendError::ConnectTimeout), &config);
+        assert!(backoff.holds(later + Duration::from_secs(25)));
     }
 
     #[test]

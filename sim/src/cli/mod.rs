@@ -1,5 +1,6 @@
 //! The commands of `heartbeat-sim`.
 
+mod fleet;
 mod fuzz;
 mod receive;
 
@@ -45,6 +46,8 @@ enum Command {
     Replay(fuzz::Replay),
     /// Shorten a run that breaks a promise to what is needed for that
     Minimise(fuzz::Minimise),
+    /// Let many devices beat against one server, through an outage
+    Fleet(fleet::Fleet),
     /// Receive heartbeats, check each against the schema and print a line for it
     Receive {
         /// Where to listen
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Crimes { beats } => fuzz::crimes(beats),
         Command::Replay(replay) => replay.run(),
+        Command::Fleet(fleet) => fleet.run(),
         Command::Minimise(minimise) => minimise.run(),
         Command::Receive { listen } => {
             logging::install(log::LevelFilter::Info);

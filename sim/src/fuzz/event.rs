@@ -4,10 +4,10 @@ use std::fmt;
 
 use heartbeat_core::{SensorError, time::Duration};
 
-use super::random::Random;
 use crate::{
     fake::Sensor,
     faults::{NetworkFault, SensorFault},
+    random::Random,
 };
 
 /// One thing that happens.

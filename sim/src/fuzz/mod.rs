@@ -1,6 +1,6 @@
 //! Runs the real agent through random trouble, and checks after every poll that it does what it promised.
 //!
-//! A run follows from its seed alone: [`random`](self) is the only source of chance, time is virtual, nothing is threaded,
+//! A run follows from its seed alone: one generator is the only source of chance, time is virtual, nothing is threaded,
 //! no order is that of a hash table. [`Scenario`] says what happens, [`run()`] lets it happen, the checker says what must
 //! hold, [`Crime`]s prove that it looks, [`minimise`] shortens what was found.
 
@@ -12,7 +12,6 @@ mod event;
 mod life;
 mod log_meter;
 mod minimise;
-mod random;
 mod render;
 mod run;
 mod scenario;

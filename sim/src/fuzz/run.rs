@@ -19,7 +19,6 @@ use super::{
     crimes::Crime,
     event::{Event, StorageFault, Wall},
     life::{Life, Tally, World},
-    random::Random,
     scenario::{Memory, Scenario, draw_settings},
     storage::Storage,
     trace::Trace,
@@ -29,6 +28,7 @@ use super::{
 use crate::{
     fake::{FakeDevice, FakeServer, Sensor, with_sensors},
     faults::{FaultyHal, FaultyUplink},
+    random::Random,
 };
 
 /// Bytes of [`Memory::Small`]: one of the largest documents.
@@ -164,10 +164,7 @@ impl<'s> Run<'s> {
         last: &mut Instant,
         trace: &mut impl Trace,
     ) -> Result<(End, World), Broken> {
-        // The lower half.
-        #[allow(clippy::cast_possible_truncation)]
-        let phase = self.random.any() as u32;
-        let config = self.config.with_phase(phase);
+        let config = self.config.with_phase(self.random.phase());
         world.network.inner.latency = latency(&config);
         let mut life = Life::start(world, memory, config, self.random.any(), now, trace);
         let lived = self.suffer(&mut life, steps, end);

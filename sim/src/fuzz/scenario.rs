@@ -5,10 +5,8 @@ use heartbeat_core::{
     time::{Duration, Instant},
 };
 
-use super::{
-    event::{Event, Family},
-    random::Random,
-};
+use super::event::{Event, Family};
+use crate::random::Random;
 
 /// Everything that a run depends on.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use heartbeat_core::{
     },
 };
 
-use super::random::Random;
+use crate::random::Random;
 
 /// Values that can be drawn.
 pub(super) trait Draw {

@@ -148,12 +148,15 @@ impl Requests {
         }
     }
 
-    /// DESIGN.md section 5: two failures are free, then 10, 20, 40, 60 s, each +-25 %, on the grid.
+    /// DESIGN.md section 5: two failures are free, then 10, 20, 40, 60 s, each +-25 %, on the grid. An unanswered connect is
+    /// the server's own failure only while it is spared for others.
     fn learn(&mut self, slot: Instant, verdict: Verdict, config: &Config) {
         match verdict {
             Ok(_) => self.forgive(),
+            Err(SendError::ConnectTimeout) if self.failures <= 2 => {}
             Err(
-                SendError::Tls
+                SendError::ConnectTimeout
+                | SendError::Tls
                 | SendError::HandshakeTimeout
                 | SendError::ConnectionLost
                 | SendError::Protocol

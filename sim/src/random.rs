@@ -4,16 +4,16 @@ use heartbeat_core::time::Duration;
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The same seed gives the same numbers, on every machine.
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Any number.
-    pub(super) fn any(&mut self) -> u64 {
+    pub(crate) fn any(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,7 +22,7 @@ impl Random {
     }
 
     /// A number below `bound`; 0 below 0. Its bias is less than `bound / 2^64`.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         let product = u128::from(self.any()).wrapping_mul(u128::from(bound));
         // The upper half of 128 bits.
         #[allow(clippy::cast_possible_truncation)]
@@ -31,7 +31,7 @@ impl Random {
     }
 
     /// A place in a list of `len`; 0 in an empty one.
-    pub(super) fn index(&mut self, len: usize) -> usize {
+    pub(crate) fn index(&mut self, len: usize) -> usize {
         // It is less than a usize.
         #[allow(clippy::cast_possible_truncation)]
         let index = self.below(len as u64) as usize;
@@ -39,19 +39,27 @@ impl Random {
     }
 
     /// A time shorter than `bound`.
-    pub(super) fn time(&mut self, bound: Duration) -> Duration {
+    pub(crate) fn time(&mut self, bound: Duration) -> Duration {
         Duration::from_micros(self.below(bound.as_micros()))
     }
 
+    /// A phase for an agent.
+    pub(crate) fn phase(&mut self) -> u32 {
+        // The upper half.
+        #[allow(clippy::cast_possible_truncation)]
+        let phase = (self.any() >> 32) as u32;
+        phase
+    }
+
     /// True in `percent` of 100 cases.
-    pub(super) fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
     /// One of several.
     // The index is less than the length, which is not 0.
     #[allow(clippy::indexing_slicing)]
-    pub(super) fn pick<T: Copy, const N: usize>(&mut self, choices: [T; N]) -> T {
+    pub(crate) fn pick<T: Copy, const N: usize>(&mut self, choices: [T; N]) -> T {
         const { assert!(N > 0, "nothing to pick from") };
         choices[self.index(N)]
     }
