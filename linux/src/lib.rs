@@ -4,6 +4,7 @@
 //! - [`hal`]: what this machine can tell about itself, from procfs, sysfs and the kernel. Whatever may block has a
 //!   thread of its own.
 //! - [`uplink`]: one HTTP request at a time, on its own thread, over one kept connection.
+//! - [`backlog`]: heartbeats that were not delivered, in a file over a restart.
 //! - [`daemon`]: the loop that moves the agent, the signals, the pidfile.
 //! - [`doctor`]: where each value comes from, or what to do about its absence.
 //! - [`cli`]: the commands.
@@ -14,6 +15,7 @@
 // Allowed in one place: the call to the firmware's mailbox.
 #![deny(unsafe_code)]
 
+pub mod backlog;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -16,6 +16,9 @@ use crate::{
 /// Memory for heartbeats that are kept: 600 bytes hold a typical one, [`BODY_MAX`] and 2 any.
 pub type Storage<const BYTES: usize> = heapless::Deque<u8, BYTES>;
 
+/// [`Storage`] of any size, as an agent is given it.
+pub type Ring = DequeView<u8>;
+
 /// Bytes of the length before each document, little-endian.
 const HEADER: usize = 2;
 
@@ -24,7 +27,7 @@ const HEADER: usize = 2;
 /// They are numbered from 0 in the order in which they were kept.
 #[derive(Debug, Default)]
 pub struct Backlog<'s> {
-    ring: Option<&'s mut DequeView<u8>>,
+    ring: Option<&'s mut Ring>,
     len: usize,
     replayed: u64,
     dropped: u64,
@@ -49,7 +52,7 @@ pub struct Counts {
 }
 
 impl<'s> Backlog<'s> {
-    pub(super) fn new(ring: &'s mut DequeView<u8>) -> Self {
+    pub(super) fn new(ring: &'s mut Ring) -> Self {
         ring.clear();
         Self { ring: Some(ring), released: u64::MAX, ..Self::default() }
     }
@@ -75,19 +78,19 @@ impl<'s> Backlog<'s> {
         self.replayed.saturating_add(self.dropped)
     }
 
-    /// Those that wait, from the one with this number on, as the bytes of the ring in two parts: before each document
-    /// its length, two bytes, little-endian.
-    pub fn since(&self, number: u64) -> (&[u8], &[u8]) {
-        let Some(ring) = &self.ring else { return (&[], &[]) };
-        let (mut front, mut back) = ring.as_slices();
-        let mut skip = 0_usize;
-        for _ in self.oldest()..number.min(self.counts().kept) {
-            skip = skip.saturating_add(self.frame_len(skip));
-        }
-        let from_back = skip.saturating_sub(front.len());
-        front = front.get(skip.min(front.len())..).unwrap_or_default();
-        back = back.get(from_back..).unwrap_or_default();
-        (front, back)
+    /// Those that wait, from the one with this number on, each as the two parts in which the ring holds it.
+    pub fn since(&self, number: u64) -> impl Iterator<Item = [&[u8]; 2]> {
+        let (front, back) = self.ring.as_ref().map_or((&[][..], &[][..]), |ring| ring.as_slices());
+        let mut start = 0_usize;
+        let documents = (self.oldest()..self.counts().kept).map(move |number| {
+            let end = start.saturating_add(self.frame_len(start));
+            let (from, split) = (start.saturating_add(HEADER), front.len());
+            start = end;
+            let in_front = front.get(from.min(split)..end.min(split)).unwrap_or_default();
+            let in_back = back.get(from.saturating_sub(split)..end.saturating_sub(split)).unwrap_or_default();
+            (number, [in_front, in_back])
+        });
+        documents.filter(move |(found, _)| *found >= number).map(|(_, document)| document)
     }
 
     /// Lets those with lower numbers than this be sent late, and no others. Without a call all may.
@@ -128,9 +131,9 @@ impl<'s> Backlog<'s> {
         if self.len == 0 || self.oldest() >= self.released {
             return None;
         }
-        let len = self.frame_len(0).checked_sub(HEADER)?;
-        let ring = self.ring.as_ref()?;
-        for (to, from) in buffer.get_mut(..len)?.iter_mut().zip(ring.iter().skip(HEADER)) {
+        let [front, back] = self.since(0).next()?;
+        let len = front.len().saturating_add(back.len());
+        for (to, from) in buffer.get_mut(..len)?.iter_mut().zip(front.iter().chain(back)) {
             *to = *from;
         }
         mark_as_replayed(buffer, len)
@@ -217,16 +220,8 @@ mod tests {
     }
 
     /// The documents as a frontend that stores them finds them.
-    fn frames(backlog: &Backlog<'_>, number: u64) -> Vec<String> {
-        let (front, back) = backlog.since(number);
-        let mut bytes: Vec<u8> = [front, back].concat();
-        let mut found = Vec::new();
-        while !bytes.is_empty() {
-            let len = usize::from(u16::from_le_bytes([bytes[0], bytes[1]]));
-            found.push(String::from_utf8(bytes[2..2 + len].to_vec()).expect("UTF-8"));
-            bytes.drain(..2 + len);
-        }
-        found
+    fn documents(backlog: &Backlog<'_>, number: u64) -> Vec<String> {
+        backlog.since(number).map(|parts| String::from_utf8(parts.concat()).expect("UTF-8")).collect()
     }
 
     #[test]
@@ -368,7 +363,7 @@ mod tests {
                 prop_assert_eq!(counts.kept, counts.replayed + counts.dropped + backlog.len() as u64);
                 for skip in 0..3 {
                     let rest: Vec<String> = model.iter().skip(skip).cloned().collect();
-                    prop_assert_eq!(frames(&backlog, gone + skip as u64), rest);
+                    prop_assert_eq!(documents(&backlog, gone + skip as u64), rest);
                 }
             }
         }

@@ -34,7 +34,6 @@ use crate::{
     uplink::{Reply, SendError, Uplink},
 };
 use backoff::Backoff;
-use heapless::deque::DequeView;
 use log_budget::LogBudget;
 use outage::OutageLog;
 use sampling::{Round, Sampler};
@@ -105,7 +104,7 @@ impl<'b> Agent<'b> {
 
     /// Gives it memory for heartbeats that are not delivered; see [`Config::with_backlog`].
     #[must_use]
-    pub fn with_backlog(mut self, memory: &'b mut DequeView<u8>) -> Self {
+    pub fn with_backlog(mut self, memory: &'b mut backlog::Ring) -> Self {
         self.backlog = Backlog::new(memory);
         self
     }

@@ -60,6 +60,12 @@ fn shown(key: Key, settings: &Settings) -> Option<String> {
         Key::DiskPath => Some(path(&settings.disk_path)),
         Key::HardwareId => settings.hardware_id.clone(),
         Key::BackoffCap => Some(seconds(settings.rhythm.backoff_cap())),
+        Key::BacklogBeats => Some(settings.rhythm.backlog().to_string()),
+        Key::BacklogPerInterval if settings.rhythm.backlog() > 0 => {
+            Some(settings.rhythm.late_per_interval().to_string())
+        }
+        Key::BacklogPerInterval => None,
+        Key::BacklogFile => settings.backlog_file.as_deref().map(path),
         Key::Sequence => Some(settings.rhythm.sequence().to_string()),
         Key::Diagnostics => Some(settings.rhythm.diagnostics().to_string()),
         Key::UpsPreset | Key::UpsBus | Key::UpsAddress | Key::UpsShunt | Key::UpsPositive => {

@@ -35,5 +35,14 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     daemon.run(reload, &mut |_: &Agent<'_>| {})?;
     let stats = daemon.stats();
     log::info!("stopped: {} heartbeats delivered, {} not", stats.delivered, stats.failed);
+    let (backlog, counts) = (daemon.backlog(), daemon.backlog().counts());
+    if counts.kept > 0 {
+        log::info!(
+            "of those that were not, {} were delivered late, {} given up, {} wait",
+            counts.replayed,
+            counts.dropped,
+            backlog.len()
+        );
+    }
     Ok(())
 }

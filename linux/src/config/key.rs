@@ -61,6 +61,12 @@ keys! {
     AppVersion, "app_version", Text, env: None;
     /// File whose first line is the version of the streaming application.
     AppVersionFile, "app_version_file", Text, env: None;
+    /// How many heartbeats that were not delivered are kept.
+    BacklogBeats, "backlog.beats", Number, env: None;
+    /// How many of them are sent in one interval once the server takes heartbeats again.
+    BacklogPerInterval, "backlog.per_interval", Number, env: None;
+    /// File that keeps them over a restart.
+    BacklogFile, "backlog.file", Text, env: None;
     /// Whether the optional keys of the heartbeat are sent.
     Diagnostics, "diagnostics", Flag, env: None;
     /// Whether the optional keys that number the heartbeats are sent.

@@ -12,7 +12,7 @@ use std::{io, path::PathBuf};
 
 use heartbeat_core::{
     Config,
-    limits::{BACKOFF_CAP_DEFAULT, INTERVAL_DEFAULT, TIMEOUT_DEFAULT},
+    limits::{BACKOFF_CAP_DEFAULT, INTERVAL_DEFAULT, LATE_PER_INTERVAL_DEFAULT, TIMEOUT_DEFAULT},
     time::Duration,
 };
 
@@ -27,6 +27,8 @@ use crate::hal::{UpsChip, UpsConfig, VersionSource};
 
 /// The server of the service that this program replaces.
 const DEFAULT_URL: &str = "https://streamer.lambda-tek.com/heartbeat.php";
+/// Heartbeats that can be kept: 83 minutes of them at the usual interval.
+const BACKLOG_MAX: u16 = 1_000;
 /// The pidfile of the service that this program replaces, so that the two keep each other away.
 const DEFAULT_PIDFILE: &str = "/tmp/heartbeat_daemon.pid";
 
@@ -83,6 +85,8 @@ pub struct Settings {
     pub rhythm: Config,
     /// The file that keeps a second instance away.
     pub pidfile: Option<PathBuf>,
+    /// The file that keeps heartbeats that were not delivered over a restart.
+    pub backlog_file: Option<PathBuf>,
     /// Certificate authorities that are trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// A path on the filesystem whose space is reported.
@@ -119,6 +123,7 @@ impl Settings {
                 .rhythm()?
                 .with_diagnostics(layers.flag(Key::Diagnostics).unwrap_or(true))
                 .with_sequence(layers.flag(Key::Sequence).unwrap_or(true)),
+            backlog_file: layers.absolute_path(Key::BacklogFile)?,
             pidfile: (!pidfile.is_empty()).then(|| pidfile.into()),
             ca_file: layers.text(Key::CaFile).map(PathBuf::from),
             disk_path: layers.absolute_path(Key::DiskPath)?.unwrap_or_else(|| "/".into()),
@@ -159,15 +164,34 @@ impl Layers {
         }
     }
 
-    /// A whole number from 0 to 255, as bus numbers and addresses are.
-    fn byte(&self, key: Key) -> Result<Option<u8>, ConfigError> {
+    /// A whole number from 0 to `max`.
+    fn whole(&self, key: Key, max: u16) -> Result<Option<u16>, ConfigError> {
         let Some(Value::Number(number)) = self.get(key).map(|given| &given.value) else { return Ok(None) };
-        let fits = (0.0..=255.0).contains(number) && number.fract() == 0.0;
+        let fits = (0.0..=f64::from(max)).contains(number) && number.fract() == 0.0;
         // In range and whole.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let byte = fits.then_some(*number as u8);
-        byte.map(Some)
-            .ok_or_else(|| self.refuse(key, format!("expected a whole number from 0 to 255, found {number}")))
+        let whole = fits.then_some(*number as u16);
+        whole.map(Some).ok_or_else(|| {
+            self.refuse(key, format!("expected a whole number from 0 to {max}, found {number}"))
+        })
+    }
+
+    /// A whole number from 0 to 255, as bus numbers and addresses are.
+    fn byte(&self, key: Key) -> Result<Option<u8>, ConfigError> {
+        // In range.
+        Ok(self.whole(key, u8::MAX.into())?.map(|byte| u8::try_from(byte).unwrap_or(u8::MAX)))
+    }
+
+    /// Takes over how many heartbeats are kept, and how fast they are sent.
+    fn backlog(&self, rhythm: Config) -> Result<Config, ConfigError> {
+        let beats = self.whole(Key::BacklogBeats, BACKLOG_MAX)?.unwrap_or(0);
+        let per_interval = self.byte(Key::BacklogPerInterval)?.unwrap_or(LATE_PER_INTERVAL_DEFAULT);
+        for key in [Key::BacklogPerInterval, Key::BacklogFile] {
+            if beats == 0 && self.get(key).is_some() && self.get(Key::BacklogBeats).is_none() {
+                return Err(self.refuse(key, format!("needs {} beside it", Key::BacklogBeats)));
+            }
+        }
+        Ok(rhythm.with_backlog(beats, per_interval))
     }
 
     fn ups(&self) -> Result<Option<UpsConfig>, ConfigError> {
@@ -272,7 +296,7 @@ impl Layers {
                 ),
             )
         })?;
-        Ok(rhythm.with_backoff_cap(backoff_cap))
+        self.backlog(rhythm.with_backoff_cap(backoff_cap))
     }
 
     fn hardware_id(&self) -> Result<Option<String>, ConfigError> {

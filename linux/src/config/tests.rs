@@ -128,6 +128,34 @@ fn a_supply_is_a_preset_that_can_be_adjusted() {
 }
 
 #[test]
+fn a_backlog_is_a_number_and_what_belongs_to_it() {
+    let settings = Settings::new(&file("[backlog]\nbeats = 720\nfile = '/var/lib/x'\n")).expect("settings");
+    assert_eq!((settings.rhythm.backlog(), settings.rhythm.late_per_interval()), (720, 4));
+    assert_eq!(settings.backlog_file.as_deref(), Some(Path::new("/var/lib/x")));
+    let none = Settings::new(&Layers::default()).expect("settings");
+    assert_eq!((none.rhythm.backlog(), none.backlog_file), (0, None), "off unless asked for");
+    for (bad, complaint) in [
+        (
+            "backlog.beats = 1001",
+            "c.toml:1: backlog.beats: expected a whole number from 0 to 1000, found 1001",
+        ),
+        ("backlog.beats = -1", "c.toml:1: backlog.beats: expected a whole number from 0 to 1000, found -1"),
+        ("backlog.file = '/x'", "c.toml:1: backlog.file: needs backlog.beats beside it"),
+        (
+            "backlog = { beats = 1, file = 'x' }",
+            "c.toml:1: backlog.file: expected an absolute path, found \"x\"",
+        ),
+        (
+            "backlog = { beats = 1, per_interval = 256 }",
+            "c.toml:1: backlog.per_interval: expected a whole number",
+        ),
+    ] {
+        let message = refused(&file(bad));
+        assert!(message.starts_with(complaint), "{message}");
+    }
+}
+
+#[test]
 fn other_values_are_checked_too() {
     assert_eq!(
         refused(&flags(&[(Key::Method, "PUT")])),

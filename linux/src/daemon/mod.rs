@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use heartbeat_core::{Agent, Identity, Stats, Wake};
+use heartbeat_core::{Agent, Backlog, Identity, Stats, Wake};
 
 use self::sleeper::Sleeper;
 pub use self::{
@@ -21,6 +21,7 @@ pub use self::{
     signals::Signals,
 };
 use crate::{
+    backlog::{self, Keeper},
     clock,
     config::Settings,
     hal::{LinuxHal, hardware_id, sysroot::Sysroot},
@@ -58,6 +59,7 @@ impl<F: FnMut(&Agent<'_>)> Observer for F {
 pub struct Daemon {
     root: Arc<Sysroot>,
     agent: Agent<'static>,
+    keeper: Option<Keeper>,
     hal: LinuxHal,
     resolver: CachedResolver,
     uplink: HttpUplink,
@@ -81,8 +83,20 @@ impl Daemon {
         let sleeper = Sleeper::new(wake_ups)?;
         let hal = LinuxHal::start(Arc::clone(&root), settings, &waker);
         let uplink = HttpUplink::start(client, waker.clone())?;
-        let agent = Agent::new(identity.with_boot_id(random()), settings.rhythm);
-        Ok(Self { root, agent, hal, resolver, uplink, sleeper, waker, signals })
+        let mut agent = Agent::new(identity.with_boot_id(random()), settings.rhythm);
+        let keeps = settings.rhythm.backlog() > 0;
+        if keeps {
+            agent = agent.with_backlog(backlog::memory());
+        }
+        let keeper = match &settings.backlog_file {
+            Some(file) if keeps => Some(Keeper::start(file, clock::now(), &mut agent, waker.clone())?),
+            Some(file) => {
+                backlog::discard(file);
+                None
+            }
+            None => None,
+        };
+        Ok(Self { root, agent, keeper, hal, resolver, uplink, sleeper, waker, signals })
     }
 
     /// Asks the running daemon to stop, from any thread.
@@ -113,11 +127,20 @@ impl Daemon {
             {
                 self.reconfigure(&settings);
             }
-            let wake = self.agent.poll(clock::now(), &mut self.hal, &mut self.uplink);
+            let now = clock::now();
+            let wake = self.agent.poll(now, &mut self.hal, &mut self.uplink);
+            if let Some(keeper) = &mut self.keeper {
+                keeper.turn(now, &mut self.agent);
+            }
             observer.turned(&self.agent);
             match wake {
                 Wake::At(when) => self.sleeper.sleep_until(when)?,
-                Wake::Stopped => return Ok(()),
+                Wake::Stopped => {
+                    if let Some(keeper) = self.keeper.take() {
+                        keeper.finish(now, &mut self.agent);
+                    }
+                    return Ok(());
+                }
             }
         }
     }
@@ -127,12 +150,20 @@ impl Daemon {
         self.agent.stats()
     }
 
+    /// The heartbeats that were not delivered and are kept.
+    pub fn backlog(&self) -> &Backlog<'static> {
+        self.agent.backlog()
+    }
+
     /// Takes over new settings; the request under way goes on with the old ones.
     fn reconfigure(&mut self, settings: &Settings) {
         let taken = identity(settings, &self.root)
             .and_then(|identity| Ok((identity, Client::new(settings, &self.resolver)?)));
         match taken {
             Ok((identity, client)) => {
+                if settings.rhythm.backlog() > 0 && self.agent.config().backlog() == 0 {
+                    log::warn!("heartbeats will be kept from the next start on");
+                }
                 self.agent.reconfigure(identity, settings.rhythm);
                 self.hal.reconfigure(settings, &self.waker);
                 self.uplink.replace(client);

@@ -1,9 +1,8 @@
 //! One start of the agent, from its first poll to its end, driven as a frontend drives it.
 
-use heapless::deque::DequeView;
 use heartbeat_core::{
     Agent, Config, Identity, Wake,
-    agent::{backlog::Backlog, persistence::Persistence},
+    agent::{backlog::Ring, persistence::Persistence},
     time::{Duration, Instant},
 };
 
@@ -88,7 +87,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
     /// A start at `now` that has not been polled.
     pub(super) fn start(
         world: World,
-        memory: &'b mut DequeView<u8>,
+        memory: &'b mut Ring,
         config: Config,
         boot_id: u64,
         now: Instant,
@@ -330,7 +329,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
     fn write_from(&mut self, now: Instant, from: u64) {
         let backlog = self.rig.agent.backlog();
         let from = if self.crime == Some(Crime::StoresWhatIsSent) { backlog.oldest() } else { from };
-        let documents = documents(backlog, from);
+        let documents: Vec<_> = backlog.since(from).map(|parts| parts.concat()).collect();
         self.trace.line(now, || format!("storage: writes {} heartbeats", documents.len()));
         // Which of the run's they are, only the checker knows.
         let ids = self.checker.late.since(from).into_iter().map(|kept| kept.id);
@@ -474,22 +473,6 @@ fn restored(found: &[Kept], crime: Option<Crime>) -> Vec<Vec<u8>> {
             }
         }
         _ => {}
-    }
-    documents
-}
-
-/// The heartbeats that wait, from the one with this number on, as a frontend finds them.
-fn documents(backlog: &Backlog<'_>, from: u64) -> Vec<Vec<u8>> {
-    let (front, back) = backlog.since(from);
-    let bytes = [front, back].concat();
-    let mut rest = bytes.as_slice();
-    let mut documents = Vec::new();
-    while let Some((len, after)) = rest.split_first_chunk::<2>() {
-        let Some((document, after)) = after.split_at_checked(usize::from(u16::from_le_bytes(*len))) else {
-            break;
-        };
-        documents.push(document.to_vec());
-        rest = after;
     }
     documents
 }

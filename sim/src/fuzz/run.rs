@@ -5,10 +5,9 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use heapless::deque::DequeView;
 use heartbeat_core::{
     Config,
-    agent::backlog::Storage as Ring,
+    agent::backlog::{Ring, Storage as Backing},
     limits::BODY_MAX,
     time::{Duration, Instant},
 };
@@ -130,7 +129,7 @@ impl<'s> Run<'s> {
     }
 
     fn go(mut self, last: &mut Instant, trace: &mut impl Trace) -> Result<Report, Broken> {
-        let (mut small, mut large) = (Ring::<SMALL>::new(), Box::new(Ring::<LARGE>::new()));
+        let (mut small, mut large) = (Backing::<SMALL>::new(), Box::new(Backing::<LARGE>::new()));
         let memory = match self.scenario.memory {
             Memory::Small => small.as_mut_view(),
             Memory::Large => large.as_mut_view(),
@@ -157,7 +156,7 @@ impl<'s> Run<'s> {
     fn live(
         &mut self,
         mut world: World,
-        memory: &mut DequeView<u8>,
+        memory: &mut Ring,
         steps: &mut impl Iterator<Item = (Duration, Event)>,
         now: Instant,
         end: Instant,

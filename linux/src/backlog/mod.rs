@@ -1,0 +1,101 @@
+//! The backlog over a restart: in a file, which is replaced as a whole, on a thread of its own, because storage may hang.
+//!
+//! When it is written, and what may be sent meanwhile, is the core's to say:
+//! [`persistence`](heartbeat_core::agent::persistence).
+
+mod file;
+mod writer;
+
+use std::{
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use heartbeat_core::{
+    Agent,
+    agent::{
+        backlog::{Ring, Storage},
+        persistence::Persistence,
+    },
+    time,
+};
+
+use self::writer::Writer;
+use crate::waker::Waker;
+
+/// Memory for the most heartbeats that can be configured, of a typical size; of the longest it holds half as many.
+const MEMORY: usize = 1024 * 1024;
+/// How long the end of the program waits for the last file.
+const LAST_FILE_MAX: Duration = Duration::from_millis(500);
+
+/// Memory for an agent's backlog, for as long as the program lives.
+pub fn memory() -> &'static mut Ring {
+    Box::leak(Box::new(Storage::<MEMORY>::new()))
+}
+
+/// Keeps a backlog in a file.
+#[derive(Debug)]
+pub struct Keeper {
+    persistence: Persistence,
+    writer: Writer,
+}
+
+impl Keeper {
+    /// Gives the agent what an earlier start has left in the file, and begins to keep its backlog there. Call it before the
+    /// first poll. `waker` is woken whenever a file has been written.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread left.
+    pub fn start(file: &Path, now: time::Instant, agent: &mut Agent<'_>, waker: Waker) -> io::Result<Self> {
+        match file::read(file) {
+            Ok(documents) => {
+                for document in &documents {
+                    agent.restore(document);
+                }
+                if !documents.is_empty() {
+                    log::info!("{} heartbeats of an earlier start will be sent late", documents.len());
+                }
+            }
+            Err(error) => log::warn!("backlog: {}: {error}", file.display()),
+        }
+        let writer = Writer::start(file.to_owned(), waker)?;
+        Ok(Self { persistence: Persistence::new(now, agent), writer })
+    }
+
+    /// Writes when that is due. To be called after each poll.
+    pub fn turn(&mut self, now: time::Instant, agent: &mut Agent<'_>) {
+        if let Some(success) = self.writer.take_result() {
+            self.persistence.written(success, agent);
+        }
+        if let Some(from) = self.persistence.turn(now, agent) {
+            self.writer.write(contents(agent, from));
+        }
+    }
+
+    /// Writes what waits when the agent has stopped, and waits a little for it.
+    pub fn finish(mut self, now: time::Instant, agent: &mut Agent<'_>) {
+        let deadline = Instant::now() + LAST_FILE_MAX;
+        if let Some(success) = self.writer.wait(deadline) {
+            self.persistence.written(success, agent);
+        }
+        if let Some(from) = self.persistence.last(now, agent) {
+            self.writer.write(contents(agent, from));
+            self.writer.wait(deadline);
+        }
+    }
+}
+
+fn contents(agent: &Agent<'_>, from: u64) -> Vec<u8> {
+    file::encode(agent.backlog().since(from))
+}
+
+/// Removes what an earlier start has left: its heartbeats are not wanted any more.
+pub fn discard(path: &Path) {
+    match std::fs::remove_file(path) {
+        Ok(()) => log::info!("backlog: {} removed, as heartbeats are not kept any more", path.display()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => log::warn!("backlog: {}: {error}", path.display()),
+    }
+}
