@@ -15,13 +15,16 @@ const LINE_MAX: usize = 1024;
 #[derive(Debug)]
 struct StderrLog {
     journal: bool,
+    /// Somebody looks for what is wrong.
+    verbose: bool,
     /// Lines that found no room.
     lost: AtomicU64,
 }
 
 /// Sends log lines of `level` and above to standard error.
 pub fn install(level: LevelFilter) {
-    let log = StderrLog { journal: stderr_is_journal(), lost: AtomicU64::new(0) };
+    let verbose = level > LevelFilter::Info;
+    let log = StderrLog { journal: stderr_is_journal(), verbose, lost: AtomicU64::new(0) };
     if log::set_boxed_logger(Box::new(log)).is_ok() {
         log::set_max_level(level);
     }
@@ -36,8 +39,9 @@ fn stderr_is_journal() -> bool {
 
 impl Log for StderrLog {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // What libraries have to say is of interest only when somebody looks for it.
-        metadata.level() <= Level::Info || metadata.target().starts_with("heartbeat")
+        // What libraries have to say is of interest only when somebody looks for it: a hostile server can make them say it
+        // at every beat.
+        metadata.target().starts_with("heartbeat") || (self.verbose && metadata.level() <= Level::Info)
     }
 
     fn log(&self, record: &Record<'_>) {

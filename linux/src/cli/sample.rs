@@ -24,8 +24,8 @@ pub(super) fn send(options: &Options) -> Result<(), Failure> {
     let client = Client::new(&settings, &CachedResolver::new()).map_err(StartError::from)?;
     let body = sample_once(&settings, root, identity)?;
     let began = Instant::now();
-    let reply = client.exchange(&body, began + settings.rhythm.timeout().into());
-    let status = reply.and_then(heartbeat_core::Reply::accepted).map_err(Failure::NotDelivered)?;
+    let answer = client.exchange(&body, began + settings.rhythm.timeout().into());
+    let status = answer.and_then(|answer| answer.reply.accepted()).map_err(Failure::NotDelivered)?;
     print(format_args!(
         "delivered: {} bytes to {}, status {status}, {} ms",
         body.len(),

@@ -7,9 +7,12 @@ use std::{
 
 use heartbeat_core::{Reply, SendError};
 use ureq::{
-    Agent,
+    Agent, Body,
     config::{AutoHeaderValue, Config},
-    http::header::{DATE, RETRY_AFTER},
+    http::{
+        Response,
+        header::{DATE, RETRY_AFTER},
+    },
     tls::TlsConfig,
     unversioned::transport::{Connector, RustlsConnector, TcpConnector},
 };
@@ -27,6 +30,8 @@ use crate::config::{Endpoint, Method, Settings};
 const REPLY_MAX: u64 = 16 * 1024;
 /// Bytes of a reply's header.
 const HEADER_MAX: usize = 8 * 1024;
+/// How long a reply's body is waited for to keep its connection usable: it comes with the status, or hardly later.
+const REST_MAX: Duration = Duration::from_millis(200);
 /// The input buffer must be larger than the header, or a long header is reported as a lost connection.
 const BUFFER: usize = HEADER_MAX + 2 * 1024;
 
@@ -39,6 +44,7 @@ pub struct Client {
     agent: Agent,
     endpoint: Endpoint,
     method: Method,
+    timeout: Duration,
     resolver: CachedResolver,
     progress: Progress,
 }
@@ -67,6 +73,7 @@ impl Client {
             agent,
             endpoint: settings.endpoint.clone(),
             method: settings.method,
+            timeout,
             resolver: resolver.clone(),
             progress,
         })
@@ -77,7 +84,8 @@ impl Client {
         &self.progress
     }
 
-    /// Sends one document and waits for the status.
+    /// Sends one document and waits for the status, which is the answer: what follows it is left to
+    /// [`Answer::finish`].
     ///
     /// A kept connection that the server closed in the same moment costs one more attempt, at once and within the
     /// same deadline.
@@ -85,23 +93,28 @@ impl Client {
     /// # Errors
     ///
     /// Why there is no status.
-    pub fn exchange(&self, body: &[u8], deadline: Instant) -> Result<Reply, SendError> {
-        let mut reply = self.attempt(body, None);
-        if reply == Err(SendError::ConnectionLost)
+    pub fn exchange(&self, body: &[u8], deadline: Instant) -> Result<Answer, SendError> {
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        // A beat that waited for its sensors may have less time than usual.
+        let first = left(deadline);
+        let shortened = first.saturating_add(HEAD_START_MAX) < self.timeout;
+        let mut answer = self.attempt(body, shortened.then(|| before(first)));
+        if matches!(answer, Err(SendError::ConnectionLost))
             && self.progress.stage() == Stage::Kept
-            && let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            && let left = left(deadline)
+            && !left.is_zero()
         {
             log::debug!("the server closed the kept connection: once more");
-            reply = self.attempt(body, Some(left));
+            answer = self.attempt(body, Some(before(left)));
         }
-        if reply.and_then(Reply::accepted).is_err() {
+        if !answer.as_ref().is_ok_and(|answer| answer.reply.accepted().is_ok()) {
             self.resolver.suspect();
         }
-        reply
+        answer
     }
 
     /// One attempt, within the agent's own timeout or within `limit`.
-    fn attempt(&self, body: &[u8], limit: Option<Duration>) -> Result<Reply, SendError> {
+    fn attempt(&self, body: &[u8], limit: Option<Duration>) -> Result<Answer, SendError> {
         self.progress.reset();
         let response = match self.method {
             Method::Post => {
@@ -119,25 +132,44 @@ impl Client {
                 }
             }
         };
-        let mut response = response.map_err(|error| {
+        let response = response.map_err(|error| {
             log::debug!("request failed: {error}");
             classify(&error, self.progress.stage())
         })?;
-        // The status is the answer. The rest is read only so that the connection can be used again.
-        let mut rest = response.body_mut().as_reader().take(REPLY_MAX);
-        let _ = std::io::copy(&mut rest, &mut std::io::sink());
         let header = |name| Some(response.headers().get(name)?.as_bytes());
         let retry_after = header(RETRY_AFTER).and_then(|asked| retry_after::parse(asked, header(DATE)));
-        Ok(Reply { status: response.status().as_u16(), retry_after })
+        Ok(Answer { reply: Reply { status: response.status().as_u16(), retry_after }, response })
     }
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// What of it matters.
+    pub reply: Reply,
+    response: Response<Body>,
+}
+
+impl Answer {
+    /// Reads what follows the status, for no other reason than that the connection can be used again; for a moment, and
+    /// not much of it.
+    pub fn finish(mut self) {
+        let mut rest = self.response.body_mut().as_reader().take(REPLY_MAX);
+        let _ = std::io::copy(&mut rest, &mut std::io::sink());
+    }
+}
+
+/// A little less than the agent's own time for a request.
+fn before(timeout: Duration) -> Duration {
+    timeout.saturating_sub((timeout / 10).min(HEAD_START_MAX))
 }
 
 fn config(interval: Duration, timeout: Duration, tls: Option<TlsConfig>) -> Config {
     // A connection must outlive the gap between beats to be of use; a long idle one is dead behind some NAT.
     let idle = (interval * 2).clamp(Duration::from_secs(15), Duration::from_secs(300));
-    let head_start = (timeout / 10).min(HEAD_START_MAX);
     let config = Agent::config_builder()
-        .timeout_global(Some(timeout.saturating_sub(head_start)))
+        .timeout_global(Some(before(timeout)))
+        .timeout_recv_body(Some(REST_MAX))
         .http_status_as_error(false)
         .max_redirects(0)
         // The environment of a service must not send heartbeats elsewhere.

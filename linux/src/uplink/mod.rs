@@ -22,7 +22,11 @@ use std::{
 use heartbeat_core::{Reply, SendError, Uplink, time::Duration};
 
 use self::progress::Progress;
-pub use self::{client::Client, resolver::CachedResolver, tls::TrustError};
+pub use self::{
+    client::{Answer, Client},
+    resolver::CachedResolver,
+    tls::TrustError,
+};
 use crate::waker::Waker;
 
 /// Sends heartbeats on its own thread.
@@ -136,14 +140,18 @@ fn serve(shared: &Shared, mut client: Client, waker: &Waker) {
         }
         drop(state);
         // The thread may have been busy with a cancelled request until now.
-        let outcome = if request.deadline <= Instant::now() {
+        let answer = if request.deadline <= Instant::now() {
             Err(SendError::Timeout)
         } else {
             // A mistake in the libraries below costs one beat, not all that follow.
             catch_unwind(AssertUnwindSafe(|| client.exchange(&request.body, request.deadline)))
                 .unwrap_or(Err(SendError::Local))
         };
+        let outcome = answer.as_ref().map(|answer| answer.reply).map_err(|error| *error);
         shared.lock().outcome = Some((request.generation, outcome));
         waker.wake();
+        if let Ok(answer) = answer {
+            let _ = catch_unwind(AssertUnwindSafe(|| answer.finish()));
+        }
     }
 }
