@@ -13,6 +13,7 @@ pub mod fake;
 pub mod faults;
 pub mod fleet;
 pub mod fuzz;
+pub mod misbehaviour;
 mod random;
 pub mod receiver;
 pub mod schema;

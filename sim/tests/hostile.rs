@@ -7,7 +7,7 @@ mod support;
 
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,8 +16,9 @@ use std::{
     time::Duration,
 };
 
+use heartbeat_sim::receiver::read_request;
 use nix::sys::socket::{setsockopt, sockopt};
-use support::{Daemon, PATIENCE, command, read_request, server};
+use support::{Daemon, PATIENCE, command, server};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
@@ -93,36 +94,6 @@ fn a_server_that_refuses() {
 }
 
 #[test]
-fn a_server_that_resets() {
-    survives("the connection broke", |stream| {
-        read_request(stream)?;
-        reset(stream);
-        Ok(())
-    });
-}
-
-#[test]
-fn a_server_that_hangs_up_without_a_word() {
-    survives("the connection broke", |stream| {
-        read_request(stream)?;
-        stream.shutdown(Shutdown::Both)
-    });
-}
-
-#[test]
-fn a_server_that_stays_silent() {
-    survives("no complete answer in time", silence);
-}
-
-#[test]
-fn a_server_that_fails() {
-    survives("the server failed (500)", |stream| {
-        read_request(stream)?;
-        stream.write_all(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-    });
-}
-
-#[test]
 fn a_server_that_sends_elsewhere() {
     let (asked, elsewhere) = mpsc::channel();
     let target = server(move |_, _| {
@@ -137,43 +108,6 @@ fn a_server_that_sends_elsewhere() {
         stream.write_all(reply.as_bytes())
     });
     assert!(elsewhere.try_recv().is_err(), "the redirect was followed");
-}
-
-#[test]
-fn a_server_whose_header_has_no_end() {
-    survives("the answer was not acceptable HTTP", |stream| {
-        read_request(stream)?;
-        stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
-        for_ever(stream, b"X-Padding: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n")
-    });
-}
-
-#[test]
-fn a_server_that_speaks_something_else() {
-    survives("the answer was not acceptable HTTP", |stream| {
-        read_request(stream)?;
-        stream.write_all(b"220 mail.example.org ESMTP\r\n\r\n")
-    });
-}
-
-/// The status is the answer: what follows it is cut off, and the beat counts.
-#[test]
-fn a_body_without_end_does_not_matter() {
-    let requests = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&requests);
-    let (done, enough) = mpsc::channel();
-    let address = server(move |_, mut stream| {
-        read_request(&mut stream)?;
-        if counted.fetch_add(1, Ordering::SeqCst) == 5 {
-            done.send(()).expect("the test waits");
-        }
-        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-        for_ever(&mut stream, b"5\r\nabcde\r\n")
-    });
-    let mut daemon = Daemon::sending_to(address, "0.2", &[]);
-    enough.recv_timeout(PATIENCE).expect("beats go on");
-    daemon.stop();
-    assert!(!daemon.log.iter().any(|line| line.contains("not delivered")), "{:#?}", daemon.log);
 }
 
 /// With an hour for the request only the limit on the reply's size can end it.

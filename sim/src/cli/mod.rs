@@ -6,7 +6,6 @@ mod receive;
 
 use std::{
     io::{self, Write},
-    net::SocketAddr,
     process::ExitCode,
 };
 
@@ -49,11 +48,7 @@ enum Command {
     /// Let many devices beat against one server, through an outage
     Fleet(fleet::Fleet),
     /// Receive heartbeats, check each against the schema and print a line for it
-    Receive {
-        /// Where to listen
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-        listen: SocketAddr,
-    },
+    Receive(receive::Receive),
 }
 
 /// Runs the program.
@@ -69,10 +64,7 @@ pub fn main() -> ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Fleet(fleet) => fleet.run(),
         Command::Minimise(minimise) => minimise.run(),
-        Command::Receive { listen } => {
-            logging::install(log::LevelFilter::Info);
-            receive::run(listen).map_err(|error| format!("{listen}: {error}"))
-        }
+        Command::Receive(receive) => receive.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -126,6 +126,36 @@ impl<S: Read + Write> Connection<S> {
     }
 }
 
+/// Reads one whole request with a document, which must be the last of what the peer has sent, and returns the document.
+///
+/// # Errors
+///
+/// When the connection broke, ended, or brought something else.
+pub fn read_request(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    match Connection::new(ReadOnly(stream)).receive()? {
+        Some(Ok(request)) => Ok(request.document),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+struct ReadOnly<'s, S>(&'s mut S);
+
+impl<S: Read> Read for ReadOnly<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<S> Write for ReadOnly<'_, S> {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 enum Target {
     /// With the decoded parameter.
     Get(Vec<u8>),

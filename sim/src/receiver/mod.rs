@@ -1,7 +1,7 @@
 //! A small HTTP server for heartbeats: the fake of the server's side, over real sockets.
 //!
 //! It takes POST and the deprecated GET form, checks every document against the schema and answers 200, or 422 with
-//! what is wrong. For tests and demonstrations: a thread per connection, no TLS of its own.
+//! what is wrong. For tests and demonstrations: a thread per connection.
 
 mod http;
 mod line;
@@ -17,13 +17,14 @@ use std::{
     time::Duration,
 };
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 pub use self::{
-    http::{Connection, Form, Refusal, Request},
+    http::{Connection, Form, Refusal, Request, read_request},
     line::{Line, describe},
 };
-use crate::schema::Schema;
+use crate::{misbehaviour::Authority, schema::Schema};
 
 /// A connection that says nothing for this long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -66,10 +67,25 @@ impl Receiver {
     ///
     /// When the address cannot be used.
     pub fn listen(address: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::start(address, None)
+    }
+
+    /// As [`Receiver::listen`], for `https://localhost`, with a certificate of this authority.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be used.
+    pub fn secured(address: impl ToSocketAddrs, authority: &Authority) -> io::Result<Self> {
+        Self::start(address, Some(authority.server("localhost")))
+    }
+
+    fn start(address: impl ToSocketAddrs, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let (sender, events) = mpsc::channel();
-        thread::Builder::new().name("receiver".to_owned()).spawn(move || accept(&listener, &sender))?;
+        thread::Builder::new().name("receiver".to_owned()).spawn(move || {
+            accept(&listener, tls.as_ref(), &sender);
+        })?;
         Ok(Self { address, events })
     }
 
@@ -84,31 +100,27 @@ impl Receiver {
     }
 }
 
-fn accept(listener: &TcpListener, events: &Sender<Event>) {
+fn accept(listener: &TcpListener, tls: Option<&Arc<ServerConfig>>, events: &Sender<Event>) {
     let schema = Arc::new(Schema::new());
     for (number, stream) in (1u64..).zip(listener.incoming()) {
         let Ok(stream) = stream else { continue };
-        let (schema, events) = (Arc::clone(&schema), events.clone());
+        let (schema, events, tls) = (Arc::clone(&schema), events.clone(), tls.cloned());
         // A connection that cannot have a thread is closed; the sender tries again.
         let _ = thread::Builder::new().name(format!("connection {number}")).spawn(move || {
             let _ = stream.set_read_timeout(Some(IDLE_MAX));
             let _ = stream.set_nodelay(true);
-            let _ = serve(stream, number, &schema, &events);
+            let _ = match tls.map(ServerConnection::new) {
+                Some(Ok(session)) => serve(StreamOwned::new(session, stream), number, &schema, &events),
+                // A session that cannot be begun is a connection that ends.
+                Some(Err(_)) => Ok(()),
+                None => serve(stream, number, &schema, &events),
+            };
         });
     }
 }
 
 /// Serves one connection until it ends.
-///
-/// # Errors
-///
-/// When the connection broke.
-pub fn serve(
-    stream: impl Read + Write,
-    number: u64,
-    schema: &Schema,
-    events: &Sender<Event>,
-) -> io::Result<()> {
+fn serve(stream: impl Read + Write, number: u64, schema: &Schema, events: &Sender<Event>) -> io::Result<()> {
     let mut connection = Connection::new(stream);
     while let Some(request) = connection.receive()? {
         let (event, usable) = match request {

@@ -4,7 +4,7 @@
 #![allow(dead_code, clippy::expect_used, clippy::panic)]
 
 use std::{
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -142,33 +142,6 @@ pub(crate) fn server(
         }
     });
     address
-}
-
-/// Reads one whole request with a body and returns the body.
-pub(crate) fn read_request(stream: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut connection = heartbeat_sim::receiver::Connection::new(ReadOnly(stream));
-    match connection.receive()? {
-        Some(Ok(request)) => Ok(request.document),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
-}
-
-struct ReadOnly<'s, S>(&'s mut S);
-
-impl<S: Read> Read for ReadOnly<'_, S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl<S> io::Write for ReadOnly<'_, S> {
-    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// A tree in which a board can be identified, and nothing else.
