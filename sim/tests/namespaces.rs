@@ -1,0 +1,385 @@
+//! The daemon in network namespaces of its own: no route, dead and lying name servers, loss, black holes, another address.
+//!
+//! Needs root, iproute2 and nftables: `cargo test -p heartbeat-sim --test namespaces -- --ignored --test-threads=1`
+
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::{
+    fs::{self, File},
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
+
+use heartbeat_sim::{
+    misbehaviour::{Authority, Fault, Misbehaving},
+    receiver::{Event, Receiver},
+};
+use nix::sched::{CloneFlags, setns};
+use support::{Daemon, PATIENCE, command};
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Addresses at which everything is swallowed.
+const NOBODY: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
+
+fn run(program: &str, args: &[&str]) {
+    let output = Command::new(program).args(args).output().expect("it is installed");
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A network namespace with its own name server settings; gone when dropped.
+struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("heartbeat-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        run("ip", &["netns", "add", &name]);
+        let namespace = Self { name };
+        fs::create_dir_all(namespace.etc()).expect("created");
+        // Only the name server is asked.
+        fs::write(namespace.etc().join("nsswitch.conf"), "hosts: dns\n").expect("written");
+        namespace.nameserver("127.0.0.1");
+        namespace
+    }
+
+    /// With loopback, and silence at the addresses of [`NOBODY`].
+    fn with_loopback() -> Self {
+        let namespace = Self::new();
+        namespace.ip(&["link", "set", "lo", "up"]);
+        for address in NOBODY {
+            namespace.ip(&["addr", "add", address, "dev", "lo"]);
+        }
+        namespace.drop_packets(&format!("ip daddr {}", NOBODY[0]));
+        namespace.drop_packets(&format!("ip6 daddr {}", NOBODY[1]));
+        namespace
+    }
+
+    fn etc(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.name)
+    }
+
+    fn nameserver(&self, address: &str) {
+        fs::write(self.etc().join("resolv.conf"), format!("nameserver {address}\n")).expect("written");
+    }
+
+    fn ip(&self, args: &[&str]) {
+        run("ip", &[&["-n", &self.name], args].concat());
+    }
+
+    /// Drops packets that fit this rule on their way in.
+    fn drop_packets(&self, rule: &str) {
+        let ruleset = format!(
+            "add table inet t; add chain inet t c {{ type filter hook input priority 0; }}; add rule inet t c {rule} drop"
+        );
+        run("ip", &["netns", "exec", &self.name, "nft", &ruleset]);
+    }
+
+    /// Does something inside, such as opening a socket, on a thread of its own.
+    fn inside<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> T {
+        let file = File::open(Path::new("/run/netns").join(&self.name)).expect("it is there");
+        let entered = thread::spawn(move || {
+            setns(file, CloneFlags::CLONE_NEWNET).expect("entered");
+            act()
+        });
+        entered.join().expect("no panic")
+    }
+
+    fn receiver(&self) -> Receiver {
+        self.inside(|| Receiver::listen("127.0.0.1:0").expect("a port"))
+    }
+
+    /// A daemon inside that sends to this URL every second.
+    fn daemon(&self, url: &str, more: &[&str]) -> Daemon {
+        self.daemon_with("1", "0.8", url, more)
+    }
+
+    fn daemon_with(&self, interval: &str, timeout: &str, url: &str, more: &[&str]) -> Daemon {
+        let args =
+            ["run", "--url", url, "--interval", interval, "--timeout", timeout, "--pidfile", "", "--verbose"];
+        let inner = command(&[&args[..], more].concat());
+        let mut outer = Command::new("ip");
+        outer.args(["netns", "exec", &self.name]).arg(inner.get_program()).args(inner.get_args());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        Daemon::start(outer)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+        let _ = fs::remove_dir_all(self.etc());
+    }
+}
+
+/// What a name server says.
+#[derive(Debug, Clone)]
+enum Answer {
+    /// These addresses, as far as they are of the kind that was asked for.
+    Addresses(Vec<IpAddr>),
+    /// This response code (RFC 1035, 4.1.1).
+    Code(u8),
+}
+
+/// A name server inside a namespace, whose answer can be changed.
+fn name_server(namespace: &Namespace, first: Answer) -> Arc<Mutex<Answer>> {
+    let answer = Arc::new(Mutex::new(first));
+    let socket = namespace.inside(|| UdpSocket::bind("127.0.0.1:53").expect("port 53"));
+    let current = Arc::clone(&answer);
+    thread::spawn(move || -> io::Result<()> {
+        let mut buffer = [0; 512];
+        loop {
+            let (len, peer) = socket.recv_from(&mut buffer)?;
+            let answer = current.lock().expect("no panic").clone();
+            socket.send_to(&reply(&buffer[..len], &answer), peer)?;
+        }
+    });
+    answer
+}
+
+/// The reply to a query with one question.
+fn reply(query: &[u8], answer: &Answer) -> Vec<u8> {
+    let name_end = 12 + query[12..].iter().position(|byte| *byte == 0).expect("a name") + 1;
+    let wants_v6 = query[name_end..name_end + 2] == [0, 28];
+    let (code, addresses) = match answer {
+        Answer::Addresses(addresses) => {
+            (0, addresses.iter().filter(|ip| ip.is_ipv6() == wants_v6).copied().collect())
+        }
+        Answer::Code(code) => (*code, Vec::new()),
+    };
+    let count = u8::try_from(addresses.len()).expect("few");
+    let mut reply = query[..2].to_vec();
+    reply.extend([0x81, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0]);
+    reply.extend(&query[12..name_end + 4]);
+    for address in addresses {
+        let bytes = match address {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        };
+        // The name is that of the question; class IN, a second.
+        reply.extend([
+            0xc0,
+            12,
+            0,
+            if wants_v6 { 28 } else { 1 },
+            0,
+            1,
+            0,
+            0,
+            0,
+            1,
+            0,
+            if wants_v6 { 16 } else { 4 },
+        ]);
+        reply.extend(bytes);
+    }
+    reply
+}
+
+fn arrives(receiver: &Receiver) {
+    match receiver.events().recv_timeout(PATIENCE).expect("a beat") {
+        Event::Beat(_) => {}
+        Event::Refused(refusal) => panic!("{refusal:?}"),
+    }
+}
+
+/// Threads of the daemon with this name.
+fn threads(daemon: &Daemon, name: &str) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("it lives");
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|found| found.trim() == name).count()
+}
+
+#[test]
+#[ignore = "needs root"]
+fn without_a_network() {
+    let namespace = Namespace::new();
+    let mut daemon = namespace.daemon("http://192.0.2.1/", &[]);
+    assert_eq!(daemon.logs("not delivered"), "warning: heartbeat not delivered: no route to the server");
+    for _ in 0..3 {
+        daemon.logs("debug: sending");
+    }
+    daemon.stop();
+}
+
+/// glibc waits 10 s for each lookup; a beat is due every second.
+#[test]
+#[ignore = "needs root"]
+fn a_name_server_that_is_silent() {
+    let namespace = Namespace::with_loopback();
+    namespace.nameserver(NOBODY[0]);
+    let mut daemon = namespace.daemon("http://server.test/", &[]);
+    let line = daemon.logs("not delivered");
+    assert_eq!(line, "warning: heartbeat not delivered: the server's name could not be resolved");
+    for _ in 0..12 {
+        daemon.logs("debug: sending");
+        assert_eq!(threads(&daemon, "resolver"), 1);
+    }
+    println!("SIGTERM during a hanging lookup: {} ms", daemon.stop().as_millis());
+    let skipped = daemon.log.iter().filter(|line| line.contains("skipped")).count();
+    assert_eq!(skipped, 0, "{:#?}", daemon.log);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_name_server_that_fails_and_one_that_knows_no_such_name() {
+    for answer in [Answer::Code(2), Answer::Code(3), Answer::Addresses(Vec::new())] {
+        let namespace = Namespace::with_loopback();
+        let receiver = namespace.receiver();
+        let current = name_server(&namespace, answer);
+        let mut daemon = namespace.daemon(&format!("http://server.test:{}/", receiver.address().port()), &[]);
+        let line = daemon.logs("not delivered");
+        assert_eq!(line, "warning: heartbeat not delivered: the server's name could not be resolved");
+        *current.lock().expect("no panic") = Answer::Addresses(vec![LOOPBACK]);
+        arrives(&receiver);
+        daemon.logs("delivered again");
+        daemon.stop();
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_last_good_address_outlives_its_name_server() {
+    let namespace = Namespace::with_loopback();
+    // Every connection is a new one, and the address in doubt after each failure.
+    let fault = Fault::named("stale-reset").expect("a fault");
+    let server =
+        namespace.inside(move || Misbehaving::listen((LOOPBACK, 0).into(), fault, None).expect("listening"));
+    let current = name_server(&namespace, Answer::Addresses(vec![LOOPBACK]));
+    let mut daemon = namespace.daemon(&format!("http://server.test:{}/", server.address().port()), &[]);
+    daemon.logs("debug: sending");
+    daemon.logs("debug: sending");
+    *current.lock().expect("no panic") = Answer::Code(2);
+    for _ in 0..4 {
+        daemon.logs("debug: sending");
+    }
+    daemon.stop();
+    assert!(!daemon.log.iter().any(|line| line.contains("not delivered:")), "{:#?}", daemon.log);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn another_address_is_tried_within_the_same_beat() {
+    let refused = |last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
+    let unroutable = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1));
+    let mut many: Vec<_> = (2..17).map(refused).collect();
+    many.push(LOOPBACK);
+    for addresses in [vec![refused(2), LOOPBACK], vec![unroutable, LOOPBACK], many] {
+        let namespace = Namespace::with_loopback();
+        let receiver = namespace.receiver();
+        let _answer = name_server(&namespace, Answer::Addresses(addresses));
+        let mut daemon = namespace.daemon(&format!("http://server.test:{}/", receiver.address().port()), &[]);
+        arrives(&receiver);
+        daemon.stop();
+        assert!(!daemon.log.iter().any(|line| line.contains("not delivered:")), "{:#?}", daemon.log);
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_address_in_a_black_hole_leaves_time_for_the_next() {
+    let namespace = Namespace::with_loopback();
+    let receiver = namespace.receiver();
+    let black_hole = NOBODY[1].parse().expect("an address");
+    let _answer = name_server(&namespace, Answer::Addresses(vec![black_hole, LOOPBACK]));
+    let url = format!("http://server.test:{}/", receiver.address().port());
+    let mut daemon = namespace.daemon_with("4", "2", &url, &[]);
+    arrives(&receiver);
+    daemon.stop();
+    assert!(!daemon.log.iter().any(|line| line.contains("not delivered:")), "{:#?}", daemon.log);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn another_name_server_is_found_without_a_restart() {
+    let namespace = Namespace::with_loopback();
+    namespace.nameserver("127.0.0.9");
+    let receiver = namespace.receiver();
+    let _answer = name_server(&namespace, Answer::Addresses(vec![LOOPBACK]));
+    let mut daemon = namespace.daemon(&format!("http://server.test:{}/", receiver.address().port()), &[]);
+    daemon.logs("the server's name could not be resolved");
+    // In place, as DHCP clients do: the daemon sees the same file.
+    namespace.nameserver("127.0.0.1");
+    arrives(&receiver);
+    daemon.stop();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_third_of_the_packets_lost() {
+    let namespace = Namespace::with_loopback();
+    let receiver = namespace.receiver();
+    namespace.drop_packets("tcp dport != 0 numgen random mod 100 < 30");
+    let mut daemon = namespace.daemon_with("1", "1", &format!("http://{}/", receiver.address()), &[]);
+    for _ in 0..20 {
+        daemon.logs("debug: sending");
+    }
+    daemon.stop();
+    let arrived = receiver.events().try_iter().count();
+    println!("with 30 % of the packets lost {arrived} of 20 heartbeats arrived");
+    assert!(arrived > 0, "{:#?}", daemon.log);
+    let ended = daemon.log.last().expect("an end");
+    assert!(ended.starts_with("stopped: "), "{ended}");
+}
+
+/// Path MTU discovery that fails: what is small passes, what is large does not.
+#[test]
+#[ignore = "needs root"]
+fn large_packets_vanish() {
+    let namespace = Namespace::with_loopback();
+    let authority = Authority::new();
+    let dir = tempfile::tempdir().expect("a directory");
+    let ca_file = dir.path().join("ca.pem");
+    fs::write(&ca_file, authority.pem()).expect("written");
+    let receiver = namespace.inside(move || Receiver::secured("127.0.0.1:0", &authority).expect("listening"));
+    namespace.drop_packets("meta length > 500");
+    fs::write(namespace.etc().join("hosts"), "127.0.0.1 localhost\n").expect("written");
+    fs::write(namespace.etc().join("nsswitch.conf"), "hosts: files\n").expect("written");
+    let url = format!("https://localhost:{}/", receiver.address().port());
+    let mut daemon = namespace.daemon(&url, &["--ca-file", ca_file.to_str().expect("UTF-8")]);
+    let line = daemon.logs("not delivered");
+    assert_eq!(line, "warning: heartbeat not delivered: no end of the TLS handshake in time");
+    run("ip", &["netns", "exec", &namespace.name, "nft", "flush ruleset"]);
+    arrives(&receiver);
+    daemon.logs("delivered again");
+    daemon.stop();
+}
+
+/// From one network to another: the connection goes nowhere any more.
+#[test]
+#[ignore = "needs root"]
+fn the_devices_address_changes() {
+    let (device, server) = (Namespace::with_loopback(), Namespace::with_loopback());
+    device.ip(&["link", "add", "up0", "type", "veth", "peer", "name", "up0", "netns", &server.name]);
+    device.ip(&["addr", "add", "203.0.113.2/24", "dev", "up0"]);
+    server.ip(&["addr", "add", "203.0.113.1/24", "dev", "up0"]);
+    for namespace in [&device, &server] {
+        namespace.ip(&["link", "set", "up0", "up"]);
+    }
+    let receiver = server.inside(|| Receiver::listen("203.0.113.1:0").expect("a port"));
+    let mut daemon = device.daemon(&format!("http://{}/", receiver.address()), &[]);
+    arrives(&receiver);
+    arrives(&receiver);
+    device.ip(&["addr", "del", "203.0.113.2/24", "dev", "up0"]);
+    device.ip(&["addr", "add", "203.0.113.3/24", "dev", "up0"]);
+    // What arrived before does not count.
+    let before = receiver.events().try_iter().count();
+    println!("{before} more before the change");
+    arrives(&receiver);
+    daemon.stop();
+}
