@@ -1,13 +1,18 @@
 //! One start of the agent, from its first poll to its end, driven as a frontend drives it.
 
+mod keeping;
+mod world;
+
 use heartbeat_core::{
     Agent, Config, Identity, Wake,
     agent::{backlog::Ring, persistence::Persistence},
     time::{Duration, Instant},
 };
 
+pub use self::world::Tally;
+pub(super) use self::world::World;
 use super::{
-    checker::{Broken, Checker, HARDWARE_ID, Kept, Late, Scene, broken},
+    checker::{Broken, Checker, HARDWARE_ID, Scene, broken},
     coverage::{Coverage, State, Stimulus},
     crimes::{Crime, CrookedClock, CrookedHal, CrookedUplink},
     event::Wall,
@@ -24,45 +29,11 @@ use crate::{
 
 /// Polls at one instant after which the agent is said to spin.
 const POLLS_AT_ONCE_MAX: u32 = 1_000;
-/// How long a frontend that stops waits for its storage.
-const LAST_FILE_MAX: Duration = Duration::from_millis(500);
 /// How long a frontend that blocks waits for what never comes.
 const BLOCKED: Duration = Duration::from_secs(30);
 
 type Device = CrookedHal<Witness<FaultyHal<FakeDevice>>>;
 type Way = CrookedUplink<Recorder<FaultyUplink<FakeServer>>>;
-
-/// What outlives a start of the agent.
-pub(super) struct World {
-    pub(super) device: FaultyHal<FakeDevice>,
-    pub(super) network: FaultyUplink<FakeServer>,
-    pub(super) storage: Storage,
-    pub(super) persistent: bool,
-    pub(super) wall: WallClock,
-    pub(super) late: Late,
-    pub(super) coverage: Coverage,
-    pub(super) crime: Option<Crime>,
-    /// How long the machine has slept.
-    pub(super) slept: Duration,
-    pub(super) tally: Tally,
-}
-
-/// Sums over all starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
-    /// Slots that came due.
-    pub slots: u64,
-    /// Heartbeats that were attempted.
-    pub attempted: u64,
-    /// Of those, delivered.
-    pub delivered: u64,
-    /// Heartbeats that were delivered late.
-    pub replayed: u64,
-    /// Heartbeats that were kept and given up.
-    pub dropped: u64,
-    /// Polls of the agent.
-    pub polls: u64,
-}
 
 /// One start.
 pub(super) struct Life<'b, 't, T> {
@@ -105,7 +76,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
             storage.remove();
         }
         let found = storage.read().to_vec();
-        for document in restored(&found, crime) {
+        for document in keeping::restored(&found, crime) {
             agent.restore(&document);
         }
         late.start(found, &config);
@@ -312,31 +283,6 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
         Ok(())
     }
 
-    /// Writes the backlog to storage when that is due.
-    fn keep_backlog(&mut self, now: Instant) {
-        let Some(persistence) = &mut self.persistence else { return };
-        if let Some(success) = self.storage.poll(now) {
-            self.trace.line(now, || format!("storage: {}", if success { "written" } else { "failed" }));
-            persistence.written(success, &mut self.rig.agent);
-        }
-        if let Some(from) = persistence.turn(now, &mut self.rig.agent) {
-            self.write_from(now, from);
-        }
-        let released = self.persistence.as_ref().map_or(u64::MAX, Persistence::released);
-        self.checker.late.release(released);
-    }
-
-    fn write_from(&mut self, now: Instant, from: u64) {
-        let backlog = self.rig.agent.backlog();
-        let from = if self.crime == Some(Crime::StoresWhatIsSent) { backlog.oldest() } else { from };
-        let documents: Vec<_> = backlog.since(from).map(|parts| parts.concat()).collect();
-        self.trace.line(now, || format!("storage: writes {} heartbeats", documents.len()));
-        // Which of the run's they are, only the checker knows.
-        let ids = self.checker.late.since(from).into_iter().map(|kept| kept.id);
-        let file = ids.zip(documents).map(|(id, document)| Kept { id, document }).collect();
-        self.storage.write(now, file);
-    }
-
     /// A loop that waits where it must not.
     fn block(&mut self) {
         let waits = match self.crime {
@@ -401,25 +347,6 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
         self.store_last()
     }
 
-    fn store_last(&mut self) -> Result<(), Broken> {
-        let now = self.rig.now();
-        let Some(persistence) = &mut self.persistence else { return Ok(()) };
-        if let Some(success) = self.storage.poll(now + LAST_FILE_MAX) {
-            persistence.written(success, &mut self.rig.agent);
-        }
-        let last = persistence.last(now, &mut self.rig.agent);
-        if let Some(from) = last {
-            self.write_from(now, from);
-        }
-        let written = self.storage.poll(now + LAST_FILE_MAX * 2).unwrap_or(last.is_none());
-        let waiting = self.checker.late.since(0);
-        let honest = self.storage.is_well();
-        if written && honest && self.storage.due().is_none() && waiting != self.storage.read() {
-            broken!("S19 files", "{} wait, {} are in the file", waiting.len(), self.storage.read().len());
-        }
-        Ok(())
-    }
-
     /// Gives back what outlives this start, whose process is gone. `lucky`: what was being written is there.
     pub(super) fn end(mut self, lucky: bool) -> World {
         let stats = *self.rig.agent.stats();
@@ -454,25 +381,4 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
 /// When a sensor or the uplink has news next.
 fn news(rig: &Rig<'_, Device, Way, CrookedClock>) -> Option<Instant> {
     [rig.device.due(), rig.uplink.due()].into_iter().flatten().min()
-}
-
-/// What a start takes for the heartbeats that it finds.
-fn restored(found: &[Kept], crime: Option<Crime>) -> Vec<Vec<u8>> {
-    let mut documents: Vec<_> = found.iter().map(|kept| kept.document.clone()).collect();
-    match crime {
-        Some(Crime::ForgetsFile) => documents.clear(),
-        Some(Crime::RestoresTwice) => {
-            documents = documents.into_iter().flat_map(|one| [one.clone(), one]).collect()
-        }
-        Some(Crime::RestoresBackwards) => documents.reverse(),
-        Some(Crime::TornFile) => {
-            if let Some(last) = documents.last_mut() {
-                last.truncate(last.len().saturating_sub(1));
-                let end = last.iter().rposition(|byte| *byte == b'}').map_or(0, |brace| brace + 1);
-                last.truncate(end);
-            }
-        }
-        _ => {}
-    }
-    documents
 }
