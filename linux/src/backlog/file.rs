@@ -39,7 +39,7 @@ pub(super) fn encode<'d>(documents: impl Iterator<Item = [&'d [u8]; 2]>) -> Vec<
 /// # Errors
 ///
 /// When the file is not as [`encode`] made it.
-fn decode(bytes: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
     let lines = bytes.strip_suffix(b"\n").ok_or("its end is missing")?;
     let start = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end.saturating_add(1));
     let (documents, trailer) = lines.split_at_checked(start).ok_or("its end is missing")?;
@@ -49,8 +49,10 @@ fn decode(bytes: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
     if checksum != format!("{:08x}", crc32fast::hash(documents)) {
         return Err("it has been damaged: the checksum is another");
     }
-    let found: Vec<_> =
-        documents.split_inclusive(|byte| *byte == b'\n').map(|line| line.trim_ascii_end()).collect();
+    let found: Vec<_> = documents
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+        .collect();
     if count != found.len().to_string() {
         return Err("it has been damaged: the count is another");
     }

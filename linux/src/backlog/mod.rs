@@ -87,6 +87,15 @@ impl Keeper {
     }
 }
 
+/// The backlog's file for `cargo fuzz`: any bytes are survived, and what is taken for a file is one.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok(documents) = file::decode(bytes) {
+        let again = file::encode(documents.iter().map(|document| [*document, &[]]));
+        assert_eq!(again, bytes);
+    }
+}
+
 fn contents(agent: &Agent<'_>, from: u64) -> Vec<u8> {
     file::encode(agent.backlog().since(from))
 }

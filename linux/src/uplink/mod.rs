@@ -38,6 +38,13 @@ pub struct HttpUplink {
     progress: Progress,
 }
 
+/// `Retry-After` for `cargo fuzz`: any header is survived.
+#[cfg(fuzzing)]
+pub fn fuzz_retry_after(bytes: &[u8]) {
+    let (asked, date) = bytes.split_at(bytes.len() / 2);
+    let _ = (retry_after::parse(bytes, None), retry_after::parse(asked, Some(date)));
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
