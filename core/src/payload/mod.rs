@@ -111,7 +111,7 @@ pub struct Recording {
 
 impl Heartbeat<'_> {
     /// Writes the document into `buffer` and returns its length in bytes; `None` if it does not fit, which
-    /// cannot happen with [`BODY_MAX`](crate::limits::BODY_MAX) bytes.
+    /// cannot happen with [`BODY_MAX`] bytes.
     pub fn encode(&self, buffer: &mut [u8]) -> Option<usize> {
         let mut json = Json::new(buffer);
         self.write(&mut json);

@@ -2,7 +2,7 @@
 //!
 //! A run follows from its seed alone: one generator is the only source of chance, time is virtual, nothing is threaded,
 //! no order is that of a hash table. [`Scenario`] says what happens, [`run()`] lets it happen, the checker says what must
-//! hold, [`Crime`]s prove that it looks, [`minimise`] shortens what was found.
+//! hold, [`Crime`]s prove that it looks, [`minimise()`] shortens what was found.
 
 mod campaign;
 mod checker;
