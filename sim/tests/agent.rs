@@ -155,6 +155,18 @@ fn a_silent_server_costs_its_own_beat_only() {
 }
 
 #[test]
+fn the_next_beat_is_foretold() {
+    let mut rig = rig(FakeDevice::healthy());
+    rig.uplink.inner.fault = Some(NetworkFault::Busy(503, Duration::from_secs(31)));
+    rig.run_for(MS(9_000));
+    let foretold = rig.agent.next_beat();
+    assert_eq!(foretold, rig.now() + MS(26_000), "35 s is the first slot that is not before 31 s");
+    let beats = rig.uplink.sent.len();
+    rig.run_for(foretold.since(rig.now()));
+    assert_eq!(rig.uplink.sent[beats].at, foretold);
+}
+
+#[test]
 fn only_a_2xx_is_a_delivery() {
     for (status, expected) in [
         (200, Ok(200)),

@@ -33,6 +33,11 @@ impl Backoff {
         slot < self.until
     }
 
+    /// No slot before this time has a beat.
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
     /// How much longer the server is left alone.
     pub(super) fn remaining(&self, now: Instant) -> Duration {
         self.until.since(now)

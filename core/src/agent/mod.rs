@@ -184,6 +184,11 @@ impl<'b> Agent<'b> {
         &self.stats
     }
 
+    /// When the next beat begins, if nothing stands still and nothing changes the agent's mind about the server.
+    pub fn next_beat(&self) -> Instant {
+        self.schedule.first_not_before(self.backoff.until())
+    }
+
     /// The document that was sent last; empty before the first.
     pub fn last_body(&self) -> &[u8] {
         self.body.get(..self.stats.last_body_len).unwrap_or_default()

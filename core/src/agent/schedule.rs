@@ -57,6 +57,14 @@ impl Schedule {
         self.next(Instant::ZERO)
     }
 
+    /// The first slot to come that does not begin before this time.
+    pub(super) fn first_not_before(&self, time: Instant) -> Instant {
+        let upcoming = self.upcoming();
+        let wait = time.since(upcoming).as_micros();
+        let slots = wait.div_ceil(self.interval.as_micros().max(1));
+        upcoming + Duration::from_micros(slots.saturating_mul(self.interval.as_micros()))
+    }
+
     /// Counts with another interval from the next slot on.
     pub(super) fn set_interval(&mut self, interval: Duration) {
         self.interval = interval;
@@ -97,6 +105,14 @@ mod tests {
         assert_eq!(schedule.take_due(at(23_500), GRACE), Some(Due { slot: Some(at(23_000)), skipped: 4 }));
         assert_eq!(schedule.take_due(at(29_001), GRACE), Some(Due { slot: None, skipped: 1 }));
         assert_eq!(schedule.upcoming(), at(33_000));
+    }
+
+    #[test]
+    fn the_next_beat_is_on_the_grid() {
+        let schedule = started();
+        for (time, slot) in [(0, 3_000), (3_000, 3_000), (3_001, 8_000), (8_000, 8_000), (23_500, 28_000)] {
+            assert_eq!(schedule.first_not_before(at(time)), at(slot), "{time}");
+        }
     }
 
     #[test]
