@@ -6,6 +6,7 @@
 //! - [`uplink`]: one HTTP request at a time, on its own thread, over one kept connection.
 //! - [`backlog`]: heartbeats that were not delivered, in a file over a restart.
 //! - [`daemon`]: the loop that moves the agent, the signals, the pidfile.
+//! - [`service`]: what the daemon tells systemd, `status` and the journal about itself.
 //! - [`doctor`]: where each value comes from, or what to do about its absence.
 //! - [`cli`]: the commands.
 //!
@@ -23,5 +24,6 @@ pub mod daemon;
 pub mod doctor;
 pub mod hal;
 pub mod logging;
+pub mod service;
 pub mod uplink;
 pub mod waker;

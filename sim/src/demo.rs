@@ -2,10 +2,10 @@
 
 use std::{io, path::Path};
 
-use heartbeat_core::{Agent, Config};
+use heartbeat_core::{Config, time::Instant};
 use heartbeat_daemon::{
     config::{ConfigError, Key, Layers, Settings},
-    daemon::{Daemon, Observer, StartError, open_root},
+    daemon::{Daemon, Observer, StartError, Turn, open_root},
     hal::hardware_id,
 };
 
@@ -76,12 +76,12 @@ struct Watcher<P, S> {
 }
 
 impl<P: FnMut(&str), S: Fn()> Observer for Watcher<P, S> {
-    fn turned(&mut self, agent: &Agent<'_>) {
-        let stats = agent.stats();
+    fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant> {
+        let stats = turn.agent.stats();
         let ended = stats.delivered + stats.failed;
-        let Some(latest) = stats.last.filter(|_| ended > self.ended) else { return };
+        let latest = stats.last.filter(|_| ended > self.ended)?;
         self.ended = ended;
-        let body = agent.last_body();
+        let body = turn.agent.last_body();
         match (latest.result, self.schema.check(body)) {
             (Ok(_), Ok(value)) => {
                 let round_trip = Some(latest.round_trip.into());
@@ -93,5 +93,6 @@ impl<P: FnMut(&str), S: Fn()> Observer for Watcher<P, S> {
         if self.beats.is_some_and(|beats| ended >= beats) {
             (self.stop)();
         }
+        None
     }
 }

@@ -5,6 +5,7 @@ mod doctor;
 mod options;
 mod run;
 mod sample;
+mod status;
 
 use std::{
     fmt::Display,
@@ -25,6 +26,8 @@ use crate::{
 mod exit {
     /// The heartbeat was not delivered, or the system failed.
     pub(super) const FAILED: u8 = 1;
+    /// As the Linux Standard Base has it for "not running".
+    pub(super) const NOT_RUNNING: u8 = 3;
     /// `EX_USAGE`: the command line is wrong.
     pub(super) const USAGE: u8 = 64;
     /// `EX_TEMPFAIL`: another instance is running.
@@ -43,7 +46,7 @@ struct Cli {
     command: Option<Command>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Command {
     /// Send heartbeats until stopped (the default)
     Run,
@@ -57,6 +60,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what the running daemon last did
+    Status(status::Look),
     /// Show the settings, and where each comes from
     CheckConfig,
 }
@@ -74,6 +79,8 @@ enum Failure {
     System(#[from] io::Error),
     #[error("{0} of the values should be there and cannot be read")]
     Unwell(usize),
+    #[error("{0}")]
+    NotRunning(String),
     #[error("not delivered: {0}")]
     NotDelivered(heartbeat_core::SendError),
 }
@@ -83,6 +90,7 @@ impl Failure {
         match self {
             Self::Config(_) | Self::Start(StartError::Unusable(_) | StartError::Trust(_)) => exit::CONFIG,
             Self::Pidfile(PidfileError::Running { .. }) => exit::RUNNING,
+            Self::NotRunning(_) => exit::NOT_RUNNING,
             Self::Start(StartError::System(_))
             | Self::Pidfile(_)
             | Self::System(_)
@@ -109,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Sample => sample::sample(&cli.options),
         Command::Send => sample::send(&cli.options),
         Command::Doctor { json } => doctor::doctor(&cli.options, json),
+        Command::Status(look) => status::status(&look),
         Command::CheckConfig => check_config::check_config(&cli.options),
     };
     match result {

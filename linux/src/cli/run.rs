@@ -1,9 +1,10 @@
 //! `run`: heartbeats until stopped.
 
-use heartbeat_core::Agent;
-
 use super::{Failure, options::Options};
-use crate::daemon::{Daemon, Pidfile, PidfileError, open_root, random_phase};
+use crate::{
+    daemon::{Daemon, Pidfile, PidfileError, open_root, random_phase},
+    service::Service,
+};
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let mut settings = options.settings()?;
@@ -18,6 +19,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         }
         acquired => acquired?,
     };
+    let mut service = Service::new(&settings, &root);
     let mut daemon = Daemon::start(&settings, root)?;
     let rhythm = settings.rhythm;
     log::info!(
@@ -32,7 +34,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
             None
         }
     };
-    daemon.run(reload, &mut |_: &Agent<'_>| {})?;
+    daemon.run(reload, &mut service)?;
     let stats = daemon.stats();
     log::info!("stopped: {} heartbeats delivered, {} not", stats.delivered, stats.failed);
     let (backlog, counts) = (daemon.backlog(), daemon.backlog().counts());

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Failure, options::Options, print};
 use crate::{
     daemon::{StartError, identity, open_root, sample_once},
-    uplink::{CachedResolver, Client},
+    uplink::{CachedResolver, Client, Traffic},
 };
 
 pub(super) fn sample(options: &Options) -> Result<(), Failure> {
@@ -21,7 +21,8 @@ pub(super) fn send(options: &Options) -> Result<(), Failure> {
     let settings = options.settings()?;
     let root = open_root(&options.sysroot)?;
     let identity = identity(&settings, &root)?;
-    let client = Client::new(&settings, &CachedResolver::new()).map_err(StartError::from)?;
+    let client =
+        Client::new(&settings, &CachedResolver::new(), &Traffic::default()).map_err(StartError::from)?;
     let body = sample_once(&settings, root, identity)?;
     let began = Instant::now();
     let answer = client.exchange(&body, began + settings.rhythm.timeout().into());

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use heartbeat_core::{Agent, Backlog, Identity, Stats, Wake};
+use heartbeat_core::{Agent, Backlog, Identity, Stats, Wake, time::Instant};
 
 use self::sleeper::Sleeper;
 pub use self::{
@@ -25,7 +25,7 @@ use crate::{
     clock,
     config::Settings,
     hal::{LinuxHal, hardware_id, sysroot::Sysroot},
-    uplink::{CachedResolver, Client, HttpUplink, TrustError},
+    uplink::{CachedResolver, Client, HttpUplink, Traffic, TrustError},
     waker::{self, Waker},
 };
 
@@ -43,16 +43,32 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// What a look at the running daemon shows, after every turn of its loop.
-pub trait Observer {
-    /// The loop has turned.
-    fn turned(&mut self, agent: &Agent<'_>);
+/// A turn of the daemon's loop, for those who watch it.
+#[derive(Clone, Copy)]
+pub struct Turn<'d> {
+    /// When it was.
+    pub now: Instant,
+    /// The agent after it.
+    pub agent: &'d Agent<'static>,
+    /// The device.
+    pub hal: &'d LinuxHal,
+    /// What went over the network.
+    pub traffic: &'d Traffic,
 }
 
-impl<F: FnMut(&Agent<'_>)> Observer for F {
-    fn turned(&mut self, agent: &Agent<'_>) {
-        self(agent);
-    }
+/// Somebody who watches the daemon.
+pub trait Observer {
+    /// The loop has turned. The answer is when it must turn again at the latest, whatever the agent wants.
+    fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant>;
+
+    /// The configuration is about to be read again.
+    fn reloading(&mut self) {}
+
+    /// It was; `None`: the old one stays.
+    fn reloaded(&mut self, _: Option<&Settings>) {}
+
+    /// The daemon is about to end.
+    fn stopping(&mut self) {}
 }
 
 /// The agent with this machine and its server.
@@ -63,6 +79,7 @@ pub struct Daemon {
     hal: LinuxHal,
     resolver: CachedResolver,
     uplink: HttpUplink,
+    traffic: Traffic,
     sleeper: Sleeper,
     waker: Waker,
     signals: Signals,
@@ -77,7 +94,8 @@ impl Daemon {
     pub fn start(settings: &Settings, root: Arc<Sysroot>) -> Result<Self, StartError> {
         let identity = identity(settings, &root)?;
         let resolver = CachedResolver::new();
-        let client = Client::new(settings, &resolver)?;
+        let traffic = Traffic::default();
+        let client = Client::new(settings, &resolver, &traffic)?;
         let (waker, wake_ups) = waker::pair()?;
         let signals = Signals::install(&waker)?;
         let sleeper = Sleeper::new(wake_ups)?;
@@ -96,7 +114,7 @@ impl Daemon {
             }
             None => None,
         };
-        Ok(Self { root, agent, keeper, hal, resolver, uplink, sleeper, waker, signals })
+        Ok(Self { root, agent, keeper, hal, resolver, uplink, traffic, sleeper, waker, signals })
     }
 
     /// Asks the running daemon to stop, from any thread.
@@ -120,21 +138,28 @@ impl Daemon {
     ) -> io::Result<()> {
         loop {
             if self.signals.stop() {
+                observer.stopping();
                 self.agent.stop();
             }
-            if self.signals.take_reload()
-                && let Some(settings) = reload()
-            {
-                self.reconfigure(&settings);
+            if self.signals.take_reload() {
+                observer.reloading();
+                let settings = reload();
+                if let Some(settings) = &settings {
+                    self.reconfigure(settings);
+                }
+                observer.reloaded(settings.as_ref());
             }
             let now = clock::now();
             let wake = self.agent.poll(now, &mut self.hal, &mut self.uplink);
             if let Some(keeper) = &mut self.keeper {
                 keeper.turn(now, &mut self.agent);
             }
-            observer.turned(&self.agent);
+            let turn = Turn { now, agent: &self.agent, hal: &self.hal, traffic: &self.traffic };
+            let at_the_latest = observer.turned(&turn);
             match wake {
-                Wake::At(when) => self.sleeper.sleep_until(when)?,
+                Wake::At(when) => {
+                    self.sleeper.sleep_until(at_the_latest.map_or(when, |latest| when.min(latest)))?;
+                }
                 Wake::Stopped => {
                     if let Some(keeper) = self.keeper.take() {
                         keeper.finish(now, &mut self.agent);
@@ -158,7 +183,7 @@ impl Daemon {
     /// Takes over new settings; the request under way goes on with the old ones.
     fn reconfigure(&mut self, settings: &Settings) {
         let taken = identity(settings, &self.root)
-            .and_then(|identity| Ok((identity, Client::new(settings, &self.resolver)?)));
+            .and_then(|identity| Ok((identity, Client::new(settings, &self.resolver, &self.traffic)?)));
         match taken {
             Ok((identity, client)) => {
                 if settings.rhythm.backlog() > 0 && self.agent.config().backlog() == 0 {

@@ -6,9 +6,10 @@ use std::{
 };
 
 use heartbeat_core::{SensorError, limits::APP_VERSION_MAX, text::Text};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 
-use super::sysroot::{Sysroot, read_whole};
+use super::sysroot::Sysroot;
+use crate::clock;
 
 /// How long a version is kept before it is looked up again: an update shows within ten minutes, and a folder on
 /// an SD card is not walked at every beat.
@@ -17,8 +18,6 @@ const KEEP: Duration = Duration::from_secs(600);
 const FILES_MAX: usize = 20_000;
 /// Folders inside folders.
 const DEPTH_MAX: u32 = 12;
-/// Size of `/etc/localtime` that is read; real ones have 4 KiB at most.
-const TZIF_MAX: u64 = 64 * 1024;
 
 /// Where the version comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +55,9 @@ impl AppVersion {
             VersionSource::Fixed(version) => Ok(Text::new(version)),
             VersionSource::File(path) => first_line(root, path),
             VersionSource::Folder(path) => newest_change(&root.host_path(path)).map(|time| {
-                let zone = local_zone(root).unwrap_or(TimeZone::UTC);
-                Text::new(&time.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M").to_string())
+                Text::new(
+                    &time.to_zoned_datetime(clock::local_zone(root)).strftime("%Y-%m-%d %H:%M").to_string(),
+                )
             }),
         };
         self.kept = Some((Instant::now(), version.clone()));
@@ -69,11 +69,6 @@ fn first_line(root: &Sysroot, path: &Path) -> Result<Text<APP_VERSION_MAX>, Sens
     let mut buffer = [0; 1024];
     let line = root.read_text(path, &mut buffer)?.lines().next().unwrap_or_default().trim_end();
     if line.is_empty() { Err(SensorError::Invalid) } else { Ok(Text::new(line)) }
-}
-
-fn local_zone(root: &Sysroot) -> Option<TimeZone> {
-    let tzif = read_whole(root.open("/etc/localtime").ok()?, TZIF_MAX).ok()?;
-    TimeZone::tzif("local", &tzif).ok()
 }
 
 /// Newest modification time of the application's own files: `*.py`, `*.html`, `*.png`. Links are not followed.

@@ -7,7 +7,7 @@ use std::{
 
 use heartbeat_core::SensorError;
 
-use super::{rest::Rest, sysroot::Sysroot};
+use super::{answering::Answering, rest::Rest, sysroot::Sysroot};
 
 /// One place that may know a value.
 pub trait Source<T>: Send {
@@ -25,6 +25,9 @@ pub trait Source<T>: Send {
 /// The places that may know a value, the best first.
 pub struct Chain<T> {
     sources: Vec<(Box<dyn Source<T>>, Rest)>,
+    /// Which of them answered last, and who is told.
+    answered: Option<usize>,
+    answering: Answering,
 }
 
 /// What came of asking one place.
@@ -41,7 +44,13 @@ pub struct Attempt<T> {
 impl<T> Chain<T> {
     /// The places in the order in which they are asked.
     pub fn new(sources: Vec<Box<dyn Source<T>>>) -> Self {
-        Self { sources: sources.into_iter().map(|source| (source, Rest::default())).collect() }
+        let sources = sources.into_iter().map(|source| (source, Rest::default())).collect();
+        Self { sources, answered: None, answering: Answering::default() }
+    }
+
+    /// Shows which place answered last.
+    pub(super) fn answering(&self) -> Answering {
+        self.answering.clone()
     }
 
     /// The value from the first place that answers.
@@ -51,15 +60,25 @@ impl<T> Chain<T> {
     /// That of the first place that is there and failed; [`SensorError::Absent`] when none is there.
     pub fn read(&mut self, root: &Sysroot) -> Result<T, SensorError> {
         let mut error = SensorError::Absent;
-        for (source, rest) in self.sources.iter_mut().filter(|(_, rest)| !rest.is_resting()) {
+        let awake = self.sources.iter_mut().enumerate().filter(|(_, (_, rest))| !rest.is_resting());
+        for (index, (source, rest)) in awake {
             let answer = source.read(root);
             rest.note(&answer);
             match answer {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    if self.answered != Some(index) {
+                        self.answered = Some(index);
+                        self.answering.set(Some(source.place()));
+                    }
+                    return Ok(value);
+                }
                 Err(SensorError::Absent) => {}
                 Err(other) if error == SensorError::Absent => error = other,
                 Err(_) => {}
             }
+        }
+        if self.answered.take().is_some() {
+            self.answering.set(None);
         }
         Err(error)
     }
@@ -117,8 +136,12 @@ mod tests {
             &[Err(SensorError::Denied), Ok(1), Err(SensorError::Io)],
             &[Ok(2), Err(SensorError::Invalid)],
         ]);
+        let answering = chain.answering();
+        assert_eq!(answering.get(), None);
         assert_eq!(chain.read(&root), Ok(2));
+        assert_eq!(answering.get().as_deref(), Some("script"));
         assert_eq!(chain.read(&root), Ok(1), "the absent one was not asked again");
         assert_eq!(chain.read(&root), Err(SensorError::Io), "the first trouble is reported");
+        assert_eq!(answering.get(), None, "and no value comes from anywhere");
     }
 }

@@ -4,6 +4,7 @@
 //! several places that may know it is a [`chain`]; several values of one look are `parts`; what only completes a value
 //! is waited for with `patience`. What is absent rests: it is looked for once a minute and costs a beat nothing.
 
+mod answering;
 mod app_version;
 mod application;
 pub mod background;
@@ -42,6 +43,7 @@ use heartbeat_core::{
 };
 
 use self::{
+    answering::Answering,
     app_version::AppVersion,
     background::Background,
     chain::{Chain, Source},
@@ -69,22 +71,42 @@ pub struct LinuxHal {
     memory: Meminfo,
     uptime: UptimeFile,
     firmware: Parts<firmware::Readings>,
-    temperature: Background<Celsius>,
-    power: Background<Watts>,
-    fan: Background<Rpm>,
+    temperature: Chained<Celsius>,
+    power: Chained<Watts>,
+    fan: Chained<Rpm>,
     disk: Background<DiskSpace>,
     network: Parts<net::Snapshot>,
     wireless: Background<Vec<Details>>,
     modem: Background<Modem>,
-    position: Background<Position>,
+    position: Chained<Position>,
     activity: Background<Activity>,
     app_version: Option<Background<Text<APP_VERSION_MAX>>>,
-    ups: Option<Background<Ups>>,
+    ups: Option<Chained<Ups>>,
     patience: Patiences,
     /// What the kernel says of the wireless and the mobile interface while their details are awaited.
     wifi: Option<Wifi>,
     cellular: Option<Result<Cellular, SensorError>>,
-    sources: Sources,
+    started_with: StartedWith,
+    /// Whether the firmware gave the latest temperature, and the latest power.
+    from_firmware: [bool; 2],
+}
+
+/// A value from a chain, on a thread of its own.
+#[derive(Debug)]
+struct Chained<T> {
+    background: Background<T>,
+    answering: Answering,
+}
+
+impl<T: Send + 'static> Chained<T> {
+    fn start(name: &str, root: &Arc<Sysroot>, waker: &Waker, mut chain: Chain<T>) -> Self {
+        let (root, answering) = (Arc::clone(root), chain.answering());
+        Self { background: Background::start(name, waker.clone(), move || chain.read(&root)), answering }
+    }
+
+    fn poll(&mut self) -> Sampled<T> {
+        self.background.poll()
+    }
 }
 
 /// The patience with each source that only prefers or completes what another knows.
@@ -110,53 +132,83 @@ impl LinuxHal {
             firmware: Parts::of(Background::start("firmware", waker.clone(), move || {
                 of_firmware.read(&for_firmware)
             })),
-            temperature: chained("temperature", &root, waker, temperature_chain()),
-            power: chained("power", &root, waker, power_chain(settings.ups)),
-            fan: chained("fan", &root, waker, fan_chain()),
+            temperature: Chained::start("temperature", &root, waker, temperature_chain()),
+            power: Chained::start("power", &root, waker, power_chain(settings.ups)),
+            fan: Chained::start("fan", &root, waker, fan_chain()),
             disk: disk(&root, settings, waker),
             network: net::start(Arc::clone(&root), waker.clone()),
             wireless: Background::start("wireless", waker.clone(), move || wireless.read(&for_wireless)),
             modem: Background::start("modem", waker.clone(), move || modem.read()),
-            position: chained("gps", &root, waker, position_chain()),
+            position: Chained::start("gps", &root, waker, position_chain()),
             activity: Background::start("activity", waker.clone(), move || {
                 application::activity(&for_activity)
             }),
             app_version: app_version(&root, settings, waker),
-            ups: settings.ups.map(|ups| chained("ups", &root, waker, ups_chain(ups))),
+            ups: settings.ups.map(|ups| Chained::start("ups", &root, waker, ups_chain(ups))),
             patience: Patiences::default(),
             wifi: None,
             cellular: None,
-            sources: Sources::of(settings),
+            started_with: StartedWith::of(settings),
+            from_firmware: [false; 2],
             root,
         }
     }
 
     /// Takes over new settings: only the sources that they change start anew.
     pub fn reconfigure(&mut self, settings: &Settings, waker: &Waker) {
-        let sources = Sources::of(settings);
-        if sources.disk_path != self.sources.disk_path {
+        let wanted = StartedWith::of(settings);
+        if wanted.disk_path != self.started_with.disk_path {
             self.disk = disk(&self.root, settings, waker);
         }
-        if sources.app_version != self.sources.app_version {
+        if wanted.app_version != self.started_with.app_version {
             self.app_version = app_version(&self.root, settings, waker);
         }
-        if sources.ups != self.sources.ups {
-            self.ups = settings.ups.map(|ups| chained("ups", &self.root, waker, ups_chain(ups)));
-            self.power = chained("power", &self.root, waker, power_chain(settings.ups));
+        if wanted.ups != self.started_with.ups {
+            self.ups = settings.ups.map(|ups| Chained::start("ups", &self.root, waker, ups_chain(ups)));
+            self.power = Chained::start("power", &self.root, waker, power_chain(settings.ups));
         }
-        self.sources = sources;
+        self.started_with = wanted;
+    }
+
+    /// Where each value was last read, by its key in the heartbeat; those that have no value have no place.
+    pub fn sources(&self) -> Vec<(String, String)> {
+        let [temperature, power] = self.from_firmware;
+        let firmware = |is: bool, otherwise: &Answering| {
+            if is { Some("the firmware".to_owned()) } else { otherwise.get() }
+        };
+        let fixed = |place: &str| Some(place.to_owned());
+        let version = match &self.started_with.app_version {
+            VersionSource::Unknown => None,
+            VersionSource::Fixed(_) => fixed("the configuration"),
+            VersionSource::File(path) | VersionSource::Folder(path) => Some(path.display().to_string()),
+        };
+        let all = [
+            ("cpu", fixed("/proc/stat")),
+            ("mem", fixed("/proc/meminfo")),
+            ("temp", firmware(temperature, &self.temperature.answering)),
+            ("power", firmware(power, &self.power.answering)),
+            ("fan_rpm", self.fan.answering.get()),
+            ("disk", Some(format!("statvfs {}", self.started_with.disk_path.display()))),
+            ("connection", fixed("/sys/class/net, /proc/net/route")),
+            ("gps", self.position.answering.get()),
+            ("app_version", version),
+            ("activity", fixed("/tmp/*.pid")),
+            ("ups", self.ups.as_ref().and_then(|ups| ups.answering.get())),
+        ];
+        let known = |(value, place): (&str, Option<String>)| Some((value.to_owned(), place?));
+        all.into_iter().filter_map(known).collect()
     }
 }
 
 /// The settings that sources were started with.
 #[derive(Debug)]
-struct Sources {
+struct StartedWith {
     disk_path: PathBuf,
     app_version: VersionSource,
     ups: Option<UpsConfig>,
 }
 
-impl Sources {
+impl StartedWith {
     fn of(settings: &Settings) -> Self {
         Self {
             disk_path: settings.disk_path.clone(),
@@ -190,16 +242,6 @@ fn ups_chain(ups: UpsConfig) -> Chain<Ups> {
     Chain::new(vec![Box::new(ups::Battery::new(ups))])
 }
 
-fn chained<T: Send + 'static>(
-    name: &str,
-    root: &Arc<Sysroot>,
-    waker: &Waker,
-    mut chain: Chain<T>,
-) -> Background<T> {
-    let root = Arc::clone(root);
-    Background::start(name, waker.clone(), move || chain.read(&root))
-}
-
 fn disk(root: &Sysroot, settings: &Settings, waker: &Waker) -> Background<DiskSpace> {
     let path = root.host_path(&settings.disk_path);
     Background::start("disk", waker.clone(), move || disk::read(&path))
@@ -216,6 +258,13 @@ fn app_version(
     }
     let (root, mut version) = (Arc::clone(root), AppVersion::new(settings.app_version.clone()));
     Some(Background::start("app_version", waker.clone(), move || version.read(&root)))
+}
+
+/// Remembers whether it has answered with a value.
+fn note<T>(answered: &mut bool, sampled: &Sampled<T>) {
+    if let Poll::Ready(answer) = sampled {
+        *answered = answer.is_ok();
+    }
 }
 
 fn poll_if_there<T: Send + 'static>(source: &mut Option<Background<T>>) -> Sampled<T> {
@@ -242,13 +291,22 @@ impl Hal for LinuxHal {
     /// The firmware's own, else the kernel's.
     fn temperature(&mut self) -> Sampled<Celsius> {
         let firmware = self.firmware.take(|readings| &mut readings.temperature);
+        note(&mut self.from_firmware[0], &firmware);
         self.patience.firmware_temperature.prefer(firmware, || self.temperature.poll())
     }
 
     /// That of a monitor, else what the PMIC's rails add up to.
     fn power(&mut self) -> Sampled<Watts> {
         let monitor = self.power.poll();
-        self.patience.power.prefer(monitor, || self.firmware.take(|readings| &mut readings.power))
+        let from_firmware = &mut self.from_firmware[1];
+        if monitor.is_ready() {
+            *from_firmware = false;
+        }
+        self.patience.power.prefer(monitor, || {
+            let firmware = self.firmware.take(|readings| &mut readings.power);
+            note(from_firmware, &firmware);
+            firmware
+        })
     }
 
     fn throttled(&mut self) -> Sampled<Throttled> {
@@ -323,6 +381,6 @@ impl Hal for LinuxHal {
     }
 
     fn ups(&mut self) -> Sampled<Ups> {
-        poll_if_there(&mut self.ups)
+        self.ups.as_mut().map_or(Poll::Ready(Err(SensorError::Absent)), Chained::poll)
     }
 }

@@ -23,6 +23,7 @@ use super::{
     resolver::CachedResolver,
     retry_after,
     tls::{self, TrustError},
+    traffic::Traffic,
 };
 use crate::config::{Endpoint, Method, Settings};
 
@@ -50,18 +51,23 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that has not connected yet and asks `resolver` for the server's addresses.
+    /// A client that has not connected yet, asks `resolver` for the server's addresses and counts its bytes in `traffic`.
     ///
     /// # Errors
     ///
     /// When the server is to be verified and there is nobody to trust.
-    pub fn new(settings: &Settings, resolver: &CachedResolver) -> Result<Self, TrustError> {
+    pub fn new(
+        settings: &Settings,
+        resolver: &CachedResolver,
+        traffic: &Traffic,
+    ) -> Result<Self, TrustError> {
         let tls =
             if settings.endpoint.is_https() { Some(tls::config(settings.ca_file.as_deref())?) } else { None };
         let progress = Progress::default();
         let connector =
             ().chain(progress.mark(Stage::Dialling))
                 .chain(TcpConnector::default())
+                .chain(traffic.clone())
                 .chain(progress.mark(Stage::Handshaking))
                 .chain(RustlsConnector::default())
                 .chain(progress.mark(Stage::Exchanging));

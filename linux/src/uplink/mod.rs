@@ -9,6 +9,7 @@ mod progress;
 mod resolver;
 mod retry_after;
 mod tls;
+mod traffic;
 
 use std::{
     io,
@@ -26,6 +27,7 @@ pub use self::{
     client::{Answer, Client},
     resolver::CachedResolver,
     tls::TrustError,
+    traffic::Traffic,
 };
 use crate::waker::Waker;
 

@@ -1,0 +1,278 @@
+//! `status`: what the running daemon last did.
+
+use std::{
+    fmt::Write as _,
+    io::{self, ErrorKind, IsTerminal, Write},
+    path::{Path, PathBuf},
+    thread,
+};
+
+use clap::Args;
+use heartbeat_core::time::{Duration, Instant};
+use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+use serde_json::Value;
+
+use super::{Failure, print};
+use crate::{
+    clock,
+    service::status::{self, Status},
+};
+
+/// How often `--watch` looks.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+/// Clears a terminal's screen and goes to its upper left corner (ECMA-48, ED and CUP).
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+/// What to show, and how.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Look {
+    /// Print what the daemon has published, as JSON
+    #[arg(long)]
+    json: bool,
+    /// Show it again and again, until Ctrl-C
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+    /// Look into this file instead of /run/heartbeat-daemon/status.json
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+pub(super) fn status(look: &Look) -> Result<(), Failure> {
+    let path = look.file.clone().unwrap_or_else(status::default_path);
+    if look.json {
+        let status = find(&path)?;
+        print(serde_json::to_string_pretty(&status).map_err(io::Error::from)?)?;
+        return alive(&status);
+    }
+    if !look.watch {
+        let status = find(&path)?;
+        print(page(&status, clock::now()).trim_end())?;
+        return alive(&status);
+    }
+    let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
+    loop {
+        let shown = match find(&path) {
+            Ok(status) => page(&status, clock::now()),
+            Err(failure) => format!("{failure}\n"),
+        };
+        if write!(io::stdout(), "{clear}{shown}").and_then(|()| io::stdout().flush()).is_err() {
+            // Whoever looked has gone away.
+            return Ok(());
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn find(path: &Path) -> Result<Status, Failure> {
+    status::read(path).map_err(|error| {
+        Failure::NotRunning(match error.kind() {
+            ErrorKind::NotFound => format!("no daemon has published its status in {}", path.display()),
+            _ => format!("{}: {error}", path.display()),
+        })
+    })
+}
+
+/// An error unless the daemon runs and is up to date.
+fn alive(status: &Status) -> Result<(), Failure> {
+    match trouble(status, clock::now(), runs(status.pid)) {
+        None => Ok(()),
+        Some(trouble) => Err(Failure::NotRunning(trouble)),
+    }
+}
+
+fn runs(pid: u32) -> bool {
+    // Signal 0 only asks; another user's process answers EPERM.
+    i32::try_from(pid).is_ok_and(|pid| matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM)))
+}
+
+/// Why the status must not be believed.
+fn trouble(status: &Status, now: Instant, runs: bool) -> Option<String> {
+    let now = seconds(now);
+    if !status.running {
+        return Some(format!("the daemon was stopped {} ago", ago(now - status.written_at_s)));
+    }
+    if !runs {
+        return Some(format!(
+            "the daemon is not running: this is from {} ago",
+            ago(now - status.written_at_s)
+        ));
+    }
+    // An interval after the beat that was due there should have been another.
+    let overdue = now - status.next_beat_at_s;
+    (overdue > status.interval_s.max(2.0))
+        .then(|| format!("the daemon is stuck: a heartbeat was due {} ago", ago(overdue)))
+}
+
+/// Everything, for a terminal.
+fn page(status: &Status, now: Instant) -> String {
+    let mut page = String::new();
+    let trouble = trouble(status, now, runs(status.pid));
+    let now = seconds(now);
+    let mut row = |name: &str, text: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "{name:<16} {text}");
+    };
+    row("server", format!("{}, every {} s", status.server, status.interval_s));
+    row(
+        "daemon",
+        trouble.unwrap_or_else(|| {
+            format!("{} runs as {} since {}", status.version, status.pid, ago(now - status.started_at_s))
+        }),
+    );
+    row(
+        "last heartbeat",
+        status.last.as_ref().map_or("none yet".to_owned(), |last| {
+            format!(
+                "{} after {:.0} ms, {} ago",
+                last.outcome,
+                last.round_trip_ms,
+                ago(now - status.written_at_s)
+            )
+        }),
+    );
+    row("next heartbeat", format!("in {}", ago(status.next_beat_at_s - now)));
+    row(
+        "since its start",
+        format!(
+            "{} delivered, {} not, {} of them since the last delivery; {} skipped, {} held back",
+            status.delivered, status.failed, status.consecutive_failures, status.skipped, status.held_back
+        ),
+    );
+    if let Some(late) = &status.late {
+        row(
+            "late",
+            format!("{} wait, {} delivered, {} given up", late.waiting, late.delivered, late.given_up),
+        );
+    }
+    row("today", format!("{} sent, {} received", bytes(status.today.sent), bytes(status.today.received)));
+    page.push('\n');
+    if let Some(last) = &status.last {
+        values(&mut page, &last.document, &status.sources);
+    }
+    page
+}
+
+/// The values of the last heartbeat, with their sources.
+fn values(page: &mut String, document: &Value, sources: &[(String, String)]) {
+    let source = |key: &str| {
+        let asked = match key {
+            "streaming_active" | "tracking_active" | "recording_active" => "activity",
+            other => other,
+        };
+        sources.iter().find(|(value, _)| value == asked).map_or("", |(_, place)| place.as_str())
+    };
+    let mut row = |key: &str, value: &Value| {
+        let known = if value.is_null() { "" } else { source(key.rsplit('.').next().unwrap_or(key)) };
+        let text = match value {
+            Value::Null => "-".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let _ = writeln!(page, "{}", format!("{key:<28} {text:<44} {known}").trim_end());
+    };
+    for (key, value) in document.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(members) if key == "connection" || key == "diagnostics" => {
+                for (member, value) in members {
+                    row(&format!("{key}.{member}"), value);
+                }
+            }
+            value => row(key, value),
+        }
+    }
+}
+
+fn seconds(time: Instant) -> f64 {
+    core::time::Duration::from_micros(time.as_micros()).as_secs_f64()
+}
+
+/// A time as people say it; what lies in the past is no time.
+fn ago(secs: f64) -> String {
+    let span = std::time::Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or_default();
+    match Duration::from(span).as_secs() {
+        secs @ 0..=119 => format!("{secs} s"),
+        secs @ 120..=7_199 => format!("{} min", secs / 60),
+        secs @ 7_200..=172_799 => format!("{} h", secs / 3_600),
+        secs => format!("{} d", secs / 86_400),
+    }
+}
+
+fn bytes(count: u64) -> String {
+    match count {
+        0..=9_999 => format!("{count} bytes"),
+        10_000..=9_999_999 => format!("{} kB", count / 1_000),
+        _ => format!("{} MB", count / 1_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::status::{Last, Totals};
+    use serde_json::json;
+
+    fn status() -> Status {
+        Status {
+            version: "0.1.0".to_owned(),
+            pid: std::process::id(),
+            running: true,
+            server: "https://x.example/h".to_owned(),
+            interval_s: 5.0,
+            started_at_s: 1_000.0,
+            written_at_s: 5_000.0,
+            next_beat_at_s: 5_004.0,
+            delivered: 800,
+            failed: 1,
+            consecutive_failures: 0,
+            skipped: 0,
+            held_back: 2,
+            late: None,
+            today: Totals { day: None, sent: 560_123, received: 98 },
+            last: Some(Last {
+                delivered: true,
+                outcome: "delivered, status 200".to_owned(),
+                round_trip_ms: 44.6,
+                document: json!({"temp": 48.8, "fan_rpm": null, "connection": {"wifi": null}, "streaming_active": true}),
+            }),
+            sources: vec![
+                ("temp".to_owned(), "the firmware".to_owned()),
+                ("activity".to_owned(), "/tmp/*.pid".to_owned()),
+            ],
+        }
+    }
+
+    fn at(secs: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn a_page_says_everything() {
+        let pid = std::process::id();
+        let expected = format!(
+            "server           https://x.example/h, every 5 s\n\
+             daemon           0.1.0 runs as {pid} since 66 min\n\
+             last heartbeat   delivered, status 200 after 45 ms, 1 s ago\n\
+             next heartbeat   in 3 s\n\
+             since its start  800 delivered, 1 not, 0 of them since the last delivery; 0 skipped, 2 held back\n\
+             today            560 kB sent, 98 bytes received\n\
+             \n\
+             temp                         48.8                                         the firmware\n\
+             fan_rpm                      -\n\
+             connection.wifi              -\n\
+             streaming_active             true                                         /tmp/*.pid\n"
+        );
+        assert_eq!(page(&status(), at(5_001)), expected);
+    }
+
+    #[test]
+    fn what_is_old_is_not_believed() {
+        assert_eq!(trouble(&status(), at(5_009), true), None);
+        let stuck = trouble(&status(), at(5_030), true);
+        assert_eq!(stuck.as_deref(), Some("the daemon is stuck: a heartbeat was due 26 s ago"));
+        let gone = trouble(&status(), at(5_600), false);
+        assert_eq!(gone.as_deref(), Some("the daemon is not running: this is from 10 min ago"));
+        let stopped = trouble(&Status { running: false, ..status() }, at(5_600), true);
+        assert_eq!(stopped.as_deref(), Some("the daemon was stopped 10 min ago"));
+        assert!(!runs(0x7fff_fff0), "there is no such process");
+    }
+}

@@ -1,0 +1,149 @@
+//! What the daemon tells about itself: to systemd, to `status`, to the journal once an hour. The main loop does it after each
+//! of its turns, so that it is told only while that turns.
+
+mod notify;
+pub mod status;
+mod summary;
+mod today;
+
+use heartbeat_core::{Stats, time::Instant};
+
+use jiff::tz::TimeZone;
+
+use self::{
+    notify::Notifier,
+    status::{Last, Late, Status, StatusFile},
+    summary::Summary,
+    today::Today,
+};
+use crate::{
+    clock,
+    config::Settings,
+    daemon::{Observer, Turn},
+    hal::sysroot::Sysroot,
+};
+
+/// Tells systemd, `status` and the journal.
+#[derive(Debug)]
+pub struct Service {
+    notifier: Notifier,
+    file: Option<StatusFile>,
+    summary: Summary,
+    today: Today,
+    zone: TimeZone,
+    server: String,
+    started: Instant,
+    /// What was told last.
+    told: Stats,
+    /// The latest live document.
+    document: Vec<u8>,
+    stopping: bool,
+}
+
+impl Service {
+    /// For a daemon with these settings, which is about to run. Where there is no supervisor, or no place for `status`, it is
+    /// not told.
+    pub fn new(settings: &Settings, root: &Sysroot) -> Self {
+        let file = StatusFile::for_this_process();
+        let zone = clock::local_zone(root);
+        let earlier = file.as_ref().and_then(|file| status::read(file.path()).ok());
+        let today = Today::after(earlier, clock::today(&zone));
+        Self {
+            notifier: Notifier::new(),
+            file,
+            summary: Summary::new(clock::now()),
+            today,
+            zone,
+            server: settings.endpoint.without_query().to_owned(),
+            started: clock::now(),
+            told: Stats::default(),
+            document: Vec::new(),
+            stopping: false,
+        }
+    }
+
+    fn status(&self, turn: &Turn<'_>) -> Status {
+        let (stats, backlog) = (turn.agent.stats(), turn.agent.backlog());
+        let secs = |time: Instant| core::time::Duration::from_micros(time.as_micros()).as_secs_f64();
+        let counts = backlog.counts();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            running: !self.stopping,
+            server: self.server.clone(),
+            interval_s: core::time::Duration::from(turn.agent.config().interval()).as_secs_f64(),
+            started_at_s: secs(self.started),
+            written_at_s: secs(turn.now),
+            next_beat_at_s: secs(turn.agent.next_beat()),
+            delivered: stats.delivered,
+            failed: stats.failed,
+            consecutive_failures: stats.consecutive_failures,
+            skipped: stats.skipped,
+            held_back: stats.held_back,
+            late: (turn.agent.config().backlog() > 0 || counts.kept > 0).then(|| Late {
+                waiting: backlog.len() as u64,
+                delivered: counts.replayed,
+                given_up: counts.dropped,
+            }),
+            today: self.today.totals(turn.traffic),
+            last: stats.last.map(|last| Last {
+                delivered: last.result.is_ok(),
+                outcome: describe(last.result),
+                round_trip_ms: core::time::Duration::from(last.round_trip).as_secs_f64() * 1e3,
+                document: serde_json::from_slice(&self.document).unwrap_or_default(),
+            }),
+            sources: turn.hal.sources(),
+        }
+    }
+}
+
+fn describe(result: Result<u16, heartbeat_core::SendError>) -> String {
+    match result {
+        Ok(status) => format!("delivered, status {status}"),
+        Err(error) => format!("not delivered: {error}"),
+    }
+}
+
+impl Observer for Service {
+    fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant> {
+        let stats = *turn.agent.stats();
+        if stats.attempted > self.told.attempted {
+            self.document = turn.agent.last_body().to_vec();
+        }
+        let ended = stats.delivered + stats.failed > self.told.delivered + self.told.failed;
+        if ended {
+            self.summary.ended(&stats);
+            self.today.turn(clock::today(&self.zone), turn.traffic);
+        }
+        if ended || self.stopping || self.told == Stats::default() {
+            let status = self.status(turn);
+            if let Some(file) = &mut self.file {
+                file.publish(&status);
+            }
+            self.notifier.status(&status.headline());
+        }
+        // The first sample has been taken: its document exists.
+        if stats.attempted > 0 {
+            self.notifier.ready();
+        }
+        self.summary.turn(turn.now, turn.traffic);
+        self.told = stats;
+        self.notifier.alive(turn.now)
+    }
+
+    fn reloading(&mut self) {
+        self.notifier.reloading();
+    }
+
+    fn reloaded(&mut self, settings: Option<&Settings>) {
+        if let Some(settings) = settings {
+            settings.endpoint.without_query().clone_into(&mut self.server);
+        }
+        self.notifier.reloaded();
+    }
+
+    fn stopping(&mut self) {
+        self.stopping = true;
+        self.notifier.stopping();
+    }
+}

@@ -1,0 +1,92 @@
+//! One line an hour, when all is well as when it is not: who looks into the journal sees that the daemon lives.
+
+use heartbeat_core::{
+    Stats,
+    time::{Duration, Instant},
+};
+
+use crate::uplink::Traffic;
+
+const EVERY: Duration = Duration::from_secs(3_600);
+
+/// What has happened since the last line.
+#[derive(Debug)]
+pub(super) struct Summary {
+    since: Instant,
+    delivered: u64,
+    failed: u64,
+    slowest: Duration,
+    bytes: u64,
+    counted: Stats,
+}
+
+impl Summary {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            delivered: 0,
+            failed: 0,
+            slowest: Duration::ZERO,
+            bytes: 0,
+            counted: Stats::default(),
+        }
+    }
+
+    /// A request has ended.
+    pub(super) fn ended(&mut self, stats: &Stats) {
+        self.delivered += stats.delivered - self.counted.delivered;
+        self.failed += stats.failed - self.counted.failed;
+        if let Some(last) = stats.last.filter(|last| last.result.is_ok()) {
+            self.slowest = self.slowest.max(last.round_trip);
+        }
+        self.counted = *stats;
+    }
+
+    /// Writes the line when it is due.
+    pub(super) fn turn(&mut self, now: Instant, traffic: &Traffic) {
+        if now.since(self.since) < EVERY {
+            return;
+        }
+        let bytes = traffic.sent() + traffic.received();
+        log::info!("{}", self.line(bytes));
+        *self = Self { bytes, counted: self.counted, ..Self::new(now) };
+    }
+
+    fn line(&self, bytes: u64) -> String {
+        format!(
+            "in the last hour {} heartbeats were delivered, {} not; the slowest took {} ms; {} kB over the network",
+            self.delivered,
+            self.failed,
+            self.slowest.as_millis(),
+            (bytes - self.bytes) / 1_000
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heartbeat_core::{SendError, agent::Outcome};
+
+    #[test]
+    fn an_hour_is_summed_up_and_forgotten() {
+        let at = |secs: u64| Instant::ZERO + Duration::from_secs(secs);
+        let mut summary = Summary::new(at(100));
+        let outcome = |result, millis| Some(Outcome { result, round_trip: Duration::from_millis(millis) });
+        summary.ended(&Stats { delivered: 1, last: outcome(Ok(200), 45), ..Stats::default() });
+        summary.ended(&Stats {
+            delivered: 1,
+            failed: 1,
+            last: outcome(Err(SendError::Timeout), 2_000),
+            ..Stats::default()
+        });
+        assert_eq!(
+            summary.line(5_432),
+            "in the last hour 1 heartbeats were delivered, 1 not; the slowest took 45 ms; 5 kB over the network"
+        );
+        summary.turn(at(3_699), &Traffic::default());
+        assert_eq!(summary.delivered, 1, "not yet");
+        summary.turn(at(3_700), &Traffic::default());
+        assert_eq!((summary.delivered, summary.failed, summary.since), (0, 0, at(3_700)));
+    }
+}
