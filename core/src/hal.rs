@@ -203,3 +203,16 @@ pub trait Hal {
         absent()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn what_ails_a_sensor_is_said_in_words() {
+        let said = [SensorError::Absent, SensorError::Denied, SensorError::Io, SensorError::Invalid]
+            .map(|error| error.to_string());
+        assert_eq!(said, ["not present", "permission denied", "reading failed", "not a valid reading"]);
+    }
+}

@@ -88,11 +88,11 @@ impl<'b> Json<'b> {
     fn raw(&mut self, bytes: &[u8]) {
         let end = self.len.saturating_add(bytes.len());
         match self.buffer.get_mut(self.len..end) {
-            Some(place) if !self.overflown => {
+            Some(place) => {
                 place.copy_from_slice(bytes);
                 self.len = end;
             }
-            _ => self.overflown = true,
+            None => self.overflown = true,
         }
     }
 

@@ -84,7 +84,10 @@ impl<const N: usize> fmt::Debug for Text<N> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::{string::String, vec::Vec};
+    use std::{
+        string::{String, ToString},
+        vec::Vec,
+    };
 
     fn json<const N: usize>(text: &Text<N>) -> String {
         let mut buffer = [0; 512];
@@ -100,6 +103,13 @@ mod tests {
         assert_eq!(json(&Text::<5>::new("a\"\\b")), r#""a\"\\""#);
         assert_eq!(Text::<5>::new("\u{1}").as_str(), "", "an escape is never half-written");
         assert_eq!(json(&Text::<6>::new("\u{1}")), r#""\u0001""#);
+    }
+
+    #[test]
+    fn text_is_printed_as_it_is() {
+        let text = Text::<8>::new("é\"");
+        assert_eq!((text.to_string().as_str(), std::format!("{text:?}").as_str()), ("é\"", r#""é\"""#));
+        assert!(!text.is_empty() && Text::<8>::new("").is_empty());
     }
 
     #[test]

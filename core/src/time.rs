@@ -143,4 +143,15 @@ mod tests {
         assert_eq!(Duration::from_secs(u64::MAX) * 3, Duration::from_micros(u64::MAX));
         assert_eq!(Duration::from_secs(1) - Duration::from_secs(2), Duration::ZERO);
     }
+
+    #[test]
+    fn a_span_is_the_same_in_every_unit() {
+        let span = Duration::from_micros(7_654_321);
+        assert_eq!((span.as_micros(), span.as_millis(), span.as_secs()), (7_654_321, 7_654, 7));
+        assert_eq!(span / 2, Duration::from_micros(3_827_160));
+        assert_eq!(span / 0, Duration::ZERO);
+        let theirs = core::time::Duration::from_micros(7_654_321);
+        assert_eq!((Duration::from(theirs), core::time::Duration::from(span)), (span, theirs));
+        assert_eq!(Duration::from(core::time::Duration::MAX), Duration::from_micros(u64::MAX));
+    }
 }

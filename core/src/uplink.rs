@@ -153,3 +153,48 @@ impl Reply {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn a_failure_is_said_in_words_and_judged() {
+        // Whose fault it may be, and whether the heartbeat may be there all the same.
+        let known = [
+            (SendError::Unreachable, false, false, "no route to the server"),
+            (SendError::Name, false, false, "the server's name could not be resolved"),
+            (SendError::Refused, false, false, "connection refused"),
+            (SendError::ConnectTimeout, false, false, "no answer to the attempt to connect"),
+            (
+                SendError::CertificateTime,
+                false,
+                false,
+                "certificate not valid at this time: is this device's clock right?",
+            ),
+            (SendError::Certificate, false, false, "the server's certificate was not accepted"),
+            (SendError::Tls, true, false, "the TLS session failed"),
+            (SendError::HandshakeTimeout, true, false, "no end of the TLS handshake in time"),
+            (SendError::ConnectionLost, true, true, "the connection broke"),
+            (SendError::Protocol, true, true, "the answer was not acceptable HTTP"),
+            (SendError::Timeout, true, true, "no complete answer in time"),
+            (
+                SendError::Redirect(302),
+                false,
+                false,
+                "the server sent a redirect (302), which is not followed",
+            ),
+            (SendError::Rejected(404), false, false, "the server refused the heartbeat (404)"),
+            (SendError::Rejected(429), true, false, "the server refused the heartbeat (429)"),
+            (SendError::ServerError(503), true, false, "the server failed (503)"),
+            (SendError::Local, false, true, "out of local resources"),
+            (SendError::Stopped, false, true, "stopped while sending"),
+        ];
+        for (error, is_the_servers, may_have_arrived, said) in known {
+            assert_eq!(error.to_string(), said);
+            assert_eq!(error.is_the_servers(), is_the_servers, "{error}");
+            assert_eq!(error.may_have_arrived(), may_have_arrived, "{error}");
+        }
+    }
+}

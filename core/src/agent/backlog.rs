@@ -200,6 +200,7 @@ impl<'s> Backlog<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::LOG_TROUBLES_BURST;
     use proptest::prelude::*;
     use std::{collections::VecDeque, format, string::String, vec::Vec};
 
@@ -254,6 +255,24 @@ mod tests {
         assert_eq!(backlog.oldest(), 0);
         assert!(!send(&mut backlog, Err(SendError::Timeout)));
         assert_eq!((backlog.oldest(), backlog.counts().dropped), (1, 1));
+    }
+
+    #[test]
+    fn only_the_end_of_a_backlog_is_worth_a_line() {
+        let mut memory = Storage::<1_000>::new();
+        let mut backlog = Backlog::new(memory.as_mut_view());
+        for number in 0..=LOG_TROUBLES_BURST {
+            backlog.keep(document(number.into()).as_bytes(), 10);
+        }
+        let mut log = LogBudget::default();
+        for _ in 0..LOG_TROUBLES_BURST {
+            assert!(backlog.sent(NOW, Ok(200), &mut log));
+        }
+        assert_eq!((backlog.len(), backlog.unlogged), (1, [LOG_TROUBLES_BURST, 0]));
+        assert!(backlog.sent(NOW, Ok(200), &mut log));
+        assert_eq!((backlog.len(), backlog.unlogged), (0, [0, 0]), "told");
+        let left = (0..).take_while(|_| log.allow(NOW)).count();
+        assert_eq!(u32::try_from(left), Ok(LOG_TROUBLES_BURST - 1), "lines left for others");
     }
 
     #[test]

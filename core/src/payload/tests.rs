@@ -53,6 +53,25 @@ fn nothing(id: &Text<HARDWARE_ID_MAX>) -> Heartbeat<'_> {
 }
 
 #[test]
+fn the_longest_ssid_is_kept_whole() {
+    assert_eq!(Text::<SSID_MAX>::from_bytes(&[1; 32]).as_str().len(), 32);
+}
+
+#[test]
+fn what_is_sent_late_says_so_and_still_fits() {
+    let longest = BODY_MAX - r#","replayed":true"#.len();
+    for (len, fits) in [(longest, true), (longest + 1, false)] {
+        let mut buffer = [b' '; BODY_MAX];
+        buffer[0] = b'{';
+        buffer[len - 1] = b'}';
+        assert_eq!(can_be_marked(&buffer[..len]), fits);
+        assert_eq!(mark_as_replayed(&mut buffer, len), fits.then_some(BODY_MAX));
+        assert_eq!(buffer.ends_with(br#","replayed":true}"#), fits);
+    }
+    assert!(![&b"{"[..], b"}", b"", b"{]", b"[}"].into_iter().any(can_be_marked));
+}
+
+#[test]
 fn a_device_that_knows_nothing() {
     assert_eq!(
         encode(&nothing(&"x".into())),
