@@ -57,6 +57,7 @@ fn shown(key: Key, settings: &Settings) -> Option<String> {
         }),
         Key::Pidfile => Some(settings.pidfile.as_deref().map_or("none".to_owned(), path)),
         Key::CaFile => settings.ca_file.as_deref().map(path),
+        Key::AppTmp => Some(path(&settings.app_tmp)),
         Key::DiskPath => Some(path(&settings.disk_path)),
         Key::HardwareId => settings.hardware_id.clone(),
         Key::BackoffCap => Some(seconds(settings.rhythm.backoff_cap())),

@@ -57,6 +57,8 @@ keys! {
     DiskPath, "disk_path", Text, env: None;
     /// Overrides the id that the board has by itself.
     HardwareId, "hardware_id", Text, env: None;
+    /// Where the streaming application's `/tmp` is, when the service has one of its own.
+    AppTmp, "app_tmp", Text, env: Some("HEARTBEAT_APP_TMP");
     /// Version of the streaming application as fixed text.
     AppVersion, "app_version", Text, env: None;
     /// File whose first line is the version of the streaming application.

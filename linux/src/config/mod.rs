@@ -93,6 +93,8 @@ pub struct Settings {
     pub disk_path: PathBuf,
     /// Overrides the board's own id.
     pub hardware_id: Option<String>,
+    /// Where the streaming application's `/tmp` is for this process.
+    pub app_tmp: PathBuf,
     /// Where the version of the streaming application comes from.
     pub app_version: VersionSource,
     /// The supply with a battery that the board stands on.
@@ -128,6 +130,7 @@ impl Settings {
             ca_file: layers.text(Key::CaFile).map(PathBuf::from),
             disk_path: layers.absolute_path(Key::DiskPath)?.unwrap_or_else(|| "/".into()),
             hardware_id: layers.hardware_id()?,
+            app_tmp: layers.absolute_path(Key::AppTmp)?.unwrap_or_else(|| "/tmp".into()),
             app_version: layers.app_version()?,
             ups: layers.ups()?,
         })

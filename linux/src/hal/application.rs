@@ -11,22 +11,60 @@ use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
 use super::sysroot::{Sysroot, read_whole};
 
-const STREAMING: &str = "/tmp/relay-ffmpeg-webcam.pid";
-const RECORDING: &str = "/tmp/relay-ffmpeg-record-webcam.pid";
-const TRACKING: &str = "/tmp/gps-tracker.pid";
+/// Where the application leaves them.
+const TMP: &str = "/tmp";
+const STREAMING: &str = "relay-ffmpeg-webcam.pid";
+const RECORDING: &str = "relay-ffmpeg-record-webcam.pid";
+const TRACKING: &str = "gps-tracker.pid";
 
 /// A pid, a colon and the longest path that the kernel takes fit twice.
 const PIDFILE_MAX: u64 = 8 * 1024;
 
-/// Reads the three pidfiles and asks whether their processes live.
-pub(super) fn activity(root: &Sysroot) -> Result<Activity, SensorError> {
-    Ok(Activity {
-        streaming: pidfile(root, STREAMING)?.is_some_and(|file| file.lives(root)),
-        tracking: pidfile(root, TRACKING)?.is_some_and(|file| file.lives(root)),
-        recording: pidfile(root, RECORDING)?
-            .filter(|file| file.lives(root))
-            .map(|file| recording(root, &file)),
-    })
+/// The streaming application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Application {
+    /// Where its `/tmp` is for this process, which may have another one of its own.
+    tmp: PathBuf,
+}
+
+impl Application {
+    pub(super) fn new(tmp: &Path) -> Self {
+        Self { tmp: tmp.to_owned() }
+    }
+
+    /// What stands for its pidfiles when it is said where they are.
+    pub(super) fn place(&self) -> String {
+        format!("{}/*.pid", self.tmp.display())
+    }
+
+    /// Reads the three pidfiles and asks whether their processes live.
+    pub(super) fn activity(&self, root: &Sysroot) -> Result<Activity, SensorError> {
+        let alive = |name| -> Result<_, SensorError> {
+            Ok(self.pidfile(root, name)?.filter(|file| file.lives(root)))
+        };
+        Ok(Activity {
+            streaming: alive(STREAMING)?.is_some(),
+            tracking: alive(TRACKING)?.is_some(),
+            recording: alive(RECORDING)?.map(|file| self.recording(root, &file)),
+        })
+    }
+
+    /// `None` when there is no such file, or nothing in it that names a process.
+    fn pidfile(&self, root: &Sysroot, name: &str) -> Result<Option<Pidfile>, SensorError> {
+        match root.open_untrusted(self.tmp.join(name)) {
+            Ok(file) => Ok(parse(&read_whole(file, PIDFILE_MAX)?)),
+            Err(SensorError::Absent) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn recording(&self, root: &Sysroot, file: &Pidfile) -> Recording {
+        let path: PathBuf = OsStr::from_bytes(&file.details).into();
+        let here = path.strip_prefix(TMP).map_or(path.clone(), |below| self.tmp.join(below));
+        // A relative path is relative to a directory that is not ours to know.
+        let size = if path.is_absolute() { root.file_size(&here).ok() } else { None };
+        Recording { path: Text::from_bytes(&file.details), size: size.map(Mebibytes::from_bytes) }
+    }
 }
 
 /// What one pidfile says: `PID` or `PID:DETAILS`.
@@ -34,15 +72,6 @@ pub(super) fn activity(root: &Sysroot) -> Result<Activity, SensorError> {
 pub(super) struct Pidfile {
     pid: i32,
     details: Vec<u8>,
-}
-
-/// `None` when there is no such file, or nothing in it that names a process.
-fn pidfile(root: &Sysroot, path: &str) -> Result<Option<Pidfile>, SensorError> {
-    match root.open_untrusted(path) {
-        Ok(file) => Ok(parse(&read_whole(file, PIDFILE_MAX)?)),
-        Err(SensorError::Absent) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 pub(super) fn parse(content: &[u8]) -> Option<Pidfile> {
@@ -78,18 +107,15 @@ fn answers_signals(pid: i32) -> bool {
     matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
 }
 
-fn recording(root: &Sysroot, file: &Pidfile) -> Recording {
-    let path: PathBuf = OsStr::from_bytes(&file.details).into();
-    // A relative path is relative to a directory that is not ours to know.
-    let size = if path.is_absolute() { root.file_size(Path::new(&path)).ok() } else { None };
-    Recording { path: Text::from_bytes(&file.details), size: size.map(Mebibytes::from_bytes) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::{fs, os::unix::fs::symlink};
+
+    fn activity(root: &Sysroot) -> Result<Activity, SensorError> {
+        Application::new(Path::new(TMP)).activity(root)
+    }
 
     fn tree() -> (tempfile::TempDir, Sysroot) {
         let dir = tempfile::tempdir().expect("a directory");
@@ -115,6 +141,19 @@ mod tests {
             activity(&root),
             Ok(Activity { streaming: true, tracking: true, recording: Some(recording) })
         );
+    }
+
+    #[test]
+    fn its_tmp_may_be_elsewhere() {
+        let (dir, root) = tree();
+        fs::create_dir_all(dir.path().join("run/tmp/films")).expect("created");
+        fs::write(dir.path().join("run/tmp/relay-ffmpeg-record-webcam.pid"), "4711:/tmp/films/a.mp4")
+            .expect("written");
+        fs::write(dir.path().join("run/tmp/films/a.mp4"), vec![0; 1 << 19]).expect("written");
+        let found = Application::new(Path::new("/run/tmp")).activity(&root).expect("an activity");
+        let recording = Recording { path: "/tmp/films/a.mp4".into(), size: Some(Mebibytes::from_raw(50)) };
+        assert_eq!(found.recording, Some(recording));
+        assert_eq!(activity(&root), Ok(Activity::default()), "nothing is in the other");
     }
 
     #[test]

@@ -45,6 +45,7 @@ use heartbeat_core::{
 use self::{
     answering::Answering,
     app_version::AppVersion,
+    application::Application,
     background::Background,
     chain::{Chain, Source},
     cpu::Cpu,
@@ -124,7 +125,7 @@ impl LinuxHal {
         let mut of_firmware = Firmware::new(&root);
         let mut wireless = Wireless::new(&root);
         let mut modem = ModemManager::new(&root);
-        let [for_firmware, for_wireless, for_activity] = [(); 3].map(|()| Arc::clone(&root));
+        let [for_firmware, for_wireless] = [(); 2].map(|()| Arc::clone(&root));
         Self {
             cpu: Cpu::new(),
             memory: Meminfo::new(),
@@ -140,9 +141,7 @@ impl LinuxHal {
             wireless: Background::start("wireless", waker.clone(), move || wireless.read(&for_wireless)),
             modem: Background::start("modem", waker.clone(), move || modem.read()),
             position: Chained::start("gps", &root, waker, position_chain()),
-            activity: Background::start("activity", waker.clone(), move || {
-                application::activity(&for_activity)
-            }),
+            activity: activity(&root, settings, waker),
             app_version: app_version(&root, settings, waker),
             ups: settings.ups.map(|ups| Chained::start("ups", &root, waker, ups_chain(ups))),
             patience: Patiences::default(),
@@ -159,6 +158,9 @@ impl LinuxHal {
         let wanted = StartedWith::of(settings);
         if wanted.disk_path != self.started_with.disk_path {
             self.disk = disk(&self.root, settings, waker);
+        }
+        if wanted.app_tmp != self.started_with.app_tmp {
+            self.activity = activity(&self.root, settings, waker);
         }
         if wanted.app_version != self.started_with.app_version {
             self.app_version = app_version(&self.root, settings, waker);
@@ -192,7 +194,7 @@ impl LinuxHal {
             ("connection", fixed("/sys/class/net, /proc/net/route")),
             ("gps", self.position.answering.get()),
             ("app_version", version),
-            ("activity", fixed("/tmp/*.pid")),
+            ("activity", Some(Application::new(&self.started_with.app_tmp).place())),
             ("ups", self.ups.as_ref().and_then(|ups| ups.answering.get())),
         ];
         let known = |(value, place): (&str, Option<String>)| Some((value.to_owned(), place?));
@@ -204,6 +206,7 @@ impl LinuxHal {
 #[derive(Debug)]
 struct StartedWith {
     disk_path: PathBuf,
+    app_tmp: PathBuf,
     app_version: VersionSource,
     ups: Option<UpsConfig>,
 }
@@ -212,6 +215,7 @@ impl StartedWith {
     fn of(settings: &Settings) -> Self {
         Self {
             disk_path: settings.disk_path.clone(),
+            app_tmp: settings.app_tmp.clone(),
             app_version: settings.app_version.clone(),
             ups: settings.ups,
         }
@@ -240,6 +244,11 @@ fn position_chain() -> Chain<Position> {
 
 fn ups_chain(ups: UpsConfig) -> Chain<Ups> {
     Chain::new(vec![Box::new(ups::Battery::new(ups))])
+}
+
+fn activity(root: &Arc<Sysroot>, settings: &Settings, waker: &Waker) -> Background<Activity> {
+    let (root, application) = (Arc::clone(root), Application::new(&settings.app_tmp));
+    Background::start("activity", waker.clone(), move || application.activity(&root))
 }
 
 fn disk(root: &Sysroot, settings: &Settings, waker: &Waker) -> Background<DiskSpace> {

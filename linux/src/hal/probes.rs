@@ -10,8 +10,8 @@ use heartbeat_core::{SensorError, hal::Throttled, payload::Disk, text::Text, uni
 
 use super::{
     Cpu, Details, Firmware, Meminfo, ModemManager, Sysroot, UptimeFile, VersionSource, Wireless,
-    app_version::AppVersion, application, chain::Attempt, disk, fan_chain, firmware, hardware_id, modem, net,
-    position_chain, power_chain, temperature_chain, ups_chain,
+    app_version::AppVersion, application::Application, chain::Attempt, disk, fan_chain, firmware,
+    hardware_id, modem, net, position_chain, power_chain, temperature_chain, ups_chain,
 };
 use crate::{clock, config::Settings};
 
@@ -78,8 +78,9 @@ pub fn all(root: &Arc<Sysroot>, settings: &Settings) -> Vec<Probe> {
             })]
         }),
         probe("app_version", version),
-        probe("activity", |root, _| {
-            vec![timed("/tmp/*.pid", || application::activity(root).map(|activity| doing(&activity)))]
+        probe("activity", |root, settings| {
+            let application = Application::new(&settings.app_tmp);
+            vec![timed(&application.place(), || application.activity(root).map(|activity| doing(&activity)))]
         }),
         probe("uptime_s", |root, _| {
             vec![timed("/proc/uptime", || UptimeFile::new().read(root).map(|uptime| uptime.0.to_string()))]
