@@ -4,7 +4,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -19,8 +19,8 @@ use super::{chain::Source, sysroot::Sysroot};
 
 /// Where gpsd listens (gpsd(8)).
 const GPSD: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2947);
-/// Where the streaming application's daemon listens.
-const STREAMER: &str = "/tmp/gps_daemon.sock";
+/// Where the streaming application's daemon listens, in the application's `/tmp`.
+const STREAMER: &str = "gps_daemon.sock";
 /// Both are on this machine and answer from memory.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// Longest answer.
@@ -72,16 +72,24 @@ impl Source<Position> for Gpsd {
 
 /// The streaming application's own GPS daemon: one question and one answer per connection.
 #[derive(Debug)]
-pub(super) struct Streamer;
+pub(super) struct Streamer {
+    socket: PathBuf,
+}
+
+impl Streamer {
+    pub(super) fn new(tmp: &Path) -> Self {
+        Self { socket: tmp.join(STREAMER) }
+    }
+}
 
 impl Source<Position> for Streamer {
     fn place(&self) -> String {
-        STREAMER.to_owned()
+        self.socket.display().to_string()
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<Position, SensorError> {
         let deadline = Instant::now() + PATIENCE;
-        let mut stream = UnixStream::connect(root.host_path(Path::new(STREAMER))).map_err(connect_error)?;
+        let mut stream = UnixStream::connect(root.host_path(&self.socket)).map_err(connect_error)?;
         stream.set_write_timeout(Some(PATIENCE)).map_err(|_| SensorError::Io)?;
         stream.write_all(b"{\"command\": \"get_location\"}").map_err(|_| SensorError::Io)?;
         // No end mark: the answer has ended when it is whole.
@@ -311,9 +319,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(dir.path().join("tmp")).expect("created");
         let root = Sysroot::new(dir.path()).expect("opened");
-        assert_eq!(Streamer.read(&root), Err(SensorError::Absent));
+        let mut streamer = Streamer::new(Path::new("/tmp"));
+        assert_eq!(streamer.read(&root), Err(SensorError::Absent));
         let listener = UnixListener::bind(dir.path().join("tmp/gps_daemon.sock")).expect("bound");
-        assert_eq!(Streamer.read(&root), Err(SensorError::Io), "silence");
+        assert_eq!(streamer.read(&root), Err(SensorError::Io), "silence");
         thread::spawn(move || {
             // The first connection is the one that was left above.
             for answer in ["", "{\"fix_status\": \"val", LOCATION] {
@@ -323,8 +332,8 @@ mod tests {
                 let _ = stream.write_all(answer.as_bytes());
             }
         });
-        assert_eq!(Streamer.read(&root), Err(SensorError::Io), "broken off");
-        assert_eq!(Streamer.read(&root).expect("a position").fix, Fix::ThreeD);
+        assert_eq!(streamer.read(&root), Err(SensorError::Io), "broken off");
+        assert_eq!(streamer.read(&root).expect("a position").fix, Fix::ThreeD);
     }
 
     proptest! {

@@ -31,7 +31,11 @@ mod thermal;
 mod ups;
 mod uptime;
 
-use std::{path::PathBuf, sync::Arc, task::Poll};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    task::Poll,
+};
 
 use heartbeat_core::{
     Hal, SensorError,
@@ -140,7 +144,7 @@ impl LinuxHal {
             network: net::start(Arc::clone(&root), waker.clone()),
             wireless: Background::start("wireless", waker.clone(), move || wireless.read(&for_wireless)),
             modem: Background::start("modem", waker.clone(), move || modem.read()),
-            position: Chained::start("gps", &root, waker, position_chain()),
+            position: Chained::start("gps", &root, waker, position_chain(&settings.app_tmp)),
             activity: activity(&root, settings, waker),
             app_version: app_version(&root, settings, waker),
             ups: settings.ups.map(|ups| Chained::start("ups", &root, waker, ups_chain(ups))),
@@ -161,6 +165,7 @@ impl LinuxHal {
         }
         if wanted.app_tmp != self.started_with.app_tmp {
             self.activity = activity(&self.root, settings, waker);
+            self.position = Chained::start("gps", &self.root, waker, position_chain(&settings.app_tmp));
         }
         if wanted.app_version != self.started_with.app_version {
             self.app_version = app_version(&self.root, settings, waker);
@@ -238,8 +243,8 @@ fn fan_chain() -> Chain<Rpm> {
     Chain::new(vec![Box::new(hwmon::HwmonFan::of_the_board()), Box::new(hwmon::HwmonFan::any())])
 }
 
-fn position_chain() -> Chain<Position> {
-    Chain::new(vec![Box::new(gps::Gpsd::new()), Box::new(gps::Streamer)])
+fn position_chain(app_tmp: &Path) -> Chain<Position> {
+    Chain::new(vec![Box::new(gps::Gpsd::new()), Box::new(gps::Streamer::new(app_tmp))])
 }
 
 fn ups_chain(ups: UpsConfig) -> Chain<Ups> {

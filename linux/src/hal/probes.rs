@@ -69,8 +69,8 @@ pub fn all(root: &Arc<Sysroot>, settings: &Settings) -> Vec<Probe> {
                 ModemManager::new(root).read().map(|modem| format!("{:?}", modem.connection(None)))
             })]
         }),
-        probe("gps", |root, _| {
-            shown(position_chain().explain(root), |position| format!("{:?}", position.fix))
+        probe("gps", |root, settings| {
+            shown(position_chain(&settings.app_tmp).explain(root), |position| format!("{:?}", position.fix))
         }),
         probe("timestamp", |_, _| {
             vec![timed("the clock", || {
