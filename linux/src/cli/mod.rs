@@ -13,7 +13,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::options::Options;
 use crate::{
@@ -127,6 +127,11 @@ pub fn main() -> ExitCode {
             failure.status().into()
         }
     }
+}
+
+/// The commands and flags, for whoever writes documentation of them.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Prints to standard output. A reader that has gone away (`| head`) is no failure.

@@ -3,8 +3,9 @@
 
 use std::{
     env,
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{self, ErrorKind, Read},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -130,6 +131,8 @@ impl StatusFile {
         let written = serde_json::to_vec(status)
             .map_err(io::Error::from)
             .and_then(|bytes| fs::write(&self.new, bytes))
+            // Whatever this process keeps from others, this is for everybody.
+            .and_then(|()| fs::set_permissions(&self.new, Permissions::from_mode(0o644)))
             .and_then(|()| fs::rename(&self.new, &self.path));
         match (&written, self.failing) {
             (Err(error), false) => log::warn!("status is not published: {}: {error}", self.path.display()),

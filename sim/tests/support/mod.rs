@@ -25,9 +25,21 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A command of the daemon without anything from this machine's configuration.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_daemon-under-test"));
-    for name in ["HEARTBEAT_URL", "HEARTBEAT_INTERVAL", "REQUEST_TIMEOUT", "PIDFILE", "JOURNAL_STREAM"] {
+    for name in [
+        "HEARTBEAT_URL",
+        "HEARTBEAT_INTERVAL",
+        "REQUEST_TIMEOUT",
+        "PIDFILE",
+        "HEARTBEAT_APP_TMP",
+        "JOURNAL_STREAM",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+    ] {
         command.env_remove(name);
     }
+    // Not where a daemon that is installed on this machine publishes its status.
+    command.env("RUNTIME_DIRECTORY", "/nonexistent");
     command.args(args);
     if !args.contains(&"--config") {
         command.args(["--config", "/dev/null"]);
