@@ -346,7 +346,8 @@ fn large_packets_vanish() {
     let dir = tempfile::tempdir().expect("a directory");
     let ca_file = dir.path().join("ca.pem");
     fs::write(&ca_file, authority.pem()).expect("written");
-    let receiver = namespace.inside(move || Receiver::secured("127.0.0.1:0", &authority).expect("listening"));
+    let receiver = namespace
+        .inside(move || Receiver::secured("127.0.0.1:0", &authority, "localhost").expect("listening"));
     namespace.drop_packets("meta length > 500");
     fs::write(namespace.etc().join("hosts"), "127.0.0.1 localhost\n").expect("written");
     fs::write(namespace.etc().join("nsswitch.conf"), "hosts: files\n").expect("written");

@@ -45,7 +45,7 @@ fn sending_to(address: SocketAddr, ca_file: &Path) -> Daemon {
 #[test]
 fn beats_arrive_over_one_verified_connection() {
     let ca = Trusted::new();
-    let receiver = Receiver::secured("127.0.0.1:0", &ca.authority).expect("listening");
+    let receiver = Receiver::secured("127.0.0.1:0", &ca.authority, "localhost").expect("listening");
     let mut daemon = sending_to(receiver.address(), &ca.file());
     for _ in 0..5 {
         match receiver.events().recv_timeout(PATIENCE).expect("a beat") {

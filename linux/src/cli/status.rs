@@ -163,12 +163,7 @@ fn values(page: &mut String, document: &Value, sources: &[(String, String)]) {
     };
     let mut row = |key: &str, value: &Value| {
         let known = if value.is_null() { "" } else { source(key.rsplit('.').next().unwrap_or(key)) };
-        let text = match value {
-            Value::Null => "-".to_owned(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let _ = writeln!(page, "{}", format!("{key:<28} {text:<44} {known}").trim_end());
+        let _ = writeln!(page, "{}", format!("{key:<28} {:<44} {known}", plain(value)).trim_end());
     };
     for (key, value) in document.as_object().into_iter().flatten() {
         match value {
@@ -179,6 +174,19 @@ fn values(page: &mut String, document: &Value, sources: &[(String, String)]) {
             }
             value => row(key, value),
         }
+    }
+}
+
+/// A value without the marks of JSON.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Object(members) => {
+            let each = members.iter().map(|(key, value)| format!("{key} {}", plain(value)));
+            each.collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
     }
 }
 
@@ -232,7 +240,7 @@ mod tests {
                 delivered: true,
                 outcome: "delivered, status 200".to_owned(),
                 round_trip_ms: 44.6,
-                document: json!({"temp": 48.8, "fan_rpm": null, "connection": {"wifi": null}, "streaming_active": true}),
+                document: json!({"temp": 48.8, "fan_rpm": null, "connection": {"wifi": null, "ethernet": {"interface": "eth0", "ip": null}}, "streaming_active": true}),
             }),
             sources: vec![
                 ("temp".to_owned(), "the firmware".to_owned()),
@@ -259,6 +267,7 @@ mod tests {
              temp                         48.8                                         the firmware\n\
              fan_rpm                      -\n\
              connection.wifi              -\n\
+             connection.ethernet          interface eth0, ip -\n\
              streaming_active             true                                         /tmp/*.pid\n"
         );
         assert_eq!(page(&status(), at(5_001)), expected);

@@ -20,17 +20,25 @@ use crate::{
 /// How often a server that misbehaves is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+const LOCALHOST: &str = "localhost";
+
 /// A server.
 #[derive(Debug, Args)]
 pub(super) struct Receive {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Speak TLS as localhost, and write whom to trust for that into this file, for --ca-file
+    /// Speak TLS, and write whom to trust for that into this file, for --ca-file
     #[arg(long, value_name = "FILE")]
     tls: Option<PathBuf>,
-    /// Do this wrong instead; see --faults
-    #[arg(long, value_name = "NAME", value_parser = named)]
+    /// The name of this server in its certificate
+    #[arg(long, value_name = "NAME", default_value = LOCALHOST, requires = "tls")]
+    name: String,
+    /// Print the documents as they came
+    #[arg(long)]
+    json: bool,
+    /// Do this wrong instead, as localhost; see --faults
+    #[arg(long, value_name = "NAME", value_parser = named, conflicts_with_all = ["name", "json"])]
     fault: Option<&'static Fault>,
     /// List what can be done wrong
     #[arg(long, exclusive = true)]
@@ -64,12 +72,13 @@ impl Receive {
 
     fn receive(&self, authority: Option<&Authority>) -> io::Result<()> {
         let receiver = match authority {
-            Some(authority) => Receiver::secured(self.listen, authority),
+            Some(authority) => Receiver::secured(self.listen, authority, &self.name),
             None => Receiver::listen(self.listen),
         }?;
         print(&format!("Receiving at {}", self.url(receiver.address())));
         for event in receiver.events() {
             match event {
+                Event::Beat(beat) if self.json => print(&String::from_utf8_lossy(&beat.document)),
                 Event::Beat(beat) => {
                     print(
                         &Line { value: &beat.value, size: beat.document.len(), round_trip: None }.to_string(),
@@ -100,7 +109,7 @@ impl Receive {
 
     fn url(&self, address: SocketAddr) -> String {
         match self.tls {
-            Some(_) => format!("https://localhost:{}/", address.port()),
+            Some(_) => format!("https://{}:{}/", self.name, address.port()),
             None => format!("http://{address}/"),
         }
     }

@@ -70,13 +70,13 @@ impl Receiver {
         Self::start(address, None)
     }
 
-    /// As [`Receiver::listen`], for `https://localhost`, with a certificate of this authority.
+    /// As [`Receiver::listen`], for `https://name`, with a certificate of this authority.
     ///
     /// # Errors
     ///
     /// When the address cannot be used.
-    pub fn secured(address: impl ToSocketAddrs, authority: &Authority) -> io::Result<Self> {
-        Self::start(address, Some(authority.server("localhost")))
+    pub fn secured(address: impl ToSocketAddrs, authority: &Authority, name: &str) -> io::Result<Self> {
+        Self::start(address, Some(authority.server(name)))
     }
 
     fn start(address: impl ToSocketAddrs, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
