@@ -123,7 +123,7 @@ fn page(status: &Status, now: Instant) -> String {
         "last heartbeat",
         status.last.as_ref().map_or("none yet".to_owned(), |last| {
             format!(
-                "{} after {:.0} ms, {} ago",
+                "{} after {:.1} ms, {} ago",
                 last.outcome,
                 last.round_trip_ms,
                 ago(now - status.written_at_s)
@@ -259,7 +259,7 @@ mod tests {
         let expected = format!(
             "server           https://x.example/h, every 5 s\n\
              daemon           0.1.0 runs as {pid} since 66 min\n\
-             last heartbeat   delivered, status 200 after 45 ms, 1 s ago\n\
+             last heartbeat   delivered, status 200 after 44.6 ms, 1 s ago\n\
              next heartbeat   in 3 s\n\
              since its start  800 delivered, 1 not, 0 of them since the last delivery; 0 skipped, 2 held back\n\
              today            560 kB sent, 98 bytes received\n\

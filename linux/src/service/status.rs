@@ -90,7 +90,7 @@ impl Status {
         match &self.last {
             None => "taking the first sample".to_owned(),
             Some(last) if last.delivered => {
-                format!("last heartbeat delivered in {:.0} ms; {counts}", last.round_trip_ms)
+                format!("last heartbeat delivered in {:.1} ms; {counts}", last.round_trip_ms)
             }
             Some(last) => format!("last heartbeat {}; {counts}", last.outcome),
         }
@@ -212,7 +212,7 @@ mod tests {
         };
         assert_eq!(status().headline(), "taking the first sample");
         let good = Status { last: last(true, "delivered, status 200"), ..status() };
-        assert_eq!(good.headline(), "last heartbeat delivered in 45 ms; 3 delivered, 1 not");
+        assert_eq!(good.headline(), "last heartbeat delivered in 44.6 ms; 3 delivered, 1 not");
         let bad = Status { last: last(false, "not delivered: connection refused"), ..status() };
         assert_eq!(bad.headline(), "last heartbeat not delivered: connection refused; 3 delivered, 1 not");
     }
