@@ -86,11 +86,12 @@ impl<'b> Json<'b> {
     }
 
     fn raw(&mut self, bytes: &[u8]) {
-        let end = self.len.saturating_add(bytes.len());
-        match self.buffer.get_mut(self.len..end) {
-            Some(place) => {
+        let free = self.buffer.get_mut(self.len..).unwrap_or_default();
+        match free.split_at_mut_checked(bytes.len()) {
+            Some((place, _)) => {
                 place.copy_from_slice(bytes);
-                self.len = end;
+                // At most the buffer's length.
+                self.len = self.len.saturating_add(bytes.len());
             }
             None => self.overflown = true,
         }

@@ -103,7 +103,8 @@ impl Config {
 
     /// Longest gap that is left to a server that fails: from the interval to [`INTERVAL_MAX`].
     pub fn backoff_cap(&self) -> Duration {
-        self.backoff_cap.clamp(self.interval, INTERVAL_MAX)
+        // Not `clamp`, which panics should its limits be out of order.
+        self.backoff_cap.min(INTERVAL_MAX).max(self.interval)
     }
 
     /// Sets how many heartbeats that were not delivered are kept, and how many of those are sent in one interval once
