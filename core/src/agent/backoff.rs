@@ -147,6 +147,24 @@ mod tests {
     }
 
     #[test]
+    fn the_jitter_is_the_same_everywhere() {
+        let mut random = Random(0);
+        assert_eq!([(); 4].map(|()| random.next()), [0x92ca_2f0e, 0x3cd6_e3f3, 0x1b14_7dcc, 0x4c08_1dbf]);
+    }
+
+    #[test]
+    fn what_is_free_holds_nothing_up() {
+        let (mut backoff, slot) = (Backoff::new(1), Instant::from_millis(60_000));
+        for _ in 0..BACKOFF_FREE {
+            backoff.record(slot, slot, Ok(Reply::new(500)), &Config::default());
+            assert_eq!((backoff.until(), backoff.remaining(slot)), (slot, Duration::ZERO));
+        }
+        backoff.record(slot, slot, Ok(Reply::new(500)), &Config::default());
+        assert!(backoff.remaining(slot) > Duration::from_secs(2));
+        assert_eq!(backoff.remaining(slot), backoff.until().since(slot));
+    }
+
+    #[test]
     fn failures_on_this_side_are_tried_at_every_beat() {
         for error in [
             SendError::Unreachable,

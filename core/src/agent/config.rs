@@ -213,6 +213,7 @@ impl Default for Config {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::string::ToString;
 
     #[test]
     fn rhythms_that_cannot_be_kept_are_refused() {
@@ -223,6 +224,32 @@ mod tests {
         assert_eq!(Config::new(s(1), ms(1_001)), Err(ConfigError::Timeout));
         assert!(Config::new(ms(50), ms(50)).is_ok());
         assert!(Config::new(s(86_400), s(86_400)).is_ok());
+    }
+
+    #[test]
+    fn what_is_set_is_had() {
+        let config = Config::default().with_phase(7).with_sequence(false).with_diagnostics(false);
+        assert_eq!((config.phase(), config.sequence(), config.diagnostics()), (7, false, false));
+        assert!(Config::default().sequence() && Config::default().diagnostics());
+        let config = Config::default().with_backlog(9, 3).with_backoff_cap(Duration::from_secs(1));
+        assert_eq!((config.backlog(), config.late_per_interval()), (9, 3));
+        assert_eq!(config.backoff_cap(), config.interval(), "no shorter");
+        let config = config.with_backoff_cap(Duration::from_secs(u64::MAX));
+        assert_eq!(config.backoff_cap(), INTERVAL_MAX, "no longer");
+        let spans = [config.sampling_deadline(), config.lateness_limit(), config.fresh()];
+        assert_eq!(spans.map(Duration::as_millis), [1_000, 1_500, 15_000]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let said = [ConfigError::Interval, ConfigError::Timeout].map(|error| error.to_string());
+        assert_eq!(
+            said,
+            [
+                "the interval must be from 0.05 to 86400 seconds",
+                "the timeout must be more than 0 seconds and at most the interval"
+            ]
+        );
     }
 
     proptest! {

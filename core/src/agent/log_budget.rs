@@ -47,6 +47,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_withheld_is_counted_until_it_is_told() {
+        let mut budget = LogBudget::default();
+        let allowed = (0..LOG_TROUBLES_BURST + 3).filter(|_| budget.allow(Instant::ZERO)).count();
+        assert_eq!((allowed, budget.withheld), (LOG_TROUBLES_BURST as usize, 3));
+        assert!(budget.allow(Instant::ZERO + LOG_TROUBLE_EVERY));
+        assert_eq!(budget.withheld, 0);
+        assert!(!budget.allow(Instant::ZERO + LOG_TROUBLE_EVERY), "one was earned");
+    }
+
+    #[test]
     fn a_storm_of_troubles_is_at_most_100_lines_an_hour() {
         let mut budget = LogBudget::default();
         let mut lines = 0;

@@ -47,3 +47,52 @@ impl OutageLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{limits::LOG_TROUBLES_BURST, time::Duration};
+
+    /// How many lines may still be written.
+    fn left(budget: &mut LogBudget, now: Instant) -> usize {
+        (0..).take_while(|_| budget.allow(now)).count()
+    }
+
+    #[test]
+    fn an_outage_is_mentioned_when_it_begins_and_rarely_while_it_lasts() {
+        let (mut log, mut budget) = (OutageLog::default(), LogBudget::default());
+        let begin = Instant::from_millis(5_000);
+        let almost = begin + (OUTAGE_REMINDER - Duration::from_micros(1));
+        for now in [begin, begin, almost] {
+            log.record(now, Some(SendError::Refused), &mut budget);
+        }
+        let outage = log.0.expect("an outage");
+        assert_eq!((outage.since, outage.beats, outage.logged), (begin, 3, Some(begin)));
+        log.record(begin + OUTAGE_REMINDER, Some(SendError::Refused), &mut budget);
+        assert_eq!(log.0.expect("an outage").logged, Some(begin + OUTAGE_REMINDER));
+        log.record(begin + OUTAGE_REMINDER, None, &mut budget);
+        assert!(log.0.is_none());
+    }
+
+    #[test]
+    fn what_the_budget_withholds_is_mentioned_as_soon_as_it_lets() {
+        let (mut log, mut budget) = (OutageLog::default(), LogBudget::default());
+        assert_eq!(left(&mut budget, Instant::ZERO), LOG_TROUBLES_BURST as usize);
+        for _ in 0..2 {
+            log.record(Instant::ZERO, Some(SendError::Refused), &mut budget);
+            assert_eq!(log.0.expect("an outage").logged, None);
+        }
+        let later = Instant::ZERO + crate::limits::LOG_TROUBLE_EVERY;
+        log.record(later, Some(SendError::Refused), &mut budget);
+        assert_eq!(log.0.expect("an outage").logged, Some(later));
+        assert_eq!(left(&mut budget, later), 0, "what was earned is spent");
+    }
+
+    #[test]
+    fn a_beat_that_arrives_costs_no_line() {
+        let (mut log, mut budget) = (OutageLog::default(), LogBudget::default());
+        log.record(Instant::ZERO, None, &mut budget);
+        assert!(log.0.is_none());
+        assert_eq!(left(&mut budget, Instant::ZERO), LOG_TROUBLES_BURST as usize);
+    }
+}

@@ -109,3 +109,82 @@ fn late_until_next_file(agent: &Agent<'_>) -> u64 {
     let interval = agent.config().interval().as_micros().max(1);
     STORE_EVERY.as_micros().div_ceil(interval).saturating_mul(u64::from(agent.config().late_per_interval()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Identity, agent::backlog::Storage};
+
+    /// An agent that keeps up to 100 heartbeats and sends 4 of them late in each interval of 5 s.
+    fn agent(memory: &mut crate::agent::backlog::Ring) -> Agent<'_> {
+        Agent::new(Identity::new("x"), Config::default().with_backlog(100, 4)).with_backlog(memory)
+    }
+
+    fn keep(agent: &mut Agent<'_>, count: u32) {
+        for _ in 0..count {
+            agent.backlog.keep(b"{}", 100);
+        }
+    }
+
+    const JUST_BEFORE: Instant = Instant::from_micros(STORE_EVERY.as_micros() - 1);
+    const THEN: Instant = Instant::from_micros(STORE_EVERY.as_micros());
+    const LATER: Instant = Instant::from_micros(STORE_EVERY.as_micros() * 2);
+
+    #[test]
+    fn what_is_new_is_written_a_minute_later_and_nothing_is_not() {
+        let mut memory = Storage::<1_000>::new();
+        let mut agent = agent(memory.as_mut_view());
+        let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
+        assert_eq!(persistence.turn(LATER, &mut agent), None, "there is nothing");
+
+        let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
+        keep(&mut agent, 2);
+        assert_eq!(persistence.turn(Instant::ZERO, &mut agent), None);
+        assert_eq!(persistence.turn(JUST_BEFORE, &mut agent), None);
+        assert_eq!(persistence.turn(THEN, &mut agent), Some(0));
+        assert_eq!(persistence.turn(LATER, &mut agent), None, "one at a time");
+        persistence.written(true, &mut agent);
+        assert_eq!(persistence.turn(LATER, &mut agent), None, "it is stored");
+    }
+
+    #[test]
+    fn what_came_just_now_waits_although_nothing_was_written_for_long() {
+        let mut memory = Storage::<1_000>::new();
+        let mut agent = agent(memory.as_mut_view());
+        let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
+        keep(&mut agent, 1);
+        assert_eq!(persistence.turn(THEN, &mut agent), None);
+        assert_eq!(persistence.turn(LATER, &mut agent), Some(0));
+    }
+
+    #[test]
+    fn what_waits_in_the_file_is_taken_out_once_the_server_takes_heartbeats() {
+        for (delivered, consecutive_failures, expected) in [(0, 0, None), (1, 1, None), (1, 0, Some(20))] {
+            let mut memory = Storage::<1_000>::new();
+            let mut agent = agent(memory.as_mut_view());
+            keep(&mut agent, 20);
+            let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
+            assert_eq!(persistence.released(), 0, "all of it stands in the file");
+            agent.stats.delivered = delivered;
+            agent.stats.consecutive_failures = consecutive_failures;
+            assert_eq!(persistence.turn(JUST_BEFORE, &mut agent), None);
+            // As many as are sent in a minute need not be written again: 12 intervals of 4.
+            assert_eq!(persistence.turn(THEN, &mut agent), expected, "{delivered}, {consecutive_failures}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_sent_already_is_no_reason_to_write() {
+        let mut memory = Storage::<1_000>::new();
+        let mut agent = agent(memory.as_mut_view());
+        agent.stats.delivered = 1;
+        let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
+        keep(&mut agent, 3);
+        assert_eq!(persistence.released(), u64::MAX, "none stands in a file");
+        assert_eq!(
+            persistence.turn(THEN, &mut agent),
+            None,
+            "they are younger than a minute, and on their way"
+        );
+    }
+}
