@@ -1,0 +1,341 @@
+//! A device whose sensors say everything, and a server that does everything, both from one seed. The host's test compiles this
+//! file, too, and compares what is sent.
+
+use core::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    task::Poll,
+};
+
+use heartbeat_core::{
+    Agent, Config, Hal, Identity, Reply, SendError, SensorError, Uplink, Wake,
+    hal::{Activity, CpuTimes, DiskSpace, Memory, Sampled, Throttled, Ups, Uptime},
+    limits::{APP_VERSION_MAX, INTERFACE_MAX},
+    payload::{Cellular, Ethernet, Fix, Position, Recording, Wifi, WifiMode},
+    text::Text,
+    time::{Duration, Instant},
+    units::{
+        Celsius, Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, Rpm, SignalPercent,
+        UnixTime, Volts, Watts,
+    },
+};
+
+/// Heartbeats that one run sends.
+pub(crate) const BEATS: u32 = 300;
+
+/// xorshift64: any number but 0 follows.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// Below `bound`, which is not 0.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next().checked_rem(bound).unwrap_or(0)
+    }
+
+    fn between(&mut self, low: i64, high: i64) -> i64 {
+        let span = high.abs_diff(low).saturating_add(1);
+        low.saturating_add_unsigned(self.below(span))
+    }
+
+    fn one_in(&mut self, chances: u64) -> bool {
+        self.below(chances) == 0
+    }
+
+    fn maybe<T>(&mut self, value: T) -> Option<T> {
+        (!self.one_in(4)).then_some(value)
+    }
+
+    /// Text that is as long as it may be, more often than not, and needs escapes now and then.
+    fn text<const N: usize>(&mut self) -> Text<N> {
+        let mut bytes = [b'x'; 256];
+        for byte in &mut bytes {
+            let [low, ..] = self.next().to_le_bytes();
+            *byte = if low < 0xf0 { b' ' + low % 95 } else { low };
+        }
+        let len = if self.one_in(2) { bytes.len() } else { self.below(N as u64) as usize };
+        Text::from_bytes(bytes.get(..len).unwrap_or_default())
+    }
+
+    fn ip(&mut self) -> Option<IpAddr> {
+        let [high, low] = [self.next(), self.next()];
+        let [a, b, c, d, ..] = low.to_be_bytes();
+        let ip = if self.one_in(2) {
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        } else {
+            IpAddr::V6(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)))
+        };
+        self.maybe(ip)
+    }
+
+    /// An answer, no answer yet, or why there is none.
+    fn sampled<T>(&mut self, value: T) -> Sampled<T> {
+        match self.below(12) {
+            0 => Poll::Pending,
+            1 => Poll::Ready(Err(SensorError::Io)),
+            2 => Poll::Ready(Err(SensorError::Absent)),
+            _ => Poll::Ready(Ok(value)),
+        }
+    }
+}
+
+/// Where what the sensors say comes from.
+struct Source {
+    random: Random,
+    cpu: CpuTimes,
+}
+
+impl Hal for Source {
+    fn unix_time(&mut self) -> Option<UnixTime> {
+        let millis = self.random.between(0, 4_000_000_000_000);
+        self.random.maybe(UnixTime::from_millis(millis))
+    }
+
+    fn cpu(&mut self) -> Sampled<CpuTimes> {
+        let total = self.random.below(10_000);
+        let busy = self.random.below(total.saturating_add(1));
+        self.cpu = CpuTimes {
+            busy: self.cpu.busy.saturating_add(busy),
+            total: self.cpu.total.saturating_add(total),
+        };
+        self.random.sampled(self.cpu)
+    }
+
+    fn memory(&mut self) -> Sampled<Memory> {
+        let total = self.random.next();
+        let available = self.random.below(total);
+        self.random.sampled(Memory { total, available })
+    }
+
+    fn temperature(&mut self) -> Sampled<Celsius> {
+        let raw = self.random.between(-500, 1_400);
+        self.random.sampled(Celsius::from_raw(raw))
+    }
+
+    fn power(&mut self) -> Sampled<Watts> {
+        let raw = self.random.between(-110_000, 110_000);
+        self.random.sampled(Watts::from_raw(raw))
+    }
+
+    fn fan(&mut self) -> Sampled<Rpm> {
+        let rpm = self.random.below(20_000) as u32;
+        self.random.sampled(Rpm(rpm))
+    }
+
+    fn disk(&mut self) -> Sampled<DiskSpace> {
+        let total = self.random.next();
+        let used = self.random.below(total);
+        self.random.sampled(DiskSpace { total, used, available: total - used })
+    }
+
+    fn default_interface(&mut self) -> Sampled<Text<INTERFACE_MAX>> {
+        let name = self.random.text();
+        self.random.sampled(name)
+    }
+
+    fn ethernet(&mut self) -> Sampled<Ethernet> {
+        let ethernet = Ethernet { interface: self.random.text(), ip: self.random.ip() };
+        self.random.sampled(ethernet)
+    }
+
+    fn wifi(&mut self) -> Sampled<Wifi> {
+        let random = &mut self.random;
+        let mode = if random.one_in(2) { WifiMode::Client } else { WifiMode::Hotspot };
+        let [ssid, dbm, percent, clients] =
+            [random.next(), random.below(100), random.below(101), random.below(1_000)];
+        let wifi = Wifi {
+            interface: random.text(),
+            ip: random.ip(),
+            mode: random.maybe(mode),
+            ssid: if ssid % 4 == 0 { None } else { Some(random.text()) },
+            signal_dbm: random.maybe(Dbm(-(dbm as i16))),
+            signal_percent: random.maybe(SignalPercent(percent as u8)),
+            clients: random.maybe(clients as u16),
+        };
+        random.sampled(wifi)
+    }
+
+    fn cellular(&mut self) -> Sampled<Cellular> {
+        let random = &mut self.random;
+        let percent = random.below(101) as u8;
+        let cellular = Cellular {
+            interface: Some(random.text()),
+            ip: random.ip(),
+            state: Some(random.text()),
+            operator: Some(random.text()),
+            technology: Some(random.text()),
+            signal_percent: random.maybe(SignalPercent(percent)),
+        };
+        random.sampled(cellular)
+    }
+
+    fn position(&mut self) -> Sampled<Position> {
+        let random = &mut self.random;
+        let fix = match random.below(3) {
+            0 => Fix::None,
+            1 => Fix::TwoD,
+            _ => Fix::ThreeD,
+        };
+        let [latitude, longitude] =
+            [random.between(-900_000_000, 900_000_000), random.between(-1_800_000_000, 1_800_000_000)];
+        let [altitude, speed, heading] =
+            [random.between(-5_000, 90_000), random.between(0, 50_000), random.between(0, 3_600)];
+        let position = Position {
+            fix,
+            latitude: random.maybe(Degrees::from_raw(latitude)),
+            longitude: random.maybe(Degrees::from_raw(longitude)),
+            altitude_m: random.maybe(Metres::from_raw(altitude)),
+            speed_mps: random.maybe(MetresPerSecond::from_raw(speed)),
+            heading: random.maybe(Heading::from_raw(heading)),
+            satellites: random.maybe(12),
+        };
+        random.sampled(position)
+    }
+
+    fn app_version(&mut self) -> Sampled<Text<APP_VERSION_MAX>> {
+        let version = self.random.text();
+        self.random.sampled(version)
+    }
+
+    fn activity(&mut self) -> Sampled<Activity> {
+        let random = &mut self.random;
+        let size = random.between(0, 100_000_000);
+        let recording = Recording { path: random.text(), size: random.maybe(Mebibytes::from_raw(size)) };
+        let activity = Activity {
+            streaming: random.one_in(2),
+            tracking: random.one_in(2),
+            recording: random.maybe(recording),
+        };
+        random.sampled(activity)
+    }
+
+    fn uptime(&mut self) -> Sampled<Uptime> {
+        let secs = self.random.next() >> 20;
+        self.random.sampled(Uptime(secs))
+    }
+
+    fn throttled(&mut self) -> Sampled<Throttled> {
+        let bits = self.random.below(1 << 20) as u32;
+        self.random.sampled(Throttled(bits))
+    }
+
+    fn ups(&mut self) -> Sampled<Ups> {
+        let [volts, percent] = [self.random.between(0, 2_000), self.random.between(0, 1_000)];
+        let ups = Ups {
+            voltage: self.random.maybe(Volts::from_raw(volts)),
+            percent: self.random.maybe(Percent::from_raw(percent)),
+        };
+        self.random.sampled(ups)
+    }
+}
+
+macro_rules! device {
+    ($($sensor:ident: $value:ty;)*) => {
+        /// All sensors. What they say is drawn before each poll, so that the stack of a poll is the agent's own.
+        pub(crate) struct Device {
+            source: Source,
+            unix_time: Option<UnixTime>,
+            $($sensor: Sampled<$value>,)*
+        }
+
+        impl Device {
+            fn new(mut source: Source) -> Self {
+                Self { unix_time: source.unix_time(), $($sensor: source.$sensor(),)* source }
+            }
+
+            fn draw(&mut self) {
+                self.unix_time = self.source.unix_time();
+                $(self.$sensor = self.source.$sensor();)*
+            }
+        }
+
+        impl Hal for Device {
+            fn unix_time(&mut self) -> Option<UnixTime> {
+                self.unix_time
+            }
+
+            $(fn $sensor(&mut self) -> Sampled<$value> {
+                self.$sensor.clone()
+            })*
+        }
+    };
+}
+
+device! {
+    cpu: CpuTimes;
+    memory: Memory;
+    temperature: Celsius;
+    power: Watts;
+    fan: Rpm;
+    disk: DiskSpace;
+    default_interface: Text<INTERFACE_MAX>;
+    ethernet: Ethernet;
+    wifi: Wifi;
+    cellular: Cellular;
+    position: Position;
+    app_version: Text<APP_VERSION_MAX>;
+    activity: Activity;
+    uptime: Uptime;
+    throttled: Throttled;
+    ups: Ups;
+}
+
+/// The server.
+pub(crate) struct Server<F> {
+    random: Random,
+    receive: F,
+    waiting: bool,
+    beats: u32,
+}
+
+impl<F: FnMut(&[u8])> Uplink for Server<F> {
+    fn send(&mut self, body: &[u8], _: Duration) {
+        (self.receive)(body);
+        self.waiting = true;
+        self.beats += 1;
+    }
+
+    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+        if !self.waiting || self.random.one_in(3) {
+            return Poll::Pending;
+        }
+        self.waiting = false;
+        Poll::Ready(match self.random.below(16) {
+            0 => Err(SendError::ConnectionLost),
+            1 => Err(SendError::Refused),
+            2 => Ok(Reply { status: 503, retry_after: Some(Duration::from_secs(7)) }),
+            3 => Ok(Reply::new(404)),
+            _ => Ok(Reply::new(204)),
+        })
+    }
+
+    fn cancel(&mut self) -> SendError {
+        self.waiting = false;
+        SendError::Timeout
+    }
+}
+
+/// Runs an agent in virtual time until it has sent [`BEATS`]. `poll` polls it, `receive` gets each document.
+pub(crate) fn run<F: FnMut(&[u8])>(
+    receive: F,
+    mut poll: impl FnMut(&mut Agent<'static>, Instant, &mut Device, &mut Server<F>) -> Wake,
+) {
+    let identity = Identity::new("0123456789abcdef").with_boot_id(0xfeed_f00d_dead_beef);
+    let mut agent = Agent::new(identity, Config::default().with_phase(0x5555_5555));
+    let mut device = Device::new(Source { random: Random(0x0dd_b1a5), cpu: CpuTimes::default() });
+    let mut server = Server { random: Random(0x5e_ed), receive, waiting: false, beats: 0 };
+    let mut now = Instant::ZERO;
+    while server.beats < BEATS {
+        match poll(&mut agent, now, &mut device, &mut server) {
+            // Often earlier, because a sensor or the server might have news.
+            Wake::At(when) => now = when.min(now + Duration::from_micros(100_000)),
+            Wake::Stopped => break,
+        }
+        device.draw();
+    }
+}

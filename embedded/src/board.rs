@@ -1,0 +1,75 @@
+//! What this board can tell about itself.
+
+use core::task::Poll;
+
+use embedded_hal::i2c::ErrorKind;
+use heartbeat_core::{
+    Hal, SensorError,
+    drivers::{
+        ChipError,
+        ina219::Ina219,
+        tmp105::{ADDRESS, Tmp105},
+    },
+    hal::{Sampled, Uptime},
+    units::{Celsius, UnixTime, Watts},
+};
+
+use crate::{clock, i2c::Bus};
+
+/// Where an INA219 would be, and its shunt in µΩ: a usual module has both pins low and 0.1 Ω.
+const INA219: (u8, u32) = (0x40, 100_000);
+
+/// The sensors. A transfer takes half a millisecond, so that they answer at once.
+#[derive(Debug)]
+pub(crate) struct Board {
+    bus: Bus,
+    /// Whether the temperature sensor has been told to measure finely; one that was unplugged must be told again.
+    fine: bool,
+}
+
+impl Board {
+    pub(crate) fn new() -> Self {
+        Self { bus: Bus::new(), fine: false }
+    }
+
+    fn read_temperature(&mut self) -> Result<Celsius, ChipError<ErrorKind>> {
+        let mut sensor = Tmp105::new(&mut self.bus, ADDRESS);
+        if !self.fine {
+            sensor.configure()?;
+        }
+        let read = sensor.read();
+        self.fine = read.is_ok();
+        read
+    }
+}
+
+impl Hal for Board {
+    /// It has no clock that knows the date.
+    fn unix_time(&mut self) -> Option<UnixTime> {
+        None
+    }
+
+    fn temperature(&mut self) -> Sampled<Celsius> {
+        Poll::Ready(self.read_temperature().map_err(said))
+    }
+
+    fn power(&mut self) -> Sampled<Watts> {
+        let (address, shunt) = INA219;
+        let Some(mut chip) = Ina219::new(&mut self.bus, address, shunt) else {
+            return Poll::Ready(Err(SensorError::Absent));
+        };
+        Poll::Ready(chip.measure().map(|measured| measured.power).map_err(said))
+    }
+
+    fn uptime(&mut self) -> Sampled<Uptime> {
+        Poll::Ready(Ok(Uptime(clock::uptime())))
+    }
+}
+
+/// Nobody at an address is no failure: there is no such chip.
+fn said(error: ChipError<ErrorKind>) -> SensorError {
+    match error {
+        ChipError::Bus(ErrorKind::NoAcknowledge(_)) => SensorError::Absent,
+        error => error.into(),
+    }
+}

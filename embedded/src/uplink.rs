@@ -1,0 +1,127 @@
+//! The way to the server: lines over the UART, to whoever holds its other end.
+
+use core::task::Poll;
+
+use heapless::Vec;
+use heartbeat_core::{
+    Reply, SendError, Uplink,
+    time::{Duration, Instant},
+};
+
+use crate::{clock, uart};
+
+/// Longest line that is an answer, with room to spare.
+const LINE_MAX: usize = 40;
+
+/// A line that was received.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Answer { number: u32, reply: Reply },
+    Stop,
+}
+
+/// The serial line.
+#[derive(Debug)]
+pub(crate) struct SerialLine {
+    /// Of the latest heartbeat. An answer names it, so that a late one is not taken for another's.
+    number: u32,
+    deadline: Option<Instant>,
+    answer: Option<Reply>,
+    stop: bool,
+    /// What has been received of the next line; `None` when it is too long to mean anything.
+    line: Option<Vec<u8, LINE_MAX>>,
+}
+
+impl SerialLine {
+    pub(crate) const fn new() -> Self {
+        Self { number: 0, deadline: None, answer: None, stop: false, line: Some(Vec::new()) }
+    }
+
+    /// Takes what has been received. True when it means something to somebody.
+    pub(crate) fn listen(&mut self) -> bool {
+        while let Some(byte) = uart::read() {
+            if byte != b'\n' {
+                self.line = self.line.take().and_then(|mut line| line.push(byte).is_ok().then_some(line));
+                continue;
+            }
+            match self.line.replace(Vec::new()).as_deref().and_then(parse) {
+                Some(Line::Answer { number, reply }) if number == self.number && self.deadline.is_some() => {
+                    self.answer = Some(reply);
+                }
+                Some(Line::Stop) => self.stop = true,
+                // A late answer, or noise.
+                Some(Line::Answer { .. }) | None => {}
+            }
+        }
+        self.answer.is_some() || self.stop
+    }
+
+    pub(crate) const fn stop_was_asked(&self) -> bool {
+        self.stop
+    }
+}
+
+impl Uplink for SerialLine {
+    fn send(&mut self, body: &[u8], timeout: Duration) {
+        self.number = self.number.wrapping_add(1);
+        self.deadline = Some(clock::now() + timeout);
+        self.answer = None;
+        let mut number = [0; 10];
+        uart::write(decimal(self.number, &mut number));
+        uart::write(b" ");
+        uart::write(body);
+        uart::write(b"\n");
+    }
+
+    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+        self.listen();
+        let Some(deadline) = self.deadline else { return Poll::Pending };
+        let outcome = match self.answer.take() {
+            Some(reply) => Ok(reply),
+            None if clock::now() >= deadline => Err(SendError::Timeout),
+            None => return Poll::Pending,
+        };
+        self.deadline = None;
+        Poll::Ready(outcome)
+    }
+
+    fn cancel(&mut self) -> SendError {
+        self.deadline = None;
+        self.answer = None;
+        // The end of a line that is cut off, so that the next one begins anew.
+        uart::discard();
+        uart::write(b"\n");
+        SendError::Timeout
+    }
+}
+
+/// `NUMBER STATUS`, `NUMBER STATUS RETRY-AFTER` in seconds, or `stop`; anything else means nothing.
+fn parse(line: &[u8]) -> Option<Line> {
+    let line = str::from_utf8(line).ok()?.trim_ascii();
+    if line == "stop" {
+        return Some(Line::Stop);
+    }
+    let mut words = line.split_ascii_whitespace();
+    let number = words.next()?.parse().ok()?;
+    let status = words.next()?.parse().ok().filter(|status| (100..=599).contains(status))?;
+    let mut reply = Reply::new(status);
+    if let Some(secs) = words.next() {
+        reply.retry_after = Some(Duration::from_secs(secs.parse().ok()?));
+    }
+    words.next().is_none().then_some(Line::Answer { number, reply })
+}
+
+/// The digits of a number, without a formatter.
+fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
+    let mut len = 0_usize;
+    for digit in digits.iter_mut().rev() {
+        // A digit is less than 10.
+        *digit = b'0'.wrapping_add((number % 10) as u8);
+        number /= 10;
+        len = len.saturating_add(1);
+        if number == 0 {
+            break;
+        }
+    }
+    digits.split_at(digits.len().saturating_sub(len)).1
+}
