@@ -5,32 +5,20 @@
 
 #[path = "../device.rs"]
 mod device;
+#[path = "../exit.rs"]
+mod exit;
 
 use cortex_m_rt::entry;
-use cortex_m_semihosting::{
-    debug::{self, EXIT_FAILURE, EXIT_SUCCESS},
-    hio,
-};
+use cortex_m_semihosting::hio;
+use exit::exit;
 
 #[entry]
 fn main() -> ! {
-    let Ok(mut output) = hio::hstdout() else { exit(EXIT_FAILURE) };
+    let Ok(mut output) = hio::hstdout() else { exit(false) };
     let mut whole = true;
     device::run(
         |body| whole &= output.write_all(body).and_then(|()| output.write_all(b"\n")).is_ok(),
         |agent, now, device, server| agent.poll(now, device, server),
     );
-    exit(if whole { EXIT_SUCCESS } else { EXIT_FAILURE })
-}
-
-fn exit(status: debug::ExitStatus) -> ! {
-    debug::exit(status);
-    loop {
-        cortex_m::asm::wfi();
-    }
-}
-
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    exit(EXIT_FAILURE)
+    exit(whole)
 }

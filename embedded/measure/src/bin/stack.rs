@@ -6,16 +6,16 @@
 
 #[path = "../device.rs"]
 mod device;
+#[path = "../exit.rs"]
+mod exit;
 
 use core::ptr::addr_of;
 
 use cortex_m::register::msp;
 use cortex_m_rt::entry;
-use cortex_m_semihosting::{
-    debug::{self, EXIT_FAILURE, EXIT_SUCCESS},
-    hprintln,
-};
+use cortex_m_semihosting::hprintln;
 use device::{Device, Server};
+use exit::exit;
 use heartbeat_core::{Agent, Wake, time::Instant};
 
 const PAINT: u32 = 0x5ca1_ab1e;
@@ -77,17 +77,5 @@ fn main() -> ! {
         },
     );
     hprintln!("{}", most);
-    exit(EXIT_SUCCESS)
-}
-
-fn exit(status: debug::ExitStatus) -> ! {
-    debug::exit(status);
-    loop {
-        cortex_m::asm::wfi();
-    }
-}
-
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    exit(EXIT_FAILURE)
+    exit(true)
 }
