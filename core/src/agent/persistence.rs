@@ -135,7 +135,9 @@ mod tests {
         let mut memory = Storage::<1_000>::new();
         let mut agent = agent(memory.as_mut_view());
         let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
-        assert_eq!(persistence.turn(LATER, &mut agent), None, "there is nothing");
+        for now in [Instant::ZERO, THEN, LATER] {
+            assert_eq!(persistence.turn(now, &mut agent), None, "there is nothing");
+        }
 
         let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
         keep(&mut agent, 2);
