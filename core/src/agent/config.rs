@@ -241,6 +241,14 @@ mod tests {
     }
 
     #[test]
+    fn spans_follow_from_interval_and_phase() {
+        let second = Config::new(Duration::from_secs(1), Duration::from_secs(1)).expect("in range");
+        assert_eq!(second.sampling_deadline(), Duration::from_millis(250));
+        let gap = |phase| Config::default().with_phase(phase).first_gap().as_millis();
+        assert_eq!([0, 1 << 30, 1 << 31, u32::MAX].map(gap), [2_500, 3_750, 5_000, 7_499]);
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         let said = [ConfigError::Interval, ConfigError::Timeout].map(|error| error.to_string());
         assert_eq!(
