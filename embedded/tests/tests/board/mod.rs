@@ -67,10 +67,10 @@ impl Board {
         });
         let [line, qmp] = ["line", "qmp"].map(|name| BufReader::new(connect(&path(name))));
         let mut board = Self { child, line, qmp, log: Some(log), firmware, _files: files };
-        board.receive_qmp("QMP");
-        board.qmp("qmp_capabilities", &json!({}));
+        board.ask("qmp_capabilities", &json!({}));
         board.set_temperature(millidegrees);
-        board.qmp("cont", &json!({}));
+        // A firmware that ends at once takes the answer with it.
+        board.tell("cont", &json!({}));
         board
     }
 
@@ -78,23 +78,24 @@ impl Board {
     pub(crate) fn set_temperature(&mut self, millidegrees: i64) {
         let arguments =
             json!({"path": "/machine/peripheral/sensor", "property": "temperature", "value": millidegrees});
-        self.qmp("qom-set", &arguments);
+        self.ask("qom-set", &arguments);
     }
 
-    fn qmp(&mut self, command: &str, arguments: &Value) {
-        let request = json!({"execute": command, "arguments": arguments});
+    /// Tells QEMU to do something.
+    fn tell(&mut self, command: &str, arguments: &Value) {
+        let request = json!({"execute": command, "arguments": arguments, "id": command});
         writeln!(self.qmp.get_mut(), "{request}").expect("QEMU listens");
-        self.receive_qmp("return");
     }
 
-    /// Skips events.
-    fn receive_qmp(&mut self, key: &str) {
+    /// The same, and waits until it is done; events in between are skipped.
+    fn ask(&mut self, command: &str, arguments: &Value) {
+        self.tell(command, arguments);
         loop {
             let mut line = String::new();
             assert_ne!(self.qmp.read_line(&mut line).expect("QEMU answers"), 0);
             let answer: Value = serde_json::from_str(&line).expect("JSON");
             assert!(answer.get("error").is_none(), "{answer}");
-            if answer.get(key).is_some() {
+            if answer["id"] == command {
                 return;
             }
         }
