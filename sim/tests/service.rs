@@ -183,3 +183,28 @@ fn a_runtime_directory_that_fails_costs_a_line_and_no_heartbeat() {
     let lines = daemon.log.iter().filter(|line| line.contains("status is not published")).count();
     assert_eq!(lines, 1, "{:#?}", daemon.log);
 }
+
+#[test]
+fn a_new_configuration_that_cannot_be_used_changes_nothing() {
+    let (receiver, tree, supervisor) =
+        (Receiver::listen("127.0.0.1:0").expect("a port"), bare_tree(), Supervisor::new());
+    let (url, config) = (format!("http://{}/first", receiver.address()), supervisor.path("config.toml"));
+    fs::write(&config, format!("url = '{url}'\ninterval = 0.2\npidfile = ''\n")).expect("written");
+    let mut command = command(&["run", "--config", &config]);
+    command.args(["--sysroot", tree.path().to_str().expect("UTF-8")]);
+    command
+        .env("NOTIFY_SOCKET", supervisor.path("notify"))
+        .env("RUNTIME_DIRECTORY", supervisor.directory.path());
+    let mut daemon = Daemon::start(command);
+    supervisor.told_until("STATUS=last heartbeat delivered in ");
+    // Each value can be what it is; only together with this machine they cannot.
+    fs::write(&config, "url = 'https://localhost:9/second'\nca_file = '/nonexistent/ca.pem'\n")
+        .expect("written");
+    daemon.signal(Signal::SIGHUP);
+    daemon.logs("the old one stays");
+    supervisor.told_until("STATUS=last heartbeat delivered in ");
+    let (_, out, _) = supervisor.status(&["--json"]);
+    let shown: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((&shown["server"], &shown["interval_s"]), (&url.into(), &0.2.into()), "{out}");
+    daemon.stop();
+}

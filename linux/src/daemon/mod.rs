@@ -143,11 +143,8 @@ impl Daemon {
             }
             if self.signals.take_reload() {
                 observer.reloading();
-                let settings = reload();
-                if let Some(settings) = &settings {
-                    self.reconfigure(settings);
-                }
-                observer.reloaded(settings.as_ref());
+                let taken = reload().filter(|settings| self.reconfigure(settings));
+                observer.reloaded(taken.as_ref());
             }
             let now = clock::now();
             let wake = self.agent.poll(now, &mut self.hal, &mut self.uplink);
@@ -180,8 +177,8 @@ impl Daemon {
         self.agent.backlog()
     }
 
-    /// Takes over new settings; the request under way goes on with the old ones.
-    fn reconfigure(&mut self, settings: &Settings) {
+    /// Takes over new settings; the request under way goes on with the old ones. False when they cannot be used.
+    fn reconfigure(&mut self, settings: &Settings) -> bool {
         let taken = identity(settings, &self.root)
             .and_then(|identity| Ok((identity, Client::new(settings, &self.resolver, &self.traffic)?)));
         match taken {
@@ -193,8 +190,12 @@ impl Daemon {
                 self.hal.reconfigure(settings, &self.waker);
                 self.uplink.replace(client);
                 log::info!("configuration read again");
+                true
             }
-            Err(error) => log::error!("the new configuration cannot be used, the old one stays: {error}"),
+            Err(error) => {
+                log::error!("the new configuration cannot be used, the old one stays: {error}");
+                false
+            }
         }
     }
 }
