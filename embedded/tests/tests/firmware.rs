@@ -7,8 +7,13 @@ mod board;
 use std::str;
 
 use board::{Board, program, run};
-use heartbeat_sim::schema::Schema;
+use schema::Schema;
 use serde_json::Value;
+
+// Not the whole simulator for it, in which it is public.
+#[allow(unreachable_pub)]
+#[path = "../../../sim/src/schema.rs"]
+mod schema;
 
 /// What the programs for the boards run, too.
 #[path = "../../measure/src/device.rs"]
