@@ -103,6 +103,8 @@ mod tests {
             Ok(Charge { cell: Volts::from_raw(411), state: Percent::from_raw(895) })
         );
         assert_eq!(read(0xcd50, 0x6680).map(|charge| charge.state), Ok(Percent::FULL), "102.5 %");
+        assert_eq!(read(0xcd50, 0x6e00).map(|charge| charge.state), Ok(Percent::FULL), "110 %, the most");
+        assert_eq!(read(0xcd50, 0x6e01), Err(ChipError::Invalid));
     }
 
     #[test]
