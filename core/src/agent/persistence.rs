@@ -176,6 +176,32 @@ mod tests {
     }
 
     #[test]
+    fn the_last_file_holds_what_waits_and_no_file_is_written_twice() {
+        let mut memory = Storage::<1_000>::new();
+        let mut agent = agent(memory.as_mut_view());
+        let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
+        assert_eq!(persistence.last(THEN, &mut agent), None, "nothing waits, nothing is stored");
+        keep(&mut agent, 2);
+        assert_eq!(persistence.last(THEN, &mut agent), Some(0));
+        assert_eq!(persistence.last(THEN, &mut agent), None, "it is being written");
+        persistence.written(true, &mut agent);
+        assert_eq!((persistence.last(THEN, &mut agent), persistence.released()), (None, 0), "as it waits");
+
+        agent.backlog.shrink(1, 0);
+        assert_eq!(persistence.last(THEN, &mut agent), Some(1));
+        persistence.written(false, &mut agent);
+        assert_eq!(persistence.released(), 0, "the old file may still be there");
+        assert_eq!(persistence.last(THEN, &mut agent), Some(1));
+        persistence.written(true, &mut agent);
+        assert_eq!((persistence.last(THEN, &mut agent), persistence.released()), (None, 1));
+
+        agent.backlog.shrink(0, 0);
+        assert_eq!(persistence.last(THEN, &mut agent), Some(2), "an empty one");
+        persistence.written(true, &mut agent);
+        assert_eq!((persistence.last(THEN, &mut agent), persistence.released()), (None, u64::MAX));
+    }
+
+    #[test]
     fn what_may_be_sent_already_is_no_reason_to_write() {
         let mut memory = Storage::<1_000>::new();
         let mut agent = agent(memory.as_mut_view());
