@@ -129,6 +129,9 @@ mod tests {
         assert_eq!(Memory { total: 1, available: 2 }.plausible(), None);
         assert_eq!(Memory { total: 0, available: 0 }.plausible(), None);
         assert_eq!(DiskSpace { total: 1, used: 2, available: 0 }.plausible(), None);
+        assert_eq!(DiskSpace { total: 0, used: 0, available: 0 }.plausible(), None);
+        let full = DiskSpace { total: 1, used: 1, available: 0 };
+        assert_eq!(full.plausible(), Some(full), "a full disk is one");
         assert_eq!(Text::<8>::new("").plausible(), None);
     }
 

@@ -137,6 +137,25 @@ mod tests {
     }
 
     #[test]
+    fn a_trouble_is_mentioned_once_and_absence_never() {
+        let (mut reading, mut budget) = (Reading::<Celsius>::new(), LogBudget::default());
+        for (error, trouble) in [
+            (SensorError::Absent, None),
+            (SensorError::Io, Some(SensorError::Io)),
+            (SensorError::Io, Some(SensorError::Io)),
+            (SensorError::Denied, Some(SensorError::Denied)),
+            // It is no trouble, but not the end of one either.
+            (SensorError::Absent, Some(SensorError::Denied)),
+        ] {
+            reading.ask();
+            assert!(reading.poll(at(0), "test", &mut budget, || Poll::Ready(Err(error))));
+            assert_eq!(reading.trouble, trouble);
+        }
+        let left = (0..).take_while(|_| budget.allow(at(0))).count();
+        assert_eq!(left + 2, crate::limits::LOG_TROUBLES_BURST as usize, "two lines");
+    }
+
+    #[test]
     fn a_sensor_is_not_asked_between_beats() {
         let mut reading = Reading::new();
         assert!(reading.poll(at(0), "test", &mut LogBudget::default(), || -> Sampled<Celsius> {

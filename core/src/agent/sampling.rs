@@ -142,6 +142,7 @@ fn cpu_usage(before: &mut Option<CpuTimes>, sampled: Sampled<CpuTimes>) -> Sampl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Duration;
     use core::task::Poll;
     use proptest::prelude::*;
 
@@ -150,6 +151,14 @@ mod tests {
             Poll::Ready(answer) => answer.ok(),
             Poll::Pending => None,
         }
+    }
+
+    #[test]
+    fn a_beat_may_go_out_in_its_last_moment() {
+        let latest = Instant::from_millis(1_500);
+        let round = Round { slot: Instant::ZERO, deadline: Instant::from_millis(1_000), latest, taken: None };
+        assert!(!round.is_too_late(latest));
+        assert!(round.is_too_late(latest + Duration::from_micros(1)));
     }
 
     #[test]
