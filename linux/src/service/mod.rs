@@ -115,7 +115,9 @@ impl Observer for Service {
             self.summary.ended(&stats);
             self.today.turn(clock::today(&self.zone), turn.traffic);
         }
-        if ended || self.stopping || self.told == Stats::default() {
+        let news = ended || self.stopping || self.told == Stats::default();
+        // Not put together for nobody, at every beat.
+        if news && (self.file.is_some() || self.notifier.is_heard()) {
             let status = self.status(turn);
             if let Some(file) = &mut self.file {
                 file.publish(&status);

@@ -6,6 +6,8 @@ use sd_notify::NotifyState;
 /// Tells systemd.
 #[derive(Debug)]
 pub(super) struct Notifier {
+    /// Whether there is a supervisor.
+    heard: bool,
     ready: bool,
     /// How often systemd wants to hear that the loop turns: thrice as often as it waits.
     every: Option<Duration>,
@@ -15,7 +17,13 @@ pub(super) struct Notifier {
 impl Notifier {
     pub(super) fn new() -> Self {
         let every = sd_notify::watchdog_enabled().map(|limit| Duration::from(limit / 3));
-        Self { ready: false, every, told_alive: None }
+        let heard = std::env::var_os("NOTIFY_SOCKET").is_some();
+        Self { heard, ready: false, every, told_alive: None }
+    }
+
+    /// Whether anybody is told anything.
+    pub(super) const fn is_heard(&self) -> bool {
+        self.heard
     }
 
     /// The service has started, if that was not told before.
