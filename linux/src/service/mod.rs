@@ -115,6 +115,11 @@ impl Observer for Service {
             self.summary.ended(&stats);
             self.today.turn(clock::today(&self.zone), turn.traffic);
         }
+        // The first sample has been taken: its document exists. Before anything is said of its end, which the same turn
+        // may bring.
+        if stats.attempted > 0 {
+            self.notifier.ready();
+        }
         let news = ended || self.stopping || self.told == Stats::default();
         // Not put together for nobody, at every beat.
         if news && (self.file.is_some() || self.notifier.is_heard()) {
@@ -123,10 +128,6 @@ impl Observer for Service {
                 file.publish(&status);
             }
             self.notifier.status(&status.headline());
-        }
-        // The first sample has been taken: its document exists.
-        if stats.attempted > 0 {
-            self.notifier.ready();
         }
         self.summary.turn(turn.now, turn.traffic);
         self.told = stats;
