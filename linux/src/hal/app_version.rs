@@ -89,7 +89,8 @@ fn walk(
     files: &mut usize,
     newest: &mut Option<SystemTime>,
 ) -> std::io::Result<()> {
-    for entry in folder.read_dir()?.flatten() {
+    for entry in folder.read_dir()? {
+        let entry = entry?;
         *files = files.saturating_add(1);
         if *files > FILES_MAX {
             break;

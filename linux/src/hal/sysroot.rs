@@ -134,17 +134,21 @@ impl Sysroot {
     ///
     /// # Errors
     ///
-    /// What the kernel said when the directory could not be opened.
+    /// What the kernel said when the directory could not be opened or read.
     pub fn list(&self, path: impl AsRef<Path>) -> Result<Vec<String>, SensorError> {
         let fd = self.open_fd(path.as_ref(), OFlag::O_RDONLY | OFlag::O_DIRECTORY).map_err(sensor_error)?;
         let mut directory = Dir::from_fd(fd).map_err(sensor_error)?;
-        let mut names: Vec<String> = directory
-            .iter()
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned))
-            .filter(|name| name != "." && name != "..")
-            .take(ENTRIES_MAX)
-            .collect();
+        let mut names = Vec::new();
+        for entry in directory.iter() {
+            // The iterator has no end when the directory cannot be read.
+            let entry = entry.map_err(sensor_error)?;
+            if let Some(name) = entry.file_name().to_str().ok().filter(|name| !matches!(*name, "." | "..")) {
+                names.push(name.to_owned());
+            }
+            if names.len() == ENTRIES_MAX {
+                break;
+            }
+        }
         names.sort_unstable();
         Ok(names)
     }
