@@ -144,29 +144,6 @@ fn what_stands_in_the_pidfiles_place_silences_nobody() {
 }
 
 #[test]
-fn an_interrupt_stops_as_sigterm_does() {
-    let receiver = receiver();
-    let mut daemon = Daemon::sending_to(receiver.address(), "0.2", &[]);
-    beat(&receiver);
-    daemon.signal(Signal::SIGINT);
-    assert!(daemon.wait().success());
-}
-
-#[test]
-fn signals_that_do_not_concern_it_change_nothing() {
-    let receiver = receiver();
-    let mut daemon = Daemon::sending_to(receiver.address(), "0.1", &[]);
-    beat(&receiver);
-    for _ in 0..20 {
-        daemon.signal(Signal::SIGWINCH);
-        daemon.signal(Signal::SIGCONT);
-    }
-    let beats: Vec<_> = (0..5).map(|_| beat(&receiver)).collect();
-    assert!(beats.iter().all(|beat| beat.connection == 1));
-    daemon.stop();
-}
-
-#[test]
 fn a_log_that_nobody_reads_does_not_stop_the_beats() {
     use std::process::Stdio;
     let receiver = receiver();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
     flag, low_level,
 };
 
@@ -26,7 +26,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes over SIGTERM, SIGINT (stop; the second ends the program at once) and SIGHUP (reload).
+    /// Takes over SIGTERM, SIGINT (stop; the second ends the program at once), SIGHUP (reload), and SIGUSR1 and SIGUSR2,
+    /// which mean nothing here and would end the program.
     ///
     /// # Errors
     ///
@@ -41,6 +42,10 @@ impl Signals {
         }
         flag::register(SIGHUP, Arc::clone(&signals.reload))?;
         low_level::pipe::register(SIGHUP, waker.handle()?)?;
+        for signal in [SIGUSR1, SIGUSR2] {
+            // Not ignored, because helper programs would inherit that.
+            flag::register(signal, Arc::default())?;
+        }
         Ok(signals)
     }
 
@@ -57,5 +62,39 @@ impl Signals {
     /// Asks for a stop, as SIGTERM does.
     pub fn request_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env,
+        process::{self, Command},
+    };
+
+    use super::*;
+    use crate::waker;
+
+    #[test]
+    fn the_second_request_to_stop_ends_the_program_at_once() {
+        const IN_A_PROCESS_OF_ITS_OWN: &str = "HEARTBEAT_TEST_RAISES_SIGNALS";
+        if env::var_os(IN_A_PROCESS_OF_ITS_OWN).is_some() {
+            let (waker, _wake_ups) = waker::pair().expect("made");
+            let signals = Signals::install(&waker).expect("installed");
+            for signal in [SIGUSR1, SIGUSR2, SIGHUP] {
+                low_level::raise(signal).expect("raised");
+            }
+            assert!(!signals.stop() && signals.take_reload() && !signals.take_reload());
+            low_level::raise(SIGTERM).expect("raised");
+            assert!(signals.stop());
+            low_level::raise(SIGINT).expect("raised");
+            process::exit(0);
+        }
+        let status = Command::new(env::current_exe().expect("this program"))
+            .args(["--exact", "daemon::signals::tests::the_second_request_to_stop_ends_the_program_at_once"])
+            .env(IN_A_PROCESS_OF_ITS_OWN, "1")
+            .status()
+            .expect("it runs");
+        assert_eq!(status.code(), Some(IMPATIENT));
     }
 }
