@@ -24,6 +24,7 @@ pub mod daemon;
 pub mod doctor;
 pub mod hal;
 pub mod logging;
+mod passing;
 pub mod service;
 pub mod uplink;
 pub mod waker;

@@ -46,7 +46,7 @@ pub fn run(beats: Option<u64>, interval: &str, mut print: impl FnMut(&str)) -> R
     flags.add_flag(Key::Url, Some(&url));
     flags.add_flag(Key::Interval, Some(interval));
     let mut settings = Settings::new(&flags)?;
-    if hardware_id::find(&root).is_none() {
+    if hardware_id::find(&root).is_err() {
         settings.hardware_id = Some("demo".to_owned());
     }
     let mut daemon = Daemon::start(&settings, root)?;

@@ -23,7 +23,10 @@ pub use self::{
     key::Key,
     layers::{Layers, Origin},
 };
-use crate::hal::{UpsChip, UpsConfig, VersionSource};
+use crate::{
+    hal::{UpsChip, UpsConfig, VersionSource},
+    passing::may_pass,
+};
 
 /// The server of the service that this program replaces.
 const DEFAULT_URL: &str = "https://streamer.lambda-tek.com/heartbeat.php";
@@ -63,6 +66,13 @@ pub enum ConfigError {
         /// What was expected.
         problem: String,
     },
+}
+
+impl ConfigError {
+    /// Whether the same configuration may be usable at the next start.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreadable { source, .. } if may_pass(source))
+    }
 }
 
 /// How a heartbeat is sent.

@@ -24,7 +24,12 @@ use crate::{
     backlog::{self, Keeper},
     clock,
     config::Settings,
-    hal::{LinuxHal, hardware_id, sysroot::Sysroot},
+    hal::{
+        LinuxHal,
+        hardware_id::{self, NoIdentity},
+        sysroot::Sysroot,
+    },
+    passing::may_pass,
     uplink::{CachedResolver, Client, HttpUplink, Traffic, TrustError},
     waker::{self, Waker},
 };
@@ -38,7 +43,7 @@ pub enum StartError {
     /// Nobody can be trusted.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// The system has no resources left.
+    /// The system has no resources left or fails, which may pass.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
 }
@@ -204,20 +209,22 @@ impl Daemon {
 ///
 /// # Errors
 ///
-/// When nothing identifies it. A made-up id would be another device's to the server.
+/// When nothing identifies it, or what does cannot be read now. Any other id would be another device's to the server.
 pub fn identity(settings: &Settings, root: &Sysroot) -> Result<Identity, StartError> {
     if let Some(id) = &settings.hardware_id {
         return Ok(Identity::new(id));
     }
     match hardware_id::find(root) {
-        Some((id, source)) => {
+        Ok((id, source)) => {
             log::debug!("hardware id from {source:?}");
             Ok(Identity::new(&id))
         }
-        None => Err(StartError::Unusable(format!(
-            "this machine has no hardware id: {}; set hardware_id",
-            hardware_id::explain(root)
-        ))),
+        Err(trouble @ NoIdentity::Unreadable(_)) => {
+            Err(StartError::System(io::Error::other(format!("hardware id: {trouble}"))))
+        }
+        Err(nothing @ NoIdentity::Unidentified(_)) => {
+            Err(StartError::Unusable(format!("this machine has no hardware id: {nothing}; set hardware_id")))
+        }
     }
 }
 
@@ -241,7 +248,9 @@ fn random() -> u64 {
 ///
 /// When `path` is not a directory, with the path and the reason.
 pub fn open_root(path: &Path) -> Result<Arc<Sysroot>, StartError> {
-    Sysroot::new(path)
-        .map(Arc::new)
-        .map_err(|error| StartError::Unusable(format!("--sysroot: {}: {error}", path.display())))
+    match Sysroot::new(path) {
+        Ok(root) => Ok(Arc::new(root)),
+        Err(error) if may_pass(&error) => Err(error.into()),
+        Err(error) => Err(StartError::Unusable(format!("--sysroot: {}: {error}", path.display()))),
+    }
 }

@@ -1,4 +1,6 @@
 //! Who this board is: the same string for as long as the board lives.
+//!
+//! A source that is there and cannot be read at the moment is no reason to take the next, which would be another id.
 
 use heartbeat_core::SensorError;
 use ring::hmac;
@@ -38,21 +40,52 @@ impl Source {
             Self::MachineId => "/etc/machine-id",
         }
     }
+
+    fn read(self, root: &Sysroot) -> Result<String, SensorError> {
+        match self {
+            Self::Cpuinfo => cpuinfo(root),
+            Self::DeviceTree => device_tree(root),
+            Self::Mac => interfaces::permanent_mac(root).map(|mac| mac.replace(':', "")),
+            Self::MachineId => machine_specific(root),
+        }
+    }
+}
+
+/// Why there is no id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoIdentity {
+    /// A source could not be read, which may pass.
+    #[error("{}: {}", .0.place(), SensorError::Io)]
+    Unreadable(Source),
+    /// Nothing identifies this board; what is wrong with the last resort.
+    #[error(
+        "no serial in /proc/cpuinfo or /proc/device-tree/serial-number, no network interface with a permanent address, \
+         /etc/machine-id: {0}"
+    )]
+    Unidentified(SensorError),
 }
 
 /// The board's own id and where it was found: the first that answers of the firmware's serial, the device tree's,
 /// the permanent address of the first physical network interface, and a hash of `/etc/machine-id`.
-pub fn find(root: &Sysroot) -> Option<(String, Source)> {
-    cpuinfo(root)
-        .map(|id| (id, Source::Cpuinfo))
-        .or_else(|| device_tree(root).map(|id| (id, Source::DeviceTree)))
-        .or_else(|| interfaces::permanent_mac(root).map(|mac| (mac.replace(':', ""), Source::Mac)))
-        .or_else(|| machine_specific(root).map(|id| (id, Source::MachineId)))
+///
+/// # Errors
+///
+/// When none answers, or one cannot be read.
+pub fn find(root: &Sysroot) -> Result<(String, Source), NoIdentity> {
+    let mut trouble = SensorError::Absent;
+    for source in [Source::Cpuinfo, Source::DeviceTree, Source::Mac, Source::MachineId] {
+        match source.read(root) {
+            Ok(id) => return Ok((id, source)),
+            Err(SensorError::Io) => return Err(NoIdentity::Unreadable(source)),
+            Err(error) => trouble = error,
+        }
+    }
+    Err(NoIdentity::Unidentified(trouble))
 }
 
-fn cpuinfo(root: &Sysroot) -> Option<String> {
-    let text = read_whole(root.open("/proc/cpuinfo").ok()?, CPUINFO_MAX).ok()?;
-    parse_cpuinfo(&text)
+fn cpuinfo(root: &Sysroot) -> Result<String, SensorError> {
+    let text = read_whole(root.open("/proc/cpuinfo")?, CPUINFO_MAX)?;
+    parse_cpuinfo(&text).ok_or(SensorError::Absent)
 }
 
 /// The line `Serial : 10000000a1b2c3d4`, which only Raspberry Pi kernels have.
@@ -63,11 +96,12 @@ pub(super) fn parse_cpuinfo(text: &[u8]) -> Option<String> {
     })
 }
 
-fn device_tree(root: &Sysroot) -> Option<String> {
+fn device_tree(root: &Sysroot) -> Result<String, SensorError> {
     let mut buffer = [0; 64];
-    let bytes = root.read("/proc/device-tree/serial-number", &mut buffer).ok()?;
+    let bytes = root.read("/proc/device-tree/serial-number", &mut buffer)?;
     // Ends in a NUL (Devicetree Specification 0.4, 2.2.4 "<string>").
-    serial(str::from_utf8(bytes.split(|byte| *byte == 0).next()?).ok()?)
+    let text = bytes.split(|byte| *byte == 0).next().and_then(|text| str::from_utf8(text).ok());
+    text.and_then(serial).ok_or(SensorError::Invalid)
 }
 
 /// A serial that means something: 8 to 32 letters and digits, not all of them zero.
@@ -79,17 +113,17 @@ fn serial(text: &str) -> Option<String> {
 
 /// An application-specific machine id as systemd derives it (`sd_id128_get_machine_app_specific(3)`): the
 /// machine's own id is confidential and must not leave it.
-fn machine_specific(root: &Sysroot) -> Option<String> {
+fn machine_specific(root: &Sysroot) -> Result<String, SensorError> {
     let mut buffer = [0; 64];
-    let machine = parse_machine_id(root.read_text("/etc/machine-id", &mut buffer).ok()?)?;
+    let text = root.read_text("/etc/machine-id", &mut buffer)?;
+    let machine = parse_machine_id(text).ok_or(SensorError::Invalid)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, &machine);
     let tag = hmac::sign(&key, &APPLICATION_ID);
-    let mut id = [0; 16];
     // A SHA-256 tag has 32 bytes.
-    id.copy_from_slice(tag.as_ref().get(..16)?);
+    let mut id: [u8; 16] = *tag.as_ref().first_chunk().ok_or(SensorError::Invalid)?;
     id[6] = (id[6] & 0x0f) | 0x40; // version 4 (RFC 9562, 5.4)
     id[8] = (id[8] & 0x3f) | 0x80; // variant
-    Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn parse_machine_id(text: &str) -> Option<[u8; 16]> {
@@ -97,16 +131,6 @@ fn parse_machine_id(text: &str) -> Option<[u8; 16]> {
     let plausible = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let id = u128::from_str_radix(text, 16).ok().filter(|id| plausible && *id != 0)?;
     Some(id.to_be_bytes())
-}
-
-/// Why [`find`] found nothing, for people.
-pub fn explain(root: &Sysroot) -> String {
-    let mut buffer = [0; 64];
-    let machine_id = root.read("/etc/machine-id", &mut buffer).err().unwrap_or(SensorError::Invalid);
-    format!(
-        "no serial in /proc/cpuinfo or /proc/device-tree/serial-number, no network interface with a permanent \
-         address, /etc/machine-id: {machine_id}"
-    )
 }
 
 #[cfg(test)]
@@ -126,22 +150,24 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let root = Sysroot::new(dir.path()).expect("opened");
         let id = || find(&root);
-        assert_eq!(id(), None);
+        assert_eq!(id(), Err(NoIdentity::Unidentified(SensorError::Absent)));
+        write(dir.path(), "etc/machine-id", b"uninitialized\n");
+        assert_eq!(id(), Err(NoIdentity::Unidentified(SensorError::Invalid)));
         write(dir.path(), "etc/machine-id", b"8a7d5c1e0f3b4a2d9c6e5f4a3b2c1d0e\n");
         // As Python's hmac module computes it.
-        assert_eq!(id(), Some(("d3d8c7bce012421e8e112233d6809dd8".to_owned(), Source::MachineId)));
+        assert_eq!(id(), Ok(("d3d8c7bce012421e8e112233d6809dd8".to_owned(), Source::MachineId)));
         write(dir.path(), "sys/class/net/eth0/address", b"dc:a6:32:01:02:03\n");
         write(dir.path(), "sys/class/net/eth0/addr_assign_type", b"0\n");
         write(dir.path(), "sys/class/net/eth0/type", b"1\n");
-        assert_eq!(id().map(|id| id.1), Some(Source::MachineId), "a virtual interface is nobody's identity");
+        assert_eq!(id().map(|id| id.1), Ok(Source::MachineId), "a virtual interface is nobody's identity");
         write(dir.path(), "sys/class/net/eth0/device/uevent", b"DRIVER=bcmgenet\n");
-        assert_eq!(id(), Some(("dca632010203".to_owned(), Source::Mac)));
+        assert_eq!(id(), Ok(("dca632010203".to_owned(), Source::Mac)));
         write(dir.path(), "proc/device-tree/serial-number", b"10000000a1b2c3d4\0");
-        assert_eq!(id(), Some(("10000000a1b2c3d4".to_owned(), Source::DeviceTree)));
+        assert_eq!(id(), Ok(("10000000a1b2c3d4".to_owned(), Source::DeviceTree)));
         write(dir.path(), "proc/cpuinfo", b"processor\t: 0\n\nSerial\t\t: 10000000ffffffff\nModel\t: x\n");
-        assert_eq!(id(), Some(("10000000ffffffff".to_owned(), Source::Cpuinfo)));
+        assert_eq!(id(), Ok(("10000000ffffffff".to_owned(), Source::Cpuinfo)));
         write(dir.path(), "proc/cpuinfo", b"Serial\t\t: 0000000000000000\n");
-        assert_eq!(id().map(|id| id.1), Some(Source::DeviceTree), "zeros are no serial");
+        assert_eq!(id().map(|id| id.1), Ok(Source::DeviceTree), "zeros are no serial");
     }
 
     #[test]

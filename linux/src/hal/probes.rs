@@ -10,8 +10,12 @@ use heartbeat_core::{SensorError, hal::Throttled, payload::Disk, text::Text, uni
 
 use super::{
     Cpu, Details, Firmware, Meminfo, ModemManager, Sysroot, UptimeFile, VersionSource, Wireless,
-    app_version::AppVersion, application::Application, chain::Attempt, disk, fan_chain, firmware,
-    hardware_id, modem, net, position_chain, power_chain, temperature_chain, ups_chain,
+    app_version::AppVersion,
+    application::Application,
+    chain::Attempt,
+    disk, fan_chain, firmware,
+    hardware_id::{self, NoIdentity},
+    modem, net, position_chain, power_chain, temperature_chain, ups_chain,
 };
 use crate::{clock, config::Settings};
 
@@ -132,8 +136,9 @@ fn identity(root: &Sysroot, settings: &Settings) -> Vec<Finding> {
     }
     let began = Instant::now();
     let (place, outcome) = match hardware_id::find(root) {
-        Some((id, source)) => (source.place(), Ok(id)),
-        None => ("serial, network interfaces, machine-id", Err(SensorError::Absent)),
+        Ok((id, source)) => (source.place(), Ok(id)),
+        Err(NoIdentity::Unreadable(source)) => (source.place(), Err(SensorError::Io)),
+        Err(NoIdentity::Unidentified(error)) => ("serial, network interfaces, machine-id", Err(error)),
     };
     vec![Finding { place: place.to_owned(), outcome, took: began.elapsed() }]
 }

@@ -155,7 +155,16 @@ impl Sysroot {
 
     /// Whether anything has this name.
     pub fn exists(&self, path: impl AsRef<Path>) -> bool {
-        self.open_fd(path.as_ref(), OFlag::O_PATH).is_ok()
+        self.locate(path).is_ok()
+    }
+
+    /// Looks for something of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Absent`] when nothing has it, else why nobody knows.
+    pub fn locate(&self, path: impl AsRef<Path>) -> Result<(), SensorError> {
+        self.open_fd(path.as_ref(), OFlag::O_PATH).map(drop).map_err(sensor_error)
     }
 
     /// Size of a regular file in bytes, which need not be readable.

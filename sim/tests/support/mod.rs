@@ -89,17 +89,22 @@ impl Daemon {
 
     /// Waits for a log line that contains `text`.
     pub(crate) fn logs(&mut self, text: &str) -> String {
+        self.logs_or_ends(text).unwrap_or_else(|| panic!("it ended without {text:?}: {:#?}", self.log))
+    }
+
+    /// Waits for a log line that contains `text`; `None` when it ends without.
+    pub(crate) fn logs_or_ends(&mut self, text: &str) -> Option<String> {
         let began = Instant::now();
         loop {
             match self.lines.recv_timeout(PATIENCE.saturating_sub(began.elapsed())) {
                 Ok(line) => {
                     self.log.push(line.clone());
                     if line.contains(text) {
-                        return line;
+                        return Some(line);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("{text:?} was never logged: {:#?}", self.log),
-                Err(RecvTimeoutError::Disconnected) => panic!("it ended without {text:?}: {:#?}", self.log),
+                Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
     }

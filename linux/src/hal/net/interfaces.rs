@@ -106,15 +106,29 @@ fn kind(root: &Sysroot, name: &str) -> Option<Kind> {
 }
 
 /// The permanent address of the first physical interface, as `dc:a6:32:01:02:03`.
-pub(crate) fn permanent_mac(root: &Sysroot) -> Option<String> {
-    let names = root.list(CLASS).ok()?;
-    names.into_iter().find_map(|name| {
-        let physical = root.exists(format!("{CLASS}/{name}/device"));
-        let permanent = root.read_integer(format!("{CLASS}/{name}/addr_assign_type")) == Ok(NET_ADDR_PERM);
-        let mut buffer = [0; 32];
-        let address = root.read_text(format!("{CLASS}/{name}/address"), &mut buffer).ok()?;
-        (physical && permanent && is_mac(address)).then(|| address.to_ascii_lowercase())
-    })
+///
+/// # Errors
+///
+/// When there is none, or one cannot be read: what follows it is not the first.
+pub(crate) fn permanent_mac(root: &Sysroot) -> Result<String, SensorError> {
+    for name in root.list(CLASS)? {
+        match hardware_address(root, &name) {
+            Err(SensorError::Absent | SensorError::Denied | SensorError::Invalid) => {}
+            answer => return answer,
+        }
+    }
+    Err(SensorError::Absent)
+}
+
+/// The permanent address of an interface that has hardware of its own.
+fn hardware_address(root: &Sysroot, name: &str) -> Result<String, SensorError> {
+    root.locate(format!("{CLASS}/{name}/device"))?;
+    if root.read_integer(format!("{CLASS}/{name}/addr_assign_type"))? != NET_ADDR_PERM {
+        return Err(SensorError::Absent);
+    }
+    let mut buffer = [0; 32];
+    let address = root.read_text(format!("{CLASS}/{name}/address"), &mut buffer)?;
+    if is_mac(address) { Ok(address.to_ascii_lowercase()) } else { Err(SensorError::Invalid) }
 }
 
 /// Six bytes that are not all zero.
