@@ -56,6 +56,19 @@ fn beats_arrive_over_one_verified_connection() {
     daemon.stop();
 }
 
+/// As when an update of the system brings the authority that the server's new certificate is from.
+#[test]
+fn an_authority_that_comes_while_it_runs_is_trusted_without_a_restart() {
+    let (old, new) = (Trusted::new(), Trusted::new());
+    let receiver = Receiver::secured("127.0.0.1:0", &new.authority, "localhost").expect("listening");
+    let mut daemon = sending_to(receiver.address(), &old.file());
+    daemon.logs("not delivered: the server's certificate was not accepted");
+    std::fs::rename(new.file(), old.file()).expect("replaced");
+    receiver.events().recv_timeout(PATIENCE).expect("a beat");
+    daemon.logs("heartbeats are delivered again");
+    daemon.stop();
+}
+
 /// The connection stood, so the failure is the server's: this decides the back-off.
 #[test]
 fn a_handshake_that_hangs_is_no_failure_to_connect() {

@@ -25,7 +25,7 @@ use super::{
     tls::{self, TrustError},
     traffic::Traffic,
 };
-use crate::config::{Endpoint, Method, Settings};
+use crate::config::{Method, Settings};
 
 /// Bytes of a reply's body that are read to keep its connection usable; what sends more loses it.
 const REPLY_MAX: u64 = 16 * 1024;
@@ -39,15 +39,19 @@ const BUFFER: usize = HEADER_MAX + 2 * 1024;
 /// Time that this side gives up before the agent would, so that its own, more exact reason is reported.
 const HEAD_START_MAX: Duration = Duration::from_millis(50);
 
+/// Failures in a row after which the authorities are read again at the latest.
+const RENEWAL_MAX: u32 = 128;
+
 /// A client for the configured server, with its connection, its names and its trust.
 #[derive(Debug)]
 pub struct Client {
     agent: Agent,
-    endpoint: Endpoint,
-    method: Method,
-    timeout: Duration,
+    settings: Settings,
     resolver: CachedResolver,
+    traffic: Traffic,
     progress: Progress,
+    /// Times that the server's certificate was refused since it was accepted.
+    refused: u32,
 }
 
 impl Client {
@@ -61,27 +65,14 @@ impl Client {
         resolver: &CachedResolver,
         traffic: &Traffic,
     ) -> Result<Self, TrustError> {
-        let tls =
-            if settings.endpoint.is_https() { Some(tls::config(settings.ca_file.as_deref())?) } else { None };
         let progress = Progress::default();
-        let connector =
-            ().chain(progress.mark(Stage::Dialling))
-                .chain(TcpConnector::default())
-                .chain(traffic.clone())
-                .chain(progress.mark(Stage::Handshaking))
-                .chain(RustlsConnector::default())
-                .chain(progress.mark(Stage::Exchanging));
-        let interval = Duration::from(settings.rhythm.interval());
-        let timeout = Duration::from(settings.rhythm.timeout());
-        let agent =
-            Agent::with_parts(config(interval, timeout, tls), connector, progress.around(resolver.clone()));
         Ok(Self {
-            agent,
-            endpoint: settings.endpoint.clone(),
-            method: settings.method,
-            timeout,
+            agent: agent(settings, resolver, traffic, &progress)?,
+            settings: settings.clone(),
             resolver: resolver.clone(),
+            traffic: traffic.clone(),
             progress,
+            refused: 0,
         })
     }
 
@@ -103,7 +94,8 @@ impl Client {
         let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         // A beat that waited for its sensors may have less time than usual.
         let first = left(deadline);
-        let shortened = first.saturating_add(HEAD_START_MAX) < self.timeout;
+        let timeout = Duration::from(self.settings.rhythm.timeout());
+        let shortened = first.saturating_add(HEAD_START_MAX) < timeout;
         let mut answer = self.attempt(body, shortened.then(|| before(first)));
         if matches!(answer, Err(SendError::ConnectionLost))
             && self.progress.stage() == Stage::Kept
@@ -122,16 +114,17 @@ impl Client {
     /// One attempt, within the agent's own timeout or within `limit`.
     fn attempt(&self, body: &[u8], limit: Option<Duration>) -> Result<Answer, SendError> {
         self.progress.reset();
-        let response = match self.method {
+        let endpoint = &self.settings.endpoint;
+        let response = match self.settings.method {
             Method::Post => {
-                let request = self.agent.post(self.endpoint.uri()).content_type("application/json");
+                let request = self.agent.post(endpoint.uri()).content_type("application/json");
                 match limit {
                     Some(_) => request.config().timeout_global(limit).build().send(body),
                     None => request.send(body),
                 }
             }
             Method::Get => {
-                let request = self.agent.get(self.endpoint.with_params(body));
+                let request = self.agent.get(endpoint.with_params(body));
                 match limit {
                     Some(_) => request.config().timeout_global(limit).build().call(),
                     None => request.call(),
@@ -146,6 +139,52 @@ impl Client {
         let retry_after = header(RETRY_AFTER).and_then(|asked| retry_after::parse(asked, header(DATE)));
         Ok(Answer { reply: Reply { status: response.status().as_u16(), retry_after }, response })
     }
+
+    /// Takes note of how an exchange ended.
+    ///
+    /// When the server's certificate is refused, those who are trusted are read again: this program outlives
+    /// authorities, and updates of the system bring new ones. At the first failure, the second, the fourth and so on,
+    /// then at every 128th, as it may be a captive portal's certificate that is refused.
+    pub(super) fn conclude(&mut self, outcome: Result<Reply, SendError>) {
+        match outcome {
+            Ok(_) => self.refused = 0,
+            Err(SendError::Certificate) => {
+                self.refused = self.refused.saturating_add(1);
+                if self.refused.is_power_of_two() || self.refused.is_multiple_of(RENEWAL_MAX) {
+                    self.renew();
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn renew(&mut self) {
+        match agent(&self.settings, &self.resolver, &self.traffic, &self.progress) {
+            Ok(agent) => self.agent = agent,
+            Err(error) => log::debug!("those who were trusted before still are: {error}"),
+        }
+    }
+}
+
+/// The HTTP library's part.
+fn agent(
+    settings: &Settings,
+    resolver: &CachedResolver,
+    traffic: &Traffic,
+    progress: &Progress,
+) -> Result<Agent, TrustError> {
+    let tls =
+        if settings.endpoint.is_https() { Some(tls::config(settings.ca_file.as_deref())?) } else { None };
+    let connector =
+        ().chain(progress.mark(Stage::Dialling))
+            .chain(TcpConnector::default())
+            .chain(traffic.clone())
+            .chain(progress.mark(Stage::Handshaking))
+            .chain(RustlsConnector::default())
+            .chain(progress.mark(Stage::Exchanging));
+    let interval = Duration::from(settings.rhythm.interval());
+    let timeout = Duration::from(settings.rhythm.timeout());
+    Ok(Agent::with_parts(config(interval, timeout, tls), connector, progress.around(resolver.clone())))
 }
 
 /// What a server answered.

@@ -162,5 +162,6 @@ fn serve(shared: &Shared, mut client: Client, waker: &Waker) {
         if let Ok(answer) = answer {
             let _ = catch_unwind(AssertUnwindSafe(|| answer.finish()));
         }
+        let _ = catch_unwind(AssertUnwindSafe(|| client.conclude(outcome)));
     }
 }
