@@ -1,7 +1,7 @@
 //! A system that has run out of something: threads, descriptors. The daemon says what is missing and ends with status 1,
 //! so that systemd tries again, or it beats without.
 
-#![allow(clippy::expect_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 
@@ -9,11 +9,13 @@ use std::{
     fs::{self, Permissions},
     io::{Read, Write},
     os::unix::fs::PermissionsExt,
+    path::Path,
     process::Command,
 };
 
+use heartbeat_sim::receiver::Receiver;
 use nix::{sys::signal::Signal, unistd::Uid};
-use support::{Daemon, bare_tree, server};
+use support::{Daemon, PATIENCE, bare_tree, server};
 
 /// A server that takes each heartbeat over a connection of its own, which needs a descriptor.
 fn forgetful_server() -> String {
@@ -65,23 +67,40 @@ fn with_few_descriptors_it_says_so_or_beats_without() {
     assert!(fares.first() == Some(&false) && fares.last() == Some(&true), "{fares:?}");
 }
 
-#[test]
-fn with_few_threads_it_says_so_or_beats_without() {
+/// Puts the daemon where anybody may run it, if it can be run as a user who runs nothing else.
+fn for_anybody(dir: &Path) -> Option<String> {
     if !Uid::effective().is_root() {
         println!("skipped: a user who runs nothing else is needed, which only root can become");
-        return;
+        return None;
     }
-    let tree = bare_tree();
-    // Where anybody may run it.
-    let program = tree.path().join("daemon");
+    let program = dir.join("daemon");
     fs::copy(env!("CARGO_BIN_EXE_daemon-under-test"), &program).expect("copied");
-    fs::set_permissions(tree.path(), Permissions::from_mode(0o755)).expect("set");
-    let (program, tree) = (program.to_str().expect("UTF-8"), tree.path().to_str().expect("UTF-8"));
+    fs::set_permissions(dir, Permissions::from_mode(0o755)).expect("set");
+    Some(program.to_str().expect("UTF-8").to_owned())
+}
+
+/// Becomes that user and runs what follows.
+fn as_user(uid: u32) -> [String; 4] {
+    ["setpriv".to_owned(), format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".to_owned()]
+}
+
+/// Has a running daemon's limit changed by one who may.
+fn limit(daemon: &Daemon, changer: &mut Command, what: &str) {
+    changer.args([format!("--pid={}", daemon.pid()), what.to_owned()]);
+    assert!(changer.status().expect("it runs").success());
+}
+
+#[test]
+fn with_few_threads_it_says_so_or_beats_without() {
+    let tree = bare_tree();
+    let Some(program) = for_anybody(tree.path()) else { return };
+    let tree = tree.path().to_str().expect("UTF-8");
     let fares: Vec<_> = (1..20)
         .map(|limit| {
             let limit = format!("--nproc={limit}");
-            let nobody_else = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"];
-            beats(&[&["prlimit", &limit], &nobody_else[..]].concat(), program, tree)
+            let user = as_user(54_321);
+            let user = user.each_ref().map(String::as_str);
+            beats(&[&["prlimit", &limit], &user[..]].concat(), &program, tree)
         })
         .collect();
     println!("{fares:?}");
@@ -99,17 +118,45 @@ fn descriptors_that_run_out_while_it_runs_cost_beats_until_there_are_some_again(
     let mut daemon = Daemon::start(command);
     daemon.logs("debug: sending");
     daemon.logs("debug: sending");
-    let pid = daemon.pid();
-    let limit = |count: u32| {
-        let status =
-            Command::new("prlimit").args([format!("--pid={pid}"), format!("--nofile={count}:1024")]).status();
-        assert!(status.expect("it runs").success());
-    };
-    limit(3);
+    limit(&daemon, &mut Command::new("prlimit"), "--nofile=3:");
     let line = daemon.logs("not delivered");
     assert!(line.contains("out of local resources"), "{line}");
-    limit(1024);
+    limit(&daemon, &mut Command::new("prlimit"), "--nofile=256:");
     daemon.logs("heartbeats are delivered again after ");
     daemon.signal(Signal::SIGTERM);
     assert!(daemon.wait().success());
+}
+
+#[test]
+fn threads_that_run_out_while_it_runs_are_started_later() {
+    let tree = bare_tree();
+    let Some(program) = for_anybody(tree.path()) else { return };
+    let receiver = Receiver::listen("127.0.0.1:0").expect("a port");
+    let port = receiver.address().port();
+    let config = tree.path().join("config.toml");
+    let configure = |host: &str, disk: &str| {
+        let text =
+            format!("url = 'http://{host}:{port}/'\ninterval = 0.2\npidfile = ''\ndisk_path = '{disk}'\n");
+        fs::write(&config, text).expect("written");
+    };
+    configure("127.0.0.1", "/");
+    let user = as_user(54_322);
+    let mut command = Command::new(&user[0]);
+    command.args(&user[1..]).args([&program, "run", "--verbose"]);
+    command.arg("--config").arg(&config).arg("--sysroot").arg(tree.path());
+    let mut daemon = Daemon::start(command);
+    receiver.events().recv_timeout(PATIENCE).expect("a beat");
+
+    // Another disk and a name to look up: each needs a thread of its own.
+    limit(&daemon, Command::new("setpriv").args(&user[1..]).arg("prlimit"), "--nproc=1:");
+    configure("localhost", "/etc");
+    daemon.signal(Signal::SIGHUP);
+    daemon.logs("disk: cannot start a thread: ");
+    daemon.logs("not delivered: out of local resources");
+    limit(&daemon, Command::new("setpriv").args(&user[1..]).arg("prlimit"), "--nproc=1000:");
+    let healed = ["heartbeats are delivered again after ", "disk: reading again"];
+    while !healed.iter().all(|text| daemon.log.iter().any(|line| line.contains(text))) {
+        daemon.logs("again");
+    }
+    daemon.stop();
 }

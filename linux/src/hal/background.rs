@@ -5,7 +5,7 @@
 //! must not wait for what made the thread wait.
 
 use std::{
-    io,
+    fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::Poll,
@@ -24,6 +24,8 @@ const STACK_SIZE: usize = 256 * 1024;
 /// An answer that nobody took for this long is the past: whoever asks now gets a new one.
 const STALE: Duration = Duration::from_secs(2);
 
+type Read<T> = dyn FnMut() -> Result<T, SensorError> + Send;
+
 /// A source that is read on its own thread when asked.
 #[derive(Debug)]
 pub struct Background<T> {
@@ -31,8 +33,11 @@ pub struct Background<T> {
     rest: Rest,
 }
 
-#[derive(Debug)]
 struct Shared<T> {
+    name: String,
+    waker: Waker,
+    /// What the thread does when it is asked, until it has started.
+    read: Mutex<Option<Box<Read<T>>>>,
     state: Mutex<State<T>>,
     asked: Condvar,
 }
@@ -43,10 +48,16 @@ enum State<T> {
     Asked,
     Reading,
     Answered(Result<T, SensorError>, Instant),
-    /// The thread could not be started: the sensor fails, the rest goes on.
+    /// The thread could not be started: the sensor fails, the rest goes on, and whoever asks again tries again.
     Broken,
     /// Nobody asks any more: the thread ends when it can.
     Closed,
+}
+
+impl<T> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl<T> Shared<T> {
@@ -63,13 +74,14 @@ impl<T: Send + 'static> Background<T> {
         waker: Waker,
         read: impl FnMut() -> Result<T, SensorError> + Send + 'static,
     ) -> Self {
-        let shared = Arc::new(Shared { state: Mutex::new(State::Idle), asked: Condvar::new() });
-        let theirs = Arc::clone(&shared);
-        let spawned: io::Result<_> = thread::Builder::new()
-            .name(name.to_owned())
-            .stack_size(STACK_SIZE)
-            .spawn(move || serve(&theirs, &waker, read));
-        if let Err(error) = spawned {
+        let shared = Arc::new(Shared {
+            name: name.to_owned(),
+            waker,
+            read: Mutex::new(Some(Box::new(read))),
+            state: Mutex::new(State::Idle),
+            asked: Condvar::new(),
+        });
+        if let Err(error) = start_thread(&shared) {
             log::warn!("{name}: cannot start a thread: {error}");
             *shared.lock() = State::Broken;
         }
@@ -94,6 +106,10 @@ impl<T: Send + 'static> Background<T> {
                 self.shared.asked.notify_one();
                 Poll::Pending
             }
+            State::Broken if start_thread(&self.shared).is_ok() => {
+                *state = State::Asked;
+                Poll::Pending
+            }
             State::Broken => {
                 *state = State::Broken;
                 Poll::Ready(Err(SensorError::Io))
@@ -113,7 +129,16 @@ impl<T> Drop for Background<T> {
     }
 }
 
-fn serve<T>(shared: &Shared<T>, waker: &Waker, mut read: impl FnMut() -> Result<T, SensorError>) {
+fn start_thread<T: Send + 'static>(shared: &Arc<Shared<T>>) -> io::Result<()> {
+    let theirs = Arc::clone(shared);
+    let builder = thread::Builder::new().name(shared.name.clone()).stack_size(STACK_SIZE);
+    builder.spawn(move || serve(&theirs)).map(drop)
+}
+
+fn serve<T>(shared: &Shared<T>) {
+    let read = shared.read.lock().unwrap_or_else(PoisonError::into_inner).take();
+    // One thread is started, once.
+    let Some(mut read) = read else { return };
     loop {
         let mut state = shared.lock();
         loop {
@@ -133,7 +158,7 @@ fn serve<T>(shared: &Shared<T>, waker: &Waker, mut read: impl FnMut() -> Result<
         }
         *state = State::Answered(answer, Instant::now());
         drop(state);
-        waker.wake();
+        shared.waker.wake();
     }
 }
 

@@ -23,6 +23,10 @@ pub(super) fn classify(error: &ureq::Error, stage: Stage) -> SendError {
 }
 
 fn io_error(error: &io::Error, stage: Stage) -> SendError {
+    if stage == Stage::Resolving {
+        // There is no thread to look names up. What name servers say has errors of its own.
+        return SendError::Local;
+    }
     if stage == Stage::Handshaking {
         return match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(error) => tls_error(error),
@@ -86,6 +90,7 @@ mod tests {
         let os = |errno: Errno| ureq::Error::Io(errno.into());
         assert_eq!(classify(&os(Errno::ENETUNREACH), Stage::Dialling), SendError::Unreachable);
         assert_eq!(classify(&os(Errno::EMFILE), Stage::Dialling), SendError::Local);
+        assert_eq!(classify(&os(Errno::EAGAIN), Stage::Resolving), SendError::Local);
     }
 
     #[test]

@@ -87,7 +87,11 @@ impl CachedResolver {
     }
 
     /// Addresses of `target` (`host:port`), waiting at most `patience` for them.
-    fn addresses(&self, target: &str, patience: Duration) -> Option<Vec<SocketAddr>> {
+    ///
+    /// # Errors
+    ///
+    /// When there are none known and no thread to look them up.
+    fn addresses(&self, target: &str, patience: Duration) -> io::Result<Option<Vec<SocketAddr>>> {
         let mut state = self.shared.lock();
         let known = state
             .answer
@@ -95,16 +99,16 @@ impl CachedResolver {
             .filter(|answer| answer.target == target && answer.since.elapsed() < STALE_MAX);
         let known = known.map(|answer| (answer.addresses.clone(), answer.since.elapsed(), answer.suspect));
         let patience = match known {
-            Some((addresses, age, false)) if age < FRESH => return Some(addresses),
+            Some((addresses, age, false)) if age < FRESH => return Ok(Some(addresses)),
             Some((addresses, _, false)) => {
-                self.request(&mut state, target);
-                return Some(addresses);
+                let _ = self.request(&mut state, target);
+                return Ok(Some(addresses));
             }
             // Half the time for a new answer, the other half for trying the old one.
             Some(_) => patience / 2,
             None => patience,
         };
-        self.request(&mut state, target);
+        let requested = self.request(&mut state, target);
         let began = Instant::now();
         while state.is_pending(target) {
             let Some(left) = patience.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else {
@@ -112,20 +116,24 @@ impl CachedResolver {
             };
             state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.answer.as_ref().filter(|answer| answer.target == target).map(|answer| answer.addresses.clone())
+        let answer = state.answer.as_ref().filter(|answer| answer.target == target);
+        let addresses = answer.map(|answer| answer.addresses.clone());
+        if addresses.is_none() { requested.map(|()| None) } else { Ok(addresses) }
     }
 
-    fn request(&self, state: &mut State, target: &str) {
+    /// Has `target` looked up. When there is no thread for it, the next request tries to start one again.
+    fn request(&self, state: &mut State, target: &str) -> io::Result<()> {
         if state.is_pending(target) {
-            return;
+            return Ok(());
         }
-        state.wanted = Some(target.to_owned());
         if !state.thread {
             let shared = Arc::clone(&self.shared);
-            let spawned = thread::Builder::new().name("resolver".to_owned()).spawn(move || shared.serve());
-            state.thread = spawned.is_ok();
+            thread::Builder::new().name("resolver".to_owned()).spawn(move || shared.serve())?;
+            state.thread = true;
         }
+        state.wanted = Some(target.to_owned());
         self.shared.changed.notify_all();
+        Ok(())
     }
 }
 
@@ -173,7 +181,7 @@ impl Resolver for CachedResolver {
             .ok_or_else(|| ureq::Error::BadUri(uri.to_string()))?;
         let addresses = match literal(&target) {
             Some(address) => vec![address],
-            None => self.addresses(&target, *timeout.after).ok_or(ureq::Error::HostNotFound)?,
+            None => self.addresses(&target, *timeout.after)?.ok_or(ureq::Error::HostNotFound)?,
         };
         let mut found = self.empty();
         for address in addresses.into_iter().take(ADDRESSES_MAX) {
@@ -226,43 +234,51 @@ mod tests {
         vec![SocketAddr::from(([192, 0, 2, last], 443))]
     }
 
+    fn addresses(resolver: &CachedResolver, target: &str, patience: Duration) -> Option<Vec<SocketAddr>> {
+        resolver.addresses(target, patience).expect("there is a thread")
+    }
+
     #[test]
     fn an_answer_is_kept_and_a_suspect_one_asked_again() {
         let (resolver, questions, answers) = scripted();
         answers.send(Ok(address(1))).expect("sent");
-        assert_eq!(resolver.addresses("a:443", LONG), Some(address(1)));
-        assert_eq!(resolver.addresses("a:443", NOT_AT_ALL), Some(address(1)));
+        assert_eq!(addresses(&resolver, "a:443", LONG), Some(address(1)));
+        assert_eq!(addresses(&resolver, "a:443", NOT_AT_ALL), Some(address(1)));
         assert_eq!(questions.try_iter().count(), 1);
 
         resolver.suspect();
         answers.send(Ok(address(2))).expect("sent");
-        assert_eq!(resolver.addresses("a:443", LONG), Some(address(2)));
+        assert_eq!(addresses(&resolver, "a:443", LONG), Some(address(2)));
 
         resolver.suspect();
         answers.send(Err(io::Error::other("no such name"))).expect("sent");
-        assert_eq!(resolver.addresses("a:443", LONG), Some(address(2)), "the old answer is better than none");
+        assert_eq!(
+            addresses(&resolver, "a:443", LONG),
+            Some(address(2)),
+            "the old answer is better than none"
+        );
     }
 
     #[test]
     fn a_silent_name_server_is_asked_once_and_waited_for_no_longer_than_told() {
         let (resolver, questions, answers) = scripted();
         for _ in 0..5 {
-            assert_eq!(resolver.addresses("a:443", Duration::from_millis(1)), None);
+            assert_eq!(addresses(&resolver, "a:443", Duration::from_millis(1)), None);
         }
         assert_eq!(questions.recv().as_deref(), Ok("a:443"));
         assert!(questions.try_recv().is_err(), "a second lookup was begun");
         answers.send(Ok(address(1))).expect("it waits");
-        assert_eq!(resolver.addresses("a:443", LONG), Some(address(1)), "the late answer counts");
+        assert_eq!(addresses(&resolver, "a:443", LONG), Some(address(1)), "the late answer counts");
     }
 
     #[test]
     fn an_old_answer_is_used_while_a_new_one_is_fetched() {
         let (resolver, questions, answers) = scripted();
         answers.send(Ok(address(1))).expect("sent");
-        resolver.addresses("a:443", LONG);
+        addresses(&resolver, "a:443", LONG);
         let aged = Instant::now().checked_sub(FRESH).expect("this machine has been up for five minutes");
         resolver.shared.lock().answer.as_mut().expect("an answer").since = aged;
-        assert_eq!(resolver.addresses("a:443", NOT_AT_ALL), Some(address(1)));
+        assert_eq!(addresses(&resolver, "a:443", NOT_AT_ALL), Some(address(1)));
         assert_eq!(questions.iter().take(2).count(), 2, "it asks in the background");
     }
 
@@ -270,18 +286,18 @@ mod tests {
     fn a_name_that_does_not_exist_is_an_answer() {
         let (resolver, _questions, answers) = scripted();
         answers.send(Err(io::Error::other("no such name"))).expect("sent");
-        assert_eq!(resolver.addresses("a:443", LONG), None, "without waiting for the end of the patience");
+        assert_eq!(addresses(&resolver, "a:443", LONG), None, "without waiting for the end of the patience");
     }
 
     #[test]
     fn another_name_has_its_turn_after_the_one_under_way() {
         let (resolver, questions, answers) = scripted();
-        assert_eq!(resolver.addresses("a:443", NOT_AT_ALL), None);
+        assert_eq!(addresses(&resolver, "a:443", NOT_AT_ALL), None);
         assert_eq!(questions.recv().as_deref(), Ok("a:443"));
         for last in [1, 2] {
             answers.send(Ok(address(last))).expect("sent");
         }
-        assert_eq!(resolver.addresses("b:443", LONG), Some(address(2)));
+        assert_eq!(addresses(&resolver, "b:443", LONG), Some(address(2)));
     }
 
     #[test]
