@@ -1,7 +1,7 @@
 //! Wakes the main loop: from other threads and from signal handlers.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     os::{fd::AsFd, unix::net::UnixStream},
     sync::Arc,
 };
@@ -45,9 +45,23 @@ impl Waker {
 
 impl WakeUps {
     /// Forgets the wakes so far.
-    pub fn clear(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read, which no system does; whoever goes on all the same would never sleep again.
+    pub fn clear(&mut self) -> io::Result<()> {
         let mut buffer = [0; 64];
-        while self.0.read(&mut buffer).is_ok_and(|len| len > 0) {}
+        loop {
+            match self.0.read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return Ok(()),
+                    ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
+            }
+        }
     }
 
     /// Waits for a wake.
@@ -56,7 +70,7 @@ impl WakeUps {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
         let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::NONE).expect("polled");
-        self.clear();
+        self.clear().expect("cleared");
     }
 }
 

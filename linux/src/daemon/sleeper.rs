@@ -48,8 +48,7 @@ impl Sleeper {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        self.wake_ups.clear();
-        Ok(())
+        self.wake_ups.clear()
     }
 }
 

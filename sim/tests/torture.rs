@@ -1,0 +1,195 @@
+//! Every system call that the daemon makes fails in turn (strace(1), "Tampering"), on this machine with all that it has.
+//!
+//! Whatever fails: the daemon beats on, with the same id, or it says why it cannot and ends with status 1, after which
+//! systemd starts it again. It neither panics nor hangs, and never thinks that its configuration was wrong.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use heartbeat_sim::receiver::{Event, Receiver};
+use nix::sys::signal::Signal;
+use support::{Daemon, command};
+
+/// What fails, and how. Those that this processor does not have are left out by strace.
+const CALLS: &[(&str, &str)] = &[
+    ("openat", "EIO"),
+    ("openat", "EMFILE"),
+    ("read", "EIO"),
+    ("pread64", "EIO"),
+    ("newfstatat", "EIO"),
+    ("fstat", "EIO"),
+    ("statx", "EIO"),
+    ("statfs", "EIO"),
+    ("getdents64", "EIO"),
+    ("lseek", "EIO"),
+    ("fcntl", "EMFILE"),
+    ("ioctl", "EIO"),
+    ("socket", "EMFILE"),
+    ("bind", "EADDRINUSE"),
+    ("connect", "ENOMEM"),
+    ("getsockname", "ENOBUFS"),
+    ("getsockopt", "ENOBUFS"),
+    ("setsockopt", "ENOBUFS"),
+    ("sendto", "ENOBUFS"),
+    ("recvfrom", "ENOMEM"),
+    ("recvmsg", "ENOMEM"),
+    ("poll", "ENOMEM"),
+    ("ppoll", "ENOMEM"),
+    ("clone3", "EAGAIN"),
+    ("timerfd_create", "EMFILE"),
+    ("timerfd_settime", "EIO"),
+    ("socketpair", "EMFILE"),
+    ("write", "ENOSPC"),
+    ("rename", "ENOSPC"),
+    ("renameat", "ENOSPC"),
+    ("chmod", "EROFS"),
+    ("fchmodat", "EROFS"),
+    ("unlink", "EROFS"),
+    ("unlinkat", "EROFS"),
+    ("fsync", "EIO"),
+    ("ftruncate", "EIO"),
+    ("flock", "EIO"),
+];
+
+/// Calls of each kind that fail in turn, in each thread.
+const TURNS: usize = 20;
+
+/// Turns from which on all calls of a kind fail.
+const FROM_HERE_ON: [usize; 3] = [1, 4, 12];
+
+/// A source that fails is not tried more often than this per beat: nothing spins.
+const FAILURES_PER_BEAT: usize = 500;
+
+/// Which calls of a kind fail, in each thread.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    Only(usize),
+    From(usize),
+}
+
+impl Turn {
+    /// As strace wants it.
+    fn when(self) -> String {
+        match self {
+            Self::Only(turn) => turn.to_string(),
+            Self::From(turn) => format!("{turn}+"),
+        }
+    }
+}
+
+/// The loader and the Rust runtime come before the program and give up in ways of their own.
+fn is_before_main(call: &str, turn: Turn, log: &[String]) -> bool {
+    matches!((call, turn), ("poll", Turn::Only(1)))
+        || log.iter().any(|line| line.contains("error while loading shared libraries"))
+}
+
+/// Has calls of each thread fail. False when there were none.
+fn fail(call: &str, error: &str, turn: Turn, id: &str) -> bool {
+    let receiver = Receiver::listen("127.0.0.1:0").expect("a port");
+    let dir = tempfile::tempdir().expect("a directory");
+    let trace = dir.path().join("trace");
+    let mut strace = Command::new("strace");
+    // As a grandchild: signals and the exit status are the daemon's.
+    strace.args(["--daemonize=grandchild", "-f", "-qq", "-o"]).arg(&trace);
+    let inject = format!("inject=?{call}:error={error}:when={}", turn.when());
+    strace.args(["-e", &format!("trace=?{call}"), "-e", &inject]);
+    let mut daemon = Daemon::start(wrapped(strace, &run(&receiver, dir.path())));
+
+    let about = format!("{call} {turn:?}: {error}");
+    let healthy = |delivered, sent| match turn {
+        // After what failed once beats arrive.
+        Turn::Only(_) => delivered,
+        Turn::From(_) => sent >= 5,
+    };
+    let (mut delivered, mut sent) = (false, 0);
+    while sent < 50 && !healthy(delivered, sent) && daemon.logs_or_ends("debug: sending").is_some() {
+        sent += 1;
+        while let Ok(event) = receiver.events().try_recv() {
+            let Event::Beat(beat) = event else { panic!("{about}: {event:?}") };
+            assert_eq!(beat.value["hardwareid"], id, "{about}: another id: {:#?}", daemon.log);
+            delivered = true;
+        }
+    }
+    if healthy(delivered, sent) {
+        daemon.signal(Signal::SIGTERM);
+    }
+    let status = daemon.wait();
+    let explained = daemon.log.iter().any(|line| line.starts_with("error: "));
+    let gave_up = status.code() == Some(1) && explained;
+    let beats = healthy(delivered, sent) && status.success();
+    assert!(
+        beats || gave_up || is_before_main(call, turn, &daemon.log),
+        "{about}: {status}: {:#?}",
+        daemon.log
+    );
+    assert!(!daemon.log.iter().any(|line| line.contains("panicked")), "{about}: {:#?}", daemon.log);
+    let injected = fs::read_to_string(&trace).expect("a trace").matches("(INJECTED)").count();
+    assert!(injected <= FAILURES_PER_BEAT * (sent + 1), "{about}: {injected} times in {sent} beats");
+    injected > 0
+}
+
+/// The daemon with all that it may keep or publish.
+fn run(receiver: &Receiver, dir: &Path) -> Command {
+    let config = dir.join("config.toml");
+    let text = format!("[backlog]\nbeats = 10\nfile = {:?}\n", dir.join("backlog"));
+    fs::write(&config, text).expect("written");
+    let url = format!("http://localhost:{}/", receiver.address().port());
+    let mut run = command(&["run", "--url", &url, "--interval", "0.2", "--verbose", "--config"]);
+    run.arg(&config).arg("--pidfile").arg(dir.join("pid")).env("RUNTIME_DIRECTORY", dir);
+    run
+}
+
+/// `inner`, run by `outer`.
+fn wrapped(mut outer: Command, inner: &Command) -> Command {
+    outer.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
+#[test]
+#[ignore = "needs strace and takes half a minute"]
+fn whatever_fails_it_beats_on_or_says_why_not() {
+    let receiver = Receiver::listen("127.0.0.1:0").expect("a port");
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut daemon = Daemon::start(run(&receiver, dir.path()));
+    let Event::Beat(beat) = receiver.events().recv_timeout(support::PATIENCE).expect("a beat") else {
+        panic!("refused");
+    };
+    daemon.stop();
+    let id = beat.value["hardwareid"].as_str().expect("an id");
+
+    let (next, failures) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while let Some((call, error)) = CALLS.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let turns =
+                        (1..=TURNS).take_while(|turn| fail(call, error, Turn::Only(*turn), id)).count();
+                    println!("{call}: {turns}");
+                    failures.fetch_add(turns, Ordering::Relaxed);
+                    // Without these nothing could be logged, and the log tells how it is.
+                    if !["write", "poll"].contains(call) {
+                        for turn in FROM_HERE_ON {
+                            fail(call, error, Turn::From(turn), id);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    assert!(failures.into_inner() > 100, "strace injects nothing here");
+}
