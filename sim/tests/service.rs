@@ -81,6 +81,61 @@ fn systemd_is_told_what_happens() {
 }
 
 #[test]
+fn a_supervisor_that_cannot_be_told_costs_no_heartbeat() {
+    let (receiver, tree) = (Receiver::listen("127.0.0.1:0").expect("a port"), bare_tree());
+    let url = format!("http://{}/", receiver.address());
+    let long = format!("/{}", "x".repeat(200));
+    // Not there, abstract and not there, no path at all, longer than an address can be, nothing.
+    for socket in ["/nonexistent", "@nobody", "relative", &long, ""] {
+        let mut command = command(&["run", "--url", &url, "--interval", "0.2", "--pidfile", ""]);
+        command.arg("--sysroot").arg(tree.path()).env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", "100000");
+        let mut daemon = Daemon::start(command);
+        for _ in 0..2 {
+            receiver.events().recv_timeout(PATIENCE).expect("a beat");
+        }
+        daemon.stop();
+        for _ in receiver.events().try_iter() {}
+    }
+}
+
+/// At its start, with its first heartbeat on the way, when that has been delivered, and in between.
+#[test]
+fn whenever_it_is_killed_the_next_start_finds_nothing_torn() {
+    let (receiver, tree, supervisor) =
+        (Receiver::listen("127.0.0.1:0").expect("a port"), bare_tree(), Supervisor::new());
+    let url = format!("http://{}/", receiver.address());
+    let (pidfile, config) = (supervisor.path("pid"), supervisor.path("config.toml"));
+    let settings = format!("[backlog]\nbeats = 10\nfile = {:?}\n", supervisor.path("backlog"));
+    fs::write(&config, settings).expect("written");
+    let start = || {
+        let mut command =
+            command(&["run", "--url", &url, "--interval", "0.05", "--config", &config, "--verbose"]);
+        command.args(["--pidfile", &pidfile, "--sysroot"]).arg(tree.path());
+        command.env("RUNTIME_DIRECTORY", supervisor.directory.path());
+        Daemon::start(command)
+    };
+    for round in 0..40 {
+        let mut daemon = start();
+        match round % 4 {
+            0 => {}
+            1 => drop(daemon.logs("sending a heartbeat every")),
+            2 => drop(daemon.logs("debug: sending")),
+            _ => drop(receiver.events().recv_timeout(PATIENCE).expect("a beat")),
+        }
+        daemon.signal(Signal::SIGKILL);
+        daemon.wait();
+        if let Ok(status) = fs::read(supervisor.path("status.json")) {
+            serde_json::from_slice::<Value>(&status).expect("whole");
+        }
+        for _ in receiver.events().try_iter() {}
+    }
+    let mut daemon = start();
+    receiver.events().recv_timeout(PATIENCE).expect("a beat");
+    daemon.stop();
+    assert!(!daemon.log.iter().any(|line| line.starts_with("warning: ")), "{:#?}", daemon.log);
+}
+
+#[test]
 fn it_is_not_ready_before_its_first_sample_is_complete() {
     let (tree, supervisor) = (bare_tree(), Supervisor::new());
     // Nobody listens: it is ready all the same, and says what is wrong.
