@@ -24,7 +24,7 @@ use heartbeat_sim::{
     receiver::{Event, Receiver},
 };
 use nix::sched::{CloneFlags, setns};
-use support::{Daemon, PATIENCE, command};
+use support::{Daemon, PATIENCE, command, wrapped};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Addresses at which everything is swallowed.
@@ -107,16 +107,14 @@ impl Namespace {
     fn daemon_with(&self, interval: &str, timeout: &str, url: &str, more: &[&str]) -> Daemon {
         let args =
             ["run", "--url", url, "--interval", interval, "--timeout", timeout, "--pidfile", "", "--verbose"];
-        let inner = command(&[&args[..], more].concat());
+        Daemon::start(self.exec(&command(&[&args[..], more].concat())))
+    }
+
+    /// `inner`, run inside.
+    fn exec(&self, inner: &Command) -> Command {
         let mut outer = Command::new("ip");
-        outer.args(["netns", "exec", &self.name]).arg(inner.get_program()).args(inner.get_args());
-        for (name, value) in inner.get_envs() {
-            match value {
-                Some(value) => outer.env(name, value),
-                None => outer.env_remove(name),
-            };
-        }
-        Daemon::start(outer)
+        outer.args(["netns", "exec", &self.name]);
+        wrapped(outer, inner)
     }
 }
 
@@ -383,4 +381,22 @@ fn the_devices_address_changes() {
     println!("{before} more before the change");
     arrives(&receiver);
     daemon.stop();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn among_hundreds_of_interfaces_the_one_with_the_default_route_is_found() {
+    let namespace = Namespace::new();
+    let pairs = (0..125).map(|number| format!("link add a{number} type veth peer name b{number}\n"));
+    let used = "link set a100 up\nlink set b100 up\naddr add 192.0.2.7/24 dev a100\n\
+                route add default via 192.0.2.1\n";
+    let batch = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(&batch, pairs.chain([used.to_owned()]).collect::<String>()).expect("written");
+    namespace.ip(&["-batch", batch.path().to_str().expect("UTF-8")]);
+    let output = namespace.exec(&command(&["sample"])).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let sample: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let connection = &sample["connection"];
+    assert_eq!(connection["default_interface"], "a100", "{connection}");
+    assert_eq!(connection["ethernet"]["ip"], "192.0.2.7", "{connection}");
 }

@@ -17,7 +17,7 @@ use std::{
 
 use heartbeat_sim::receiver::{Event, Receiver};
 use nix::sys::signal::Signal;
-use support::{Daemon, command};
+use support::{Daemon, command, wrapped};
 
 /// What fails, and how. Those that this processor does not have are left out by strace.
 const CALLS: &[(&str, &str)] = &[
@@ -146,18 +146,6 @@ fn run(receiver: &Receiver, dir: &Path) -> Command {
     let mut run = command(&["run", "--url", &url, "--interval", "0.2", "--verbose", "--config"]);
     run.arg(&config).arg("--pidfile").arg(dir.join("pid")).env("RUNTIME_DIRECTORY", dir);
     run
-}
-
-/// `inner`, run by `outer`.
-fn wrapped(mut outer: Command, inner: &Command) -> Command {
-    outer.arg(inner.get_program()).args(inner.get_args());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => outer.env(name, value),
-            None => outer.env_remove(name),
-        };
-    }
-    outer
 }
 
 #[test]

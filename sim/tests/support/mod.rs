@@ -48,6 +48,18 @@ pub(crate) fn command(args: &[&str]) -> Command {
     command
 }
 
+/// `inner`, run by `outer`, with its environment.
+pub(crate) fn wrapped(mut outer: Command, inner: &Command) -> Command {
+    outer.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
 /// A running daemon. Killed when dropped.
 pub(crate) struct Daemon {
     child: Child,
