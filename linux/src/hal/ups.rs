@@ -10,7 +10,7 @@ use heartbeat_core::{
     hal::Ups,
     units::{Percent, Volts, Watts},
 };
-use linux_embedded_hal::{I2CError, I2cdev};
+use linux_embedded_hal::{I2CError, I2cdev, i2cdev::linux::LinuxI2CError};
 use nix::errno::Errno;
 
 use super::{
@@ -97,17 +97,11 @@ impl Bus {
         }
         let mut device = match self.device.take() {
             Some(device) => device,
-            None => I2cdev::new(&self.path).map_err(|error| match error {
-                linux_embedded_hal::i2cdev::linux::LinuxI2CError::Errno(code) => {
-                    sensor_error(Errno::from_raw(code))
-                }
-                linux_embedded_hal::i2cdev::linux::LinuxI2CError::Io(error) => {
-                    error.raw_os_error().map_or(SensorError::Io, |code| sensor_error(Errno::from_raw(code)))
-                }
-            })?,
+            None => I2cdev::new(&self.path)
+                .map_err(|error| errno(&error).map_or(SensorError::Io, sensor_error))?,
         };
         let said = talk(&mut device).map_err(|error| match error {
-            ChipError::Bus(error) => bus_error(&error),
+            ChipError::Bus(error) => transfer_error(errno(error.inner())),
             ChipError::Invalid => SensorError::Invalid,
         })?;
         self.device = Some(device);
@@ -115,14 +109,18 @@ impl Bus {
     }
 }
 
+/// What the system said.
+fn errno(error: &LinuxI2CError) -> Option<Errno> {
+    match error {
+        LinuxI2CError::Errno(code) => Some(Errno::from_raw(*code)),
+        LinuxI2CError::Io(error) => error.raw_os_error().map(Errno::from_raw),
+    }
+}
+
 /// Nobody at the address is ordinary: the controllers of the Pi say EREMOTEIO, others ENXIO. A bus that is stuck takes
 /// a second for each transfer (ETIMEDOUT), so both rest for a while.
-fn bus_error(error: &I2CError) -> SensorError {
-    let code = match error.inner() {
-        linux_embedded_hal::i2cdev::linux::LinuxI2CError::Errno(code) => Some(*code),
-        linux_embedded_hal::i2cdev::linux::LinuxI2CError::Io(error) => error.raw_os_error(),
-    };
-    match code.map(Errno::from_raw) {
+fn transfer_error(error: Option<Errno>) -> SensorError {
+    match error {
         Some(Errno::EREMOTEIO | Errno::ENXIO | Errno::ENODEV | Errno::ETIMEDOUT) => SensorError::Absent,
         // A kernel driver owns the chip: its hwmon is read instead.
         Some(Errno::EBUSY) => SensorError::Absent,
@@ -238,6 +236,19 @@ mod tests {
     fn presets_exist_and_others_do_not() {
         assert!(UpsConfig::PRESETS.iter().all(|name| UpsConfig::preset(name).is_some()));
         assert_eq!(UpsConfig::preset("waveshare-z"), None);
+    }
+
+    #[test]
+    fn a_chip_that_is_not_there_and_a_bus_that_is_stuck_rest_and_trouble_is_told() {
+        for code in [Errno::EREMOTEIO, Errno::ENXIO, Errno::ETIMEDOUT, Errno::EBUSY] {
+            assert_eq!(transfer_error(Some(code)), SensorError::Absent, "{code}");
+        }
+        // Lost arbitration, noise on the wires.
+        for code in [Errno::EAGAIN, Errno::EIO, Errno::EPROTO] {
+            assert_eq!(transfer_error(Some(code)), SensorError::Io, "{code}");
+        }
+        assert_eq!(transfer_error(errno(&LinuxI2CError::Io(Errno::ENXIO.into()))), SensorError::Absent);
+        assert_eq!(transfer_error(errno(&LinuxI2CError::Errno(Errno::EIO as i32))), SensorError::Io);
     }
 
     #[test]
