@@ -3,7 +3,8 @@
 #![allow(clippy::expect_used)]
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
 };
 
@@ -80,6 +81,22 @@ fn files_are_checked() {
     }
     refused(&["--config", "/nonexistent.toml"], &[], "/nonexistent.toml: No such file or directory");
     refused(&["--config", "/"], &[], "/: Is a directory");
+}
+
+#[test]
+fn a_file_that_anybody_may_write_to_is_warned_about() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("config.toml");
+    fs::write(&path, "hardware_id = 'cam-7'\nurl = 'http://127.0.0.1/'\n").expect("written");
+    let check = |mode| {
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("set");
+        run(&["check-config", "--config", path.to_str().expect("UTF-8")], &[])
+    };
+    let (status, _, errors) = check(0o666);
+    let expected = format!("warning: {}: anybody may write to this file\n", path.display());
+    assert_eq!((status, errors), (Some(0), expected));
+    let (status, _, errors) = check(0o664);
+    assert_eq!((status, errors.as_str()), (Some(0), ""));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The JSON that a reading must become, written down apart from the core: other code, over the standard library, from
-//! the contract (`DESIGN.md` section 3 and the ranges of `heartbeat_core::units`).
+//! the contract (`core/schema` and the ranges of `heartbeat_core::units`).
 
 use std::net::IpAddr;
 

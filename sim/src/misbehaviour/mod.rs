@@ -34,7 +34,7 @@ const IDLE_MAX: Duration = Duration::from_secs(600);
 pub struct Fault {
     /// Its name, for command lines.
     pub name: &'static str,
-    /// The rows of `RELIABILITY.md` section 2 that it stands for.
+    /// The rows of `doc/faults.md` that it stands for.
     pub rows: &'static str,
     /// What it does.
     pub about: &'static str,

@@ -1,5 +1,5 @@
 //! What must hold after every poll, modelled apart from the agent: from the contract, with other code. Properties have the
-//! names of `RELIABILITY.md` section 3.
+//! names that `doc/faults.md` gives them.
 //!
 //! - [`slots`](self): which slots have come due, and what became of each (S2, S3, S4).
 //! - requests: one at a time, within its deadline, as the server permits (S1, S5, S7, S15).

@@ -148,7 +148,7 @@ impl Requests {
         }
     }
 
-    /// DESIGN.md section 5: two failures are free, then 10, 20, 40, 60 s, each +-25 %, on the grid. An unanswered connect is
+    /// The contract: two failures are free, then 10, 20, 40, 60 s, each +-25 %, on the grid. An unanswered connect is
     /// the server's own failure only while it is spared for others.
     fn learn(&mut self, slot: Instant, verdict: Verdict, config: &Config) {
         match verdict {
