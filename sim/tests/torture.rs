@@ -1,13 +1,15 @@
 //! Every system call that the daemon makes fails in turn (strace(1), "Tampering"), on this machine with all that it has.
 //!
-//! Whatever fails: the daemon beats on, with the same id, or it says why it cannot and ends with status 1, after which
-//! systemd starts it again. It neither panics nor hangs, and never thinks that its configuration was wrong.
+//! Whatever fails: the daemon beats on, with the same id, and soon knows everything again; or it says why it cannot and
+//! ends with status 1, after which systemd starts it again. It neither panics nor hangs nor spins, and never thinks that
+//! its configuration was wrong.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
     process::Command,
@@ -17,6 +19,7 @@ use std::{
 
 use heartbeat_sim::receiver::{Event, Receiver};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use support::{Daemon, command, wrapped};
 
 /// What fails, and how. Those that this processor does not have are left out by strace.
@@ -66,6 +69,9 @@ const TURNS: usize = 20;
 /// Turns from which on all calls of a kind fail.
 const FROM_HERE_ON: [usize; 3] = [1, 4, 12];
 
+/// Beats until what failed once is forgotten.
+const BEATS_MAX: usize = 50;
+
 /// A source that fails is not tried more often than this per beat: nothing spins.
 const FAILURES_PER_BEAT: usize = 500;
 
@@ -92,8 +98,8 @@ fn is_before_main(call: &str, turn: Turn, log: &[String]) -> bool {
         || log.iter().any(|line| line.contains("error while loading shared libraries"))
 }
 
-/// Has calls of each thread fail. False when there were none.
-fn fail(call: &str, error: &str, turn: Turn, id: &str) -> bool {
+/// Has calls of each thread fail in a daemon that otherwise says what `healthy` does. False when there were none.
+fn fail(call: &str, error: &str, turn: Turn, healthy: &Value) -> bool {
     let receiver = Receiver::listen("127.0.0.1:0").expect("a port");
     let dir = tempfile::tempdir().expect("a directory");
     let trace = dir.path().join("trace");
@@ -105,36 +111,44 @@ fn fail(call: &str, error: &str, turn: Turn, id: &str) -> bool {
     let mut daemon = Daemon::start(wrapped(strace, &run(&receiver, dir.path())));
 
     let about = format!("{call} {turn:?}: {error}");
-    let healthy = |delivered, sent| match turn {
-        // After what failed once beats arrive.
-        Turn::Only(_) => delivered,
+    let (mut sent, mut lost) = (0, BTreeSet::from(["heartbeats".to_owned()]));
+    let is_well = |sent: usize, lost: &BTreeSet<String>| match turn {
+        Turn::Only(_) => lost.is_empty(),
         Turn::From(_) => sent >= 5,
     };
-    let (mut delivered, mut sent) = (false, 0);
-    while sent < 50 && !healthy(delivered, sent) && daemon.logs_or_ends("debug: sending").is_some() {
+    while sent < BEATS_MAX && !is_well(sent, &lost) && daemon.logs_or_ends("debug: sending").is_some() {
         sent += 1;
         while let Ok(event) = receiver.events().try_recv() {
             let Event::Beat(beat) = event else { panic!("{about}: {event:?}") };
-            assert_eq!(beat.value["hardwareid"], id, "{about}: another id: {:#?}", daemon.log);
-            delivered = true;
+            assert_eq!(beat.value["hardwareid"], healthy["hardwareid"], "{about}: {:#?}", daemon.log);
+            lost = unknown("", &beat.value).difference(&unknown("", healthy)).cloned().collect();
         }
     }
-    if healthy(delivered, sent) {
+    assert!(sent < BEATS_MAX, "{about}: {lost:?} do not come back: {:#?}", daemon.log);
+    let well = is_well(sent, &lost);
+    if well {
         daemon.signal(Signal::SIGTERM);
     }
     let status = daemon.wait();
     let explained = daemon.log.iter().any(|line| line.starts_with("error: "));
     let gave_up = status.code() == Some(1) && explained;
-    let beats = healthy(delivered, sent) && status.success();
-    assert!(
-        beats || gave_up || is_before_main(call, turn, &daemon.log),
-        "{about}: {status}: {:#?}",
-        daemon.log
-    );
+    let fine = well && status.success() || gave_up || is_before_main(call, turn, &daemon.log);
+    assert!(fine, "{about}: {status}: {:#?}", daemon.log);
     assert!(!daemon.log.iter().any(|line| line.contains("panicked")), "{about}: {:#?}", daemon.log);
     let injected = fs::read_to_string(&trace).expect("a trace").matches("(INJECTED)").count();
     assert!(injected <= FAILURES_PER_BEAT * (sent + 1), "{about}: {injected} times in {sent} beats");
     injected > 0
+}
+
+/// The values that are not known.
+fn unknown(path: &str, value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Null => BTreeSet::from([path.to_owned()]),
+        Value::Object(members) => {
+            members.iter().flat_map(|(name, value)| unknown(&format!("{path}/{name}"), value)).collect()
+        }
+        _ => BTreeSet::new(),
+    }
 }
 
 /// The daemon with all that it may keep or publish.
@@ -154,25 +168,25 @@ fn whatever_fails_it_beats_on_or_says_why_not() {
     let receiver = Receiver::listen("127.0.0.1:0").expect("a port");
     let dir = tempfile::tempdir().expect("a directory");
     let mut daemon = Daemon::start(run(&receiver, dir.path()));
-    let Event::Beat(beat) = receiver.events().recv_timeout(support::PATIENCE).expect("a beat") else {
-        panic!("refused");
-    };
+    // The first knows nothing about the processor.
+    let beats = [(); 2].map(|()| receiver.events().recv_timeout(support::PATIENCE).expect("a beat"));
     daemon.stop();
-    let id = beat.value["hardwareid"].as_str().expect("an id");
+    let [_, Event::Beat(healthy)] = beats else { panic!("{beats:?}") };
 
     let (next, failures) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 while let Some((call, error)) = CALLS.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let turns =
-                        (1..=TURNS).take_while(|turn| fail(call, error, Turn::Only(*turn), id)).count();
+                    let turns = (1..=TURNS)
+                        .take_while(|turn| fail(call, error, Turn::Only(*turn), &healthy.value))
+                        .count();
                     println!("{call}: {turns}");
                     failures.fetch_add(turns, Ordering::Relaxed);
                     // Without these nothing could be logged, and the log tells how it is.
                     if !["write", "poll"].contains(call) {
                         for turn in FROM_HERE_ON {
-                            fail(call, error, Turn::From(turn), id);
+                            fail(call, error, Turn::From(turn), &healthy.value);
                         }
                     }
                 }

@@ -17,7 +17,7 @@ const ARPHRD_RAWIP: i64 = 519;
 const NET_ADDR_PERM: i64 = 0;
 
 /// How long the kinds are kept: long enough to cost nothing, short enough for a modem that was swapped for another
-/// device of the same name.
+/// device of the same name. What could not be read is looked up again at once.
 const KEEP: Duration = Duration::from_secs(60);
 
 /// What carries an interface's packets.
@@ -56,18 +56,43 @@ impl Interfaces {
         let names = root.list(CLASS)?;
         let fresh = self.looked_up.is_some_and(|since| since.elapsed() < KEEP);
         if names != self.names || !fresh {
-            self.known = names.iter().filter_map(|name| Interface::read(root, name)).collect();
+            let mut sysfs = Attributes { root, complete: true };
+            self.known = names.iter().filter_map(|name| Interface::look_up(&mut sysfs, name)).collect();
             self.names = names;
-            self.looked_up = Some(Instant::now());
+            self.looked_up = sysfs.complete.then(Instant::now);
         }
         Ok(&self.known)
     }
 }
 
+/// What the kernel says about interfaces, as far as it can be read.
+struct Attributes<'r> {
+    root: &'r Sysroot,
+    /// Nothing that is there failed to be read.
+    complete: bool,
+}
+
+impl Attributes<'_> {
+    fn has(&mut self, name: &str, entry: &str) -> bool {
+        let found = self.root.locate(format!("{CLASS}/{name}/{entry}"));
+        self.note(found).is_some()
+    }
+
+    fn text<'b>(&mut self, name: &str, entry: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
+        let read = self.root.read_text(format!("{CLASS}/{name}/{entry}"), buffer);
+        self.note(read)
+    }
+
+    fn note<T>(&mut self, answer: Result<T, SensorError>) -> Option<T> {
+        self.complete &= !matches!(answer, Err(SensorError::Io));
+        answer.ok()
+    }
+}
+
 impl Interface {
-    fn read(root: &Sysroot, name: &str) -> Option<Self> {
-        let kind = kind(root, name)?;
-        let physical = root.exists(format!("{CLASS}/{name}/device"));
+    fn look_up(sysfs: &mut Attributes<'_>, name: &str) -> Option<Self> {
+        let kind = kind(sysfs, name)?;
+        let physical = sysfs.has(name, "device");
         Some(Self { name: name.to_owned(), kind, physical })
     }
 
@@ -85,19 +110,19 @@ impl Interface {
 }
 
 /// What the kernel says the device is; its name only as a last resort, for modems that pose as Ethernet.
-fn kind(root: &Sysroot, name: &str) -> Option<Kind> {
-    let has = |entry: &str| root.exists(format!("{CLASS}/{name}/{entry}"));
-    if has("phy80211") || has("wireless") {
+fn kind(sysfs: &mut Attributes<'_>, name: &str) -> Option<Kind> {
+    if sysfs.has(name, "phy80211") || sysfs.has(name, "wireless") {
         return Some(Kind::Wifi);
     }
     let mut buffer = [0; 512];
-    let uevent = root.read_text(format!("{CLASS}/{name}/uevent"), &mut buffer).unwrap_or("");
+    let uevent = sysfs.text(name, "uevent", &mut buffer).unwrap_or("");
     match uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE=")) {
         Some("wwan") => return Some(Kind::Cellular),
         Some("wlan") => return Some(Kind::Wifi),
         _ => {}
     }
-    match root.read_integer(format!("{CLASS}/{name}/type")).ok()? {
+    let mut buffer = [0; 16];
+    match sysfs.text(name, "type", &mut buffer)?.parse().ok()? {
         ARPHRD_PPP | ARPHRD_RAWIP => Some(Kind::Cellular),
         ARPHRD_ETHER if name.starts_with("wwan") => Some(Kind::Cellular),
         ARPHRD_ETHER => Some(Kind::Ethernet),
