@@ -147,7 +147,8 @@ fn page(status: &Status, now: Instant) -> String {
     row("today", format!("{} sent, {} received", bytes(status.today.sent), bytes(status.today.received)));
     page.push('\n');
     if let Some(last) = &status.last {
-        values(&mut page, &last.document, &status.sources);
+        let document = serde_json::from_str(last.document.get()).unwrap_or_default();
+        values(&mut page, &document, &status.sources);
     }
     page
 }
@@ -217,9 +218,10 @@ fn bytes(count: u64) -> String {
 mod tests {
     use super::*;
     use crate::service::status::{Last, Totals};
-    use serde_json::json;
+    use serde_json::{json, value::to_raw_value};
 
     fn status() -> Status {
+        let document = json!({"temp": 48.8, "fan_rpm": null, "connection": {"wifi": null, "ethernet": {"interface": "eth0", "ip": null}}, "streaming_active": true});
         Status {
             version: "0.1.0".to_owned(),
             pid: std::process::id(),
@@ -240,7 +242,7 @@ mod tests {
                 delivered: true,
                 outcome: "delivered, status 200".to_owned(),
                 round_trip_ms: 44.6,
-                document: json!({"temp": 48.8, "fan_rpm": null, "connection": {"wifi": null, "ethernet": {"interface": "eth0", "ip": null}}, "streaming_active": true}),
+                document: to_raw_value(&document).expect("JSON"),
             }),
             sources: vec![
                 ("temp".to_owned(), "the firmware".to_owned()),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 pub use super::today::Totals;
 
@@ -79,8 +79,8 @@ pub struct Last {
     pub outcome: String,
     /// Time from its sending to its end.
     pub round_trip_ms: f64,
-    /// The document.
-    pub document: Value,
+    /// The document as it was sent.
+    pub document: Box<RawValue>,
 }
 
 impl Status {
@@ -208,7 +208,12 @@ mod tests {
     #[test]
     fn the_headline_says_what_matters() {
         let last = |delivered, outcome: &str| {
-            Some(Last { delivered, outcome: outcome.to_owned(), round_trip_ms: 44.6, document: Value::Null })
+            Some(Last {
+                delivered,
+                outcome: outcome.to_owned(),
+                round_trip_ms: 44.6,
+                document: Box::default(),
+            })
         };
         assert_eq!(status().headline(), "taking the first sample");
         let good = Status { last: last(true, "delivered, status 200"), ..status() };
