@@ -11,7 +11,7 @@
 //! - [`cli`]: the commands.
 //!
 //! Every thread starts before the first heartbeat or with it, and lives as long as the program: a beat starts
-//! neither thread nor process.
+//! neither thread nor process. Only a thread that the system did not have then is tried again.
 
 // Allowed in one place: the call to the firmware's mailbox.
 #![deny(unsafe_code)]
