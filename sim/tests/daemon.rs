@@ -12,23 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use heartbeat_sim::{
-    receiver::{Beat, Event, Form, Receiver},
-    schema::Schema,
-};
+use heartbeat_sim::{receiver::Form, schema::Schema};
 use nix::sys::signal::Signal;
-use support::{Daemon, PATIENCE, bare_tree, command, write};
-
-fn receiver() -> Receiver {
-    Receiver::listen("127.0.0.1:0").expect("a port")
-}
-
-fn beat(receiver: &Receiver) -> Beat {
-    match receiver.events().recv_timeout(PATIENCE).expect("a beat") {
-        Event::Beat(beat) => beat,
-        Event::Refused(refusal) => panic!("{refusal:?}"),
-    }
-}
+use support::{Daemon, PATIENCE, bare_tree, beat, command, receiver, write};
 
 fn output(args: &[&str]) -> (Output, String) {
     let output = command(args).output().expect("it runs");

@@ -4,11 +4,11 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod name_server;
 mod support;
 
 use std::{
     fs::{self, File},
-    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
@@ -21,10 +21,11 @@ use std::{
 
 use heartbeat_sim::{
     misbehaviour::{Authority, Fault, Misbehaving},
-    receiver::{Event, Receiver},
+    receiver::Receiver,
 };
+use name_server::Answer;
 use nix::sched::{CloneFlags, setns};
-use support::{Daemon, PATIENCE, command, wrapped};
+use support::{Daemon, beat, command, wrapped};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Addresses at which everything is swallowed.
@@ -125,75 +126,9 @@ impl Drop for Namespace {
     }
 }
 
-/// What a name server says.
-#[derive(Debug, Clone)]
-enum Answer {
-    /// These addresses, as far as they are of the kind that was asked for.
-    Addresses(Vec<IpAddr>),
-    /// This response code (RFC 1035, 4.1.1).
-    Code(u8),
-}
-
-/// A name server inside a namespace, whose answer can be changed.
+/// A name server inside a namespace.
 fn name_server(namespace: &Namespace, first: Answer) -> Arc<Mutex<Answer>> {
-    let answer = Arc::new(Mutex::new(first));
-    let socket = namespace.inside(|| UdpSocket::bind("127.0.0.1:53").expect("port 53"));
-    let current = Arc::clone(&answer);
-    thread::spawn(move || -> io::Result<()> {
-        let mut buffer = [0; 512];
-        loop {
-            let (len, peer) = socket.recv_from(&mut buffer)?;
-            let answer = current.lock().expect("no panic").clone();
-            socket.send_to(&reply(&buffer[..len], &answer), peer)?;
-        }
-    });
-    answer
-}
-
-/// The reply to a query with one question.
-fn reply(query: &[u8], answer: &Answer) -> Vec<u8> {
-    let name_end = 12 + query[12..].iter().position(|byte| *byte == 0).expect("a name") + 1;
-    let wants_v6 = query[name_end..name_end + 2] == [0, 28];
-    let (code, addresses) = match answer {
-        Answer::Addresses(addresses) => {
-            (0, addresses.iter().filter(|ip| ip.is_ipv6() == wants_v6).copied().collect())
-        }
-        Answer::Code(code) => (*code, Vec::new()),
-    };
-    let count = u8::try_from(addresses.len()).expect("few");
-    let mut reply = query[..2].to_vec();
-    reply.extend([0x81, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0]);
-    reply.extend(&query[12..name_end + 4]);
-    for address in addresses {
-        let bytes = match address {
-            IpAddr::V4(ip) => ip.octets().to_vec(),
-            IpAddr::V6(ip) => ip.octets().to_vec(),
-        };
-        // The name is that of the question; class IN, a second.
-        reply.extend([
-            0xc0,
-            12,
-            0,
-            if wants_v6 { 28 } else { 1 },
-            0,
-            1,
-            0,
-            0,
-            0,
-            1,
-            0,
-            if wants_v6 { 16 } else { 4 },
-        ]);
-        reply.extend(bytes);
-    }
-    reply
-}
-
-fn arrives(receiver: &Receiver) {
-    match receiver.events().recv_timeout(PATIENCE).expect("a beat") {
-        Event::Beat(_) => {}
-        Event::Refused(refusal) => panic!("{refusal:?}"),
-    }
+    name_server::serve(namespace.inside(|| UdpSocket::bind("127.0.0.1:53").expect("port 53")), first)
 }
 
 /// Threads of the daemon with this name.
@@ -244,7 +179,7 @@ fn a_name_server_that_fails_and_one_that_knows_no_such_name() {
         let line = daemon.logs("not delivered");
         assert_eq!(line, "warning: heartbeat not delivered: the server's name could not be resolved");
         *current.lock().expect("no panic") = Answer::Addresses(vec![LOOPBACK]);
-        arrives(&receiver);
+        beat(&receiver);
         daemon.logs("delivered again");
         daemon.stop();
     }
@@ -282,7 +217,7 @@ fn another_address_is_tried_within_the_same_beat() {
         let receiver = namespace.receiver();
         let _answer = name_server(&namespace, Answer::Addresses(addresses));
         let mut daemon = namespace.daemon(&format!("http://server.test:{}/", receiver.address().port()), &[]);
-        arrives(&receiver);
+        beat(&receiver);
         daemon.stop();
         assert!(!daemon.log.iter().any(|line| line.contains("not delivered:")), "{:#?}", daemon.log);
     }
@@ -297,7 +232,7 @@ fn an_address_in_a_black_hole_leaves_time_for_the_next() {
     let _answer = name_server(&namespace, Answer::Addresses(vec![black_hole, LOOPBACK]));
     let url = format!("http://server.test:{}/", receiver.address().port());
     let mut daemon = namespace.daemon_with("4", "2", &url, &[]);
-    arrives(&receiver);
+    beat(&receiver);
     daemon.stop();
     assert!(!daemon.log.iter().any(|line| line.contains("not delivered:")), "{:#?}", daemon.log);
 }
@@ -313,7 +248,7 @@ fn another_name_server_is_found_without_a_restart() {
     daemon.logs("the server's name could not be resolved");
     // In place, as DHCP clients do: the daemon sees the same file.
     namespace.nameserver("127.0.0.1");
-    arrives(&receiver);
+    beat(&receiver);
     daemon.stop();
 }
 
@@ -354,7 +289,7 @@ fn large_packets_vanish() {
     let line = daemon.logs("not delivered");
     assert_eq!(line, "warning: heartbeat not delivered: no end of the TLS handshake in time");
     run("ip", &["netns", "exec", &namespace.name, "nft", "flush ruleset"]);
-    arrives(&receiver);
+    beat(&receiver);
     daemon.logs("delivered again");
     daemon.stop();
 }
@@ -372,14 +307,14 @@ fn the_devices_address_changes() {
     }
     let receiver = server.inside(|| Receiver::listen("203.0.113.1:0").expect("a port"));
     let mut daemon = device.daemon(&format!("http://{}/", receiver.address()), &[]);
-    arrives(&receiver);
-    arrives(&receiver);
+    beat(&receiver);
+    beat(&receiver);
     device.ip(&["addr", "del", "203.0.113.2/24", "dev", "up0"]);
     device.ip(&["addr", "add", "203.0.113.3/24", "dev", "up0"]);
     // What arrived before does not count.
     let before = receiver.events().try_iter().count();
     println!("{before} more before the change");
-    arrives(&receiver);
+    beat(&receiver);
     daemon.stop();
 }
 

@@ -7,27 +7,20 @@ mod support;
 
 use std::{
     fs::{self, Permissions},
-    io::{Read, Write},
+    io::Write,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::Command,
 };
 
-use heartbeat_sim::receiver::Receiver;
+use heartbeat_sim::receiver::read_request;
 use nix::{sys::signal::Signal, unistd::Uid};
-use support::{Daemon, PATIENCE, bare_tree, server};
+use support::{Daemon, bare_tree, beat, receiver, server};
 
 /// A server that takes each heartbeat over a connection of its own, which needs a descriptor.
 fn forgetful_server() -> String {
     let address = server(|_, mut stream| {
-        let (mut request, mut chunk) = (Vec::new(), [0; 4096]);
-        while !request.ends_with(b"}") {
-            let len = stream.read(&mut chunk)?;
-            if len == 0 {
-                return Ok(());
-            }
-            request.extend(chunk.iter().take(len));
-        }
+        read_request(&mut stream)?;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     });
     format!("http://{address}/")
@@ -131,7 +124,7 @@ fn descriptors_that_run_out_while_it_runs_cost_beats_until_there_are_some_again(
 fn threads_that_run_out_while_it_runs_are_started_later() {
     let tree = bare_tree();
     let Some(program) = for_anybody(tree.path()) else { return };
-    let receiver = Receiver::listen("127.0.0.1:0").expect("a port");
+    let receiver = receiver();
     let port = receiver.address().port();
     let config = tree.path().join("config.toml");
     let configure = |host: &str, disk: &str| {
@@ -145,7 +138,7 @@ fn threads_that_run_out_while_it_runs_are_started_later() {
     command.args(&user[1..]).args([&program, "run", "--verbose"]);
     command.arg("--config").arg(&config).arg("--sysroot").arg(tree.path());
     let mut daemon = Daemon::start(command);
-    receiver.events().recv_timeout(PATIENCE).expect("a beat");
+    beat(&receiver);
 
     // Another disk and a name to look up: each needs a thread of its own.
     limit(&daemon, Command::new("setpriv").args(&user[1..]).arg("prlimit"), "--nproc=1:");

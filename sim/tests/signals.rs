@@ -6,20 +6,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use heartbeat_sim::receiver::{Beat, Event, Receiver};
+use heartbeat_sim::receiver::Event;
 use nix::sys::signal::Signal;
-use support::{Daemon, PATIENCE};
-
-fn receiver() -> Receiver {
-    Receiver::listen("127.0.0.1:0").expect("a port")
-}
-
-fn beat(receiver: &Receiver) -> Beat {
-    match receiver.events().recv_timeout(PATIENCE).expect("a beat") {
-        Event::Beat(beat) => beat,
-        Event::Refused(refusal) => panic!("{refusal:?}"),
-    }
-}
+use support::{Daemon, PATIENCE, beat, receiver};
 
 #[test]
 fn an_interrupt_stops_as_sigterm_does() {

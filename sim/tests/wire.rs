@@ -5,16 +5,31 @@
 mod support;
 
 use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener},
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::mpsc,
     thread,
 };
 
+use heartbeat_sim::receiver::read_request;
 use support::{Daemon, PATIENCE, bare_tree, command, write};
 
 /// A heartbeat of a device that knows nothing but the time.
 const DOCUMENT: &str = r#"{"hardwareid":"a/b","cpu":null,"mem":null,"temp":null,"power":null,"fan_rpm":null,"disk":null,"connection":{"default_interface":null,"ethernet":null,"wifi":null,"4g":null,"gps":null},"timestamp":TIME,"app_version":null,"streaming_active":false,"tracking_active":false,"recording_active":false,"recording_file_size_mb":0.00,"recording_file_path":null}"#;
+
+/// A connection that remembers what came over it.
+struct Recorded {
+    stream: TcpStream,
+    bytes: Vec<u8>,
+}
+
+impl Read for Recorded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.stream.read(buffer)?;
+        self.bytes.extend(buffer.iter().take(len));
+        Ok(len)
+    }
+}
 
 /// The first request of a daemon that is run with these flags and variables.
 fn request(flags: &[&str], variables: &[(&str, &str)]) -> (SocketAddr, String) {
@@ -22,18 +37,12 @@ fn request(flags: &[&str], variables: &[(&str, &str)]) -> (SocketAddr, String) {
     let address = listener.local_addr().expect("an address");
     let (sender, requests) = mpsc::channel();
     thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a connection");
-        let (mut request, mut chunk) = (Vec::new(), [0; 4096]);
-        let complete = |request: &[u8]| {
-            let end: &[u8] = if request.starts_with(b"GET") { b"\r\n\r\n" } else { b"}" };
-            request.ends_with(end)
-        };
-        while !complete(&request) {
-            let len = stream.read(&mut chunk).expect("read");
-            request.extend(chunk.iter().take(len));
-        }
+        let (stream, _) = listener.accept().expect("a connection");
+        let mut recorded = Recorded { stream, bytes: Vec::new() };
+        read_request(&mut recorded).expect("a request");
+        let Recorded { mut stream, bytes } = recorded;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").expect("written");
-        sender.send(String::from_utf8(request).expect("text")).expect("the test waits");
+        sender.send(String::from_utf8(bytes).expect("text")).expect("the test waits");
     });
     let tree = bare_tree();
     let settings = "hardware_id = 'a/b'\ndisk_path = '/none'\ndiagnostics = false\nsequence = false\n";

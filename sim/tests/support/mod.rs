@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use heartbeat_sim::receiver::{self, Beat, Event};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -153,6 +154,19 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A server that takes heartbeats.
+pub(crate) fn receiver() -> receiver::Receiver {
+    receiver::Receiver::listen("127.0.0.1:0").expect("a port")
+}
+
+/// The next heartbeat that it gets.
+pub(crate) fn beat(receiver: &receiver::Receiver) -> Beat {
+    match receiver.events().recv_timeout(PATIENCE).expect("a beat") {
+        Event::Beat(beat) => beat,
+        Event::Refused(refusal) => panic!("{refusal:?}"),
     }
 }
 
