@@ -11,16 +11,18 @@ mod support;
 use std::{
     collections::BTreeSet,
     fs,
-    path::Path,
     process::Command,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
-use heartbeat_sim::receiver::{Event, Receiver};
+use heartbeat_sim::{
+    misbehaviour::Authority,
+    receiver::{Event, Receiver},
+};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{Daemon, command, wrapped};
+use support::{Daemon, beat, command, wrapped};
 
 /// What fails, and how. Those that this processor does not have are left out by strace.
 const CALLS: &[(&str, &str)] = &[
@@ -98,17 +100,46 @@ fn is_before_main(call: &str, turn: Turn, log: &[String]) -> bool {
         || log.iter().any(|line| line.contains("error while loading shared libraries"))
 }
 
+/// A server, and where the daemon finds what it needs.
+struct Scene {
+    receiver: Receiver,
+    dir: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let authority = Authority::new();
+        let receiver = Receiver::secured("127.0.0.1:0", &authority, "localhost").expect("a port");
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("ca.pem"), authority.pem()).expect("written");
+        let text = format!(
+            "ca_file = {:?}\n[backlog]\nbeats = 10\nfile = {:?}\n",
+            dir.path().join("ca.pem"),
+            dir.path().join("backlog")
+        );
+        fs::write(dir.path().join("config.toml"), text).expect("written");
+        Self { receiver, dir }
+    }
+
+    /// The daemon with all that it may keep or publish.
+    fn run(&self) -> Command {
+        let (dir, url) = (self.dir.path(), format!("https://localhost:{}/", self.receiver.address().port()));
+        let mut run = command(&["run", "--url", &url, "--interval", "0.2", "--verbose", "--config"]);
+        run.arg(dir.join("config.toml")).arg("--pidfile").arg(dir.join("pid")).env("RUNTIME_DIRECTORY", dir);
+        run
+    }
+}
+
 /// Has calls of each thread fail in a daemon that otherwise says what `healthy` does. False when there were none.
 fn fail(call: &str, error: &str, turn: Turn, healthy: &Value) -> bool {
-    let receiver = Receiver::listen("127.0.0.1:0").expect("a port");
-    let dir = tempfile::tempdir().expect("a directory");
-    let trace = dir.path().join("trace");
+    let scene = Scene::new();
+    let trace = scene.dir.path().join("trace");
     let mut strace = Command::new("strace");
     // As a grandchild: signals and the exit status are the daemon's.
     strace.args(["--daemonize=grandchild", "-f", "-qq", "-o"]).arg(&trace);
     let inject = format!("inject=?{call}:error={error}:when={}", turn.when());
     strace.args(["-e", &format!("trace=?{call}"), "-e", &inject]);
-    let mut daemon = Daemon::start(wrapped(strace, &run(&receiver, dir.path())));
+    let mut daemon = Daemon::start(wrapped(strace, &scene.run()));
 
     let about = format!("{call} {turn:?}: {error}");
     let (mut sent, mut lost) = (0, BTreeSet::from(["heartbeats".to_owned()]));
@@ -118,7 +149,7 @@ fn fail(call: &str, error: &str, turn: Turn, healthy: &Value) -> bool {
     };
     while sent < BEATS_MAX && !is_well(sent, &lost) && daemon.logs_or_ends("debug: sending").is_some() {
         sent += 1;
-        while let Ok(event) = receiver.events().try_recv() {
+        while let Ok(event) = scene.receiver.events().try_recv() {
             let Event::Beat(beat) = event else { panic!("{about}: {event:?}") };
             assert_eq!(beat.value["hardwareid"], healthy["hardwareid"], "{about}: {:#?}", daemon.log);
             lost = unknown("", &beat.value).difference(&unknown("", healthy)).cloned().collect();
@@ -151,27 +182,14 @@ fn unknown(path: &str, value: &Value) -> BTreeSet<String> {
     }
 }
 
-/// The daemon with all that it may keep or publish.
-fn run(receiver: &Receiver, dir: &Path) -> Command {
-    let config = dir.join("config.toml");
-    let text = format!("[backlog]\nbeats = 10\nfile = {:?}\n", dir.join("backlog"));
-    fs::write(&config, text).expect("written");
-    let url = format!("http://localhost:{}/", receiver.address().port());
-    let mut run = command(&["run", "--url", &url, "--interval", "0.2", "--verbose", "--config"]);
-    run.arg(&config).arg("--pidfile").arg(dir.join("pid")).env("RUNTIME_DIRECTORY", dir);
-    run
-}
-
 #[test]
 #[ignore = "needs strace and takes half a minute"]
 fn whatever_fails_it_beats_on_or_says_why_not() {
-    let receiver = Receiver::listen("127.0.0.1:0").expect("a port");
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut daemon = Daemon::start(run(&receiver, dir.path()));
+    let scene = Scene::new();
+    let mut daemon = Daemon::start(scene.run());
     // The first knows nothing about the processor.
-    let beats = [(); 2].map(|()| receiver.events().recv_timeout(support::PATIENCE).expect("a beat"));
+    let [_, healthy] = [(); 2].map(|()| beat(&scene.receiver));
     daemon.stop();
-    let [_, Event::Beat(healthy)] = beats else { panic!("{beats:?}") };
 
     let (next, failures) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {

@@ -24,6 +24,7 @@ const STACK_SIZE: usize = 256 * 1024;
 /// An answer that nobody took for this long is the past: whoever asks now gets a new one.
 const STALE: Duration = Duration::from_secs(2);
 
+/// How a source is read.
 type Read<T> = dyn FnMut() -> Result<T, SensorError> + Send;
 
 /// A source that is read on its own thread when asked.
@@ -106,14 +107,16 @@ impl<T: Send + 'static> Background<T> {
                 self.shared.asked.notify_one();
                 Poll::Pending
             }
-            State::Broken if start_thread(&self.shared).is_ok() => {
-                *state = State::Asked;
-                Poll::Pending
-            }
-            State::Broken => {
-                *state = State::Broken;
-                Poll::Ready(Err(SensorError::Io))
-            }
+            State::Broken => match start_thread(&self.shared) {
+                Ok(()) => {
+                    *state = State::Asked;
+                    Poll::Pending
+                }
+                Err(_) => {
+                    *state = State::Broken;
+                    Poll::Ready(Err(SensorError::Io))
+                }
+            },
             waiting @ (State::Asked | State::Reading | State::Closed) => {
                 *state = waiting;
                 Poll::Pending

@@ -107,7 +107,9 @@ fn describe(result: Result<u16, heartbeat_core::SendError>) -> String {
 impl Observer for Service {
     fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant> {
         let stats = *turn.agent.stats();
-        if stats.attempted > self.told.attempted {
+        // Nothing is put together for nobody.
+        let is_heard = self.file.is_some() || self.notifier.is_heard();
+        if is_heard && stats.attempted > self.told.attempted {
             self.document = turn.agent.last_body().to_vec();
         }
         let ended = stats.delivered + stats.failed > self.told.delivered + self.told.failed;
@@ -121,8 +123,7 @@ impl Observer for Service {
             self.notifier.ready();
         }
         let news = ended || self.stopping || self.told == Stats::default();
-        // Not put together for nobody, at every beat.
-        if news && (self.file.is_some() || self.notifier.is_heard()) {
+        if news && is_heard {
             let status = self.status(turn);
             if let Some(file) = &mut self.file {
                 file.publish(&status);

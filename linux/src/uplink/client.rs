@@ -150,7 +150,7 @@ impl Client {
             Ok(_) => self.refused = 0,
             Err(SendError::Certificate) => {
                 self.refused = self.refused.saturating_add(1);
-                if self.refused.is_power_of_two() || self.refused.is_multiple_of(RENEWAL_MAX) {
+                if is_renewed_after(self.refused) {
                     self.renew();
                 }
             }
@@ -164,6 +164,11 @@ impl Client {
             Err(error) => log::debug!("those who were trusted before still are: {error}"),
         }
     }
+}
+
+/// Whether the authorities are read again after so many refusals in a row.
+const fn is_renewed_after(refused: u32) -> bool {
+    refused.is_power_of_two() || refused.is_multiple_of(RENEWAL_MAX)
 }
 
 /// The HTTP library's part.
@@ -231,5 +236,16 @@ fn config(interval: Duration, timeout: Duration, tls: Option<TlsConfig>) -> Conf
     match tls {
         Some(tls) => config.tls_config(tls).build(),
         None => config.build(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_captive_portal_does_not_have_the_authorities_read_at_every_beat() {
+        let renewals: Vec<u32> = (1..=512).filter(|refused| is_renewed_after(*refused)).collect();
+        assert_eq!(renewals, [1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512]);
     }
 }
