@@ -117,19 +117,16 @@ impl Observer for Service {
             self.summary.ended(&stats);
             self.today.turn(clock::today(&self.zone), turn.traffic);
         }
-        // The first sample has been taken: its document exists. Before anything is said of its end, which the same turn
-        // may bring.
-        if stats.attempted > 0 {
-            self.notifier.ready();
-        }
         let news = ended || self.stopping || self.told == Stats::default();
+        let mut headline = None;
         if news && is_heard {
             let status = self.status(turn);
             if let Some(file) = &mut self.file {
                 file.publish(&status);
             }
-            self.notifier.status(&status.headline());
+            headline = Some(status.headline());
         }
+        self.notifier.news(stats.attempted > 0, headline.as_deref());
         self.summary.turn(turn.now, turn.traffic);
         self.told = stats;
         self.notifier.alive(turn.now)

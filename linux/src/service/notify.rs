@@ -26,16 +26,20 @@ impl Notifier {
         self.heard
     }
 
-    /// The service has started, if that was not told before.
-    pub(super) fn ready(&mut self) {
-        if !std::mem::replace(&mut self.ready, true) {
-            tell(&[NotifyState::Ready]);
+    /// Whether a sample has been taken, with the first of which the service is ready, and what it is doing, for
+    /// `systemctl status`.
+    pub(super) fn news(&mut self, sampled: bool, headline: Option<&str>) {
+        let states = self.states(sampled, headline);
+        if !states.is_empty() {
+            tell(&states);
         }
     }
 
-    /// What it is doing, for `systemctl status`.
-    pub(super) fn status(&self, headline: &str) {
-        tell(&[NotifyState::Status(headline)]);
+    /// In one message: one turn may bring the first sample and the end of its heartbeat.
+    fn states<'h>(&mut self, sampled: bool, headline: Option<&'h str>) -> Vec<NotifyState<'h>> {
+        let ready = sampled && !self.ready;
+        self.ready |= sampled;
+        ready.then_some(NotifyState::Ready).into_iter().chain(headline.map(NotifyState::Status)).collect()
     }
 
     /// The loop has turned. The answer is when it must turn again, so that the watchdog does not bite.
@@ -67,4 +71,22 @@ impl Notifier {
 fn tell(states: &[NotifyState<'_>]) {
     // A supervisor that does not listen must not stop a heartbeat; it will do what it does to those it does not hear.
     let _ = sd_notify::notify(states);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_ready_once_and_never_after_the_end_of_a_heartbeat() {
+        let mut notifier = Notifier { heard: true, ready: false, every: None, told_alive: None };
+        let mut told = |sampled, headline| {
+            notifier.states(sampled, headline).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(told(false, Some("taking")), ["STATUS=taking"]);
+        assert_eq!(told(false, None), [""; 0]);
+        assert_eq!(told(true, Some("delivered")), ["READY=1", "STATUS=delivered"]);
+        assert_eq!(told(true, Some("delivered")), ["STATUS=delivered"]);
+        assert_eq!(told(true, None), [""; 0]);
+    }
 }
