@@ -26,18 +26,18 @@ fn every_fault_has_a_row_and_every_row_a_test_that_exists() {
     let text = fs::read_to_string(repository().join("doc/faults.md")).expect("the catalogue");
     // The promises that follow the faults are no faults.
     let (text, _) = text.split_once("## What must hold").expect("both parts");
-    let mut listed = BTreeSet::new();
     let mut tests = 0;
+    for (file, test) in code(text).filter_map(|code| code.split_once(".rs::")) {
+        let source = fs::read_to_string(repository().join(format!("{file}.rs")));
+        let source = source.unwrap_or_else(|error| panic!("{file}.rs: {error}"));
+        assert!(source.contains(&format!("fn {test}(")), "{file}.rs has no {test}");
+        tests += 1;
+    }
+    let mut listed = BTreeSet::new();
     for row in rows(text) {
         let [ids, .., shown] = row.as_slice() else { panic!("{row:?}") };
         for id in ids.split(", ").filter(|id| id.starts_with(|first: char| first.is_ascii_uppercase())) {
             assert!(listed.insert(id.to_owned()), "{id} twice");
-        }
-        for (file, test) in code(shown).filter_map(|code| code.split_once("::")) {
-            let source = fs::read_to_string(repository().join(file));
-            let source = source.unwrap_or_else(|error| panic!("{file}: {error}"));
-            assert!(source.contains(&format!("fn {test}(")), "{file} has no {test}");
-            tests += 1;
         }
         let servers = shown.split("servers (").skip(1).filter_map(|rest| rest.split(')').next());
         for name in servers.flat_map(code) {
