@@ -1,115 +1,17 @@
-//! What a device can tell about itself.
+//! The device: the [`Hal`] trait, which a frontend implements.
 //!
-//! A frontend implements [`Hal`] for its device. Every sensor has a default that answers
-//! [`SensorError::Absent`], so a small frontend implements only what it has.
+//! Every sensor has a default that answers [`SensorError::Absent`], so a small frontend implements only what it has.
+//! What a sensor can answer is in [`readings`](crate::readings).
 
-use core::{fmt, task::Poll};
+use core::task::Poll;
 
 use crate::{
-    limits::{APP_VERSION_MAX, INTERFACE_MAX},
-    payload::{Cellular, Ethernet, Position, Recording, Wifi},
-    text::Text,
-    units::{Celsius, Percent, Rpm, UnixTime, Volts, Watts},
+    readings::{
+        Activity, AppVersion, Cellular, CpuTimes, DiskSpace, Ethernet, InterfaceName, Memory, Position,
+        Sampled, SensorError, Throttled, Ups, Uptime, Wifi,
+    },
+    units::{Celsius, Rpm, UnixTime, Watts},
 };
-
-/// The answer of a sensor: not ready yet, a value, or why there is none.
-///
-/// `Pending` means "not ready, ask again": the same measurement goes on, and the frontend wakes its loop when
-/// it has ended. The agent asks again at every poll until it has an answer, also after the beat has gone
-/// without it.
-pub type Sampled<T> = Poll<Result<T, SensorError>>;
-
-/// Why a sensor has no value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum SensorError {
-    /// The device has no such sensor. Ordinary, and never logged.
-    Absent,
-    /// It is there, but this program may not read it.
-    Denied,
-    /// Reading failed: a bus error, a vanished file.
-    Io,
-    /// What was read is not a value: unparsable, or outside the sensor's physical range.
-    Invalid,
-}
-
-impl fmt::Display for SensorError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Absent => "not present",
-            Self::Denied => "permission denied",
-            Self::Io => "reading failed",
-            Self::Invalid => "not a valid reading",
-        })
-    }
-}
-
-/// Counters of processor time since boot, in any unit that both share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct CpuTimes {
-    /// Time spent working, over all cores.
-    pub busy: u64,
-    /// All time, over all cores: working, idle and waiting.
-    pub total: u64,
-}
-
-/// Working memory, in any unit that both share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Memory {
-    /// What there is.
-    pub total: u64,
-    /// What programs could still get without swapping.
-    pub available: u64,
-}
-
-/// Space of one filesystem, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct DiskSpace {
-    /// Size of the filesystem.
-    pub total: u64,
-    /// Bytes in use.
-    pub used: u64,
-    /// Bytes that an unprivileged program could still write; `used + available` can be less than `total`.
-    pub available: u64,
-}
-
-/// What the streaming application is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Activity {
-    /// It sends live video.
-    pub streaming: bool,
-    /// It sends positions.
-    pub tracking: bool,
-    /// The recording in progress, if there is one.
-    pub recording: Option<Recording>,
-}
-
-/// Time since the device booted, in whole seconds, counting suspend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Uptime(pub u64);
-
-/// The firmware's bit mask as `vcgencmd get_throttled` prints it.
-///
-/// Bits 0 to 3 are now: under-voltage, ARM frequency capped, throttled, soft temperature limit; bits 16 to 19 say
-/// that the same has occurred since boot (Raspberry Pi documentation, "vcgencmd").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Throttled(pub u32);
-
-/// The battery of an uninterruptible power supply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Ups {
-    /// Voltage of the battery.
-    pub voltage: Option<Volts>,
-    /// State of charge.
-    pub percent: Option<Percent>,
-}
 
 fn absent<T>() -> Sampled<T> {
     Poll::Ready(Err(SensorError::Absent))
@@ -154,7 +56,7 @@ pub trait Hal {
     }
 
     /// Interface of the preferred default route.
-    fn default_interface(&mut self) -> Sampled<Text<INTERFACE_MAX>> {
+    fn default_interface(&mut self) -> Sampled<InterfaceName> {
         absent()
     }
 
@@ -179,7 +81,7 @@ pub trait Hal {
     }
 
     /// Version of the streaming application.
-    fn app_version(&mut self) -> Sampled<Text<APP_VERSION_MAX>> {
+    fn app_version(&mut self) -> Sampled<AppVersion> {
         absent()
     }
 
@@ -201,18 +103,5 @@ pub trait Hal {
     /// What the streaming application is doing.
     fn activity(&mut self) -> Sampled<Activity> {
         absent()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::string::ToString;
-
-    #[test]
-    fn what_ails_a_sensor_is_said_in_words() {
-        let said = [SensorError::Absent, SensorError::Denied, SensorError::Io, SensorError::Invalid]
-            .map(|error| error.to_string());
-        assert_eq!(said, ["not present", "permission denied", "reading failed", "not a valid reading"]);
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! - [`units`], [`time`], [`text`]: values that cannot hold nonsense. Fixed-point numbers that print the same
 //!   bytes everywhere, saturating time, text whose size *in JSON* is bounded.
-//! - [`hal`]: the [`Hal`] trait, what a device can tell about itself. Every sensor is polled, absent by default.
+//! - [`readings`]: what a device can answer, and why it has no answer.
+//! - [`hal`]: the [`Hal`] trait, which asks the device. Every sensor is polled, absent by default.
 //! - [`uplink`]: the [`Uplink`] trait, one request at a time to the server.
 //! - [`payload`]: the document that is sent, version 1, and its encoding into a fixed buffer.
 //! - [`agent`]: the state machine that ties them together: [`Agent::poll`] says when to be called next.
@@ -49,12 +50,14 @@ pub mod hal;
 mod json;
 pub mod limits;
 pub mod payload;
+pub mod readings;
 pub mod text;
 pub mod time;
 pub mod units;
 pub mod uplink;
 
 pub use agent::{Agent, Backlog, Config, ConfigError, Identity, Stats, Wake};
-pub use hal::{Hal, SensorError};
+pub use hal::Hal;
 pub use payload::SCHEMA;
+pub use readings::SensorError;
 pub use uplink::{Reply, SendError, Uplink};

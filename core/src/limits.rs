@@ -47,6 +47,8 @@ pub const LOG_TROUBLE_EVERY: Duration = Duration::from_secs(150);
 pub const HARDWARE_ID_MAX: usize = 64;
 /// Network interface name, bytes in JSON. The kernel's `IFNAMSIZ` is 16 with its NUL.
 pub const INTERFACE_MAX: usize = 32;
+/// IP address, bytes in JSON: eight groups of four digits, or `::ffff:` and an IPv4 address (RFC 5952).
+pub const IP_MAX: usize = 39;
 /// SSID, bytes in JSON: 32 bytes of which each may need a `\u00XX` escape (IEEE 802.11-2020, 9.4.2.2).
 pub const SSID_MAX: usize = 32 * 6;
 /// Operator's name of a mobile network, bytes in JSON (3GPP TS 22.101: at most 16 shown; some send more).

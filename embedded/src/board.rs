@@ -10,7 +10,7 @@ use heartbeat_core::{
         ina219::Ina219,
         tmp105::{ADDRESS, Tmp105},
     },
-    hal::{Sampled, Uptime},
+    readings::{Sampled, Uptime},
     units::{Celsius, UnixTime, Watts},
 };
 

@@ -8,8 +8,8 @@ mod devices;
 use devices::any_device;
 use heartbeat_core::{
     Config, SendError, Wake,
-    hal::CpuTimes,
     limits::BODY_MAX,
+    readings::CpuTimes,
     time::{Duration, Instant},
     units::{Celsius, UnixTime},
 };
@@ -345,13 +345,6 @@ proptest! {
         }
         prop_assert_eq!(&calm.uplink.sent, &nervous.uplink.sent);
     }
-}
-
-// Property 7.
-#[test]
-fn the_agent_has_a_fixed_small_size() {
-    let size = size_of::<heartbeat_core::Agent<'_>>();
-    assert!(size <= 4096, "{size} bytes: the microcontroller has 4 KiB of static memory for it");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! applied here, in one place, to every answer of a sensor.
 
 use crate::{
-    hal::{Activity, CpuTimes, DiskSpace, Memory, Throttled, Ups, Uptime},
-    payload::{Cellular, Ethernet, Position, Wifi},
+    readings::{
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi,
+    },
     text::Text,
     units::{Celsius, Degrees, Heading, Metres, MetresPerSecond, Percent, Rpm, SignalPercent, Volts, Watts},
 };
@@ -119,7 +120,7 @@ impl Plausible for Position {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::Fix;
+    use crate::readings::Fix;
 
     #[test]
     fn the_ends_of_the_ranges_are_values_and_what_lies_beyond_is_not() {

@@ -4,7 +4,7 @@ use core::task::Poll;
 
 use super::{log_budget::LogBudget, plausible::Plausible};
 use crate::{
-    hal::{Sampled, SensorError},
+    readings::{Sampled, SensorError},
     time::{Duration, Instant},
 };
 

@@ -7,8 +7,9 @@ use super::{
     sensors::Sensors,
 };
 use crate::{
-    hal::{CpuTimes, Hal, Memory, Sampled, SensorError},
+    hal::Hal,
     payload::{Connection, Diagnostics, Disk, Heartbeat},
+    readings::{CpuTimes, Memory, Sampled, SensorError},
     time::Instant,
     units::{Mebibytes, Percent, UnixTime},
 };

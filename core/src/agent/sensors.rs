@@ -2,9 +2,9 @@
 
 use super::{log_budget::LogBudget, reading::Reading};
 use crate::{
-    hal::{Activity, DiskSpace, Hal, Memory, Throttled, Ups, Uptime},
+    hal::Hal,
     limits::{APP_VERSION_MAX, INTERFACE_MAX},
-    payload::{Cellular, Ethernet, Position, Wifi},
+    readings::{Activity, Cellular, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi},
     text::Text,
     time::Instant,
     units::{Celsius, Rpm, Watts},

@@ -10,7 +10,7 @@ pub mod ina219;
 pub mod max17040;
 pub mod tmp105;
 
-use crate::hal::SensorError;
+use crate::readings::SensorError;
 
 /// Why a chip gave no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,9 @@
 //! The document as JSON: which keys, in which order. One place beside the schema.
 
-use super::{
-    BootId, Cellular, Connection, Diagnostics, Disk, Ethernet, Fix, Heartbeat, Position, Wifi, WifiMode,
-};
+use super::{BootId, Connection, Diagnostics, Disk, Heartbeat};
 use crate::{
-    hal::{Throttled, Ups, Uptime},
     json::{Json, Members, ToJson, key},
+    readings::{Cellular, Ethernet, Fix, Position, Throttled, Ups, Uptime, Wifi, WifiMode},
 };
 
 macro_rules! objects {

@@ -3,15 +3,14 @@
 //! Keys stand in the order of the structs, all of them always; what was not read is `null`. The JSON Schema in
 //! `schema/heartbeat-v1.schema.json` ([`SCHEMA`]) is the contract with servers.
 
-mod connection;
 mod encoding;
 
-pub use connection::{Cellular, Connection, Ethernet, Fix, Ip, Position, Wifi, WifiMode};
-
 use crate::{
-    hal::{DiskSpace, Throttled, Ups, Uptime},
     json::{Json, ToJson},
-    limits::{APP_VERSION_MAX, BODY_MAX, HARDWARE_ID_MAX, RECORDING_PATH_MAX},
+    limits::{BODY_MAX, HARDWARE_ID_MAX, RECORDING_PATH_MAX},
+    readings::{
+        AppVersion, Cellular, DiskSpace, Ethernet, InterfaceName, Position, Throttled, Ups, Uptime, Wifi,
+    },
     text::Text,
     units::{Celsius, Gibibytes, Mebibytes, Percent, Rpm, UnixTime, Watts},
 };
@@ -41,7 +40,7 @@ pub struct Heartbeat<'a> {
     /// When the sample was taken; `None` while the clock has not been set.
     pub timestamp: Option<UnixTime>,
     /// Version of the streaming application.
-    pub app_version: Option<&'a Text<APP_VERSION_MAX>>,
+    pub app_version: Option<&'a AppVersion>,
     /// The application sends live video.
     pub streaming_active: bool,
     /// The application sends positions.
@@ -61,6 +60,21 @@ pub struct Heartbeat<'a> {
     /// Rises by one with each heartbeat that is sent since that start, whether it arrives or not. Optional: `None`
     /// leaves the key out.
     pub seq: Option<u64>,
+}
+
+/// All connections of the device; `None` for each kind that it does not have.
+#[derive(Debug, Clone)]
+pub struct Connection<'a> {
+    /// Interface of the preferred default route.
+    pub default_interface: Option<&'a InterfaceName>,
+    /// The wired connection.
+    pub ethernet: Option<&'a Ethernet>,
+    /// The wireless connection.
+    pub wifi: Option<&'a Wifi>,
+    /// The mobile connection.
+    pub cellular: Option<&'a Cellular>,
+    /// The satellite receiver.
+    pub gps: Option<&'a Position>,
 }
 
 /// A start of the agent: a number drawn at random, 16 hexadecimal digits in JSON.
@@ -97,16 +111,6 @@ impl Disk {
             total_gb: Gibibytes::from_bytes(space.total),
         })
     }
-}
-
-/// A recording in progress.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Recording {
-    /// Where it is written, cut to what fits.
-    pub path: Text<RECORDING_PATH_MAX>,
-    /// Its size so far, `None` when that could not be read.
-    pub size: Option<Mebibytes>,
 }
 
 impl Heartbeat<'_> {

@@ -2,11 +2,10 @@
 
 use super::*;
 use crate::{
-    hal::{Throttled, Ups, Uptime},
     limits::{BODY_MAX, INTERFACE_MAX, MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
+    readings::{Fix, Ip, Throttled, Ups, Uptime, WifiMode},
     units::{Dbm, Degrees, Heading, Metres, MetresPerSecond, SignalPercent, Volts},
 };
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::{borrow::ToOwned, string::String};
 
 fn encode(heartbeat: &Heartbeat<'_>) -> String {
@@ -88,7 +87,7 @@ fn a_device_that_knows_nothing() {
 fn a_device_that_knows_everything() {
     let (id, eth, version, path) =
         ("10000000a1b2c3d4".into(), "eth0".into(), "2026-11-01 12:00".into(), "/tmp/a \"b\".mp4".into());
-    let ethernet = Ethernet { interface: "eth0".into(), ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 17))) };
+    let ethernet = Ethernet { interface: "eth0".into(), ip: Some("192.0.2.17".into()) };
     let wifi = Wifi {
         interface: "wlan0".into(),
         ip: None,
@@ -173,16 +172,15 @@ fn the_largest_body_fits() {
     fn full<const N: usize>() -> Text<N> {
         Text::new(&"\"".repeat(N / 2))
     }
-    let longest_ip =
-        Some(IpAddr::V6(Ipv6Addr::new(0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff)));
+    let longest_ip = Some(Ip::new("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"));
     let id = full::<HARDWARE_ID_MAX>();
     let interface = full::<INTERFACE_MAX>();
     let version = full();
     let path = full();
-    let ethernet = Ethernet { interface: full(), ip: longest_ip };
+    let ethernet = Ethernet { interface: full(), ip: longest_ip.clone() };
     let wifi = Wifi {
         interface: full(),
-        ip: longest_ip,
+        ip: longest_ip.clone(),
         mode: Some(WifiMode::Hotspot),
         ssid: Some(full::<SSID_MAX>()),
         signal_dbm: Some(Dbm(i16::MIN)),
@@ -191,7 +189,7 @@ fn the_largest_body_fits() {
     };
     let cellular = Cellular {
         interface: Some(full()),
-        ip: longest_ip,
+        ip: longest_ip.clone(),
         state: Some(full::<MODEM_WORD_MAX>()),
         operator: Some(full::<OPERATOR_MAX>()),
         technology: Some(full()),

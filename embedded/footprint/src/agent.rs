@@ -8,9 +8,11 @@ use core::{
 
 use heartbeat_core::{
     Agent, Config, Hal, Identity, Reply, SendError, Uplink, Wake,
-    hal::{Activity, CpuTimes, DiskSpace, Memory, Sampled, Throttled, Ups, Uptime},
     limits::{APP_VERSION_MAX, INTERFACE_MAX},
-    payload::{Cellular, Ethernet, Position, Wifi},
+    readings::{
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Memory, Position, Sampled, Throttled, Ups, Uptime,
+        Wifi,
+    },
     text::Text,
     time::{Duration, Instant},
     units::{Celsius, Rpm, UnixTime, Watts},

@@ -1,16 +1,15 @@
 //! A device whose sensors say everything, and a server that does everything, both from one seed. The host's test compiles this
 //! file, too, and compares what is sent.
 
-use core::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    task::Poll,
-};
+use core::task::Poll;
 
 use heartbeat_core::{
     Agent, Config, Hal, Identity, Reply, SendError, SensorError, Uplink, Wake,
-    hal::{Activity, CpuTimes, DiskSpace, Memory, Sampled, Throttled, Ups, Uptime},
     limits::{APP_VERSION_MAX, INTERFACE_MAX},
-    payload::{Cellular, Ethernet, Fix, Position, Recording, Wifi, WifiMode},
+    readings::{
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Ip, Memory, Position, Recording, Sampled,
+        Throttled, Ups, Uptime, Wifi, WifiMode,
+    },
     text::Text,
     time::{Duration, Instant},
     units::{
@@ -62,15 +61,13 @@ impl Random {
         Text::from_bytes(bytes.get(..len).unwrap_or_default())
     }
 
-    fn ip(&mut self) -> Option<IpAddr> {
-        let [high, low] = [self.next(), self.next()];
-        let [a, b, c, d, ..] = low.to_be_bytes();
-        let ip = if self.one_in(2) {
-            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
-        } else {
-            IpAddr::V6(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)))
+    fn ip(&mut self) -> Option<Ip> {
+        let ip = match self.below(3) {
+            0 => "192.0.2.17",
+            1 => "2001:db8::17",
+            _ => "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
         };
-        self.maybe(ip)
+        self.maybe(ip.into())
     }
 
     /// An answer, no answer yet, or why there is none.

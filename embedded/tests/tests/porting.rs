@@ -7,7 +7,7 @@ use std::{cell::RefCell, rc::Rc, task::Poll};
 use heartbeat_core::{
     Agent, Config, Hal, Identity, Reply, SendError, SensorError, Uplink, Wake,
     drivers::tmp105::{ADDRESS, Tmp105},
-    hal::Sampled,
+    readings::{Sampled},
     time::{Duration, Instant},
     units::{Celsius, UnixTime},
 };

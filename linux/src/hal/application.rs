@@ -6,7 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use heartbeat_core::{SensorError, hal::Activity, payload::Recording, text::Text, units::Mebibytes};
+use heartbeat_core::{
+    SensorError,
+    readings::{Activity, Recording},
+    text::Text,
+    units::Mebibytes,
+};
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
 use super::sysroot::{Sysroot, read_whole};

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use heartbeat_core::{SensorError, hal::Sampled};
+use heartbeat_core::{SensorError, readings::Sampled};
 
 use super::rest::Rest;
 use crate::waker::Waker;

@@ -1,6 +1,6 @@
 //! Processor time from `/proc/stat`.
 
-use heartbeat_core::{SensorError, hal::CpuTimes};
+use heartbeat_core::{SensorError, readings::CpuTimes};
 
 use super::sysroot::{Reread, Sysroot};
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use heartbeat_core::{SensorError, hal::DiskSpace};
+use heartbeat_core::{SensorError, readings::DiskSpace};
 use nix::sys::statvfs::statvfs;
 
 use super::sysroot::sensor_error;

@@ -10,7 +10,7 @@ use std::{
 
 use heartbeat_core::{
     SensorError,
-    payload::{Fix, Position},
+    readings::{Fix, Position},
     units::{Degrees, Heading, Metres, MetresPerSecond},
 };
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Working memory from `/proc/meminfo`.
 
-use heartbeat_core::{SensorError, hal::Memory};
+use heartbeat_core::{SensorError, readings::Memory};
 
 use super::sysroot::{Reread, Sysroot};
 

@@ -39,9 +39,11 @@ use std::{
 
 use heartbeat_core::{
     Hal, SensorError,
-    hal::{Activity, CpuTimes, DiskSpace, Memory, Sampled, Throttled, Ups, Uptime},
     limits::{APP_VERSION_MAX, INTERFACE_MAX},
-    payload::{Cellular, Ethernet, Position, Wifi},
+    readings::{
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Memory, Position, Sampled, Throttled, Ups, Uptime,
+        Wifi,
+    },
     text::Text,
     units::{Celsius, Rpm, UnixTime, Watts},
 };

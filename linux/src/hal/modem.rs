@@ -11,7 +11,7 @@ use std::{
 use heartbeat_core::{
     SensorError,
     limits::{INTERFACE_MAX, MODEM_WORD_MAX, OPERATOR_MAX},
-    payload::Cellular,
+    readings::Cellular,
     text::Text,
     units::SignalPercent,
 };
@@ -186,7 +186,7 @@ mod tests {
         let modem = read(&[LOCKED, CONNECTED]).expect("a modem");
         let kernel = Cellular {
             interface: Some("wwan0".into()),
-            ip: Some(std::net::IpAddr::from([192, 0, 2, 9])),
+            ip: Some("192.0.2.9".into()),
             state: None,
             operator: None,
             technology: None,

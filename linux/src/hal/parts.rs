@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-use heartbeat_core::{SensorError, hal::Sampled};
+use heartbeat_core::{SensorError, readings::Sampled};
 
 use super::background::Background;
 

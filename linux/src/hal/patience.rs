@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use heartbeat_core::{SensorError, hal::Sampled};
+use heartbeat_core::{SensorError, readings::Sampled};
 
 /// How long an addition may take; a working one takes a few milliseconds.
 const LIMIT: Duration = Duration::from_millis(250);

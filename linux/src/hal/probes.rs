@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use heartbeat_core::{SensorError, hal::Throttled, payload::Disk, text::Text, units::Percent};
+use heartbeat_core::{SensorError, payload::Disk, readings::Throttled, text::Text, units::Percent};
 
 use super::{
     Cpu, Details, Firmware, Meminfo, ModemManager, Sysroot, UptimeFile, VersionSource, Wireless,
@@ -143,12 +143,12 @@ fn identity(root: &Sysroot, settings: &Settings) -> Vec<Finding> {
     vec![Finding { place: place.to_owned(), outcome, took: began.elapsed() }]
 }
 
-fn since_boot(cpu: &heartbeat_core::hal::CpuTimes) -> String {
+fn since_boot(cpu: &heartbeat_core::readings::CpuTimes) -> String {
     let busy = Percent::of(cpu.busy, cpu.total).map_or("-".to_owned(), |percent| percent.to_string());
     format!("{busy} % since boot")
 }
 
-fn used(memory: &heartbeat_core::hal::Memory) -> Result<String, SensorError> {
+fn used(memory: &heartbeat_core::readings::Memory) -> Result<String, SensorError> {
     let used = Percent::of(memory.total.saturating_sub(memory.available), memory.total);
     used.map(|percent| format!("{percent} %")).ok_or(SensorError::Invalid)
 }
@@ -195,7 +195,7 @@ fn version(root: &Sysroot, settings: &Settings) -> Vec<Finding> {
     vec![timed(&place, || version.read(root).map(|version| version.to_string()))]
 }
 
-fn doing(activity: &heartbeat_core::hal::Activity) -> String {
+fn doing(activity: &heartbeat_core::readings::Activity) -> String {
     let state = |name: &str, active: bool| format!("{name} {}", if active { "yes" } else { "no" });
     let states = [
         state("streaming", activity.streaming),

@@ -7,7 +7,7 @@ use heartbeat_core::{
         ina219::{Ina219, Measurement},
         max17040::Max17040,
     },
-    hal::Ups,
+    readings::Ups,
     units::{Percent, Volts, Watts},
 };
 use linux_embedded_hal::{I2CError, I2cdev, i2cdev::linux::LinuxI2CError};

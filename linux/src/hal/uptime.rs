@@ -1,6 +1,6 @@
 //! Time since boot, from `/proc/uptime`.
 
-use heartbeat_core::{SensorError, hal::Uptime};
+use heartbeat_core::{SensorError, readings::Uptime};
 
 use super::sysroot::{Reread, Sysroot};
 

@@ -1,14 +1,10 @@
 //! A device whose sensors answer at once and never fail.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    task::Poll,
-};
+use std::task::Poll;
 
 use heartbeat_core::{
     Hal, SensorError,
-    hal::{Memory, Sampled},
-    payload::Ethernet,
+    readings::{Ethernet, Memory, Sampled},
     time::Instant,
     units::{Celsius, UnixTime},
 };
@@ -84,10 +80,7 @@ impl FakeDevice {
             unix_time: Some(UnixTime::from_millis(1_795_464_000_000)),
             temperature: FakeSensor::new(Celsius::from_raw(488)),
             memory: FakeSensor::new(Memory { total: 4_000, available: 3_000 }),
-            ethernet: FakeSensor::new(Ethernet {
-                interface: "eth0".into(),
-                ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 17))),
-            }),
+            ethernet: FakeSensor::new(Ethernet { interface: "eth0".into(), ip: Some("192.0.2.17".into()) }),
             ..Self::default()
         }
     }

@@ -5,23 +5,23 @@
 macro_rules! with_sensors {
     ($then:ident) => {
         $then! {
-            cpu, Cpu, heartbeat_core::hal::CpuTimes;
-            memory, Memory, heartbeat_core::hal::Memory;
+            cpu, Cpu, heartbeat_core::readings::CpuTimes;
+            memory, Memory, heartbeat_core::readings::Memory;
             temperature, Temperature, heartbeat_core::units::Celsius;
             power, Power, heartbeat_core::units::Watts;
             fan, Fan, heartbeat_core::units::Rpm;
-            disk, Disk, heartbeat_core::hal::DiskSpace;
+            disk, Disk, heartbeat_core::readings::DiskSpace;
             default_interface, DefaultInterface,
                 heartbeat_core::text::Text<{ heartbeat_core::limits::INTERFACE_MAX }>;
-            ethernet, Ethernet, heartbeat_core::payload::Ethernet;
-            wifi, Wifi, heartbeat_core::payload::Wifi;
-            cellular, Cellular, heartbeat_core::payload::Cellular;
-            position, Position, heartbeat_core::payload::Position;
+            ethernet, Ethernet, heartbeat_core::readings::Ethernet;
+            wifi, Wifi, heartbeat_core::readings::Wifi;
+            cellular, Cellular, heartbeat_core::readings::Cellular;
+            position, Position, heartbeat_core::readings::Position;
             app_version, AppVersion, heartbeat_core::text::Text<{ heartbeat_core::limits::APP_VERSION_MAX }>;
-            activity, Activity, heartbeat_core::hal::Activity;
-            uptime, Uptime, heartbeat_core::hal::Uptime;
-            throttled, Throttled, heartbeat_core::hal::Throttled;
-            ups, Ups, heartbeat_core::hal::Ups;
+            activity, Activity, heartbeat_core::readings::Activity;
+            uptime, Uptime, heartbeat_core::readings::Uptime;
+            throttled, Throttled, heartbeat_core::readings::Throttled;
+            ups, Ups, heartbeat_core::readings::Ups;
         }
     };
 }

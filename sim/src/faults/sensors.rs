@@ -4,8 +4,10 @@ use std::{fmt, task::Poll};
 
 use heartbeat_core::{
     Hal, SensorError,
-    hal::{Activity, CpuTimes, DiskSpace, Memory, Sampled, Throttled, Ups, Uptime},
-    payload::{Cellular, Ethernet, Fix, Position, Recording, Wifi, WifiMode},
+    readings::{
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Memory, Position, Recording, Sampled,
+        Throttled, Ups, Uptime, Wifi, WifiMode,
+    },
     text::Text,
     time::{Duration, Instant},
     units::{

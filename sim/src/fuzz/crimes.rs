@@ -5,7 +5,7 @@ use std::{fmt, task::Poll};
 
 use heartbeat_core::{
     Hal, Reply, SendError, Uplink,
-    hal::Sampled,
+    readings::Sampled,
     time::{Duration, Instant},
     units::{Celsius, UnixTime},
 };

@@ -1,11 +1,11 @@
 //! The JSON that a reading must become, written down apart from the core: other code, over the standard library, from
 //! the contract (`core/schema` and the ranges of `heartbeat_core::units`).
 
-use std::net::IpAddr;
-
 use heartbeat_core::{
-    hal::{Activity, DiskSpace, Memory, Throttled, Ups, Uptime},
-    payload::{Cellular, Ethernet, Fix, Position, Wifi, WifiMode},
+    readings::{
+        Activity, Cellular, DiskSpace, Ethernet, Fix, Memory, Position, Throttled, Ups, Uptime, Wifi,
+        WifiMode,
+    },
     text::Text,
     units::{Celsius, Rpm, Watts},
 };
@@ -45,10 +45,6 @@ fn within(raw: i64, low: i64, high: i64, places: usize) -> Option<String> {
 
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-fn address(ip: Option<IpAddr>) -> String {
-    or_null(ip.map(|ip| format!("\"{ip}\"")))
 }
 
 fn text<const N: usize>(text: &Text<N>) -> Option<String> {
@@ -122,10 +118,9 @@ impl Render for Ups {
 
 impl Render for Ethernet {
     fn render(&self) -> String {
-        or_null(
-            text(&self.interface)
-                .map(|interface| format!(r#"{{"interface":{interface},"ip":{}}}"#, address(self.ip))),
-        )
+        or_null(text(&self.interface).map(|interface| {
+            format!(r#"{{"interface":{interface},"ip":{}}}"#, or_null(self.ip.as_ref().and_then(text)))
+        }))
     }
 }
 
@@ -140,7 +135,7 @@ impl Render for Wifi {
         let share = self.signal_percent.filter(|share| share.0 <= 100).map(|share| share.0.to_string());
         format!(
             r#"{{"interface":{interface},"ip":{},"mode":{},"ssid":{},"signal_dbm":{},"signal_percent":{},"clients":{}}}"#,
-            address(self.ip),
+            or_null(self.ip.as_ref().and_then(text)),
             or_null(mode),
             or_null(self.ssid.as_ref().map(|ssid| quoted(ssid.as_str()))),
             or_null(dbm),
@@ -156,7 +151,7 @@ impl Render for Cellular {
         format!(
             r#"{{"interface":{},"ip":{},"state":{},"operator":{},"technology":{},"signal_percent":{}}}"#,
             or_null(self.interface.as_ref().and_then(text)),
-            address(self.ip),
+            or_null(self.ip.as_ref().and_then(text)),
             or_null(self.state.as_ref().map(|state| quoted(state.as_str()))),
             or_null(self.operator.as_ref().map(|operator| quoted(operator.as_str()))),
             or_null(self.technology.as_ref().map(|technology| quoted(technology.as_str()))),

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use heartbeat_core::{
-    hal::{Activity, CpuTimes, DiskSpace, Memory, Throttled, Ups, Uptime},
-    payload::{Cellular, Ethernet, Fix, Position, Recording, Wifi, WifiMode},
+    readings::{
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Ip, Memory, Position, Recording, Throttled,
+        Ups, Uptime, Wifi, WifiMode,
+    },
     text::Text,
     units::{
         Celsius, Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, Rpm, SignalPercent,
@@ -35,16 +37,17 @@ fn maybe<T>(random: &mut Random, draw: impl FnOnce(&mut Random) -> T) -> Option<
     random.chance(80).then(|| draw(random))
 }
 
-fn ip(random: &mut Random) -> Option<IpAddr> {
+fn ip(random: &mut Random) -> Option<Ip> {
     maybe(random, |random| {
         let bits = u128::from(random.any()) << 64 | u128::from(random.any());
-        if random.chance(70) {
+        let ip = if random.chance(70) {
             // The upper bits.
             #[allow(clippy::cast_possible_truncation)]
             IpAddr::V4(Ipv4Addr::from_bits((bits >> 96) as u32))
         } else {
             IpAddr::V6(Ipv6Addr::from_bits(bits))
-        }
+        };
+        Ip::new(&ip.to_string())
     })
 }
 

@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use heartbeat_core::{
     Hal,
-    hal::{CpuTimes, Sampled},
+    readings::{CpuTimes, Sampled},
     time::{Duration, Instant},
     units::UnixTime,
 };

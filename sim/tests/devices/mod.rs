@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use heartbeat_core::{
     SensorError,
-    hal::{Activity, CpuTimes, DiskSpace, Memory, Throttled, Ups, Uptime},
-    payload::{Cellular, Ethernet, Fix, Position, Recording, Wifi, WifiMode},
+    readings::{
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Ip, Memory, Position, Recording, Throttled,
+        Ups, Uptime, Wifi, WifiMode,
+    },
     text::Text,
     time::Duration,
     units::{
@@ -50,8 +52,8 @@ fn text<const N: usize>() -> BoxedStrategy<Text<N>> {
     .boxed()
 }
 
-fn ip() -> impl Strategy<Value = Option<IpAddr>> {
-    prop::option::of(any::<IpAddr>())
+fn ip() -> impl Strategy<Value = Option<Ip>> {
+    prop::option::of(any::<IpAddr>().prop_map(|ip| Ip::new(&ip.to_string())))
 }
 
 fn wifi() -> impl Strategy<Value = Wifi> {

@@ -14,7 +14,7 @@ use std::{
 
 use heartbeat_core::{
     SensorError,
-    hal::Throttled,
+    readings::Throttled,
     units::{Celsius, Watts},
 };
 

@@ -2,7 +2,7 @@
 
 use heartbeat_core::{
     SensorError,
-    hal::Throttled,
+    readings::Throttled,
     units::{Celsius, Watts},
 };
 

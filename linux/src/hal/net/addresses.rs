@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use heartbeat_core::readings::Ip;
 use nix::ifaddrs::getifaddrs;
 
 use crate::hal::sysroot::Sysroot;
@@ -30,7 +31,11 @@ impl Addresses {
     }
 
     /// The address by which the interface is best reached.
-    pub(super) fn of(&self, interface: &str) -> Option<IpAddr> {
+    pub(super) fn of(&self, interface: &str) -> Option<Ip> {
+        self.best(interface).map(|ip| Ip::new(&ip.to_string()))
+    }
+
+    fn best(&self, interface: &str) -> Option<IpAddr> {
         let addresses = self.0.iter().filter(|(name, _)| name == interface).map(|(_, ip)| *ip);
         // min_by_key takes the first of equals: the kernel lists an interface's primary address first.
         addresses.min_by_key(rank)
@@ -62,13 +67,13 @@ mod tests {
             assert_eq!(addresses.of("eth0").map(|ip| ip.to_string()).as_deref(), Some(ip));
         }
         addresses.0.push(("eth0".to_owned(), IpAddr::from([192, 0, 2, 8])));
-        assert_eq!(addresses.of("eth0"), Some(IpAddr::from([192, 0, 2, 7])), "the first of equals");
+        assert_eq!(addresses.of("eth0"), Some("192.0.2.7".into()), "the first of equals");
         assert_eq!(addresses.of("wlan0"), None);
     }
 
     #[test]
     fn loopback_has_its_address() {
         let addresses = Addresses::read(&Sysroot::new(Path::new("/")).expect("opened"));
-        assert_eq!(addresses.of("lo"), Some(IpAddr::from([127, 0, 0, 1])));
+        assert_eq!(addresses.of("lo"), Some("127.0.0.1".into()));
     }
 }

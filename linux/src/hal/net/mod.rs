@@ -13,7 +13,7 @@ use std::sync::Arc;
 use heartbeat_core::{
     SensorError,
     limits::INTERFACE_MAX,
-    payload::{Cellular, Ethernet, Wifi},
+    readings::{Cellular, Ethernet, Wifi},
     text::Text,
 };
 

@@ -4,7 +4,7 @@
 use heartbeat_core::{
     SensorError,
     limits::SSID_MAX,
-    payload::{Wifi, WifiMode},
+    readings::{Wifi, WifiMode},
     text::Text,
     units::{Dbm, SignalPercent},
 };

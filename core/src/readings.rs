@@ -1,0 +1,234 @@
+//! What a device can answer: the values of its sensors, and why one has none.
+//!
+//! One file for all of them, because a reading is the same thing in a frontend, in the agent and in the document.
+
+use core::{fmt, task::Poll};
+
+use crate::{
+    limits::{
+        APP_VERSION_MAX, INTERFACE_MAX, IP_MAX, MODEM_WORD_MAX, OPERATOR_MAX, RECORDING_PATH_MAX, SSID_MAX,
+    },
+    text::Text,
+    units::{Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, SignalPercent, Volts},
+};
+
+/// The answer of a sensor: not ready yet, a value, or why there is none.
+///
+/// `Pending` means "not ready, ask again": the same measurement goes on, and the frontend wakes its loop when
+/// it has ended. The agent asks again at every poll until it has an answer, also after the beat has gone
+/// without it.
+pub type Sampled<T> = Poll<Result<T, SensorError>>;
+
+/// Why a sensor has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SensorError {
+    /// The device has no such sensor. Ordinary, and never logged.
+    Absent,
+    /// It is there, but this program may not read it.
+    Denied,
+    /// Reading failed: a bus error, a vanished file.
+    Io,
+    /// What was read is not a value: unparsable, or outside the sensor's physical range.
+    Invalid,
+}
+
+impl fmt::Display for SensorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "not present",
+            Self::Denied => "permission denied",
+            Self::Io => "reading failed",
+            Self::Invalid => "not a valid reading",
+        })
+    }
+}
+
+/// Counters of processor time since boot, in any unit that both share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct CpuTimes {
+    /// Time spent working, over all cores.
+    pub busy: u64,
+    /// All time, over all cores: working, idle and waiting.
+    pub total: u64,
+}
+
+/// Working memory, in any unit that both share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Memory {
+    /// What there is.
+    pub total: u64,
+    /// What programs could still get without swapping.
+    pub available: u64,
+}
+
+/// Space of one filesystem, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct DiskSpace {
+    /// Size of the filesystem.
+    pub total: u64,
+    /// Bytes in use.
+    pub used: u64,
+    /// Bytes that an unprivileged program could still write; `used + available` can be less than `total`.
+    pub available: u64,
+}
+
+/// Name of a network interface.
+pub type InterfaceName = Text<INTERFACE_MAX>;
+
+/// An IP address as text (RFC 5952). Frontends format it, because formatting in the core brings a path to a panic.
+pub type Ip = Text<IP_MAX>;
+
+/// Version of the streaming application.
+pub type AppVersion = Text<APP_VERSION_MAX>;
+
+/// A wired interface that is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Ethernet {
+    /// Name of the interface.
+    pub interface: Text<INTERFACE_MAX>,
+    /// Its address.
+    pub ip: Option<Ip>,
+}
+
+/// A wireless interface that is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Wifi {
+    /// Name of the interface.
+    pub interface: Text<INTERFACE_MAX>,
+    /// Its address.
+    pub ip: Option<Ip>,
+    /// Whether it joins a network or offers one.
+    pub mode: Option<WifiMode>,
+    /// Name of the network.
+    pub ssid: Option<Text<SSID_MAX>>,
+    /// Strength of the access point's signal; only as a client.
+    pub signal_dbm: Option<Dbm>,
+    /// The same as a share.
+    pub signal_percent: Option<SignalPercent>,
+    /// Number of stations; only as a hotspot.
+    pub clients: Option<u16>,
+}
+
+/// Role of a wireless interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum WifiMode {
+    /// It joins a network.
+    Client,
+    /// It offers a network.
+    Hotspot,
+}
+
+/// A mobile interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Cellular {
+    /// Name of the network interface, once there is one.
+    pub interface: Option<Text<INTERFACE_MAX>>,
+    /// Its address.
+    pub ip: Option<Ip>,
+    /// State of the modem, in ModemManager's words.
+    pub state: Option<Text<MODEM_WORD_MAX>>,
+    /// Name of the network's operator.
+    pub operator: Option<Text<OPERATOR_MAX>>,
+    /// Access technology, in ModemManager's words (`lte`, `umts`, ...).
+    pub technology: Option<Text<MODEM_WORD_MAX>>,
+    /// Strength of the signal.
+    pub signal_percent: Option<SignalPercent>,
+}
+
+/// What the satellite receiver knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Position {
+    /// Kind of fix.
+    pub fix: Fix,
+    /// North positive.
+    pub latitude: Option<Degrees>,
+    /// East positive.
+    pub longitude: Option<Degrees>,
+    /// Height above mean sea level.
+    pub altitude_m: Option<Metres>,
+    /// Speed over ground.
+    pub speed_mps: Option<MetresPerSecond>,
+    /// Course over ground.
+    pub heading: Option<Heading>,
+    /// Satellites in use.
+    pub satellites: Option<u8>,
+}
+
+/// Kind of a satellite fix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Fix {
+    /// No position.
+    None,
+    /// Latitude and longitude.
+    TwoD,
+    /// Latitude, longitude and height.
+    ThreeD,
+}
+
+/// What the streaming application is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Activity {
+    /// It sends live video.
+    pub streaming: bool,
+    /// It sends positions.
+    pub tracking: bool,
+    /// The recording in progress, if there is one.
+    pub recording: Option<Recording>,
+}
+
+/// Time since the device booted, in whole seconds, counting suspend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Uptime(pub u64);
+
+/// The firmware's bit mask as `vcgencmd get_throttled` prints it.
+///
+/// Bits 0 to 3 are now: under-voltage, ARM frequency capped, throttled, soft temperature limit; bits 16 to 19 say
+/// that the same has occurred since boot (Raspberry Pi documentation, "vcgencmd").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Throttled(pub u32);
+
+/// The battery of an uninterruptible power supply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Ups {
+    /// Voltage of the battery.
+    pub voltage: Option<Volts>,
+    /// State of charge.
+    pub percent: Option<Percent>,
+}
+
+/// A recording in progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Recording {
+    /// Where it is written, cut to what fits.
+    pub path: Text<RECORDING_PATH_MAX>,
+    /// Its size so far, `None` when that could not be read.
+    pub size: Option<Mebibytes>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn what_ails_a_sensor_is_said_in_words() {
+        let said = [SensorError::Absent, SensorError::Denied, SensorError::Io, SensorError::Invalid]
+            .map(|error| error.to_string());
+        assert_eq!(said, ["not present", "permission denied", "reading failed", "not a valid reading"]);
+    }
+}
