@@ -7,14 +7,14 @@ mod devices;
 
 use devices::any_device;
 use heartbeat_core::{
-    Config, SendError, Wake,
+    Config, SendError, Sensor, Wake,
     limits::BODY_MAX,
     readings::CpuTimes,
     time::{Duration, Instant},
     units::{Celsius, UnixTime},
 };
 use heartbeat_sim::{
-    fake::{FakeDevice, FakeSensor, Rig, Sensor},
+    fake::{FakeDevice, FakeSensor, Rig},
     faults::{FaultyHal, NetworkFault, SensorFault},
     schema::Schema,
 };

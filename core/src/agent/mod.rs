@@ -22,6 +22,7 @@ mod schedule;
 mod sending;
 mod sensors;
 mod stats;
+mod usage;
 
 pub use backlog::Backlog;
 pub use config::{Config, ConfigError, Identity};

@@ -4,11 +4,10 @@
 use core::task::Poll;
 
 use heartbeat_core::{
-    Agent, Config, Hal, Identity, Reply, SendError, SensorError, Uplink, Wake,
-    limits::{APP_VERSION_MAX, INTERFACE_MAX},
+    Agent, CompleteHal, Config, Hal, Identity, Reply, SendError, SensorError, Uplink, Wake, for_each_sensor,
     readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Ip, Memory, Position, Recording, Sampled,
-        Throttled, Ups, Uptime, Wifi, WifiMode,
+        Activity, AppVersion, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, InterfaceName, Ip, Memory,
+        Position, Recording, Sampled, Throttled, Ups, Uptime, Wifi, WifiMode,
     },
     text::Text,
     time::{Duration, Instant},
@@ -87,7 +86,7 @@ struct Source {
     cpu: CpuTimes,
 }
 
-impl Hal for Source {
+impl CompleteHal for Source {
     fn unix_time(&mut self) -> Option<UnixTime> {
         let millis = self.random.between(0, 4_000_000_000_000);
         self.random.maybe(UnixTime::from_millis(millis))
@@ -130,7 +129,7 @@ impl Hal for Source {
         self.random.sampled(DiskSpace { total, used, available: total - used })
     }
 
-    fn default_interface(&mut self) -> Sampled<Text<INTERFACE_MAX>> {
+    fn default_interface(&mut self) -> Sampled<InterfaceName> {
         let name = self.random.text();
         self.random.sampled(name)
     }
@@ -194,7 +193,7 @@ impl Hal for Source {
         random.sampled(position)
     }
 
-    fn app_version(&mut self) -> Sampled<Text<APP_VERSION_MAX>> {
+    fn app_version(&mut self) -> Sampled<AppVersion> {
         let version = self.random.text();
         self.random.sampled(version)
     }
@@ -232,7 +231,7 @@ impl Hal for Source {
 }
 
 macro_rules! device {
-    ($($sensor:ident: $value:ty;)*) => {
+    ($($(#[$doc:meta])* $sensor:ident, $variant:ident, $value:ty, $label:literal;)*) => {
         /// All sensors. What they say is drawn before each poll, so that the stack of a poll is the agent's own.
         pub(crate) struct Device {
             source: Source,
@@ -242,12 +241,12 @@ macro_rules! device {
 
         impl Device {
             fn new(mut source: Source) -> Self {
-                Self { unix_time: source.unix_time(), $($sensor: source.$sensor(),)* source }
+                Self { unix_time: CompleteHal::unix_time(&mut source), $($sensor: CompleteHal::$sensor(&mut source),)* source }
             }
 
             fn draw(&mut self) {
-                self.unix_time = self.source.unix_time();
-                $(self.$sensor = self.source.$sensor();)*
+                self.unix_time = CompleteHal::unix_time(&mut self.source);
+                $(self.$sensor = CompleteHal::$sensor(&mut self.source);)*
             }
         }
 
@@ -263,24 +262,7 @@ macro_rules! device {
     };
 }
 
-device! {
-    cpu: CpuTimes;
-    memory: Memory;
-    temperature: Celsius;
-    power: Watts;
-    fan: Rpm;
-    disk: DiskSpace;
-    default_interface: Text<INTERFACE_MAX>;
-    ethernet: Ethernet;
-    wifi: Wifi;
-    cellular: Cellular;
-    position: Position;
-    app_version: Text<APP_VERSION_MAX>;
-    activity: Activity;
-    uptime: Uptime;
-    throttled: Throttled;
-    ups: Ups;
-}
+for_each_sensor!(device);
 
 /// The server.
 pub(crate) struct Server<F> {

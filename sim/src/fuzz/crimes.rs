@@ -4,13 +4,13 @@
 use std::{fmt, task::Poll};
 
 use heartbeat_core::{
-    Hal, Reply, SendError, Uplink,
+    Hal, Reply, SendError, Uplink, for_each_sensor,
     readings::Sampled,
     time::{Duration, Instant},
     units::{Celsius, UnixTime},
 };
 
-use crate::fake::{Clock, Timed, with_sensors};
+use crate::fake::{Clock, Timed};
 
 macro_rules! crimes {
     ($($(#[doc = $doc:literal])* $crime:ident, $name:literal;)*) => {
@@ -158,7 +158,7 @@ impl Clock for CrookedClock {
 }
 
 macro_rules! crooked_hal {
-    ($($method:ident, $variant:ident, $value:ty;)*) => {
+    ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
         /// The device of a frontend that may be crooked.
         #[derive(Debug)]
         pub(super) struct CrookedHal<H> {
@@ -192,7 +192,7 @@ macro_rules! crooked_hal {
     };
 }
 
-with_sensors!(crooked_hal);
+for_each_sensor!(crooked_hal);
 
 fn twist<T: Clone + Zero>(
     crime: Crime,
@@ -237,7 +237,7 @@ impl Zero for Celsius {
 }
 
 macro_rules! no_zero {
-    ($($method:ident, $variant:ident, $value:ty;)*) => {
+    ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
         $(no_zero!(@ $method, $value);)*
     };
     (@ temperature, $value:ty) => {};
@@ -247,7 +247,7 @@ macro_rules! no_zero {
     };
 }
 
-with_sensors!(no_zero);
+for_each_sensor!(no_zero);
 
 /// The uplink of a frontend that may be crooked.
 #[derive(Debug)]
