@@ -60,4 +60,4 @@ pub use agent::{Agent, Backlog, Config, ConfigError, Identity, Stats, Wake};
 pub use hal::{CompleteHal, Hal, Sensor};
 pub use payload::SCHEMA;
 pub use readings::SensorError;
-pub use uplink::{Reply, SendError, Uplink};
+pub use uplink::{Outcome, Uplink, Verdict};

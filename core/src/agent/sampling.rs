@@ -60,6 +60,7 @@ impl Sampler {
     }
 
     /// Polls every sensor that owes an answer; true when there is no point in waiting any longer.
+    #[inline(never)]
     pub(super) fn poll(&mut self, now: Instant, hal: &mut impl Hal, log: &mut LogBudget) -> bool {
         self.sensors.poll(now, hal, log)
     }

@@ -7,7 +7,7 @@ use core::{
 };
 
 use heartbeat_core::{
-    Agent, Config, Hal, Identity, Reply, SendError, Uplink, Wake, for_each_sensor,
+    Agent, Config, Hal, Identity, Outcome, Uplink, Wake, for_each_sensor,
     readings::Sampled,
     time::{Duration, Instant},
     units::UnixTime,
@@ -50,11 +50,11 @@ impl Uplink for Device {
         core::hint::black_box((body, timeout));
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         unknown()
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
         unknown()
     }
 }

@@ -4,7 +4,7 @@
 use core::task::Poll;
 
 use heartbeat_core::{
-    Agent, CompleteHal, Config, Hal, Identity, Reply, SendError, SensorError, Uplink, Wake, for_each_sensor,
+    Agent, CompleteHal, Config, Hal, Identity, Outcome, SensorError, Uplink, Verdict, Wake, for_each_sensor,
     readings::{
         Activity, AppVersion, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, InterfaceName, Ip, Memory,
         Position, Recording, Sampled, Throttled, Ups, Uptime, Wifi, WifiMode,
@@ -15,6 +15,7 @@ use heartbeat_core::{
         Celsius, Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, Rpm, SignalPercent,
         UnixTime, Volts, Watts,
     },
+    uplink::Fault,
 };
 
 /// Heartbeats that one run sends.
@@ -279,24 +280,40 @@ impl<F: FnMut(&[u8])> Uplink for Server<F> {
         self.beats += 1;
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         if !self.waiting || self.random.one_in(3) {
             return Poll::Pending;
         }
         self.waiting = false;
         Poll::Ready(match self.random.below(16) {
-            0 => Err(SendError::ConnectionLost),
-            1 => Err(SendError::Refused),
-            2 => Ok(Reply { status: 503, retry_after: Some(Duration::from_secs(7)) }),
-            3 => Ok(Reply::new(404)),
-            _ => Ok(Reply::new(204)),
+            0 => lost(),
+            1 => failed(Fault::Network, false, "connection refused"),
+            2 => refused(false, Some(Duration::from_secs(7)), "status 503"),
+            3 => refused(true, None, "status 404"),
+            _ => Outcome::new(Verdict::Accepted, "status 204"),
         })
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
         self.waiting = false;
-        SendError::Timeout
+        lost()
     }
+}
+
+fn refused(lasting: bool, retry_after: Option<Duration>, detail: &str) -> Outcome {
+    Outcome::new(Verdict::Refused { lasting, retry_after }, detail)
+}
+
+fn failed(fault: Fault, may_have_arrived: bool, detail: &str) -> Outcome {
+    Outcome::new(Verdict::Failed { fault, may_have_arrived }, detail)
+}
+
+fn lost() -> Outcome {
+    failed(
+        Fault::Server,
+        true,
+        "the connection broke, or there was no complete answer in the time that there was",
+    )
 }
 
 /// Runs an agent in virtual time until it has sent [`BEATS`]. `poll` polls it, `receive` gets each document.
