@@ -9,7 +9,7 @@
 //! - [`units`], [`time`], [`text`]: values that cannot hold nonsense. Fixed-point numbers that print the same
 //!   bytes everywhere, saturating time, text whose size *in JSON* is bounded.
 //! - [`readings`]: what a device can answer, and why it has no answer.
-//! - [`hal`]: the [`Hal`] trait, which asks the device. Every sensor is polled, absent by default.
+//! - [`hal`]: the table of sensors, and the [`Hal`] trait that asks them. Every sensor is polled, absent by default.
 //! - [`uplink`]: the [`Uplink`] trait, one request at a time to the server.
 //! - [`payload`]: the document that is sent, version 1, and its encoding into a fixed buffer.
 //! - [`agent`]: the state machine that ties them together: [`Agent::poll`] says when to be called next.
@@ -57,7 +57,7 @@ pub mod units;
 pub mod uplink;
 
 pub use agent::{Agent, Backlog, Config, ConfigError, Identity, Stats, Wake};
-pub use hal::Hal;
+pub use hal::{CompleteHal, Hal, Sensor};
 pub use payload::SCHEMA;
 pub use readings::SensorError;
-pub use uplink::{Reply, SendError, Uplink};
+pub use uplink::{Outcome, Uplink, Verdict};

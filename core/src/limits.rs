@@ -13,6 +13,8 @@ pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 /// Longest time that a beat waits for its sensors; never more than a quarter of an
 /// interval, because the second beat may follow the first after half of one.
 pub const SAMPLING_DEADLINE_MAX: Duration = Duration::from_secs(1);
+/// How a request ended, in words, bytes in JSON: room for an address and what happened there.
+pub const DETAIL_MAX: usize = 128;
 /// Failures of the server itself that do not slow the beat down: one lost packet costs nothing.
 pub const BACKOFF_FREE: u32 = 2;
 /// Longest gap that the agent leaves of its own accord to a server that fails. `ARCHITECTURE.md` has the simulation of

@@ -1,17 +1,27 @@
-//! The way to the server: lines over the UART, to whoever holds its other end.
+//! The way to the server: lines over the UART, to a gateway that posts them and answers with the server's status.
 
 use core::task::Poll;
 
-use heapless::Vec;
+use heapless::{String, Vec};
 use heartbeat_core::{
-    Reply, SendError, Uplink,
+    Outcome, Uplink, Verdict,
     time::{Duration, Instant},
+    uplink::Fault,
 };
 
 use crate::{clock, uart};
 
 /// Longest line that is an answer, with room to spare.
 const LINE_MAX: usize = 40;
+
+/// What the gateway says of a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reply {
+    /// The server's HTTP status.
+    status: u16,
+    /// How long the server asks its clients to wait.
+    retry_after: Option<Duration>,
+}
 
 /// A line that was received.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,26 +83,49 @@ impl Uplink for SerialLine {
         uart::write(b"\n");
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         self.listen();
         let Some(deadline) = self.deadline else { return Poll::Pending };
         let outcome = match self.answer.take() {
-            Some(reply) => Ok(reply),
-            None if clock::now() >= deadline => Err(SendError::Timeout),
+            Some(reply) => reply.outcome(),
+            None if clock::now() >= deadline => timeout(),
             None => return Poll::Pending,
         };
         self.deadline = None;
         Poll::Ready(outcome)
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
         self.deadline = None;
         self.answer = None;
         // The end of a line that is cut off, so that the next one begins anew.
         uart::discard();
         uart::write(b"\n");
-        SendError::Timeout
+        timeout()
     }
+}
+
+impl Reply {
+    fn outcome(self) -> Outcome {
+        let verdict = match self.status {
+            200..=299 => Verdict::Accepted,
+            300..=428 | 430..=499 => Verdict::Refused { lasting: true, retry_after: None },
+            429 | 503 => Verdict::Refused { lasting: false, retry_after: self.retry_after },
+            _ => Verdict::Refused { lasting: false, retry_after: None },
+        };
+        let mut detail = String::<20>::new();
+        let (mut digits, status) = ([0; 10], u32::from(self.status));
+        // Always UTF-8, and shorter than the buffer.
+        let _ = detail.push_str("status ");
+        let _ = detail.push_str(str::from_utf8(decimal(status, &mut digits)).unwrap_or_default());
+        Outcome::new(verdict, &detail)
+    }
+}
+
+/// The gateway has the heartbeat and does not say what became of it.
+fn timeout() -> Outcome {
+    let verdict = Verdict::Failed { fault: Fault::Server, may_have_arrived: true };
+    Outcome::new(verdict, "no answer in time")
 }
 
 /// `NUMBER STATUS`, `NUMBER STATUS RETRY-AFTER` in seconds, or `stop`; anything else means nothing.
@@ -104,11 +137,11 @@ fn parse(line: &[u8]) -> Option<Line> {
     let mut words = line.split_ascii_whitespace();
     let number = words.next()?.parse().ok()?;
     let status = words.next()?.parse().ok().filter(|status| (100..=599).contains(status))?;
-    let mut reply = Reply::new(status);
-    if let Some(secs) = words.next() {
-        reply.retry_after = Some(Duration::from_secs(secs.parse().ok()?));
-    }
-    words.next().is_none().then_some(Line::Answer { number, reply })
+    let retry_after = match words.next() {
+        Some(secs) => Some(Duration::from_secs(secs.parse().ok()?)),
+        None => None,
+    };
+    words.next().is_none().then_some(Line::Answer { number, reply: Reply { status, retry_after } })
 }
 
 /// The digits of a number, without a formatter.

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use heartbeat_core::{Config, time::Instant};
+use heartbeat_core::{Config, Verdict, time::Instant};
 use heartbeat_daemon::{
     config::{ConfigError, Key, Layers, Settings},
     daemon::{Daemon, Observer, StartError, Turn, open_root},
@@ -79,16 +79,19 @@ impl<P: FnMut(&str), S: Fn()> Observer for Watcher<P, S> {
     fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant> {
         let stats = turn.agent.stats();
         let ended = stats.delivered + stats.failed;
-        let latest = stats.last.filter(|_| ended > self.ended)?;
+        let latest = stats.last.as_ref().filter(|_| ended > self.ended)?;
         self.ended = ended;
         let body = turn.agent.last_body();
-        match (latest.result, self.schema.check(body)) {
-            (Ok(_), Ok(value)) => {
+        let outcome = &latest.outcome;
+        match (outcome.verdict, self.schema.check(body)) {
+            (Verdict::Accepted, Ok(value)) => {
                 let round_trip = Some(latest.round_trip.into());
                 (self.print)(&Line { value: &value, size: body.len(), round_trip }.to_string());
             }
-            (Err(error), _) => (self.print)(&format!("not delivered: {error}")),
-            (_, Err(error)) => (self.print)(&format!("not valid: {error}")),
+            (Verdict::Failed { .. } | Verdict::Refused { .. }, _) => {
+                (self.print)(&format!("not delivered: {}", outcome.detail));
+            }
+            (Verdict::Accepted, Err(error)) => (self.print)(&format!("not valid: {error}")),
         }
         if self.beats.is_some_and(|beats| ended >= beats) {
             (self.stop)();

@@ -91,6 +91,7 @@ fn what_may_have_arrived_is_not_kept() {
         (NetworkFault::ConnectSilent, 2),
         (NetworkFault::HandshakeSilent, 2),
         (NetworkFault::WrongCertificate, 2),
+        (NetworkFault::NoResources, 2),
         (NetworkFault::Status(404), 2),
         (NetworkFault::Status(503), 2),
     ] {

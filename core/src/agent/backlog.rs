@@ -10,7 +10,7 @@ use crate::{
     limits::{BODY_MAX, LATE_REFUSALS_MAX},
     payload::{can_be_marked, mark_as_replayed},
     time::Instant,
-    uplink::SendError,
+    uplink::Verdict,
 };
 
 /// Memory for heartbeats that are kept: 600 bytes hold a typical one, [`BODY_MAX`] and 2 any.
@@ -140,28 +140,28 @@ impl<'s> Backlog<'s> {
     }
 
     /// Takes note of how sending the oldest ended. True when the next may follow at once.
-    pub(super) fn sent(&mut self, now: Instant, result: Result<u16, SendError>, log: &mut LogBudget) -> bool {
-        match result {
-            Ok(_) => {
+    pub(super) fn sent(&mut self, now: Instant, verdict: Verdict, log: &mut LogBudget) -> bool {
+        match verdict {
+            Verdict::Accepted => {
                 self.replayed = self.replayed.saturating_add(1);
                 self.unlogged[0] = self.unlogged[0].saturating_add(1);
                 self.forget_oldest();
             }
-            Err(error) if error.may_have_arrived() => self.drop_oldest(),
-            Err(SendError::Redirect(_) | SendError::Rejected(_) | SendError::ServerError(_)) => {
+            Verdict::Failed { may_have_arrived: true, .. } => self.drop_oldest(),
+            Verdict::Refused { .. } => {
                 self.refusals = self.refusals.saturating_add(1);
                 if self.refusals >= LATE_REFUSALS_MAX {
                     self.drop_oldest();
                 }
             }
             // It has not left, and waits for a better time.
-            Err(_) => {}
+            Verdict::Failed { may_have_arrived: false, .. } => {}
         }
         if self.len == 0 && log.allow(now) {
             let [replayed, dropped] = core::mem::take(&mut self.unlogged);
             log_info!("{} heartbeats were delivered late, {} given up", replayed, dropped);
         }
-        result.is_ok()
+        verdict.is_accepted()
     }
 
     fn free(&self) -> usize {
@@ -200,11 +200,13 @@ impl<'s> Backlog<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::LOG_TROUBLES_BURST;
+    use crate::{limits::LOG_TROUBLES_BURST, uplink::Fault};
     use proptest::prelude::*;
     use std::{collections::VecDeque, format, string::String, vec::Vec};
 
     const NOW: Instant = Instant::ZERO;
+    const NOT_LEFT: Verdict = Verdict::Failed { fault: Fault::Unanswered, may_have_arrived: false };
+    const LOST: Verdict = Verdict::Failed { fault: Fault::Server, may_have_arrived: true };
 
     fn document(number: u64) -> String {
         format!("{{\"n\":{number}}}")
@@ -216,8 +218,8 @@ mod tests {
         Some(String::from_utf8(buffer[..len].to_vec()).expect("UTF-8"))
     }
 
-    fn send(backlog: &mut Backlog<'_>, result: Result<u16, SendError>) -> bool {
-        backlog.sent(NOW, result, &mut LogBudget::default())
+    fn send(backlog: &mut Backlog<'_>, verdict: Verdict) -> bool {
+        backlog.sent(NOW, verdict, &mut LogBudget::default())
     }
 
     /// The documents as a frontend that stores them finds them.
@@ -233,7 +235,7 @@ mod tests {
             backlog.keep(document(number).as_bytes(), 3);
         }
         assert_eq!(oldest(&backlog).as_deref(), Some(r#"{"n":2,"replayed":true}"#));
-        assert!(send(&mut backlog, Ok(200)));
+        assert!(send(&mut backlog, Verdict::Accepted));
         assert_eq!(oldest(&backlog).as_deref(), Some(r#"{"n":3,"replayed":true}"#));
         assert_eq!((backlog.oldest(), backlog.len()), (3, 2));
         assert_eq!(backlog.counts(), Counts { kept: 5, replayed: 1, dropped: 2 });
@@ -250,10 +252,10 @@ mod tests {
             backlog.keep(document(number).as_bytes(), 10);
         }
         for _ in 0..10 {
-            assert!(!send(&mut backlog, Err(SendError::ConnectTimeout)));
+            assert!(!send(&mut backlog, NOT_LEFT));
         }
         assert_eq!(backlog.oldest(), 0);
-        assert!(!send(&mut backlog, Err(SendError::Timeout)));
+        assert!(!send(&mut backlog, LOST));
         assert_eq!((backlog.oldest(), backlog.counts().dropped), (1, 1));
     }
 
@@ -266,10 +268,10 @@ mod tests {
         }
         let mut log = LogBudget::default();
         for _ in 0..LOG_TROUBLES_BURST {
-            assert!(backlog.sent(NOW, Ok(200), &mut log));
+            assert!(backlog.sent(NOW, Verdict::Accepted, &mut log));
         }
         assert_eq!((backlog.len(), backlog.unlogged), (1, [LOG_TROUBLES_BURST, 0]));
-        assert!(backlog.sent(NOW, Ok(200), &mut log));
+        assert!(backlog.sent(NOW, Verdict::Accepted, &mut log));
         assert_eq!((backlog.len(), backlog.unlogged), (0, [0, 0]), "told");
         let left = (0..).take_while(|_| log.allow(NOW)).count();
         assert_eq!(u32::try_from(left), Ok(LOG_TROUBLES_BURST - 1), "lines left for others");
@@ -283,7 +285,7 @@ mod tests {
             backlog.keep(document(number).as_bytes(), 10);
         }
         for refusals in 1..=4 {
-            send(&mut backlog, Err(SendError::Rejected(400)));
+            send(&mut backlog, Verdict::Refused { lasting: true, retry_after: None });
             assert_eq!(backlog.oldest(), u64::from(refusals >= 3), "after {refusals}");
         }
         assert_eq!(backlog.counts().dropped, 1, "the next one has its own three tries");
@@ -298,7 +300,7 @@ mod tests {
             backlog.keep(document(number).as_bytes(), 10);
         }
         assert!(oldest(&backlog).is_some());
-        send(&mut backlog, Ok(200));
+        send(&mut backlog, Verdict::Accepted);
         assert_eq!(oldest(&backlog), None);
         backlog.release(2);
         assert!(oldest(&backlog).is_some());
@@ -361,8 +363,8 @@ mod tests {
                         let expected = model.front().map(|d| format!("{},\"replayed\":true}}", &d[..d.len() - 1]));
                         prop_assert_eq!(&found, &expected);
                         if found.is_some() {
-                            let result = if arrives { Ok(200) } else { Err(SendError::Name) };
-                            prop_assert_eq!(send(&mut backlog, result), arrives);
+                            let verdict = if arrives { Verdict::Accepted } else { NOT_LEFT };
+                            prop_assert_eq!(send(&mut backlog, verdict), arrives);
                             if arrives {
                                 model.pop_front();
                                 gone += 1;

@@ -9,7 +9,7 @@ use super::config::Config;
 use crate::{
     limits::{BACKOFF_FREE, RETRY_AFTER_MAX, RETRY_AFTER_MIN},
     time::{Duration, Instant},
-    uplink::{Reply, SendError},
+    uplink::{Fault, Verdict},
 };
 
 /// How long the server is left alone.
@@ -44,29 +44,24 @@ impl Backoff {
     }
 
     /// Takes note of how the request of `slot`'s beat ended.
-    pub(super) fn record(
-        &mut self,
-        now: Instant,
-        slot: Instant,
-        result: Result<Reply, SendError>,
-        config: &Config,
-    ) {
-        let error = match result.and_then(Reply::accepted) {
-            Ok(_) => return self.forget(),
-            Err(error) => error,
-        };
-        // A server with more to do than it can does not answer everybody: while it is spared for that, silence is its own.
-        let spared = self.failures > BACKOFF_FREE && error == SendError::ConnectTimeout;
-        if spared || error.is_the_servers() {
+    pub(super) fn record(&mut self, now: Instant, slot: Instant, verdict: Verdict, config: &Config) {
+        if verdict.is_accepted() {
+            return self.forget();
+        }
+        // A server with more to do than it can does not answer everybody: while the agent backs off for that, it takes an
+        // unanswered connect for the server's.
+        let is_unanswered = matches!(verdict, Verdict::Failed { fault: Fault::Unanswered, .. });
+        let is_backing_off = self.failures > BACKOFF_FREE;
+        if verdict.is_server_fault() || is_backing_off && is_unanswered {
             self.failures = self.failures.saturating_add(1);
             self.until = slot + self.gap(config);
         }
-        self.obey(now, result);
+        self.apply_retry_after(now, verdict);
     }
 
-    /// Leaves the server alone for as long as it asks for.
-    pub(super) fn obey(&mut self, now: Instant, result: Result<Reply, SendError>) {
-        if let Ok(Reply { status: 429 | 503, retry_after: Some(asked) }) = result {
+    /// Backs off for as long as the server asks for.
+    pub(super) fn apply_retry_after(&mut self, now: Instant, verdict: Verdict) {
+        if let Some(asked) = verdict.retry_after() {
             self.until = self.until.max(now + asked.clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX));
         }
     }
@@ -115,15 +110,21 @@ mod tests {
     use std::{collections::BTreeSet, vec::Vec};
 
     const INTERVAL: u64 = 5_000_000;
+    const FAILING: Verdict = Verdict::Refused { lasting: false, retry_after: None };
+    const LOST: Verdict = failed(Fault::Server);
 
-    /// Intervals between each failure and the next attempt, with `outcome` for every attempt.
-    fn gaps(seed: u32, config: &Config, outcome: Result<Reply, SendError>, count: usize) -> Vec<u64> {
+    const fn failed(fault: Fault) -> Verdict {
+        Verdict::Failed { fault, may_have_arrived: true }
+    }
+
+    /// Intervals between each failure and the next attempt, with `verdict` for every attempt.
+    fn gaps(seed: u32, config: &Config, verdict: Verdict, count: usize) -> Vec<u64> {
         let mut backoff = Backoff::new(seed);
         let interval = config.interval().as_micros();
         let mut slot = Instant::from_millis(3_600_000);
         (0..count)
             .map(|_| {
-                backoff.record(slot, slot, outcome, config);
+                backoff.record(slot, slot, verdict, config);
                 let next = (1..).find(|k| !backoff.holds(slot + Duration::from_micros(k * interval)));
                 let k = next.expect("it ends");
                 slot = slot + Duration::from_micros(k * interval);
@@ -136,7 +137,7 @@ mod tests {
     fn two_failures_are_free_then_the_gap_doubles_up_to_a_minute() {
         let mut seen: [BTreeSet<u64>; 7] = Default::default();
         for seed in 0..2_000 {
-            let found = gaps(seed, &Config::default(), Ok(Reply::new(500)), 7);
+            let found = gaps(seed, &Config::default(), FAILING, 7);
             for (seen, gap) in seen.iter_mut().zip(found) {
                 seen.insert(gap);
             }
@@ -156,35 +157,22 @@ mod tests {
     fn what_is_free_holds_nothing_up() {
         let (mut backoff, slot) = (Backoff::new(1), Instant::from_millis(60_000));
         for _ in 0..BACKOFF_FREE {
-            backoff.record(slot, slot, Ok(Reply::new(500)), &Config::default());
+            backoff.record(slot, slot, FAILING, &Config::default());
             assert_eq!((backoff.until(), backoff.remaining(slot)), (slot, Duration::ZERO));
         }
-        backoff.record(slot, slot, Ok(Reply::new(500)), &Config::default());
+        backoff.record(slot, slot, FAILING, &Config::default());
         assert!(backoff.remaining(slot) > Duration::from_secs(2));
         assert_eq!(backoff.remaining(slot), backoff.until().since(slot));
     }
 
     #[test]
     fn failures_on_this_side_are_tried_at_every_beat() {
-        for error in [
-            SendError::Unreachable,
-            SendError::Name,
-            SendError::Refused,
-            SendError::ConnectTimeout,
-            SendError::CertificateTime,
-            SendError::Redirect(302),
-            SendError::Rejected(404),
-        ] {
-            assert_eq!(gaps(1, &Config::default(), Err(error), 8), [1; 8], "{error:?}");
+        let lasting = Verdict::Refused { lasting: true, retry_after: None };
+        for verdict in [failed(Fault::Device), failed(Fault::Network), failed(Fault::Unanswered), lasting] {
+            assert_eq!(gaps(1, &Config::default(), verdict, 8), [1; 8], "{verdict:?}");
         }
-        for error in [
-            SendError::ConnectionLost,
-            SendError::Tls,
-            SendError::HandshakeTimeout,
-            SendError::Timeout,
-            SendError::Rejected(429),
-        ] {
-            assert!(gaps(1, &Config::default(), Err(error), 8)[7] >= 9, "{error:?}");
+        for verdict in [LOST, FAILING] {
+            assert!(gaps(1, &Config::default(), verdict, 8)[7] >= 9, "{verdict:?}");
         }
     }
 
@@ -194,12 +182,12 @@ mod tests {
         let mut backoff = Backoff::new(7);
         let slot = Instant::from_millis(3_600_000);
         for _ in 0..4 {
-            backoff.record(slot, slot, Err(SendError::HandshakeTimeout), &config);
+            backoff.record(slot, slot, LOST, &config);
         }
         let later = slot + Duration::from_secs(100);
-        backoff.record(later, later, Err(SendError::Name), &config);
+        backoff.record(later, later, failed(Fault::Network), &config);
         assert!(!backoff.holds(later), "a failure on this side is tried at every beat");
-        backoff.record(later, later, Err(SendError::ConnectTimeout), &config);
+        backoff.record(later, later, failed(Fault::Unanswered), &config);
         assert!(backoff.holds(later + Duration::from_secs(25)));
     }
 
@@ -207,20 +195,18 @@ mod tests {
     fn a_cap_of_one_interval_turns_it_off() {
         let config = Config::default().with_backoff_cap(Duration::ZERO);
         for seed in 0..100 {
-            assert_eq!(gaps(seed, &config, Err(SendError::Tls), 9), [1; 9]);
+            assert_eq!(gaps(seed, &config, LOST, 9), [1; 9]);
         }
     }
 
     #[test]
     fn what_the_server_asks_for_is_honoured_within_bounds() {
-        let asked = |secs, status| Ok(Reply { status, retry_after: Some(Duration::from_secs(secs)) });
+        let asked = |secs| Verdict::Refused { lasting: false, retry_after: Some(Duration::from_secs(secs)) };
         let config = Config::default().with_backoff_cap(Duration::ZERO);
-        assert_eq!(gaps(1, &config, asked(31, 503), 2), [7; 2], "never earlier than asked");
-        assert_eq!(gaps(1, &config, asked(30, 429), 2), [6; 2]);
-        assert_eq!(gaps(1, &config, asked(0, 429), 2), [1; 2]);
-        assert_eq!(gaps(1, &config, asked(1 << 60, 503), 2), [120; 2], "ten minutes");
-        assert_eq!(gaps(1, &config, asked(31, 500), 2), [1; 2], "only 429 and 503 mean it");
-        assert_eq!(gaps(1, &config, asked(31, 200), 2), [1; 2]);
+        assert_eq!(gaps(1, &config, asked(31), 2), [7; 2], "never earlier than asked");
+        assert_eq!(gaps(1, &config, asked(30), 2), [6; 2]);
+        assert_eq!(gaps(1, &config, asked(0), 2), [1; 2]);
+        assert_eq!(gaps(1, &config, asked(1 << 60), 2), [120; 2], "ten minutes");
     }
 
     #[test]
@@ -229,12 +215,12 @@ mod tests {
         let mut backoff = Backoff::new(7);
         let slot = Instant::from_millis(0);
         for _ in 0..5 {
-            backoff.record(slot, slot, Err(SendError::Tls), &config);
+            backoff.record(slot, slot, LOST, &config);
         }
         assert!(backoff.holds(slot + Duration::from_micros(INTERVAL)));
-        backoff.record(slot, slot, Ok(Reply::new(204)), &config);
+        backoff.record(slot, slot, Verdict::Accepted, &config);
         assert!(!backoff.holds(slot));
-        backoff.record(slot, slot, Err(SendError::Tls), &config);
+        backoff.record(slot, slot, LOST, &config);
         assert!(!backoff.holds(slot + Duration::from_micros(INTERVAL)), "it counts from the start again");
     }
 
@@ -249,7 +235,7 @@ mod tests {
             let mut backoff = Backoff::new(seed);
             let slot = Instant::from_micros(at);
             for _ in 0..failures {
-                backoff.record(slot, slot, Err(SendError::Timeout), &config);
+                backoff.record(slot, slot, LOST, &config);
             }
             let most = Duration::from_micros(config.backoff_cap().as_micros() / 4 * 5);
             prop_assert!(!backoff.holds(slot + most));

@@ -22,16 +22,17 @@ mod schedule;
 mod sending;
 mod sensors;
 mod stats;
+mod usage;
 
 pub use backlog::Backlog;
 pub use config::{Config, ConfigError, Identity};
-pub use stats::{Outcome, Stats};
+pub use stats::{Request, Stats};
 
 use crate::{
     hal::Hal,
     limits::BODY_MAX,
     time::{Duration, Instant},
-    uplink::{Reply, SendError, Uplink},
+    uplink::{Fault, Outcome, Uplink, Verdict},
 };
 use backoff::Backoff;
 use log_budget::LogBudget;
@@ -210,6 +211,7 @@ impl<'b> Agent<'b> {
         }
     }
 
+    #[inline(never)]
     fn send(&mut self, now: Instant, uplink: &mut impl Uplink) {
         let Some(Round { slot, .. }) = self.sampler.round() else { return };
         self.stats.attempted = self.stats.attempted.saturating_add(1);
@@ -219,7 +221,9 @@ impl<'b> Agent<'b> {
         self.stats.last_body_len = encoded.unwrap_or(0);
         let Some(body) = encoded.and_then(|len| self.body.get(..len)) else {
             // Impossible by the size of the buffer; a failed beat is still better than a dead daemon.
-            self.record(now, Duration::ZERO, Err(SendError::Local));
+            let verdict = Verdict::Failed { fault: Fault::Device, may_have_arrived: false };
+            let outcome = Outcome::new(verdict, "the document did not fit");
+            self.record(now, Duration::ZERO, outcome);
             return;
         };
         log_debug!("sending {} bytes", body.len());
@@ -233,34 +237,34 @@ impl<'b> Agent<'b> {
     }
 
     /// Takes the outcome of the request in flight; then it is the backlog's turn.
+    // Outcomes are large: they take no room on the stack while a heartbeat is encoded.
+    #[inline(never)]
     fn settle(&mut self, now: Instant, uplink: &mut impl Uplink) {
         while let Some(ended) = self.sender.receive(now, uplink) {
-            self.conclude(now, &ended);
+            self.on_outcome(now, ended);
             self.send_late(now, uplink);
         }
     }
 
     /// Takes note of how a request ended.
-    fn conclude(&mut self, now: Instant, ended: &Ended) {
-        let result = ended.result.and_then(Reply::accepted);
+    fn on_outcome(&mut self, now: Instant, ended: Ended) {
+        let verdict = ended.outcome.verdict;
         match ended.cargo {
             Cargo::Live(slot) => {
-                self.backoff.record(now, slot, ended.result, &self.config);
-                match result {
-                    Ok(_) => self.late_left = self.config.late_per_interval(),
-                    Err(error) if error.may_have_arrived() => {}
-                    Err(_) => {
-                        let body = self.body.get(..self.stats.last_body_len).unwrap_or_default();
-                        self.backlog.keep(body, self.config.backlog());
-                    }
+                self.backoff.record(now, slot, verdict, &self.config);
+                if verdict.is_accepted() {
+                    self.late_left = self.config.late_per_interval();
+                } else if !verdict.may_have_arrived() {
+                    let body = self.body.get(..self.stats.last_body_len).unwrap_or_default();
+                    self.backlog.keep(body, self.config.backlog());
                 }
-                self.record(now, now.since(ended.started), result);
+                self.record(now, now.since(ended.started), ended.outcome);
             }
             Cargo::Late => {
                 // The live heartbeat has arrived, so that no failure is more than this one's own; but what the server
                 // asks for is asked for.
-                self.backoff.obey(now, ended.result);
-                if !self.backlog.sent(now, result, &mut self.log) {
+                self.backoff.apply_retry_after(now, verdict);
+                if !self.backlog.sent(now, verdict, &mut self.log) {
                     self.late_left = 0;
                 }
             }
@@ -286,9 +290,9 @@ impl<'b> Agent<'b> {
     }
 
     /// Counts and logs how a live heartbeat ended.
-    fn record(&mut self, now: Instant, round_trip: Duration, result: Result<u16, SendError>) {
-        self.stats.record(Outcome { result, round_trip });
-        self.outage.record(now, result.err(), &mut self.log);
+    fn record(&mut self, now: Instant, round_trip: Duration, outcome: Outcome) {
+        self.outage.record(now, &outcome, &mut self.log);
+        self.stats.record(Request { outcome, round_trip });
     }
 
     /// Gives up the beat whose sensors are being asked, if there is one.
@@ -298,16 +302,16 @@ impl<'b> Agent<'b> {
         }
     }
 
+    #[inline(never)]
     fn let_go(&mut self, now: Instant, uplink: &mut impl Uplink) {
         self.skip_beat();
         match self.sender.cancel(uplink) {
             // Not an outage: nothing is logged.
-            Some(Ended { cargo: Cargo::Live(_), started, .. }) => {
-                let result = Err(SendError::Stopped);
-                self.stats.record(Outcome { result, round_trip: now.since(started) });
+            Some(Ended { cargo: Cargo::Live(_), started, outcome }) => {
+                self.stats.record(Request { outcome, round_trip: now.since(started) });
             }
-            Some(Ended { cargo: Cargo::Late, .. }) => {
-                self.backlog.sent(now, Err(SendError::Stopped), &mut self.log);
+            Some(Ended { cargo: Cargo::Late, outcome, .. }) => {
+                self.backlog.sent(now, outcome.verdict, &mut self.log);
             }
             None => {}
         }

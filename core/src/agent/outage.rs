@@ -1,7 +1,7 @@
 //! Failure is an event, not a state: it is logged when it starts, rarely while it lasts, and when it ends.
 
 use super::log_budget::LogBudget;
-use crate::{limits::OUTAGE_REMINDER, time::Instant, uplink::SendError};
+use crate::{limits::OUTAGE_REMINDER, time::Instant, uplink::Outcome};
 
 #[derive(Debug, Clone, Copy)]
 struct Outage {
@@ -17,26 +17,31 @@ pub(super) struct OutageLog(Option<Outage>);
 
 impl OutageLog {
     /// Takes note of the outcome of one beat.
-    pub(super) fn record(&mut self, now: Instant, error: Option<SendError>, budget: &mut LogBudget) {
-        match (&mut self.0, error) {
-            (None, None) => {}
-            (None, Some(error)) => {
+    pub(super) fn record(&mut self, now: Instant, outcome: &Outcome, budget: &mut LogBudget) {
+        match (&mut self.0, outcome.verdict.is_accepted()) {
+            (None, true) => {}
+            (None, false) => {
                 let logged = budget.allow(now).then_some(now);
                 if logged.is_some() {
-                    log_warn!("heartbeat not delivered: {}", error);
+                    log_warn!("heartbeat not delivered: {}", outcome.detail);
                 }
                 self.0 = Some(Outage { since: now, beats: 1, logged });
             }
-            (Some(outage), Some(error)) => {
+            (Some(outage), false) => {
                 outage.beats = outage.beats.saturating_add(1);
                 let due = outage.logged.is_none_or(|logged| now.since(logged) >= OUTAGE_REMINDER);
                 if due && budget.allow(now) {
                     outage.logged = Some(now);
                     let secs = now.since(outage.since).as_secs();
-                    log_warn!("no heartbeat delivered for {} s, {} failed: {}", secs, outage.beats, error);
+                    log_warn!(
+                        "no heartbeat delivered for {} s, {} failed: {}",
+                        secs,
+                        outage.beats,
+                        outcome.detail
+                    );
                 }
             }
-            (Some(outage), None) => {
+            (Some(outage), true) => {
                 // The end of what was never mentioned is not mentioned either; of the rest it always is.
                 if outage.logged.is_some() {
                     let secs = now.since(outage.since).as_secs();
@@ -51,7 +56,19 @@ impl OutageLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{limits::LOG_TROUBLES_BURST, time::Duration};
+    use crate::{
+        limits::LOG_TROUBLES_BURST,
+        time::Duration,
+        uplink::{Fault, Verdict},
+    };
+
+    fn refused() -> Outcome {
+        Outcome::new(Verdict::Failed { fault: Fault::Network, may_have_arrived: false }, "connection refused")
+    }
+
+    fn accepted() -> Outcome {
+        Outcome::new(Verdict::Accepted, "")
+    }
 
     /// How many lines may still be written.
     fn left(budget: &mut LogBudget, now: Instant) -> usize {
@@ -64,13 +81,13 @@ mod tests {
         let begin = Instant::from_millis(5_000);
         let almost = begin + (OUTAGE_REMINDER - Duration::from_micros(1));
         for now in [begin, begin, almost] {
-            log.record(now, Some(SendError::Refused), &mut budget);
+            log.record(now, &refused(), &mut budget);
         }
         let outage = log.0.expect("an outage");
         assert_eq!((outage.since, outage.beats, outage.logged), (begin, 3, Some(begin)));
-        log.record(begin + OUTAGE_REMINDER, Some(SendError::Refused), &mut budget);
+        log.record(begin + OUTAGE_REMINDER, &refused(), &mut budget);
         assert_eq!(log.0.expect("an outage").logged, Some(begin + OUTAGE_REMINDER));
-        log.record(begin + OUTAGE_REMINDER, None, &mut budget);
+        log.record(begin + OUTAGE_REMINDER, &accepted(), &mut budget);
         assert!(log.0.is_none());
     }
 
@@ -79,11 +96,11 @@ mod tests {
         let (mut log, mut budget) = (OutageLog::default(), LogBudget::default());
         assert_eq!(left(&mut budget, Instant::ZERO), LOG_TROUBLES_BURST as usize);
         for _ in 0..2 {
-            log.record(Instant::ZERO, Some(SendError::Refused), &mut budget);
+            log.record(Instant::ZERO, &refused(), &mut budget);
             assert_eq!(log.0.expect("an outage").logged, None);
         }
         let later = Instant::ZERO + crate::limits::LOG_TROUBLE_EVERY;
-        log.record(later, Some(SendError::Refused), &mut budget);
+        log.record(later, &refused(), &mut budget);
         assert_eq!(log.0.expect("an outage").logged, Some(later));
         assert_eq!(left(&mut budget, later), 0, "what was earned is spent");
     }
@@ -91,7 +108,7 @@ mod tests {
     #[test]
     fn a_beat_that_arrives_costs_no_line() {
         let (mut log, mut budget) = (OutageLog::default(), LogBudget::default());
-        log.record(Instant::ZERO, None, &mut budget);
+        log.record(Instant::ZERO, &accepted(), &mut budget);
         assert!(log.0.is_none());
         assert_eq!(left(&mut budget, Instant::ZERO), LOG_TROUBLES_BURST as usize);
     }

@@ -2,9 +2,7 @@
 //! applied here, in one place, to every answer of a sensor.
 
 use crate::{
-    readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi,
-    },
+    readings::{Activity, Cellular, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi},
     text::Text,
     units::{Celsius, Degrees, Heading, Metres, MetresPerSecond, Percent, Rpm, SignalPercent, Volts, Watts},
 };
@@ -47,7 +45,7 @@ macro_rules! always {
     };
 }
 
-always! { Activity, CpuTimes, Throttled, Uptime, }
+always! { Activity, Throttled, Uptime, }
 
 impl Plausible for Heading {
     /// A full turn, which can come from rounding, is none.

@@ -8,22 +8,50 @@ use crate::{
     time::{Duration, Instant},
 };
 
+/// What a sensor answers, and what the agent keeps of it.
+pub(super) trait Answer: Sized {
+    /// What is kept.
+    type Value;
+    /// What it takes of earlier answers to tell the value of the next.
+    type Before: Default;
+
+    /// The value that this answer means.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Invalid`] for what no device can mean.
+    fn value(self, before: &mut Self::Before) -> Result<Self::Value, SensorError>;
+}
+
+/// Most answers are values.
+impl<T: Plausible> Answer for T {
+    type Value = Self;
+    type Before = ();
+
+    fn value(self, (): &mut ()) -> Result<Self, SensorError> {
+        self.plausible().ok_or(SensorError::Invalid)
+    }
+}
+
 /// The last answer of one sensor.
 #[derive(Debug)]
-pub(super) struct Reading<T> {
+pub(super) struct Reading<T: Answer> {
+    before: T::Before,
     waiting: bool,
     /// It has let a beat go without its answer: no later beat waits for it until it has answered.
     overdue: bool,
-    value: Option<(T, Instant)>,
+    value: Option<(T::Value, Instant)>,
     /// The error that was logged and has not healed, so that each is logged once.
     trouble: Option<SensorError>,
 }
 
-impl<T: Plausible> Reading<T> {
-    pub(super) const fn new() -> Self {
-        Self { waiting: false, overdue: false, value: None, trouble: None }
+impl<T: Answer> Default for Reading<T> {
+    fn default() -> Self {
+        Self { before: T::Before::default(), waiting: false, overdue: false, value: None, trouble: None }
     }
+}
 
+impl<T: Answer> Reading<T> {
     /// Asks anew. A sensor that still owes an answer goes on with the old question.
     pub(super) fn ask(&mut self) {
         self.waiting = true;
@@ -53,13 +81,13 @@ impl<T: Plausible> Reading<T> {
     }
 
     /// The last value, if it is not older than `limit`.
-    pub(super) fn fresh(&self, now: Instant, limit: Duration) -> Option<&T> {
+    pub(super) fn fresh(&self, now: Instant, limit: Duration) -> Option<&T::Value> {
         let (value, read_at) = self.value.as_ref()?;
         (now.since(*read_at) <= limit).then_some(value)
     }
 
     fn take(&mut self, now: Instant, name: &str, budget: &mut LogBudget, answer: Result<T, SensorError>) {
-        match answer.and_then(|value| value.plausible().ok_or(SensorError::Invalid)) {
+        match answer.and_then(|answer| answer.value(&mut self.before)) {
             Ok(value) => {
                 if self.trouble.take().is_some() {
                     log_info!("{}: reading again", name);
@@ -83,7 +111,7 @@ mod tests {
     use super::*;
     use crate::units::Celsius;
 
-    fn poll<T: Plausible>(reading: &mut Reading<T>, now: Instant, answer: Sampled<T>) -> bool {
+    fn poll<T: Answer>(reading: &mut Reading<T>, now: Instant, answer: Sampled<T>) -> bool {
         reading.poll(now, "test", &mut LogBudget::default(), || answer)
     }
 
@@ -95,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_silent_sensor_keeps_its_value_until_it_is_too_old() {
-        let mut reading = Reading::new();
+        let mut reading = Reading::default();
         reading.ask();
         assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480)))));
         reading.ask();
@@ -106,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_sensor_that_hangs_is_waited_for_once() {
-        let mut reading = Reading::new();
+        let mut reading = Reading::default();
         reading.ask();
         assert!(!poll::<Celsius>(&mut reading, at(0), Poll::Pending));
         reading.give_up();
@@ -120,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_true_is_an_error() {
-        let mut reading = Reading::new();
+        let mut reading = Reading::default();
         reading.ask();
         assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(1_251)))));
         assert_eq!(reading.fresh(at(0), LIMIT), None);
@@ -128,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_error_is_an_answer() {
-        let mut reading = Reading::new();
+        let mut reading = Reading::default();
         reading.ask();
         poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480))));
         reading.ask();
@@ -138,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_trouble_is_mentioned_once_and_absence_never() {
-        let (mut reading, mut budget) = (Reading::<Celsius>::new(), LogBudget::default());
+        let (mut reading, mut budget) = (Reading::<Celsius>::default(), LogBudget::default());
         for (error, trouble) in [
             (SensorError::Absent, None),
             (SensorError::Io, Some(SensorError::Io)),
@@ -157,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_sensor_is_not_asked_between_beats() {
-        let mut reading = Reading::new();
+        let mut reading = Reading::default();
         assert!(reading.poll(at(0), "test", &mut LogBudget::default(), || -> Sampled<Celsius> {
             panic!("asked without need")
         }));

@@ -4,7 +4,7 @@ use core::task::Poll;
 
 use crate::{
     time::Instant,
-    uplink::{Reply, SendError, Uplink},
+    uplink::{Fault, Outcome, Uplink, Verdict},
 };
 
 /// What a request carries.
@@ -29,7 +29,7 @@ struct Request {
 pub(super) struct Ended {
     pub(super) cargo: Cargo,
     pub(super) started: Instant,
-    pub(super) result: Result<Reply, SendError>,
+    pub(super) outcome: Outcome,
 }
 
 /// The request in flight, if there is one.
@@ -53,20 +53,21 @@ impl Sender {
     /// Takes the outcome of the request if there is one, or cancels the request when its time is up.
     pub(super) fn receive(&mut self, now: Instant, uplink: &mut impl Uplink) -> Option<Ended> {
         let Request { cargo, started, deadline } = self.0?;
-        let result = match uplink.poll() {
-            Poll::Ready(result) => result,
-            Poll::Pending if now >= deadline => Err(uplink.cancel()),
+        let outcome = match uplink.poll() {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending if now >= deadline => uplink.cancel(),
             Poll::Pending => return None,
         };
         self.0 = None;
-        Some(Ended { cargo, started, result })
+        Some(Ended { cargo, started, outcome })
     }
 
-    /// Cancels the request in flight, if there is one.
+    /// Cancels the request in flight, if there is one, because the agent stops.
     pub(super) fn cancel(&mut self, uplink: &mut impl Uplink) -> Option<Ended> {
         let Request { cargo, started, .. } = self.0.take()?;
         let _ = uplink.cancel();
-        Some(Ended { cargo, started, result: Err(SendError::Stopped) })
+        let verdict = Verdict::Failed { fault: Fault::Device, may_have_arrived: true };
+        Some(Ended { cargo, started, outcome: Outcome::new(verdict, "stopped while sending") })
     }
 
     /// When the request in flight will be cancelled.

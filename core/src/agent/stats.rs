@@ -1,12 +1,12 @@
 //! What happened so far, as plain numbers.
 
-use crate::{time::Duration, uplink::SendError};
+use crate::{time::Duration, uplink::Outcome};
 
 /// Counters since the agent was made. They saturate.
 ///
 /// At all times `slots = attempted + skipped + held_back` plus the beat that is being sampled, and
 /// `attempted = delivered + failed` plus the request in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stats {
     /// Slots of the grid that came due.
@@ -23,31 +23,31 @@ pub struct Stats {
     pub failed: u64,
     /// Failures since the last delivery.
     pub consecutive_failures: u64,
-    /// How the latest request ended.
-    pub last: Option<Outcome>,
+    /// The latest request that has ended.
+    pub last: Option<Request>,
     /// Size of the latest document in bytes.
     pub last_body_len: usize,
 }
 
-/// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A request that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Outcome {
-    /// The status of the server that accepted it, or why it failed.
-    pub result: Result<u16, SendError>,
+pub struct Request {
+    /// How it ended.
+    pub outcome: Outcome,
     /// Time from its start to its end.
     pub round_trip: Duration,
 }
 
 impl Stats {
-    pub(super) fn record(&mut self, outcome: Outcome) {
-        self.last = Some(outcome);
-        if outcome.result.is_ok() {
+    pub(super) fn record(&mut self, request: Request) {
+        if request.outcome.verdict.is_accepted() {
             self.delivered = self.delivered.saturating_add(1);
             self.consecutive_failures = 0;
         } else {
             self.failed = self.failed.saturating_add(1);
             self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         }
+        self.last = Some(request);
     }
 }

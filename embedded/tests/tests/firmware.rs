@@ -61,7 +61,7 @@ fn it_samples_sends_counts_and_stops() {
     assert!(status.success(), "{status}: {log:#?}");
     let expected = [
         ["info hardware id board-4711", ""],
-        ["warn heartbeat not delivered: Timeout", ""],
+        ["warn heartbeat not delivered: no answer in time", ""],
         ["info heartbeats are delivered again after ", " s, 2 failed"],
         ["info stopped: 4 attempted, 2 delivered, 2 failed", ""],
     ];

@@ -5,11 +5,12 @@
 use std::{cell::RefCell, rc::Rc, task::Poll};
 
 use heartbeat_core::{
-    Agent, Config, Hal, Identity, Reply, SendError, SensorError, Uplink, Wake,
+    Agent, Config, Hal, Identity, Outcome, SensorError, Uplink, Verdict, Wake,
     drivers::tmp105::{ADDRESS, Tmp105},
-    readings::{Sampled},
+    readings::Sampled,
     time::{Duration, Instant},
     units::{Celsius, UnixTime},
+    uplink::Fault,
 };
 
 include!("porting/example.rs");

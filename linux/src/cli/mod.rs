@@ -82,7 +82,7 @@ enum Failure {
     #[error("{0}")]
     NotRunning(String),
     #[error("not delivered: {0}")]
-    NotDelivered(heartbeat_core::SendError),
+    NotDelivered(crate::uplink::SendError),
 }
 
 impl Failure {

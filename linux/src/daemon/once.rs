@@ -2,7 +2,9 @@
 
 use std::{io, sync::Arc, task::Poll};
 
-use heartbeat_core::{Agent, Config, Identity, Reply, SendError, Uplink, Wake, time::Duration};
+use heartbeat_core::{
+    Agent, Config, Identity, Outcome, Uplink, Verdict, Wake, time::Duration, uplink::Fault,
+};
 
 use super::sleeper::Sleeper;
 use crate::{
@@ -28,16 +30,16 @@ impl Uplink for Kept {
         self.answered = false;
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         if std::mem::replace(&mut self.answered, true) {
             Poll::Pending
         } else {
-            Poll::Ready(Ok(Reply::new(200)))
+            Poll::Ready(Outcome::new(Verdict::Accepted, ""))
         }
     }
 
-    fn cancel(&mut self) -> SendError {
-        SendError::Timeout
+    fn cancel(&mut self) -> Outcome {
+        Outcome::new(Verdict::Failed { fault: Fault::Device, may_have_arrived: false }, "")
     }
 }
 

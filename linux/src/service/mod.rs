@@ -6,7 +6,7 @@ pub mod status;
 mod summary;
 mod today;
 
-use heartbeat_core::{Stats, time::Instant};
+use heartbeat_core::{Outcome, Stats, time::Instant};
 
 use jiff::tz::TimeZone;
 
@@ -86,9 +86,9 @@ impl Service {
                 given_up: counts.dropped,
             }),
             today: self.today.totals(turn.traffic),
-            last: stats.last.map(|last| Last {
-                delivered: last.result.is_ok(),
-                outcome: describe(last.result),
+            last: stats.last.as_ref().map(|last| Last {
+                delivered: last.outcome.verdict.is_accepted(),
+                outcome: describe(&last.outcome),
                 round_trip_ms: core::time::Duration::from(last.round_trip).as_secs_f64() * 1e3,
                 document: serde_json::from_slice(&self.document).unwrap_or_default(),
             }),
@@ -97,16 +97,17 @@ impl Service {
     }
 }
 
-fn describe(result: Result<u16, heartbeat_core::SendError>) -> String {
-    match result {
-        Ok(status) => format!("delivered, status {status}"),
-        Err(error) => format!("not delivered: {error}"),
+fn describe(outcome: &Outcome) -> String {
+    if outcome.verdict.is_accepted() {
+        format!("delivered, {}", outcome.detail)
+    } else {
+        format!("not delivered: {}", outcome.detail)
     }
 }
 
 impl Observer for Service {
     fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant> {
-        let stats = *turn.agent.stats();
+        let stats = turn.agent.stats();
         // Nothing is put together for nobody.
         let is_heard = self.file.is_some() || self.notifier.is_heard();
         if is_heard && stats.attempted > self.told.attempted {
@@ -114,7 +115,7 @@ impl Observer for Service {
         }
         let ended = stats.delivered + stats.failed > self.told.delivered + self.told.failed;
         if ended {
-            self.summary.ended(&stats);
+            self.summary.ended(stats);
             self.today.turn(clock::today(&self.zone), turn.traffic);
         }
         let news = ended || self.stopping || self.told == Stats::default();
@@ -128,7 +129,7 @@ impl Observer for Service {
         }
         self.notifier.news(stats.attempted > 0, headline.as_deref());
         self.summary.turn(turn.now, turn.traffic);
-        self.told = stats;
+        self.told.clone_from(stats);
         self.notifier.alive(turn.now)
     }
 

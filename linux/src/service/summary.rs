@@ -36,10 +36,10 @@ impl Summary {
     pub(super) fn ended(&mut self, stats: &Stats) {
         self.delivered += stats.delivered - self.counted.delivered;
         self.failed += stats.failed - self.counted.failed;
-        if let Some(last) = stats.last.filter(|last| last.result.is_ok()) {
+        if let Some(last) = stats.last.as_ref().filter(|last| last.outcome.verdict.is_accepted()) {
             self.slowest = self.slowest.max(last.round_trip);
         }
-        self.counted = *stats;
+        self.counted = stats.clone();
     }
 
     /// Writes the line when it is due.
@@ -49,7 +49,7 @@ impl Summary {
         }
         let bytes = traffic.sent() + traffic.received();
         log::info!("{}", self.line(bytes));
-        *self = Self { bytes, counted: self.counted, ..Self::new(now) };
+        *self = Self { bytes, counted: std::mem::take(&mut self.counted), ..Self::new(now) };
     }
 
     fn line(&self, bytes: u64) -> String {
@@ -66,18 +66,21 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use heartbeat_core::{SendError, agent::Outcome};
+    use crate::uplink::{Reply, SendError, outcome};
+    use heartbeat_core::agent::Request;
 
     #[test]
     fn an_hour_is_summed_up_and_forgotten() {
         let at = |secs: u64| Instant::ZERO + Duration::from_secs(secs);
         let mut summary = Summary::new(at(100));
-        let outcome = |result, millis| Some(Outcome { result, round_trip: Duration::from_millis(millis) });
-        summary.ended(&Stats { delivered: 1, last: outcome(Ok(200), 45), ..Stats::default() });
+        let last = |ended, millis| {
+            Some(Request { outcome: outcome(ended), round_trip: Duration::from_millis(millis) })
+        };
+        summary.ended(&Stats { delivered: 1, last: last(Ok(Reply::new(200)), 45), ..Stats::default() });
         summary.ended(&Stats {
             delivered: 1,
             failed: 1,
-            last: outcome(Err(SendError::Timeout), 2_000),
+            last: last(Err(SendError::Timeout), 2_000),
             ..Stats::default()
         });
         assert_eq!(

@@ -2,11 +2,10 @@
 
 use std::io::{self, ErrorKind};
 
-use heartbeat_core::SendError;
 use nix::errno::Errno;
 use rustls::CertificateError;
 
-use super::progress::Stage;
+use super::{outcome::SendError, progress::Stage};
 
 /// Why a request failed at `stage`.
 pub(super) fn classify(error: &ureq::Error, stage: Stage) -> SendError {
@@ -37,7 +36,10 @@ fn io_error(error: &io::Error, stage: Stage) -> SendError {
     if let Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) =
         error.raw_os_error().map(Errno::from_raw)
     {
-        return SendError::Local;
+        return match stage {
+            Stage::Resolving | Stage::Dialling | Stage::Handshaking => SendError::Local,
+            Stage::Kept | Stage::Exchanging => SendError::Aborted,
+        };
     }
     match error.kind() {
         ErrorKind::ConnectionRefused if stage == Stage::Dialling => SendError::Refused,
@@ -91,6 +93,10 @@ mod tests {
         assert_eq!(classify(&os(Errno::ENETUNREACH), Stage::Dialling), SendError::Unreachable);
         assert_eq!(classify(&os(Errno::EMFILE), Stage::Dialling), SendError::Local);
         assert_eq!(classify(&os(Errno::EAGAIN), Stage::Resolving), SendError::Local);
+        for stage in [Stage::Kept, Stage::Exchanging] {
+            let aborted = classify(&os(Errno::ENOBUFS), stage);
+            assert_eq!(aborted, SendError::Aborted, "the request may be on its way");
+        }
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use heartbeat_core::{Reply, SendError};
 use ureq::{
     Agent, Body,
     config::{AutoHeaderValue, Config},
@@ -19,6 +18,7 @@ use ureq::{
 
 use super::{
     classify::classify,
+    outcome::{Reply, SendError},
     progress::{Progress, Stage},
     resolver::CachedResolver,
     retry_after,
@@ -145,8 +145,8 @@ impl Client {
     /// When the server's certificate is refused, those who are trusted are read again: this program outlives
     /// authorities, and updates of the system bring new ones. At the first failure, the second, the fourth and so on,
     /// then at every 128th, as it may be a captive portal's certificate that is refused.
-    pub(super) fn conclude(&mut self, outcome: Result<Reply, SendError>) {
-        match outcome {
+    pub(super) fn on_end(&mut self, ended: Result<Reply, SendError>) {
+        match ended {
             Ok(_) => self.refused = 0,
             Err(SendError::Certificate) => {
                 self.refused = self.refused.saturating_add(1);

@@ -5,6 +5,7 @@
 
 mod classify;
 mod client;
+mod outcome;
 mod progress;
 mod resolver;
 mod retry_after;
@@ -20,11 +21,12 @@ use std::{
     time::Instant,
 };
 
-use heartbeat_core::{Reply, SendError, Uplink, time::Duration};
+use heartbeat_core::{Outcome, Uplink, time::Duration};
 
 use self::progress::Progress;
 pub use self::{
     client::{Answer, Client},
+    outcome::{Reply, SendError, outcome},
     resolver::CachedResolver,
     tls::TrustError,
     traffic::Traffic,
@@ -57,8 +59,8 @@ struct Shared {
 struct State {
     /// Waits for the thread: at most one, the newest.
     request: Option<Request>,
-    /// Of the latest request that the thread finished.
-    outcome: Option<(u64, Result<Reply, SendError>)>,
+    /// How the latest request ended that the thread finished.
+    ended: Option<(u64, Result<Reply, SendError>)>,
     /// Replaces the thread's client before its next request.
     client: Option<Client>,
     /// Nobody sends any more: the thread ends when it can.
@@ -106,24 +108,24 @@ impl Uplink for HttpUplink {
         let deadline = Instant::now() + timeout.into();
         let request = Request { generation: self.generation, body: body.to_vec(), deadline };
         let mut state = self.shared.lock();
-        state.outcome = None;
+        state.ended = None;
         state.request = Some(request);
         self.shared.changed.notify_one();
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
-        match self.shared.lock().outcome.take_if(|(generation, _)| *generation == self.generation) {
-            Some((_, outcome)) => Poll::Ready(outcome),
+    fn poll(&mut self) -> Poll<Outcome> {
+        match self.shared.lock().ended.take_if(|(generation, _)| *generation == self.generation) {
+            Some((_, ended)) => Poll::Ready(outcome(ended)),
             None => Poll::Pending,
         }
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
         self.generation = self.generation.wrapping_add(1);
         let mut state = self.shared.lock();
         state.request = None;
-        state.outcome = None;
-        self.progress.stage().waiting_for()
+        state.ended = None;
+        outcome(Err(self.progress.stage().waiting_for()))
     }
 }
 
@@ -154,14 +156,14 @@ fn serve(shared: &Shared, mut client: Client, waker: &Waker) {
         } else {
             // A mistake in the libraries below costs one beat, not all that follow.
             catch_unwind(AssertUnwindSafe(|| client.exchange(&request.body, request.deadline)))
-                .unwrap_or(Err(SendError::Local))
+                .unwrap_or(Err(SendError::Aborted))
         };
-        let outcome = answer.as_ref().map(|answer| answer.reply).map_err(|error| *error);
-        shared.lock().outcome = Some((request.generation, outcome));
+        let ended = answer.as_ref().map(|answer| answer.reply).map_err(|error| *error);
+        shared.lock().ended = Some((request.generation, ended));
         waker.wake();
         if let Ok(answer) = answer {
             let _ = catch_unwind(AssertUnwindSafe(|| answer.finish()));
         }
-        let _ = catch_unwind(AssertUnwindSafe(|| client.conclude(outcome)));
+        let _ = catch_unwind(AssertUnwindSafe(|| client.on_end(ended)));
     }
 }

@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
-use heartbeat_core::SendError;
 use ureq::{
     config::Config,
     http::Uri,
@@ -14,6 +13,8 @@ use ureq::{
         transport::{ConnectionDetails, Connector, NextTimeout, Transport},
     },
 };
+
+use super::outcome::SendError;
 
 /// How far a request got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

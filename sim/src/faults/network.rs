@@ -3,9 +3,10 @@
 use std::{fmt, task::Poll};
 
 use heartbeat_core::{
-    Reply, SendError, Uplink,
+    Outcome, Uplink,
     time::{Duration, Instant},
 };
+use heartbeat_daemon::uplink::{self, Reply, SendError};
 
 use crate::fake::{Path, Timed};
 
@@ -162,7 +163,7 @@ impl<U: Uplink> Uplink for FaultyUplink<U> {
         }
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         let Some(flight) = self.flight.filter(|flight| flight.not_before <= self.now) else {
             return Poll::Pending;
         };
@@ -170,7 +171,7 @@ impl<U: Uplink> Uplink for FaultyUplink<U> {
             None => self.inner.poll(),
             Some(End::Outcome(outcome)) => {
                 self.inner.cancel();
-                Poll::Ready(outcome)
+                Poll::Ready(uplink::outcome(outcome))
             }
             Some(End::Never(_)) => Poll::Pending,
         };
@@ -180,11 +181,11 @@ impl<U: Uplink> Uplink for FaultyUplink<U> {
         outcome
     }
 
-    fn cancel(&mut self) -> SendError {
-        let waiting_for = self.inner.cancel();
+    fn cancel(&mut self) -> Outcome {
+        let outcome = self.inner.cancel();
         match self.flight.take().and_then(|flight| flight.fault).map(|fault| fault.symptom().end) {
-            Some(End::Never(waiting_for)) => waiting_for,
-            _ => waiting_for,
+            Some(End::Never(waiting_for)) => uplink::outcome(Err(waiting_for)),
+            _ => outcome,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use heartbeat_core::SendError;
+use heartbeat_daemon::uplink::SendError;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 

@@ -2,7 +2,7 @@
 
 use std::{io, thread, time::Duration};
 
-use heartbeat_core::SendError;
+use heartbeat_daemon::uplink::SendError;
 
 use super::{Act, Fault, Wire, tcp::reset};
 

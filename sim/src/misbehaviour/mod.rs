@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use heartbeat_core::SendError;
+use heartbeat_daemon::uplink::SendError;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub use self::certificates::Authority;

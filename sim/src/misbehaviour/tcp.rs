@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use heartbeat_core::SendError;
+use heartbeat_daemon::uplink::SendError;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::{Act, Fault};
