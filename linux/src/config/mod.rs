@@ -3,10 +3,12 @@
 //! [`Layers`] collects values with their origins, [`Settings::new`] checks them. What cannot be used is refused
 //! with the place where it was written, before anything is started.
 
+mod app_version;
 mod endpoint;
 mod file;
 mod key;
 mod layers;
+mod ups;
 
 use std::{io, path::PathBuf};
 
@@ -18,15 +20,14 @@ use heartbeat_core::{
 
 use self::layers::Value;
 pub use self::{
+    app_version::VersionSource,
     endpoint::Endpoint,
     file::{ConfigFile, DEFAULT_PATH},
     key::Key,
     layers::{Layers, Origin},
+    ups::{UpsChip, UpsConfig},
 };
-use crate::{
-    hal::{UpsChip, UpsConfig, VersionSource},
-    passing::may_pass,
-};
+use crate::passing::may_pass;
 
 /// The server of the service that this program replaces.
 const DEFAULT_URL: &str = "https://streamer.lambda-tek.com/heartbeat.php";
