@@ -16,24 +16,12 @@ pub enum SettingsError {
         /// Why.
         source: io::Error,
     },
-    /// The file is not TOML, or has a key that is not known.
-    #[error("{}:{line}: {problem}", path.display())]
-    Syntax {
-        /// Path of the file.
-        path: PathBuf,
-        /// Line, from 1.
-        line: usize,
-        /// What is wrong there.
-        problem: String,
-    },
-    /// A value cannot be used.
-    #[error("{origin}: {key}: {problem}")]
-    Value {
+    /// What was given cannot be used.
+    #[error("{origin}: {problem}")]
+    Refused {
         /// Where it was given.
         origin: Origin,
-        /// Which setting.
-        key: String,
-        /// What was expected.
+        /// Which key it is, and what was expected.
         problem: String,
     },
 }

@@ -140,11 +140,11 @@ impl Layers {
             inner.insert(name.to_owned(), value.clone());
         }
         serde_path_to_error::deserialize(Value::Table(table))
-            .map_err(|error| self.refuse(&error.path().to_string(), reworded(error.inner().message())))
+            .map_err(|error| self.refuse(&error.path().to_string(), &reworded(error.inner().message())))
     }
 
     /// Refuses the value of a key.
-    pub(super) fn refuse(&self, key: &str, problem: impl Into<String>) -> SettingsError {
-        SettingsError::Value { origin: self.origin(key), key: key.to_owned(), problem: problem.into() }
+    pub(super) fn refuse(&self, key: &str, problem: &str) -> SettingsError {
+        SettingsError::Refused { origin: self.origin(key), problem: format!("{key}: {problem}") }
     }
 }

@@ -131,7 +131,7 @@ pub struct Input {
     pub key: &'static str,
     /// Whether the text stands for a number.
     pub number: bool,
-    /// The environment variable: the name that the Python service had, where it had one.
+    /// The environment variable.
     pub env: Option<&'static str>,
     /// The flag.
     pub flag: Option<Flag>,
@@ -148,63 +148,43 @@ pub struct Flag {
     pub help: &'static str,
 }
 
-/// The keys that the environment or a flag can set.
+/// The keys that the environment or a flag can set. The variables are those of the Python service, where it had one.
 pub const INPUTS: &[Input] = &[
-    Input {
-        key: "url",
-        number: false,
-        env: Some("HEARTBEAT_URL"),
-        flag: Some(Flag { name: "url", value: "URL", help: "Where heartbeats go, http or https" }),
-    },
-    Input {
-        key: "interval",
-        number: true,
-        env: Some("HEARTBEAT_INTERVAL"),
-        flag: Some(Flag {
-            name: "interval",
-            value: "SECONDS",
-            help: "Seconds between heartbeats, 0.05 to 86400",
-        }),
-    },
-    Input {
-        key: "timeout",
-        number: true,
-        env: Some("REQUEST_TIMEOUT"),
-        flag: Some(Flag {
-            name: "timeout",
-            value: "SECONDS",
-            help: "Seconds for one request, at most the interval",
-        }),
-    },
-    Input {
-        key: "method",
-        number: false,
-        env: None,
-        flag: Some(Flag {
-            name: "method",
-            value: "METHOD",
-            help: "How to send: post, or the deprecated get",
-        }),
-    },
-    Input {
-        key: "pidfile",
-        number: false,
-        env: Some("PIDFILE"),
-        flag: Some(Flag {
-            name: "pidfile",
-            value: "FILE",
-            help: "File that keeps a second instance away, '' for none",
-        }),
-    },
-    Input {
-        key: "ca_file",
-        number: false,
-        env: None,
-        flag: Some(Flag {
-            name: "ca-file",
-            value: "FILE",
-            help: "Trust the authorities in this PEM file instead of the system's",
-        }),
-    },
-    Input { key: "app_tmp", number: false, env: Some("HEARTBEAT_APP_TMP"), flag: None },
+    text("url").env("HEARTBEAT_URL").flag("url", "URL", "Where heartbeats go, http or https"),
+    number("interval").env("HEARTBEAT_INTERVAL").flag(
+        "interval",
+        "SECONDS",
+        "Seconds between heartbeats, 0.05 to 86400",
+    ),
+    number("timeout").env("REQUEST_TIMEOUT").flag(
+        "timeout",
+        "SECONDS",
+        "Seconds for one request, at most the interval",
+    ),
+    text("method").flag("method", "METHOD", "How to send: post, or the deprecated get"),
+    text("pidfile").env("PIDFILE").flag(
+        "pidfile",
+        "FILE",
+        "File that keeps a second instance away, '' for none",
+    ),
+    text("ca_file").flag("ca-file", "FILE", "Trust the authorities in this PEM file instead of the system's"),
+    text("app_tmp").env("HEARTBEAT_APP_TMP"),
 ];
+
+const fn text(key: &'static str) -> Input {
+    Input { key, number: false, env: None, flag: None }
+}
+
+const fn number(key: &'static str) -> Input {
+    Input { number: true, ..text(key) }
+}
+
+impl Input {
+    const fn env(self, name: &'static str) -> Self {
+        Self { env: Some(name), ..self }
+    }
+
+    const fn flag(self, name: &'static str, value: &'static str, help: &'static str) -> Self {
+        Self { flag: Some(Flag { name, value, help }), ..self }
+    }
+}

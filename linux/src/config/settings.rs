@@ -45,7 +45,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`SettingsError::Value`] for the first value that cannot be used.
+    /// [`SettingsError::Refused`] for the first value that cannot be used.
     pub fn new(layers: &Layers) -> Result<Self, SettingsError> {
         check(layers).map(|(settings, _)| settings)
     }
@@ -67,7 +67,7 @@ pub(super) fn check(layers: &Layers) -> Result<(Settings, RawSettings), Settings
     let mut raw = layers.raw()?;
     let settings = Settings {
         rhythm: rhythm(layers, &mut raw)?,
-        ups: raw.ups.complete().map_err(|(key, problem)| layers.refuse(&format!("ups.{key}"), problem))?,
+        ups: raw.ups.complete().map_err(|(key, problem)| layers.refuse(&format!("ups.{key}"), &problem))?,
         app_version: app_version(&mut raw),
         endpoint: raw.url.clone(),
         method: raw.method.0,
@@ -88,7 +88,7 @@ fn rhythm(layers: &Layers, raw: &mut RawSettings) -> Result<Config, SettingsErro
     let rhythm = Config::new(interval.0, timeout.0).map_err(|_| {
         layers.refuse(
             "timeout",
-            format!(
+            &format!(
                 "expected at most the interval of {} seconds ({}), found {}",
                 interval.number(),
                 layers.origin("interval"),
