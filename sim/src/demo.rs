@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use heartbeat_core::{Config, Verdict, time::Instant};
 use heartbeat_daemon::{
-    config::{ConfigError, Key, Layers, Settings},
+    config::{Layers, Settings, SettingsError},
     daemon::{Daemon, Observer, StartError, Turn, open_root},
     hal::hardware_id,
 };
@@ -19,7 +19,7 @@ use crate::{
 pub enum DemoError {
     /// A flag has a value that cannot be used.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SettingsError),
     /// The daemon could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -43,8 +43,8 @@ pub fn run(beats: Option<u64>, interval: &str, mut print: impl FnMut(&str)) -> R
     let receiver = Receiver::listen("127.0.0.1:0")?;
     let url = format!("http://{}/heartbeat.php", receiver.address());
     let mut flags = Layers::default();
-    flags.add_flag(Key::Url, Some(&url));
-    flags.add_flag(Key::Interval, Some(interval));
+    flags.add_flag("url", &url);
+    flags.add_flag("interval", interval);
     let mut settings = Settings::new(&flags)?;
     if hardware_id::find(&root).is_err() {
         settings.hardware_id = Some("demo".to_owned());

@@ -17,7 +17,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::options::Options;
 use crate::{
-    config::ConfigError,
+    config::SettingsError,
     daemon::{PidfileError, StartError},
     logging,
 };
@@ -70,7 +70,7 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("configuration: {0}")]
-    Config(#[from] ConfigError),
+    Config(#[from] SettingsError),
     #[error("{0}")]
     Start(#[from] StartError),
     #[error("{0}")]
@@ -88,7 +88,7 @@ enum Failure {
 impl Failure {
     fn status(&self) -> u8 {
         match self {
-            Self::Config(error) if error.may_pass() => exit::FAILED,
+            Self::Config(error) if error.is_transient() => exit::FAILED,
             Self::Start(StartError::Trust(error)) if error.may_pass() => exit::FAILED,
             Self::Config(_) | Self::Start(StartError::Unusable(_) | StartError::Trust(_)) => exit::CONFIG,
             Self::Pidfile(PidfileError::Running { .. }) => exit::RUNNING,

@@ -64,11 +64,11 @@ use self::{
     sysroot::Sysroot,
     uptime::UptimeFile,
 };
-pub use self::{
-    app_version::VersionSource,
-    ups::{UpsChip, UpsConfig},
+use crate::{
+    clock,
+    config::{Settings, UpsConfig, VersionSource},
+    waker::Waker,
 };
-use crate::{clock, config::Settings, waker::Waker};
 
 /// This machine, or a captured tree of another one.
 #[derive(Debug)]
