@@ -25,8 +25,8 @@ pub(super) fn check_config(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-fn shown_ups(key: Key, ups: &crate::hal::UpsConfig) -> Option<String> {
-    use crate::hal::UpsChip;
+fn shown_ups(key: Key, ups: &crate::setting_types::UpsConfig) -> Option<String> {
+    use crate::setting_types::UpsChip;
     match (key, ups.chip) {
         (Key::UpsPreset, UpsChip::Ina219 { .. }) => Some("an INA219".to_owned()),
         (Key::UpsPreset, UpsChip::Max17040) => Some("a MAX17040".to_owned()),
@@ -44,7 +44,7 @@ fn shown_ups(key: Key, ups: &crate::hal::UpsConfig) -> Option<String> {
 
 /// A setting as it will be used; `None` for those that are not in use.
 fn shown(key: Key, settings: &Settings) -> Option<String> {
-    use crate::{config::Method, hal::VersionSource};
+    use crate::{config::Method, setting_types::VersionSource};
     let seconds = |duration| format!("{} s", std::time::Duration::from(duration).as_secs_f64());
     let path = |path: &std::path::Path| path.display().to_string();
     match key {

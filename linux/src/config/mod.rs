@@ -24,8 +24,8 @@ pub use self::{
     layers::{Layers, Origin},
 };
 use crate::{
-    hal::{UpsChip, UpsConfig, VersionSource},
-    passing::may_pass,
+    setting_types::{UpsChip, UpsConfig, VersionSource},
+    transient::is_transient,
 };
 
 /// The server of the service that this program replaces.
@@ -71,7 +71,7 @@ pub enum ConfigError {
 impl ConfigError {
     /// Whether the same configuration may be usable at the next start.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreadable { source, .. } if may_pass(source))
+        matches!(self, Self::Unreadable { source, .. } if is_transient(source))
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
         hardware_id::{self, NoIdentity},
         sysroot::Sysroot,
     },
-    passing::may_pass,
+    transient::is_transient,
     uplink::{CachedResolver, Client, HttpUplink, Traffic, TrustError},
     waker::{self, Waker},
 };
@@ -250,7 +250,7 @@ fn random() -> u64 {
 pub fn open_root(path: &Path) -> Result<Arc<Sysroot>, StartError> {
     match Sysroot::new(path) {
         Ok(root) => Ok(Arc::new(root)),
-        Err(error) if may_pass(&error) => Err(error.into()),
+        Err(error) if is_transient(&error) => Err(error.into()),
         Err(error) => Err(StartError::Unusable(format!("--sysroot: {}: {error}", path.display()))),
     }
 }

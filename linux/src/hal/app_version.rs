@@ -1,15 +1,15 @@
 //! Version of the streaming application, looked up rarely.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant, SystemTime},
 };
 
 use heartbeat_core::{SensorError, limits::APP_VERSION_MAX, text::Text};
 use jiff::Timestamp;
 
-use super::sysroot::Sysroot;
-use crate::clock;
+use super::{sysroot::Sysroot, time_zone};
+use crate::setting_types::VersionSource;
 
 /// How long a version is kept before it is looked up again: an update shows within ten minutes, and a folder on
 /// an SD card is not walked at every beat.
@@ -18,19 +18,6 @@ const KEEP: Duration = Duration::from_secs(600);
 const FILES_MAX: usize = 20_000;
 /// Folders inside folders.
 const DEPTH_MAX: u32 = 12;
-
-/// Where the version comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VersionSource {
-    /// Nowhere: the value is absent.
-    Unknown,
-    /// The configuration.
-    Fixed(String),
-    /// The first line of a file.
-    File(PathBuf),
-    /// The newest file of the application in this folder and those below.
-    Folder(PathBuf),
-}
 
 /// Looks the version up, and keeps it for a while.
 #[derive(Debug)]
@@ -56,7 +43,10 @@ impl AppVersion {
             VersionSource::File(path) => first_line(root, path),
             VersionSource::Folder(path) => newest_change(&root.host_path(path)).map(|time| {
                 Text::new(
-                    &time.to_zoned_datetime(clock::local_zone(root)).strftime("%Y-%m-%d %H:%M").to_string(),
+                    &time
+                        .to_zoned_datetime(time_zone::local_zone(root))
+                        .strftime("%Y-%m-%d %H:%M")
+                        .to_string(),
                 )
             }),
         };

@@ -28,6 +28,7 @@ mod process;
 mod rest;
 pub mod sysroot;
 mod thermal;
+pub mod time_zone;
 mod ups;
 mod uptime;
 
@@ -64,11 +65,12 @@ use self::{
     sysroot::Sysroot,
     uptime::UptimeFile,
 };
-pub use self::{
-    app_version::VersionSource,
-    ups::{UpsChip, UpsConfig},
+use crate::{
+    clock,
+    config::Settings,
+    setting_types::{UpsConfig, VersionSource},
+    waker::Waker,
 };
-use crate::{clock, config::Settings, waker::Waker};
 
 /// This machine, or a captured tree of another one.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::{
 use heartbeat_core::{SensorError, payload::Disk, readings::Throttled, text::Text, units::Percent};
 
 use super::{
-    Cpu, Details, Firmware, Meminfo, ModemManager, Sysroot, UptimeFile, VersionSource, Wireless,
+    Cpu, Details, Firmware, Meminfo, ModemManager, Sysroot, UptimeFile, Wireless,
     app_version::AppVersion,
     application::Application,
     chain::Attempt,
@@ -17,7 +17,7 @@ use super::{
     hardware_id::{self, NoIdentity},
     modem, net, position_chain, power_chain, temperature_chain, ups_chain,
 };
-use crate::{clock, config::Settings};
+use crate::{clock, config::Settings, setting_types::VersionSource};
 
 /// What came of asking one place, as text.
 pub type Finding = Attempt<String>;

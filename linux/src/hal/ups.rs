@@ -17,62 +17,7 @@ use super::{
     chain::Source,
     sysroot::{Sysroot, sensor_error},
 };
-
-/// A supply as it is configured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UpsConfig {
-    /// Number of the bus: `/dev/i2c-N`.
-    pub bus: u8,
-    /// Which chip watches the battery.
-    pub chip: UpsChip,
-}
-
-/// The chip of a supply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpsChip {
-    /// A current monitor beside the battery.
-    Ina219 {
-        /// Its address.
-        address: u8,
-        /// Its shunt in µΩ.
-        shunt_uohm: u32,
-        /// Whether a positive current charges the battery.
-        positive_charges: bool,
-        /// Voltage of the empty battery.
-        empty: Volts,
-        /// Voltage of the full battery.
-        full: Volts,
-    },
-    /// A battery gauge.
-    Max17040,
-}
-
-impl UpsConfig {
-    /// The names of the boards that are known.
-    pub const PRESETS: &'static [&'static str] =
-        &["waveshare", "waveshare-b", "waveshare-c", "waveshare-d", "waveshare-3s", "x120x"];
-
-    /// A board that is known by name. Addresses, shunts and voltages are those of the makers' own programs.
-    pub fn preset(name: &str) -> Option<Self> {
-        let waveshare = |address, shunt_uohm, cells: i64| UpsChip::Ina219 {
-            address,
-            shunt_uohm,
-            positive_charges: true,
-            // 3.0 V and 4.2 V per lithium cell in series.
-            empty: Volts::from_raw(cells * 300),
-            full: Volts::from_raw(cells * 420),
-        };
-        let chip = match name {
-            "waveshare" => waveshare(0x42, 100_000, 2),
-            "waveshare-b" => waveshare(0x42, 10_000, 2),
-            "waveshare-c" | "waveshare-d" => waveshare(0x43, 10_000, 1),
-            "waveshare-3s" => waveshare(0x41, 10_000, 3),
-            "x120x" => UpsChip::Max17040,
-            _ => return None,
-        };
-        Some(Self { bus: 1, chip })
-    }
-}
+use crate::setting_types::{UpsChip, UpsConfig};
 
 /// The bus of a supply. Opened anew after every trouble, so that a board may be unplugged and come back.
 struct Bus {
@@ -230,12 +175,6 @@ mod tests {
         assert_eq!(at(720), Some(Percent::from_raw(500)));
         assert_eq!(at(850), Some(Percent::FULL));
         assert_eq!(charge(Volts::from_raw(1), Volts::from_raw(2), Volts::from_raw(2)), None);
-    }
-
-    #[test]
-    fn presets_exist_and_others_do_not() {
-        assert!(UpsConfig::PRESETS.iter().all(|name| UpsConfig::preset(name).is_some()));
-        assert_eq!(UpsConfig::preset("waveshare-z"), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     clock,
     config::Settings,
     daemon::{Observer, Turn},
-    hal::sysroot::Sysroot,
+    hal::{sysroot::Sysroot, time_zone},
 };
 
 /// Tells systemd, `status` and the journal.
@@ -45,7 +45,7 @@ impl Service {
     /// not told.
     pub fn new(settings: &Settings, root: &Sysroot) -> Self {
         let file = StatusFile::for_this_process();
-        let zone = clock::local_zone(root);
+        let zone = time_zone::local_zone(root);
         let earlier = file.as_ref().and_then(|file| status::read(file.path()).ok());
         let today = Today::after(earlier, clock::today(&zone));
         Self {
