@@ -29,3 +29,4 @@ pub mod setting_types;
 mod transient;
 pub mod uplink;
 pub mod waker;
+pub mod worker;
