@@ -13,7 +13,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::hal::{sysroot::Sysroot, time_zone};
+use crate::sources::{sysroot::Sysroot, time_zone};
 
 /// Longest line in bytes. A pipe with room for less than this (`PIPE_BUF`, pipe(7)) counts as full.
 const LINE_MAX: usize = 1024;

@@ -13,14 +13,14 @@ use jiff::tz::TimeZone;
 use self::{
     notify::Notifier,
     status::{Last, Late, Status, StatusFile},
-    summary::Summary,
+    summary::HourlySummary,
     today::Today,
 };
 use crate::{
     clock,
     config::Settings,
     daemon::{Observer, Turn},
-    hal::{sysroot::Sysroot, time_zone},
+    sources::{sysroot::Sysroot, time_zone},
 };
 
 /// Tells systemd, `status` and the journal.
@@ -28,7 +28,7 @@ use crate::{
 pub struct Service {
     notifier: Notifier,
     file: Option<StatusFile>,
-    summary: Summary,
+    summary: HourlySummary,
     today: Today,
     zone: TimeZone,
     server: String,
@@ -51,7 +51,7 @@ impl Service {
         Self {
             notifier: Notifier::new(),
             file,
-            summary: Summary::new(clock::now()),
+            summary: HourlySummary::new(clock::now()),
             today,
             zone,
             server: settings.endpoint.without_query().to_owned(),
@@ -79,7 +79,7 @@ impl Service {
             failed: stats.failed,
             consecutive_failures: stats.consecutive_failures,
             skipped: stats.skipped,
-            held_back: stats.held_back,
+            withheld: stats.held_back,
             late: (turn.agent.config().backlog() > 0 || counts.kept > 0).then(|| Late {
                 waiting: backlog.len() as u64,
                 delivered: counts.replayed,
