@@ -6,7 +6,7 @@ use heartbeat_core::{Config, Verdict, time::Instant};
 use heartbeat_daemon::{
     config::{Layers, Settings, SettingsError},
     daemon::{Daemon, Observer, StartError, Turn, open_root},
-    hal::hardware_id,
+    sensors::hardware_id,
 };
 
 use crate::{
@@ -55,7 +55,7 @@ pub fn run(beats: Option<u64>, interval: &str, mut print: impl FnMut(&str)) -> R
     let mut watcher = Watcher { schema: Schema::new(), beats, ended: 0, print, stop };
     daemon.run(|| None, &mut watcher)?;
     let stats = daemon.stats();
-    (watcher.print)(&format!("{} delivered, {} not", stats.delivered, stats.failed));
+    (watcher.print)(&format!("{} delivered, {} failed", stats.delivered, stats.failed));
     match stats.failed {
         0 => Ok(()),
         failed => Err(DemoError::NotDelivered(failed)),

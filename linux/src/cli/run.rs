@@ -36,7 +36,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     };
     daemon.run(reload, &mut service)?;
     let stats = daemon.stats();
-    log::info!("stopped: {} heartbeats delivered, {} not", stats.delivered, stats.failed);
+    log::info!("stopped: {} heartbeats delivered, {} failed", stats.delivered, stats.failed);
     let (backlog, counts) = (daemon.backlog(), daemon.backlog().counts());
     if counts.kept > 0 {
         log::info!(

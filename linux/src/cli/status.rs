@@ -1,7 +1,6 @@
 //! `status`: what the running daemon last did.
 
 use std::{
-    fmt::Write as _,
     io::{self, ErrorKind, IsTerminal, Write},
     path::{Path, PathBuf},
     thread,
@@ -15,17 +14,18 @@ use serde_json::Value;
 use super::{Failure, print};
 use crate::{
     clock,
+    page::Page,
     service::status::{self, Status},
 };
 
-/// How often `--watch` looks.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+/// How often `--watch` shows it again.
+const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 /// Clears a terminal's screen and goes to its upper left corner (ECMA-48, ED and CUP).
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// What to show, and how.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Look {
+pub(super) struct Arguments {
     /// Print what the daemon has published, as JSON
     #[arg(long)]
     json: bool,
@@ -37,14 +37,14 @@ pub(super) struct Look {
     file: Option<PathBuf>,
 }
 
-pub(super) fn status(look: &Look) -> Result<(), Failure> {
-    let path = look.file.clone().unwrap_or_else(status::default_path);
-    if look.json {
+pub(super) fn status(arguments: &Arguments) -> Result<(), Failure> {
+    let path = arguments.file.clone().unwrap_or_else(status::default_path);
+    if arguments.json {
         let status = find(&path)?;
         print(serde_json::to_string_pretty(&status).map_err(io::Error::from)?)?;
         return alive(&status);
     }
-    if !look.watch {
+    if !arguments.watch {
         let status = find(&path)?;
         print(page(&status, clock::now()).trim_end())?;
         return alive(&status);
@@ -59,7 +59,7 @@ pub(super) fn status(look: &Look) -> Result<(), Failure> {
             // Whoever looked has gone away.
             return Ok(());
         }
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(WATCH_INTERVAL);
     }
 }
 
@@ -103,15 +103,15 @@ fn trouble(status: &Status, now: Instant, runs: bool) -> Option<String> {
         .then(|| format!("the daemon is stuck: a heartbeat was due {} ago", ago(overdue)))
 }
 
+/// Widths of the names and of the values.
+const COLUMNS: [usize; 2] = [24, 26];
+
 /// Everything, for a terminal.
 fn page(status: &Status, now: Instant) -> String {
-    let mut page = String::new();
+    let mut page = Page::new([17, 0]);
     let trouble = trouble(status, now, runs(status.pid));
     let now = seconds(now);
-    let mut row = |name: &str, text: String| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(page, "{name:<16} {text}");
-    };
+    let mut row = |name: &str, text: String| page.row(name, &text, "");
     row("server", format!("{}, every {} s", status.server, status.interval_s));
     row(
         "daemon",
@@ -134,8 +134,8 @@ fn page(status: &Status, now: Instant) -> String {
     row(
         "since its start",
         format!(
-            "{} delivered, {} not, {} of them since the last delivery; {} skipped, {} held back",
-            status.delivered, status.failed, status.consecutive_failures, status.skipped, status.held_back
+            "{} delivered, {} failed, {} of them since the last delivery; {} skipped, {} withheld",
+            status.delivered, status.failed, status.consecutive_failures, status.skipped, status.withheld
         ),
     );
     if let Some(late) = &status.late {
@@ -145,37 +145,33 @@ fn page(status: &Status, now: Instant) -> String {
         );
     }
     row("today", format!("{} sent, {} received", bytes(status.today.sent), bytes(status.today.received)));
-    page.push('\n');
-    if let Some(last) = &status.last {
+    page.gap();
+    let values = status.last.as_ref().map(|last| {
         let document = serde_json::from_str(last.document.get()).unwrap_or_default();
-        values(&mut page, &document, &status.sources);
-    }
-    page
+        values(&document, &status.sources).to_string()
+    });
+    format!("{page}{}", values.unwrap_or_default())
 }
 
 /// The values of the last heartbeat, with their sources.
-fn values(page: &mut String, document: &Value, sources: &[(String, String)]) {
-    let source = |key: &str| {
-        let asked = match key {
-            "streaming_active" | "tracking_active" | "recording_active" => "activity",
-            other => other,
-        };
-        sources.iter().find(|(value, _)| value == asked).map_or("", |(_, place)| place.as_str())
-    };
-    let mut row = |key: &str, value: &Value| {
-        let known = if value.is_null() { "" } else { source(key.rsplit('.').next().unwrap_or(key)) };
-        let _ = writeln!(page, "{}", format!("{key:<28} {:<44} {known}", plain(value)).trim_end());
+fn values(document: &Value, sources: &[(String, String)]) -> Page {
+    let mut page = Page::new(COLUMNS);
+    let mut row = |name: &str, key: &str, value: &Value| {
+        let known = sources.iter().find(|(known, _)| known == key && !value.is_null());
+        page.row(name, &plain(value), known.map_or("", |(_, place)| place));
     };
     for (key, value) in document.as_object().into_iter().flatten() {
         match value {
             Value::Object(members) if key == "connection" || key == "diagnostics" => {
+                row(key, "", &Value::String(String::new()));
                 for (member, value) in members {
-                    row(&format!("{key}.{member}"), value);
+                    row(&format!("  {member}"), &format!("{key}.{member}"), value);
                 }
             }
-            value => row(key, value),
+            value => row(key, key, value),
         }
     }
+    page
 }
 
 /// A value without the marks of JSON.
@@ -235,7 +231,7 @@ mod tests {
             failed: 1,
             consecutive_failures: 0,
             skipped: 0,
-            held_back: 2,
+            withheld: 2,
             late: None,
             today: Totals { day: None, sent: 560_123, received: 98 },
             last: Some(Last {
@@ -245,8 +241,10 @@ mod tests {
                 document: to_raw_value(&document).expect("JSON"),
             }),
             sources: vec![
-                ("temp".to_owned(), "the firmware".to_owned()),
-                ("activity".to_owned(), "/tmp/*.pid".to_owned()),
+                ("temp".to_owned(), "/dev/vcio_gencmd measure_temp".to_owned()),
+                ("connection.ethernet".to_owned(), "/sys/class/net".to_owned()),
+                ("connection.wifi".to_owned(), "nl80211, /sys/class/net".to_owned()),
+                ("streaming_active".to_owned(), "/tmp/*.pid".to_owned()),
             ],
         }
     }
@@ -256,27 +254,29 @@ mod tests {
     }
 
     #[test]
-    fn a_page_says_everything() {
+    fn shows_counts_values_and_their_sources() {
         let pid = std::process::id();
         let expected = format!(
             "server           https://x.example/h, every 5 s\n\
              daemon           0.1.0 runs as {pid} since 66 min\n\
              last heartbeat   delivered, status 200 after 44.6 ms, 1 s ago\n\
              next heartbeat   in 3 s\n\
-             since its start  800 delivered, 1 not, 0 of them since the last delivery; 0 skipped, 2 held back\n\
+             since its start  800 delivered, 1 failed, 0 of them since the last delivery; 0\n\
+             \u{20}                skipped, 2 withheld\n\
              today            560 kB sent, 98 bytes received\n\
              \n\
-             temp                         48.8                                         the firmware\n\
-             fan_rpm                      -\n\
-             connection.wifi              -\n\
-             connection.ethernet          interface eth0, ip -\n\
-             streaming_active             true                                         /tmp/*.pid\n"
+             temp                    48.8                      /dev/vcio_gencmd measure_temp\n\
+             fan_rpm                 -\n\
+             connection\n\
+             \u{20} wifi                  -\n\
+             \u{20} ethernet              interface eth0, ip -      /sys/class/net\n\
+             streaming_active        true                      /tmp/*.pid\n"
         );
         assert_eq!(page(&status(), at(5_001)), expected);
     }
 
     #[test]
-    fn what_is_old_is_not_believed() {
+    fn does_not_believe_an_old_status() {
         assert_eq!(trouble(&status(), at(5_009), true), None);
         let stuck = trouble(&status(), at(5_030), true);
         assert_eq!(stuck.as_deref(), Some("the daemon is stuck: a heartbeat was due 26 s ago"));

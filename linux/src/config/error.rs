@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::Origin;
-use crate::passing::may_pass;
+use crate::transient::is_transient;
 
 /// Why settings cannot be used. Each says where and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum SettingsError {
 impl SettingsError {
     /// Whether the same configuration may be usable at the next start.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreadable { source, .. } if may_pass(source))
+        matches!(self, Self::Unreadable { source, .. } if is_transient(source))
     }
 }
 

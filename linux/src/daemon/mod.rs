@@ -14,7 +14,7 @@ use std::{
 
 use heartbeat_core::{Agent, Backlog, Identity, Stats, Wake, time::Instant};
 
-use self::sleeper::Sleeper;
+pub(crate) use self::sleeper::Sleeper;
 pub use self::{
     once::sample_once,
     pidfile::{Pidfile, PidfileError},
@@ -24,12 +24,12 @@ use crate::{
     backlog::{self, Keeper},
     clock,
     config::Settings,
-    hal::{
+    sensors::{
         LinuxHal,
         hardware_id::{self, NoIdentity},
-        sysroot::Sysroot,
     },
-    passing::may_pass,
+    sources::sysroot::Sysroot,
+    transient::is_transient,
     uplink::{CachedResolver, Client, HttpUplink, Traffic, TrustError},
     waker::{self, Waker},
 };
@@ -104,7 +104,7 @@ impl Daemon {
         let (waker, wake_ups) = waker::pair()?;
         let signals = Signals::install(&waker)?;
         let sleeper = Sleeper::new(wake_ups)?;
-        let hal = LinuxHal::start(Arc::clone(&root), settings, &waker);
+        let hal = LinuxHal::new(Arc::clone(&root), settings, &waker);
         let uplink = HttpUplink::start(client, waker.clone())?;
         let mut agent = Agent::new(identity.with_boot_id(random()), settings.rhythm);
         let keeps = settings.rhythm.backlog() > 0;
@@ -153,6 +153,7 @@ impl Daemon {
             }
             let now = clock::now();
             let wake = self.agent.poll(now, &mut self.hal, &mut self.uplink);
+            let hal_due = self.hal.dispatch();
             if let Some(keeper) = &mut self.keeper {
                 keeper.turn(now, &mut self.agent);
             }
@@ -160,7 +161,8 @@ impl Daemon {
             let at_the_latest = observer.turned(&turn);
             match wake {
                 Wake::At(when) => {
-                    self.sleeper.sleep_until(at_the_latest.map_or(when, |latest| when.min(latest)))?;
+                    let others = [hal_due, at_the_latest].into_iter().flatten();
+                    self.sleeper.sleep_until(others.fold(when, Instant::min))?;
                 }
                 Wake::Stopped => {
                     if let Some(keeper) = self.keeper.take() {
@@ -192,7 +194,7 @@ impl Daemon {
                     log::warn!("heartbeats will be kept from the next start on");
                 }
                 self.agent.reconfigure(identity, settings.rhythm);
-                self.hal.reconfigure(settings, &self.waker);
+                self.hal.reconfigure(settings);
                 self.uplink.replace(client);
                 log::info!("configuration read again");
                 true
@@ -250,7 +252,7 @@ fn random() -> u64 {
 pub fn open_root(path: &Path) -> Result<Arc<Sysroot>, StartError> {
     match Sysroot::new(path) {
         Ok(root) => Ok(Arc::new(root)),
-        Err(error) if may_pass(&error) => Err(error.into()),
+        Err(error) if is_transient(&error) => Err(error.into()),
         Err(error) => Err(StartError::Unusable(format!("--sysroot: {}: {error}", path.display()))),
     }
 }

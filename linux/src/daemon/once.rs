@@ -7,12 +7,7 @@ use heartbeat_core::{
 };
 
 use super::sleeper::Sleeper;
-use crate::{
-    clock,
-    config::Settings,
-    hal::{LinuxHal, sysroot::Sysroot},
-    waker,
-};
+use crate::{clock, config::Settings, sensors::LinuxHal, sources::sysroot::Sysroot, waker};
 
 /// Twice the time over which processor use is measured: with phase 0 the second beat follows after half of it.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -52,13 +47,17 @@ impl Uplink for Kept {
 pub fn sample_once(settings: &Settings, root: Arc<Sysroot>, identity: Identity) -> io::Result<Vec<u8>> {
     let (waker, wake_ups) = waker::pair()?;
     let mut sleeper = Sleeper::new(wake_ups)?;
-    let mut hal = LinuxHal::start(root, settings, &waker);
+    let mut hal = LinuxHal::new(root, settings, &waker);
     let rhythm = Config::new(INTERVAL, INTERVAL).unwrap_or_default().with_phase(0);
     let mut agent = Agent::new(identity, rhythm);
     let mut kept = Kept::default();
     while kept.beats < 2 {
-        match agent.poll(clock::now(), &mut hal, &mut kept) {
-            Wake::At(when) if kept.beats < 2 => sleeper.sleep_until(when)?,
+        let wake = agent.poll(clock::now(), &mut hal, &mut kept);
+        let hal_due = hal.dispatch();
+        match wake {
+            Wake::At(when) if kept.beats < 2 => {
+                sleeper.sleep_until(hal_due.map_or(when, |due| when.min(due)))?;
+            }
             _ => break,
         }
     }

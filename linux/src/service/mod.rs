@@ -13,14 +13,14 @@ use jiff::tz::TimeZone;
 use self::{
     notify::Notifier,
     status::{Last, Late, Status, StatusFile},
-    summary::Summary,
+    summary::HourlySummary,
     today::Today,
 };
 use crate::{
     clock,
     config::Settings,
     daemon::{Observer, Turn},
-    hal::sysroot::Sysroot,
+    sources::{sysroot::Sysroot, time_zone},
 };
 
 /// Tells systemd, `status` and the journal.
@@ -28,7 +28,7 @@ use crate::{
 pub struct Service {
     notifier: Notifier,
     file: Option<StatusFile>,
-    summary: Summary,
+    summary: HourlySummary,
     today: Today,
     zone: TimeZone,
     server: String,
@@ -45,13 +45,13 @@ impl Service {
     /// not told.
     pub fn new(settings: &Settings, root: &Sysroot) -> Self {
         let file = StatusFile::for_this_process();
-        let zone = clock::local_zone(root);
+        let zone = time_zone::local_zone(root);
         let earlier = file.as_ref().and_then(|file| status::read(file.path()).ok());
         let today = Today::after(earlier, clock::today(&zone));
         Self {
             notifier: Notifier::new(),
             file,
-            summary: Summary::new(clock::now()),
+            summary: HourlySummary::new(clock::now()),
             today,
             zone,
             server: settings.endpoint.without_query().to_owned(),
@@ -79,7 +79,7 @@ impl Service {
             failed: stats.failed,
             consecutive_failures: stats.consecutive_failures,
             skipped: stats.skipped,
-            held_back: stats.held_back,
+            withheld: stats.held_back,
             late: (turn.agent.config().backlog() > 0 || counts.kept > 0).then(|| Late {
                 waiting: backlog.len() as u64,
                 delivered: counts.replayed,

@@ -11,7 +11,7 @@ const EVERY: Duration = Duration::from_secs(3_600);
 
 /// What has happened since the last line.
 #[derive(Debug)]
-pub(super) struct Summary {
+pub(super) struct HourlySummary {
     since: Instant,
     delivered: u64,
     failed: u64,
@@ -20,7 +20,7 @@ pub(super) struct Summary {
     counted: Stats,
 }
 
-impl Summary {
+impl HourlySummary {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             since: now,
@@ -54,7 +54,7 @@ impl Summary {
 
     fn line(&self, bytes: u64) -> String {
         format!(
-            "in the last hour {} heartbeats were delivered, {} not; the slowest took {} ms; {} kB over the network",
+            "in the last hour {} heartbeats were delivered, {} failed; the slowest took {} ms; {} kB over the network",
             self.delivered,
             self.failed,
             self.slowest.as_millis(),
@@ -70,9 +70,9 @@ mod tests {
     use heartbeat_core::agent::Request;
 
     #[test]
-    fn an_hour_is_summed_up_and_forgotten() {
+    fn sums_up_an_hour_and_begins_anew() {
         let at = |secs: u64| Instant::ZERO + Duration::from_secs(secs);
-        let mut summary = Summary::new(at(100));
+        let mut summary = HourlySummary::new(at(100));
         let last = |ended, millis| {
             Some(Request { outcome: outcome(ended), round_trip: Duration::from_millis(millis) })
         };
@@ -85,7 +85,7 @@ mod tests {
         });
         assert_eq!(
             summary.line(5_432),
-            "in the last hour 1 heartbeats were delivered, 1 not; the slowest took 45 ms; 5 kB over the network"
+            "in the last hour 1 heartbeats were delivered, 1 failed; the slowest took 45 ms; 5 kB over the network"
         );
         summary.turn(at(3_699), &Traffic::default());
         assert_eq!(summary.delivered, 1, "not yet");

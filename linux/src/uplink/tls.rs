@@ -11,7 +11,7 @@ use rustls::{
 };
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
-use crate::passing::may_pass;
+use crate::transient::is_transient;
 
 /// Why no certificate authority can be trusted.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum TrustError {
 impl TrustError {
     /// Whether the same file may be usable at the next start.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreadable { source, .. } if may_pass(source))
+        matches!(self, Self::Unreadable { source, .. } if is_transient(source))
     }
 }
 
