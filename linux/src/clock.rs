@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use heartbeat_core::{time::Instant, units::UnixTime};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::hal::sysroot::{Sysroot, read_whole};
@@ -26,11 +26,6 @@ pub fn now() -> Instant {
 /// Wall time, or `None` while it cannot be right.
 pub fn unix_time() -> Option<UnixTime> {
     checked(SystemTime::now())
-}
-
-/// The day in a time zone, as `2026-11-25`, or `None` while the clock cannot be right.
-pub fn today(zone: &TimeZone) -> Option<String> {
-    unix_time().map(|_| Timestamp::now().to_zoned_datetime(zone.clone()).date().to_string())
 }
 
 /// The time zone where the device is; UTC when it does not say.
