@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use heartbeat_core::{time::Instant, units::UnixTime};
-use jiff::{Timestamp, tz::TimeZone};
 use nix::time::{ClockId, clock_gettime};
 
 /// 2026-01-01T00:00:00Z in Unix seconds: earlier than any build of this program. A Pi without a battery-backed
@@ -21,11 +20,6 @@ pub fn now() -> Instant {
 /// Wall time, or `None` while it cannot be right.
 pub fn unix_time() -> Option<UnixTime> {
     checked(SystemTime::now())
-}
-
-/// The day in a time zone, as `2026-11-25`, or `None` while the clock cannot be right.
-pub fn today(zone: &TimeZone) -> Option<String> {
-    unix_time().map(|_| Timestamp::now().to_zoned_datetime(zone.clone()).date().to_string())
 }
 
 fn checked(time: SystemTime) -> Option<UnixTime> {

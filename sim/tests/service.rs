@@ -212,7 +212,7 @@ fn status_shows_what_the_daemon_did_and_when_it_is_not_there() {
     let shown: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!((status, &shown["last"]["document"]["hardwareid"].is_string()), (Some(0), &true), "{out}");
     assert_eq!(shown["pid"], daemon.pid());
-    assert!(shown["today"]["sent"].as_u64() >= shown["delivered"].as_u64().map(|beats| beats * 300), "{out}");
+    assert!(shown["sent_bytes"].as_u64() >= shown["delivered"].as_u64().map(|beats| beats * 300), "{out}");
 
     daemon.signal(Signal::SIGKILL);
     daemon.wait();
@@ -222,9 +222,6 @@ fn status_shows_what_the_daemon_did_and_when_it_is_not_there() {
 
     let mut again = supervisor.start(&url, tree.path(), &[]);
     supervisor.told_until("STATUS=last heartbeat delivered in ");
-    let (_, out, _) = supervisor.status(&["--json"]);
-    let after: Value = serde_json::from_str(&out).expect("JSON");
-    assert!(after["today"]["sent"].as_u64() > shown["today"]["sent"].as_u64(), "the day goes on: {out}");
     again.stop();
     let (status, _, error) = supervisor.status(&["--json"]);
     assert_eq!(status, Some(3));

@@ -19,7 +19,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         }
         acquired => acquired?,
     };
-    let mut service = Service::new(&settings, &root);
+    let mut service = Service::new(&settings);
     let mut daemon = Daemon::start(&settings, root)?;
     let rhythm = settings.rhythm;
     log::info!(

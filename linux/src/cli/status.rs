@@ -20,6 +20,9 @@ use crate::{
 
 /// How often `--watch` shows it again.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+/// So many heartbeats are needed to tell bytes per day.
+const HEARTBEATS_FOR_AVERAGE: u64 = 100;
+const MILLIS_A_DAY: u128 = 86_400_000;
 /// Clears a terminal's screen and goes to its upper left corner (ECMA-48, ED and CUP).
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
@@ -144,7 +147,7 @@ fn page(status: &Status, now: Instant) -> String {
             format!("{} wait, {} delivered, {} given up", late.waiting, late.delivered, late.given_up),
         );
     }
-    row("today", format!("{} sent, {} received", bytes(status.today.sent), bytes(status.today.received)));
+    row("network", network(status));
     page.gap();
     let values = status.last.as_ref().map(|last| {
         let document = serde_json::from_str(last.document.get()).unwrap_or_default();
@@ -202,6 +205,23 @@ fn ago(secs: f64) -> String {
     }
 }
 
+/// Bytes since the start, and what that makes in a day.
+fn network(status: &Status) -> String {
+    let so_far = format!("{} sent, {} received", bytes(status.sent_bytes), bytes(status.received_bytes));
+    let elapsed_s = status.written_at_s - status.started_at_s;
+    // The handshake counts for much in the first few heartbeats, which say little about a day.
+    if status.delivered + status.failed < HEARTBEATS_FOR_AVERAGE || elapsed_s <= 0.0 {
+        return so_far;
+    }
+    let elapsed_ms = std::time::Duration::try_from_secs_f64(elapsed_s)
+        .unwrap_or(std::time::Duration::MAX)
+        .as_millis()
+        .max(1);
+    let total = u128::from(status.sent_bytes) + u128::from(status.received_bytes);
+    let a_day = u64::try_from(total * MILLIS_A_DAY / elapsed_ms).unwrap_or(u64::MAX);
+    format!("{so_far}, on average {} a day", bytes(a_day))
+}
+
 fn bytes(count: u64) -> String {
     match count {
         0..=9_999 => format!("{count} bytes"),
@@ -213,7 +233,7 @@ fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::status::{Last, Totals};
+    use crate::service::status::Last;
     use serde_json::{json, value::to_raw_value};
 
     fn status() -> Status {
@@ -233,7 +253,8 @@ mod tests {
             skipped: 0,
             withheld: 2,
             late: None,
-            today: Totals { day: None, sent: 560_123, received: 98 },
+            sent_bytes: 560_123,
+            received_bytes: 98_000,
             last: Some(Last {
                 delivered: true,
                 outcome: "delivered, status 200".to_owned(),
@@ -263,7 +284,7 @@ mod tests {
              next heartbeat   in 3 s\n\
              since its start  800 delivered, 1 failed, 0 of them since the last delivery; 0\n\
              \u{20}                skipped, 2 withheld\n\
-             today            560 kB sent, 98 bytes received\n\
+             network          560 kB sent, 98 kB received, on average 14 MB a day\n\
              \n\
              temp                    48.8                      /dev/vcio_gencmd measure_temp\n\
              fan_rpm                 -\n\
@@ -273,6 +294,16 @@ mod tests {
              streaming_active        true                      /tmp/*.pid\n"
         );
         assert_eq!(page(&status(), at(5_001)), expected);
+    }
+
+    #[test]
+    fn average_per_day_needs_heartbeats_enough() {
+        let young = Status { delivered: 98, failed: 1, ..status() };
+        assert_eq!(network(&young), "560 kB sent, 98 kB received");
+        let no_time = Status { written_at_s: 1_000.0, ..status() };
+        assert_eq!(network(&no_time), "560 kB sent, 98 kB received");
+        let huge = Status { sent_bytes: u64::MAX, written_at_s: 1_000.001, ..status() };
+        assert!(network(&huge).ends_with(&format!("on average {} MB a day", u64::MAX / 1_000_000)));
     }
 
     #[test]

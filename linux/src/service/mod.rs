@@ -4,23 +4,18 @@
 mod notify;
 pub mod status;
 mod summary;
-mod today;
 
 use heartbeat_core::{Outcome, Stats, time::Instant};
-
-use jiff::tz::TimeZone;
 
 use self::{
     notify::Notifier,
     status::{Last, Late, Status, StatusFile},
     summary::HourlySummary,
-    today::Today,
 };
 use crate::{
     clock,
     config::Settings,
     daemon::{Observer, Turn},
-    sources::{sysroot::Sysroot, time_zone},
 };
 
 /// Tells systemd, `status` and the journal.
@@ -29,8 +24,6 @@ pub struct Service {
     notifier: Notifier,
     file: Option<StatusFile>,
     summary: HourlySummary,
-    today: Today,
-    zone: TimeZone,
     server: String,
     started: Instant,
     /// What was told last.
@@ -43,17 +36,11 @@ pub struct Service {
 impl Service {
     /// For a daemon with these settings, which is about to run. Where there is no supervisor, or no place for `status`, it is
     /// not told.
-    pub fn new(settings: &Settings, root: &Sysroot) -> Self {
-        let file = StatusFile::for_this_process();
-        let zone = time_zone::local_zone(root);
-        let earlier = file.as_ref().and_then(|file| status::read(file.path()).ok());
-        let today = Today::after(earlier, clock::today(&zone));
+    pub fn new(settings: &Settings) -> Self {
         Self {
             notifier: Notifier::new(),
-            file,
+            file: StatusFile::for_this_process(),
             summary: HourlySummary::new(clock::now()),
-            today,
-            zone,
             server: settings.endpoint.without_query().to_owned(),
             started: clock::now(),
             told: Stats::default(),
@@ -85,7 +72,8 @@ impl Service {
                 delivered: counts.replayed,
                 given_up: counts.dropped,
             }),
-            today: self.today.totals(turn.traffic),
+            sent_bytes: turn.traffic.sent(),
+            received_bytes: turn.traffic.received(),
             last: stats.last.as_ref().map(|last| Last {
                 delivered: last.outcome.verdict.is_accepted(),
                 outcome: describe(&last.outcome),
@@ -116,7 +104,6 @@ impl Observer for Service {
         let ended = stats.delivered + stats.failed > self.told.delivered + self.told.failed;
         if ended {
             self.summary.ended(stats);
-            self.today.turn(clock::today(&self.zone), turn.traffic);
         }
         let news = ended || self.stopping || self.told == Stats::default();
         let mut headline = None;

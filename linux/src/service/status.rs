@@ -12,8 +12,6 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use super::today::Totals;
-
 /// Where systemd puts what a service keeps while it runs (`RuntimeDirectory=`, systemd.exec(5)).
 const DIRECTORY: &str = "/run/heartbeat-daemon";
 const NAME: &str = "status.json";
@@ -51,8 +49,10 @@ pub struct Status {
     pub withheld: u64,
     /// What became of those that were not delivered; `None` when they are not kept.
     pub late: Option<Late>,
-    /// Bytes since midnight.
-    pub today: Totals,
+    /// Bytes sent since the start, encryption included, the headers of TCP and IP not.
+    pub sent_bytes: u64,
+    /// Bytes received since the start, likewise.
+    pub received_bytes: u64,
     /// The last heartbeat; `None` before the first has ended.
     pub last: Option<Last>,
     /// Where each value was read, by its key in the document; a dot leads into an object.
@@ -179,7 +179,8 @@ mod tests {
             skipped: 0,
             withheld: 0,
             late: None,
-            today: Totals::default(),
+            sent_bytes: 0,
+            received_bytes: 0,
             last: None,
             sources: Vec::new(),
         }

@@ -28,12 +28,6 @@ impl Traffic {
         self.0.received.load(Ordering::Relaxed)
     }
 
-    #[cfg(test)]
-    pub(crate) fn count_for_test(&self, sent: usize, received: usize) {
-        Self::count(&self.0.sent, sent);
-        Self::count(&self.0.received, received);
-    }
-
     fn count(counter: &AtomicU64, bytes: usize) {
         counter.fetch_add(bytes as u64, Ordering::Relaxed);
     }
