@@ -4,7 +4,7 @@ use super::{Failure, options::Options, print};
 use crate::{
     config::{Key, Settings},
     daemon::{StartError, identity, open_root},
-    uplink::{CachedResolver, Client, Traffic},
+    uplink::{Client, Traffic},
 };
 
 pub(super) fn check_config(options: &Options) -> Result<(), Failure> {
@@ -12,7 +12,7 @@ pub(super) fn check_config(options: &Options) -> Result<(), Failure> {
     let settings = options.settings()?;
     // What only shows when it is used: the board's id, the certificate authorities.
     identity(&settings, &*open_root(&options.sysroot)?)?;
-    Client::new(&settings, &CachedResolver::new(), &Traffic::default()).map_err(StartError::from)?;
+    Client::new(&settings, &Traffic::default()).map_err(StartError::from)?;
     for key in Key::ALL {
         if let Some(value) = shown(*key, &settings) {
             print(format_args!("{:<18} {value:<48} {}", key.name(), layers.origin(*key)))?;

@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use heartbeat_core::Reply;
+
 use super::{Failure, options::Options, print};
 use crate::{
     daemon::{StartError, identity, open_root, sample_once},
-    uplink::{CachedResolver, Client, Traffic},
+    uplink::{Client, Traffic},
 };
 
 pub(super) fn sample(options: &Options) -> Result<(), Failure> {
@@ -21,12 +23,10 @@ pub(super) fn send(options: &Options) -> Result<(), Failure> {
     let settings = options.settings()?;
     let root = open_root(&options.sysroot)?;
     let identity = identity(&settings, &root)?;
-    let client =
-        Client::new(&settings, &CachedResolver::new(), &Traffic::default()).map_err(StartError::from)?;
+    let client = Client::new(&settings, &Traffic::default()).map_err(StartError::from)?;
     let body = sample_once(&settings, root, identity)?;
     let began = Instant::now();
-    let answer = client.exchange(&body, began + settings.rhythm.timeout().into());
-    let status = answer.and_then(|answer| answer.reply.accepted()).map_err(Failure::NotDelivered)?;
+    let status = client.send_once(&body).and_then(Reply::accepted).map_err(Failure::NotDelivered)?;
     print(format_args!(
         "delivered: {} bytes to {}, status {status}, {} ms",
         body.len(),

@@ -80,7 +80,7 @@ faults! {
         wire.write_all(&[b'x'; 65_536])?;
         wire.write_all(b"\r\n\r\n")
     };
-    "500-headers", "N15", "sends 500 headers", PROTOCOL, |wire| {
+    "500-headers", "N15", "sends 500 headers", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\n")?;
         for number in 0..500 {
             wire.write_all(format!("X-{number}: {number}\r\n").as_bytes())?;
@@ -91,10 +91,10 @@ faults! {
         wire.write_all(b"HTTP/1.1 200 OK\r\n")?;
         for_ever(wire, b"X-Padding: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n")
     };
-    "nul-header", "N15", "sends a header with a NUL byte", PROTOCOL, |wire| {
+    "nul-header", "N15", "sends a header with a NUL byte", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\nX-Nul: a\0b\r\nContent-Length: 0\r\n\r\n")
     };
-    "folded-header", "N15", "folds a header's line, which is obsolete", PROTOCOL, |wire| {
+    "folded-header", "N15", "folds a header's line, which is obsolete", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\nX-Fold: a\r\n b\r\nContent-Length: 0\r\n\r\n")
     };
     "endless-100", "N16", "answers 100 Continue without end", &[SendError::Protocol, SendError::Timeout], |wire| for_ever(wire, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -132,11 +132,11 @@ faults! {
     "long-body", "N17", "sends more than it said", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}and more that nobody asked for")
     };
-    "negative-length", "N17", "says that the body has -1 bytes", PROTOCOL, |wire| {
+    "negative-length", "N17", "says that the body has -1 bytes", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n")?;
         silence(wire)
     };
-    "two-lengths", "N17", "says two lengths of the body", PROTOCOL, |wire| {
+    "two-lengths", "N17", "says two lengths of the body", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}x")?;
         silence(wire)
     };

@@ -93,6 +93,11 @@ impl Fault {
         matches!(self.act, Act::Http(_))
     }
 
+    /// Whether its handshake is only slow: who waits for its end has a server that can be trusted.
+    pub const fn is_slow_handshake(&self) -> bool {
+        matches!(self.act, Act::Handshake(_))
+    }
+
     /// Whether it needs a client that expects TLS.
     pub const fn needs_tls(&self) -> bool {
         matches!(self.act, Act::InsteadOfTls(_) | Act::Certificate(_) | Act::Handshake(_))
