@@ -87,7 +87,12 @@ impl Attempt {
                 Ok(None) => {
                     let took = self.began.elapsed();
                     log::debug!("connected to {address} after {} ms", took.as_millis());
-                    let facts = Facts { address, connect_time: took, since: Instant::now() };
+                    let facts = Facts {
+                        address,
+                        connect_time: took,
+                        handshake_round_trip: Duration::ZERO,
+                        since: Instant::now(),
+                    };
                     self.phase = Phase::Connected(stream, facts);
                     Step::Connected(self, took)
                 }

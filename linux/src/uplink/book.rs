@@ -25,6 +25,7 @@ pub(super) struct Book {
     /// Oldest failure first.
     failed: Vec<SocketAddr>,
     connect_time: Option<Duration>,
+    reply_time: Duration,
     rest: Rest,
 }
 
@@ -70,6 +71,16 @@ impl Book {
     /// A connection to `address` stands, `took` after the attempt began: one round trip, if nothing was lost.
     pub(super) fn connected(&mut self, took: Duration) {
         self.connect_time = Some(took);
+    }
+
+    /// The latest status came this long after its request, or did not come in that time.
+    pub(super) fn replied_after(&mut self, took: Duration) {
+        self.reply_time = took;
+    }
+
+    /// How long the latest request took; zero before there was one.
+    pub(super) fn reply_time(&self) -> Duration {
+        self.reply_time
     }
 
     /// `address` did what it is for.

@@ -153,7 +153,8 @@ impl Sender {
                 answer = self.attempt(body);
             }
         }
-        if let Err(failure) = &answer {
+        // What was cancelled ended when nobody waited for it any more.
+        if let Some(failure) = answer.as_ref().err().filter(|failure| failure.cause != Cause::Cancelled) {
             log::debug!("request failed: {failure}");
         }
         answer
@@ -228,3 +229,6 @@ fn agent(lender: &Lender, endpoint: &Endpoint, method: Method) -> Agent {
         .build();
     Agent::with_parts(config, lender.clone(), NoResolver)
 }
+
+#[cfg(test)]
+mod tests;

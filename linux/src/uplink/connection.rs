@@ -11,7 +11,7 @@ use std::{
 };
 
 use nix::poll::PollFlags;
-use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, pki_types::ServerName};
 
 use super::{failure::TooMuch, tcp, traffic::Traffic};
 
@@ -31,8 +31,18 @@ pub(super) struct Facts {
     pub(super) address: SocketAddr,
     /// From the first packet until the connection stood: one round trip, if nothing was lost.
     pub(super) connect_time: Duration,
+    /// One round trip of the TLS handshake, and what the peers had to compute; zero without TLS. Longer than the time to
+    /// connect where somebody on the way answers in the server's place, as on links over satellites.
+    pub(super) handshake_round_trip: Duration,
     /// When it could be used.
     pub(super) since: Instant,
+}
+
+impl Facts {
+    /// How long an answer takes at least.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.connect_time.max(self.handshake_round_trip)
+    }
 }
 
 /// A connection to the server.
@@ -108,6 +118,7 @@ impl Connection {
             self.flush()?;
             let Some(tls) = &mut self.tls else { return Ok(true) };
             if !tls.is_handshaking() {
+                self.facts.handshake_round_trip = self.facts.since.elapsed() / round_trips(tls);
                 self.facts.since = Instant::now();
                 self.rests_since = self.facts.since;
                 self.allowance = REST_MAX;
@@ -135,7 +146,7 @@ impl Connection {
     /// The version of TLS, and whether an earlier session was resumed.
     pub(super) fn session(&self) -> Option<String> {
         let tls = self.tls.as_ref()?;
-        let resumed = matches!(tls.handshake_kind(), Some(rustls::HandshakeKind::Resumed));
+        let resumed = matches!(tls.handshake_kind(), Some(HandshakeKind::Resumed));
         let how = if resumed { "resumed" } else { "new session" };
         Some(format!("{:?}, {how}", tls.protocol_version()?))
     }
@@ -269,6 +280,16 @@ impl Connection {
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
+    }
+}
+
+/// How many round trips this handshake took (RFC 5246, section 7.3; RFC 8446, section 2).
+fn round_trips(tls: &ClientConnection) -> u32 {
+    let is_old = tls.protocol_version() == Some(ProtocolVersion::TLSv1_2);
+    match tls.handshake_kind() {
+        Some(HandshakeKind::FullWithHelloRetryRequest) => 2,
+        Some(HandshakeKind::Full) if is_old => 2,
+        _ => 1,
     }
 }
 

@@ -122,8 +122,12 @@ pub(super) struct Used {
     pub(super) address: Option<SocketAddr>,
     /// For how long it had rested; `None` if it was new.
     pub(super) rested: Option<Duration>,
+    /// When the request began.
+    began: Option<Instant>,
     /// Something of a reply came.
     pub(super) was_answered: bool,
+    /// How long the status took.
+    took: Option<Duration>,
 }
 
 impl Link {
@@ -207,7 +211,13 @@ impl Link {
         };
         let facts = connection.facts();
         let rested = connection.rested(Instant::now());
-        self.used = Used { address: Some(facts.address), rested, was_answered: false };
+        self.used = Used {
+            address: Some(facts.address),
+            rested,
+            began: Some(Instant::now()),
+            was_answered: false,
+            took: None,
+        };
         let detail = format!("the connection took {} ms to make", facts.connect_time.as_millis());
         let failure = Failure::new(Stage::Exchange, Cause::Timeout).at(facts.address);
         self.waiting.set(Some(failure.because(detail).after_sending(true)));
@@ -296,8 +306,14 @@ impl Link {
     /// and the connection with it, and the next heartbeat would be as late.
     fn is_too_late_for(&self, connection: &Connection) -> bool {
         let left = self.beat.until.saturating_duration_since(Instant::now());
-        let needed = connection.facts().connect_time * 3 / 2;
-        left < needed && left < self.beat.timeout
+        let needed = self.book.reply_time().max(connection.facts().round_trip()) * 3 / 2;
+        left < needed.min(nearly(self.beat.timeout))
+    }
+
+    /// Whether the latest request had less time than it should have, so that the connection may have been good.
+    fn was_cut_short(&self) -> bool {
+        let had = self.used.began.map(|began| self.beat.until.saturating_duration_since(began));
+        had.is_some_and(|had| had < nearly(self.beat.timeout))
     }
 
     fn around(&mut self) -> (Around<'_>, &mut WakeUps) {
@@ -343,9 +359,12 @@ impl Link {
         Ok(self.cancelled.includes(&self.beat))
     }
 
-    /// Something of a reply has come.
-    pub(super) fn is_answered(&mut self) {
+    /// Something of a reply has come; its whole head if it is complete.
+    pub(super) fn is_answered(&mut self, is_complete: bool) {
         self.used.was_answered = true;
+        if is_complete {
+            self.used.took = self.used.began.map(|began| began.elapsed());
+        }
     }
 
     /// A request has ended with this status, and its connection can be used again.
@@ -366,9 +385,10 @@ impl Link {
 
     /// A heartbeat has ended: with this status, or why not.
     pub(super) fn conclude(&mut self, outcome: Result<u16, &Failure>) {
-        let Used { address, rested, was_answered } = self.used;
+        let Used { address, rested, was_answered, took, .. } = self.used;
         match outcome {
             Ok(status) => {
+                took.into_iter().for_each(|took| self.book.replied_after(took));
                 self.hold.release();
                 self.book.answered_after(rested, Instant::now());
                 if (200..300).contains(&status) {
@@ -381,6 +401,9 @@ impl Link {
             Err(failure) if failure.stage == Stage::Exchange && failure.cause != Cause::Cancelled => {
                 self.note_failure(failure);
                 failure.address.into_iter().for_each(|address| self.book.failed(address));
+                if failure.cause == Cause::Timeout && self.was_cut_short() {
+                    self.book.replied_after(self.beat.timeout);
+                }
                 if let (Cause::Timeout, false, Some(rested)) = (failure.cause, was_answered, rested) {
                     self.book.silent_after(rested);
                 }
@@ -438,4 +461,9 @@ impl Link {
     pub(super) fn close(&mut self) {
         self.kept.take().into_iter().for_each(Connection::close);
     }
+}
+
+/// As much of a request's time as makes no difference.
+fn nearly(timeout: Duration) -> Duration {
+    timeout * 3 / 4
 }
