@@ -26,7 +26,7 @@ const HANDSHAKE_GRACE: Duration = Duration::from_secs(2);
 
 /// What an attempt needs from outside.
 #[derive(Debug)]
-pub(super) struct Means<'d> {
+pub(super) struct AttemptContext<'d> {
     /// Settings and name for TLS; `None` for a plain connection.
     pub(super) tls: Option<(&'d Arc<ClientConfig>, &'d ServerName<'static>)>,
     /// Counts the bytes.
@@ -80,7 +80,7 @@ impl Attempt {
     }
 
     /// Goes on as far as it can without waiting. `happened`: the kernel reports something about its descriptor.
-    pub(super) fn go_on(mut self, happened: bool, may_handshake: bool, means: &Means<'_>) -> Step {
+    pub(super) fn go_on(mut self, happened: bool, may_handshake: bool, context: &AttemptContext<'_>) -> Step {
         let address = self.address;
         match self.phase {
             Phase::Connecting(stream) if happened => match stream.take_error() {
@@ -99,15 +99,15 @@ impl Attempt {
                 Ok(Some(error)) | Err(error) => Step::Failed(Failure::io(Stage::Connect, &error).at(address)),
             },
             Phase::Connected(stream, facts) if may_handshake => {
-                let Some((config, name)) = means.tls else {
-                    return Step::Ready(Connection::plain(stream, facts, means.traffic));
+                let Some((config, name)) = context.tls else {
+                    return Step::Ready(Connection::plain(stream, facts, context.traffic));
                 };
-                match Connection::secured(stream, facts, means.traffic, config, name) {
-                    Ok(connection) => shake_hands(address, self.began, connection),
+                match Connection::secured(stream, facts, context.traffic, config, name) {
+                    Ok(connection) => handshake(address, self.began, connection),
                     Err(error) => Step::Failed(Failure::tls(Stage::Handshake, &error).at(address)),
                 }
             }
-            Phase::Handshaking(connection) if happened => shake_hands(address, self.began, connection),
+            Phase::Handshaking(connection) if happened => handshake(address, self.began, connection),
             phase => Step::Waiting(Self { phase, ..self }),
         }
     }
@@ -184,7 +184,7 @@ fn round_trip(facts: &Facts) -> String {
     format!("to connect took {} ms", facts.connect_time.as_millis())
 }
 
-fn shake_hands(address: SocketAddr, began: Instant, mut connection: Connection) -> Step {
+fn handshake(address: SocketAddr, began: Instant, mut connection: Connection) -> Step {
     match connection.handshake() {
         Ok(true) => {
             let session = connection.session().unwrap_or_default();

@@ -1,5 +1,5 @@
 //! What earlier connections taught: which address worked, which did not, how far away the server is, and how long a
-//! connection may rest before somebody on the way forgets it.
+//! connection may be idle before a NAT on the way forgets it.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,12 +11,12 @@ const STAGGER_MIN: Duration = Duration::from_millis(250);
 const STAGGER_MAX: Duration = Duration::from_secs(2);
 /// Addresses whose failure is remembered.
 const FAILED_MAX: usize = 32;
-/// A rest below this is not what a connection died of: no NAT forgets that soon.
-const REST_SUSPECT_MIN: Duration = Duration::from_secs(10);
-/// Silent connections after a rest, each followed by success on a new one, before rests are kept shorter.
-const RESTS_BEFORE_LIMIT: u8 = 2;
-/// After this time the way may be another one, and longer rests are tried again.
-const REST_LIMIT_LASTS: Duration = Duration::from_secs(6 * 3600);
+/// No NAT forgets a connection that was idle for less than this.
+const IDLE_SUSPECT_MIN: Duration = Duration::from_secs(10);
+/// Connections that were silent after they had been idle, each followed by success on a new one, before a limit is set.
+const STRIKES_BEFORE_LIMIT: u8 = 2;
+/// How long a limit lasts: the network may have changed.
+const IDLE_LIMIT_LASTS: Duration = Duration::from_secs(6 * 3600);
 
 /// The memory of one server's connections.
 #[derive(Debug, Default)]
@@ -26,15 +26,15 @@ pub(super) struct Book {
     failed: Vec<SocketAddr>,
     connect_time: Option<Duration>,
     reply_time: Duration,
-    rest: Rest,
+    idle: IdleLimit,
 }
 
-/// How long a connection may rest.
+/// How long a connection may be idle.
 #[derive(Debug, Default)]
-struct Rest {
-    /// A connection was silent after this rest; whether the rest was the cause shows next.
+struct IdleLimit {
+    /// A connection was silent after it had been idle for this long. Whether that was the cause shows next.
     suspect: Option<Duration>,
-    /// Rests that proved too long, one after the other.
+    /// Idle times that proved too long.
     strikes: u8,
     shortest: Option<Duration>,
     limit: Option<(Duration, Instant)>,
@@ -99,36 +99,36 @@ impl Book {
         self.good = self.good.filter(|good| *good != address);
     }
 
-    /// A connection that had rested for this long was silent when it was used again.
-    pub(super) fn silent_after(&mut self, rest: Duration) {
-        self.rest.suspect = (rest >= REST_SUSPECT_MIN).then_some(rest);
+    /// A connection that had been idle for this long was silent when it was used again.
+    pub(super) fn silent_after(&mut self, idle_for: Duration) {
+        self.idle.suspect = (idle_for >= IDLE_SUSPECT_MIN).then_some(idle_for);
     }
 
-    /// A heartbeat was answered over a new connection (`None`), or over one that had rested for this long.
-    pub(super) fn answered_after(&mut self, rested: Option<Duration>, now: Instant) {
-        let rest = &mut self.rest;
-        match (rested, rest.suspect.take()) {
+    /// A heartbeat was answered over a new connection (`None`), or over one that had been idle for this long.
+    pub(super) fn answered_after(&mut self, idle_for: Option<Duration>, now: Instant) {
+        let limit = &mut self.idle;
+        match (idle_for, limit.suspect.take()) {
             (None, Some(suspect)) => {
-                rest.strikes = rest.strikes.saturating_add(1);
-                let shortest = rest.shortest.map_or(suspect, |shortest| shortest.min(suspect));
-                rest.shortest = Some(shortest);
-                if rest.strikes >= RESTS_BEFORE_LIMIT {
-                    rest.limit = Some((shortest / 4 * 3, now));
-                    log::debug!("connections that rested for {shortest:?} were forgotten on the way");
+                limit.strikes = limit.strikes.saturating_add(1);
+                let shortest = limit.shortest.map_or(suspect, |shortest| shortest.min(suspect));
+                limit.shortest = Some(shortest);
+                if limit.strikes >= STRIKES_BEFORE_LIMIT {
+                    limit.limit = Some((shortest / 4 * 3, now));
+                    log::debug!("connections that were idle for {shortest:?} were forgotten on the way");
                 }
             }
             // Nobody forgets that soon.
-            (Some(rested), _) if rest.shortest.is_some_and(|shortest| rested >= shortest) => {
-                *rest = Rest::default();
+            (Some(idle_for), _) if limit.shortest.is_some_and(|shortest| idle_for >= shortest) => {
+                *limit = IdleLimit::default();
             }
             _ => {}
         }
     }
 
-    /// The longest rest after which a connection is used again; `None` if none was ever too long.
-    pub(super) fn rest_max(&self, now: Instant) -> Option<Duration> {
-        let (limit, since) = self.rest.limit?;
-        (now.saturating_duration_since(since) < REST_LIMIT_LASTS).then_some(limit)
+    /// The longest idle time after which a connection is used again; `None` if none was ever too long.
+    pub(super) fn idle_max(&self, now: Instant) -> Option<Duration> {
+        let (limit, since) = self.idle.limit?;
+        (now.saturating_duration_since(since) < IDLE_LIMIT_LASTS).then_some(limit)
     }
 }
 
@@ -191,18 +191,18 @@ mod tests {
     }
 
     #[test]
-    fn rest_that_a_nat_forgets_is_kept_shorter() {
+    fn connection_that_a_nat_forgets_is_not_used_after_that_time() {
         let (mut book, now) = (Book::default(), Instant::now());
         let minute = Duration::from_secs(60);
         book.silent_after(minute);
         book.answered_after(None, now);
-        assert_eq!(book.rest_max(now), None, "once may be chance");
+        assert_eq!(book.idle_max(now), None, "once may be chance");
         book.silent_after(minute);
         book.answered_after(None, now);
-        assert_eq!(book.rest_max(now), Some(Duration::from_secs(45)));
-        assert_eq!(book.rest_max(now + REST_LIMIT_LASTS), None, "the way may be another one");
+        assert_eq!(book.idle_max(now), Some(Duration::from_secs(45)));
+        assert_eq!(book.idle_max(now + IDLE_LIMIT_LASTS), None, "the network may have changed");
         book.answered_after(Some(minute), now);
-        assert_eq!(book.rest_max(now), None, "a rest of that length was survived");
+        assert_eq!(book.idle_max(now), None, "an idle time of that length was survived");
     }
 
     #[test]
@@ -212,6 +212,6 @@ mod tests {
             book.silent_after(Duration::from_secs(5));
             book.answered_after(None, now);
         }
-        assert_eq!(book.rest_max(now), None);
+        assert_eq!(book.idle_max(now), None);
     }
 }

@@ -16,9 +16,10 @@ use ureq::{
 };
 
 use super::{
-    connector::{ACCEPTED_MAX, Lender, NoResolver, REFUSED_MAX},
+    beat::{Beat, Limits},
+    connector::{BODY_READ_MAX, Lender, NoResolver},
     failure::{Cause, Failure, Stage},
-    link::{Beat, Limits, Link},
+    link::Link,
     outcome::send_error,
     retry_after,
     target::Target,
@@ -40,8 +41,8 @@ const HEADER_MAX: usize = 2 * 1024;
 const OUTPUT: usize = 2 * 1024;
 /// Bytes of a document's byte in a URL.
 const ESCAPED: usize = 3;
-/// Limits of how long a connection rests.
-const REST: std::ops::RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from_secs(300);
+/// Limits of how long a connection is kept idle.
+const IDLE: std::ops::RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from_secs(300);
 
 /// A configured server, and whom to trust that it is the one.
 #[derive(Debug)]
@@ -64,12 +65,12 @@ impl Client {
         let is_https = settings.endpoint.is_https();
         let trust = is_https.then(|| Trust::load(settings.ca_file.as_deref())).transpose()?;
         let interval = Duration::from(settings.rhythm.interval());
-        let rest = (interval * 2).clamp(*REST.start(), *REST.end());
+        let idle = (interval * 2).clamp(*IDLE.start(), *IDLE.end());
         Ok(Self {
             endpoint: settings.endpoint.clone(),
             method: settings.method,
             timeout: settings.rhythm.timeout().into(),
-            limits: Limits { connect: CONNECT_TIMEOUT, rest, interval },
+            limits: Limits { connect: CONNECT_TIMEOUT, idle, interval },
             trust,
             traffic: traffic.clone(),
         })
@@ -137,7 +138,7 @@ impl Sender {
 
     /// Sends one document and waits for the status, which is the answer: what follows it is left to [`Self::finish`].
     ///
-    /// A connection that had rested and that the server closed in the same moment costs one more attempt, at once and
+    /// A connection that had been idle and that the server closed in the same moment costs one more attempt, at once and
     /// within the same deadline.
     ///
     /// # Errors
@@ -148,7 +149,7 @@ impl Sender {
         let mut answer = self.attempt(body);
         if let Err(Failure { cause: Cause::Lost, stage: Stage::Exchange, .. }) = &answer {
             let used = self.lender.link().used();
-            if used.rested.is_some() && !used.was_answered && Instant::now() < beat.until {
+            if used.idle_for.is_some() && !used.was_answered && Instant::now() < beat.until {
                 log::debug!("the server closed the kept connection: once more");
                 answer = self.attempt(body);
             }
@@ -177,8 +178,7 @@ impl Sender {
     pub(super) fn finish(&mut self, answer: Result<Answer, Failure>) {
         match answer {
             Ok(Answer { reply, mut response }) => {
-                let max = if reply.accepted().is_ok() { ACCEPTED_MAX } else { REFUSED_MAX };
-                let mut rest = response.body_mut().as_reader().take(max);
+                let mut rest = response.body_mut().as_reader().take(BODY_READ_MAX);
                 let _ = io::copy(&mut rest, &mut io::sink());
                 drop(response);
                 self.lender.link().conclude(Ok(reply.status));

@@ -20,7 +20,7 @@ pub(super) const HANDSHAKE_MAX: u64 = 64 * 1024;
 /// Bytes from the wire for one reply: 64 KiB of header, 16 KiB of body, and what TLS adds.
 pub(super) const REPLY_MAX: u64 = 128 * 1024;
 /// Bytes from the wire while nothing is asked: session tickets.
-pub(super) const REST_MAX: u64 = 16 * 1024;
+pub(super) const IDLE_MAX: u64 = 16 * 1024;
 /// Reads from the wire in one turn, after which the caller looks at the time again.
 const READS_PER_TURN: u32 = 16;
 
@@ -59,7 +59,7 @@ pub(super) struct Connection {
     /// Requests that were answered over it.
     answered: u32,
     /// When the last of them was, or when it was made.
-    rests_since: Instant,
+    idle_since: Instant,
 }
 
 /// What a read brought.
@@ -79,16 +79,16 @@ impl Connection {
     /// A plain connection over a stream that stands.
     pub(super) fn plain(stream: TcpStream, facts: Facts, traffic: &Traffic) -> Self {
         let traffic = traffic.clone();
-        let rests_since = facts.since;
+        let idle_since = facts.since;
         Self {
             stream,
             tls: None,
             output: Vec::new(),
             traffic,
-            allowance: REST_MAX,
+            allowance: IDLE_MAX,
             facts,
             answered: 0,
-            rests_since,
+            idle_since,
         }
     }
 
@@ -120,8 +120,8 @@ impl Connection {
             if !tls.is_handshaking() {
                 self.facts.handshake_round_trip = self.facts.since.elapsed() / round_trips(tls);
                 self.facts.since = Instant::now();
-                self.rests_since = self.facts.since;
-                self.allowance = REST_MAX;
+                self.idle_since = self.facts.since;
+                self.allowance = IDLE_MAX;
                 return Ok(true);
             }
             match receive(tls, &self.stream, &self.traffic, &mut self.allowance)? {
@@ -152,13 +152,13 @@ impl Connection {
     }
 
     /// For how long nothing was asked; `None` when nothing ever was.
-    pub(super) fn rested(&self, now: Instant) -> Option<Duration> {
-        (self.answered > 0).then(|| now.saturating_duration_since(self.rests_since))
+    pub(super) fn idle_for(&self, now: Instant) -> Option<Duration> {
+        (self.answered > 0).then(|| now.saturating_duration_since(self.idle_since))
     }
 
     /// Since when nothing was asked.
-    pub(super) fn rests_since(&self) -> Instant {
-        self.rests_since
+    pub(super) fn idle_since(&self) -> Instant {
+        self.idle_since
     }
 
     /// A request begins, for whose reply the peer may send [`REPLY_MAX`].
@@ -166,11 +166,11 @@ impl Connection {
         self.allowance = REPLY_MAX;
     }
 
-    /// The reply has ended, and the connection rests.
-    pub(super) fn rest(&mut self) {
-        self.allowance = REST_MAX;
+    /// The reply has ended, and the connection is idle.
+    pub(super) fn become_idle(&mut self) {
+        self.allowance = IDLE_MAX;
         self.answered = self.answered.saturating_add(1);
-        self.rests_since = Instant::now();
+        self.idle_since = Instant::now();
     }
 
     /// Takes bytes to send; [`Self::flush`] sends them, all that was taken until then in one piece: one packet, and one

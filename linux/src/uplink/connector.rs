@@ -27,11 +27,9 @@ use super::{
     link::Link,
 };
 
-/// Bytes of the body of a reply that accepts the heartbeat. They are read for no other reason than that the connection can
-/// be used again; what is longer costs the connection.
-pub(super) const ACCEPTED_MAX: u64 = 16 * 1024;
-/// The same for a reply that refuses it: about what a new connection costs.
-pub(super) const REFUSED_MAX: u64 = 4 * 1024;
+/// Bytes of a reply's body. They are read for no other reason than that the connection can be used again, which costs less
+/// than a new one as long as they fit into what a server sends at once.
+pub(super) const BODY_READ_MAX: u64 = 16 * 1024;
 /// Room for what is received: a minimal head and what came with it.
 const INPUT: usize = 4 * 1024;
 /// Bytes that are read at once while a head is expected.
@@ -74,7 +72,7 @@ impl Connector for Lender {
             lender: self.clone(),
             buffers: LazyBuffers::new(INPUT, details.config.output_buffer_size()),
             is_secured: connection.is_secured(),
-            is_new: connection.rested(Instant::now()).is_none(),
+            is_new: connection.idle_for(Instant::now()).is_none(),
             connection: Some(connection),
             until: beat.until.min(Instant::now() + beat.timeout),
             has_sent: false,
@@ -150,9 +148,8 @@ impl Loan {
     /// Decides how much of the body is read. `rest` came with the head.
     fn begin_body(&mut self, head: Head, rest: &[u8]) {
         let is_accepted = (200..300).contains(&head.status);
-        let max = if is_accepted { ACCEPTED_MAX } else { REFUSED_MAX };
         let body = match head.body {
-            Body::Length(length) if length > max => Body::None,
+            Body::Length(length) if length > BODY_READ_MAX => Body::None,
             // What cannot be used again anyway is read for the sake of the server's script, and only if that did well.
             _ if head.closes && !is_accepted => Body::None,
             Body::Unclear => Body::None,

@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags};
 use rustls::ClientConfig;
 
 use super::{
-    attempt::{Attempt, Means, Step},
+    attempt::{Attempt, AttemptContext, Step},
     book::Book,
     connection::Connection,
     failure::{Cause, Failure, Stage},
@@ -30,7 +30,10 @@ use crate::waker::WakeUps;
 /// Attempts that are under way at the same time.
 const ABREAST: usize = 4;
 /// How long a new answer is waited for when the server said that it is the wrong one.
-const NAME_PATIENCE: Duration = Duration::from_millis(500);
+const NEW_ANSWER_WAIT: Duration = Duration::from_millis(500);
+
+/// How long more addresses are waited for when all that are known have failed.
+const MORE_ADDRESSES_WAIT: Duration = Duration::from_secs(1);
 
 /// How far earlier answers of the name servers can be trusted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub(super) enum Doubt {
 
 /// What a dial needs from outside.
 #[derive(Debug)]
-pub(super) struct Around<'l> {
+pub(super) struct DialContext<'l> {
     pub(super) target: &'l Target,
     pub(super) names: &'l Names,
     pub(super) book: &'l mut Book,
@@ -65,7 +68,7 @@ pub(super) struct Dial {
     /// When the next attempt may begin.
     next: Instant,
     /// Until when only a new answer of the name servers counts.
-    patience: Option<Instant>,
+    new_answer_until: Option<Instant>,
     /// The most telling failure of an attempt.
     failure: Option<Failure>,
     /// There was no thread to look the name up.
@@ -85,7 +88,7 @@ pub(super) enum Turn {
 
 impl Dial {
     /// Begins, for at most `limit`; has the name looked up if what is known of it is old or in doubt.
-    pub(super) fn begin(around: &Around<'_>, doubt: Doubt, limit: Duration) -> Self {
+    pub(super) fn begin(context: &DialContext<'_>, doubt: Doubt, limit: Duration) -> Self {
         let began = Instant::now();
         let mut dial = Self {
             began,
@@ -93,17 +96,17 @@ impl Dial {
             attempts: Vec::new(),
             tried: Vec::new(),
             next: began,
-            patience: None,
+            new_answer_until: None,
             failure: None,
             no_thread: None,
         };
-        if let Host::Name(name) = &around.target.host {
-            let answered = around.names.known(name).answered;
+        if let Host::Name(name) = &context.target.host {
+            let answered = context.names.known(name).answered;
             let fresh = answered.is_some_and(|answered| began.saturating_duration_since(answered) < FRESH);
             if doubt != Doubt::None || !fresh {
-                dial.no_thread = around.names.ask(name).err().map(|error| error.to_string());
+                dial.no_thread = context.names.ask(name).err().map(|error| error.to_string());
             }
-            dial.patience = (doubt == Doubt::Refused).then(|| began + NAME_PATIENCE);
+            dial.new_answer_until = (doubt == Doubt::Refused).then(|| began + NEW_ANSWER_WAIT);
         }
         dial
     }
@@ -116,32 +119,32 @@ impl Dial {
     /// Goes on, and waits for that until `until` at most, or until woken.
     pub(super) fn turn(
         &mut self,
-        around: &mut Around<'_>,
+        context: &mut DialContext<'_>,
         wake_ups: &mut WakeUps,
         until: Option<Instant>,
     ) -> Turn {
         let now = Instant::now();
-        self.end_overdue(around.book, now);
-        let known = self.known(around);
-        self.begin_due(around.book, around.target.port, &known, now);
+        self.end_overdue(context.book, now);
+        let known = self.known(context);
+        self.begin_due(context.book, context.target.port, &known, now);
         if now >= self.until {
             return Turn::Failed(self.waiting(&known, now));
         }
-        let waits_for_names = known.pending || self.is_patient(&known, now);
-        if self.attempts.is_empty() && !waits_for_names && self.candidates(around, &known).is_empty() {
+        let has_more = self.waits_for_addresses(&known, now) || !self.candidates(context, &known).is_empty();
+        if self.attempts.is_empty() && !has_more {
             return Turn::Failed(self.waiting(&known, now));
         }
         let until =
-            [Some(self.until), until, self.next_time(around, &known, now)].into_iter().flatten().min();
+            [Some(self.until), until, self.next_time(context, &known, now)].into_iter().flatten().min();
         match self.wait(wake_ups, until) {
-            Ok(happened) => self.go_on(around, &happened),
+            Ok(happened) => self.go_on(context, &happened),
             Err(error) => Turn::Failed(Failure::io(Stage::Connect, &error)),
         }
     }
 
     /// The failure that it would be if it were given up now.
-    pub(super) fn failure(&self, around: &Around<'_>) -> Failure {
-        self.waiting(&self.known(around), Instant::now())
+    pub(super) fn failure(&self, context: &DialContext<'_>) -> Failure {
+        self.waiting(&self.known(context), Instant::now())
     }
 
     fn waiting(&self, known: &Known, now: Instant) -> Failure {
@@ -167,24 +170,30 @@ impl Dial {
         }
     }
 
-    fn known(&self, around: &Around<'_>) -> Known {
-        match &around.target.host {
+    fn known(&self, context: &DialContext<'_>) -> Known {
+        match &context.target.host {
             Host::Address(ip) => {
                 Known { addresses: vec![*ip], pending: false, answered: Some(self.began), error: None }
             }
-            Host::Name(name) => around.names.known(name),
+            Host::Name(name) => context.names.known(name),
         }
     }
 
     /// Whether it still hopes for a newer answer than the one that led to the wrong server.
-    fn is_patient(&self, known: &Known, now: Instant) -> bool {
+    fn waits_for_new_answer(&self, known: &Known, now: Instant) -> bool {
         let is_old = known.answered.is_none_or(|answered| answered < self.began);
-        known.pending && is_old && self.patience.is_some_and(|until| now < until)
+        known.pending && is_old && self.new_answer_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether addresses may still come. A name server that is silent about one family must not delay the next attempt at
+    /// those of the other.
+    fn waits_for_addresses(&self, known: &Known, now: Instant) -> bool {
+        known.pending && (self.tried.is_empty() || now < self.next + MORE_ADDRESSES_WAIT)
     }
 
     /// Addresses that are still to be tried, the next one first.
-    fn candidates(&self, around: &Around<'_>, known: &Known) -> Vec<SocketAddr> {
-        self.untried(around.book, around.target.port, &known.addresses)
+    fn candidates(&self, context: &DialContext<'_>, known: &Known) -> Vec<SocketAddr> {
+        self.untried(context.book, context.target.port, &known.addresses)
     }
 
     fn untried(&self, book: &Book, port: u16, addresses: &[IpAddr]) -> Vec<SocketAddr> {
@@ -205,7 +214,7 @@ impl Dial {
 
     /// Begins the attempts whose time has come.
     fn begin_due(&mut self, book: &mut Book, port: u16, known: &Known, now: Instant) {
-        if self.is_patient(known, now) {
+        if self.waits_for_new_answer(known, now) {
             return;
         }
         for address in self.untried(book, port, &known.addresses) {
@@ -236,16 +245,18 @@ impl Dial {
     }
 
     /// When something is due without an event.
-    fn next_time(&self, around: &Around<'_>, known: &Known, now: Instant) -> Option<Instant> {
+    fn next_time(&self, context: &DialContext<'_>, known: &Known, now: Instant) -> Option<Instant> {
         let ends = self.attempts.iter().filter_map(Attempt::until).min();
-        let begins = if self.is_patient(known, now) {
-            self.patience
+        let begins = if self.waits_for_new_answer(known, now) {
+            self.new_answer_until
         } else {
-            let more = self.attempts.len() < ABREAST && !self.candidates(around, known).is_empty();
+            let more = self.attempts.len() < ABREAST && !self.candidates(context, known).is_empty();
             more.then_some(self.next)
         };
+        let no_more = self.waits_for_addresses(known, now) && !self.tried.is_empty();
+        let no_more = no_more.then(|| self.next + MORE_ADDRESSES_WAIT);
         let unpark = self.attempts.iter().any(Attempt::is_connected).then(|| self.next.max(now));
-        [ends, begins, unpark].into_iter().flatten().min()
+        [ends, begins, no_more, unpark].into_iter().flatten().min()
     }
 
     /// Waits; tells for each attempt whether something has happened.
@@ -267,8 +278,8 @@ impl Dial {
     }
 
     /// Lets the attempts go on to which something has happened.
-    fn go_on(&mut self, around: &mut Around<'_>, happened: &[bool]) -> Turn {
-        let tls = match (around.target.secured, around.tls, &around.target.proves) {
+    fn go_on(&mut self, context: &mut DialContext<'_>, happened: &[bool]) -> Turn {
+        let tls = match (context.target.secured, context.tls, &context.target.proves) {
             (false, ..) => None,
             (true, Some(config), Some(name)) => Some((config, name)),
             (true, ..) => {
@@ -276,16 +287,16 @@ impl Dial {
                 return Turn::Failed(failure.because("no certificate can be for this host"));
             }
         };
-        let means = Means { tls, traffic: around.traffic };
+        let attempt_context = AttemptContext { tls, traffic: context.traffic };
         let now = Instant::now();
         let attempts = mem::take(&mut self.attempts);
         let is_preferred = |attempt: &Attempt| attempt.preferred_until().is_some_and(|until| now < until);
         let mut taken = attempts.iter().any(is_preferred);
         for (attempt, happened) in attempts.into_iter().zip(happened.iter().copied()) {
-            let mut step = attempt.go_on(happened, !taken, &means);
+            let mut step = attempt.go_on(happened, !taken, &attempt_context);
             if let Step::Connected(attempt, took) = step {
-                around.book.connected(took);
-                step = attempt.go_on(false, !taken, &means);
+                context.book.connected(took);
+                step = attempt.go_on(false, !taken, &attempt_context);
             }
             match step {
                 Step::Waiting(attempt) | Step::Connected(attempt, _) => {
@@ -295,10 +306,13 @@ impl Dial {
                     }
                     self.attempts.push(attempt);
                 }
-                Step::Failed(failure) => self.failed(around.book, failure, now),
+                Step::Failed(failure) => self.failed(context.book, failure, now),
                 Step::Ready(connection) => return Turn::Connected(connection),
             }
         }
         Turn::Waiting
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,11 @@
-//! The way to the server between heartbeats and for each of them: the connection that rests, the one that is being made,
+//! The way to the server between heartbeats and for each of them: the idle connection, the one that is being made,
 //! and what is to be remembered of both.
 //!
 //! All of it lives on the uplink's thread. A heartbeat takes the connection, or drives the making of one for as long as it
 //! may wait; what is not done by then goes on while the thread waits for the next heartbeat.
 
 use std::{
-    net::SocketAddr,
     os::fd::AsFd,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -18,11 +13,12 @@ use std::{
 use nix::poll::{PollFd, PollFlags};
 
 use super::{
+    beat::{Beat, Cancelled, Limits, Used, Waiting},
     book::Book,
+    certificate_backoff::CertificateBackoff,
     connection::Connection,
-    dial::{Around, Dial, Doubt, Turn},
+    dial::{Dial, DialContext, Doubt, Turn},
     failure::{Cause, Failure, Stage},
-    hold::Hold,
     names::Names,
     target::Target,
     tcp,
@@ -36,61 +32,6 @@ const REFUSED_AGE: Duration = Duration::from_secs(30);
 /// Pause when the kernel is out of memory and cannot even wait.
 const NO_WAIT_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long things may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// For making a connection, from the lookup of the name to the end of the handshake.
-    pub(super) connect: Duration,
-    /// For a connection that rests. Longer rests cost more in probes than a new connection.
-    pub(super) rest: Duration,
-    /// From one heartbeat to the next. Without a chance to use it a connection is not kept.
-    pub(super) interval: Duration,
-}
-
-/// The heartbeat that is being sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Beat {
-    /// When it began.
-    pub(super) began: Instant,
-    /// When nobody waits for it any more.
-    pub(super) until: Instant,
-    /// For the request on a connection that stands, from its first byte to the status.
-    pub(super) timeout: Duration,
-    /// Its number; see [`Cancelled`].
-    pub(super) generation: u64,
-}
-
-/// The newest heartbeat for which nobody waits any more.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Cancelled(Arc<AtomicU64>);
-
-impl Cancelled {
-    /// Nobody waits for this heartbeat, nor for older ones.
-    pub(super) fn set(&self, generation: u64) {
-        self.0.fetch_max(generation, Ordering::Release);
-    }
-
-    fn includes(&self, beat: &Beat) -> bool {
-        self.0.load(Ordering::Acquire) >= beat.generation
-    }
-}
-
-/// What the heartbeat under way would fail with if it were given up now.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Waiting(Arc<Mutex<Option<Failure>>>);
-
-impl Waiting {
-    fn set(&self, failure: Option<Failure>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-    }
-
-    /// A timeout if nothing is known.
-    pub(super) fn get(&self) -> Failure {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        known.unwrap_or(Failure::new(Stage::Exchange, Cause::Timeout))
-    }
-}
-
 /// The way to the server.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -100,12 +41,12 @@ pub(super) struct Link {
     traffic: Traffic,
     names: Names,
     book: Book,
-    /// The connection that rests.
+    /// The idle connection.
     kept: Option<Connection>,
     /// The connection that is being made.
     dial: Option<Dial>,
     doubt: Doubt,
-    hold: Hold,
+    certificate_backoff: CertificateBackoff,
     beat: Beat,
     cancelled: Cancelled,
     waiting: Waiting,
@@ -113,21 +54,6 @@ pub(super) struct Link {
     wake_ups: WakeUps,
     /// Of the connection of the latest request.
     used: Used,
-}
-
-/// How a connection was used.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Used {
-    /// The server's address; `None` before the first use.
-    pub(super) address: Option<SocketAddr>,
-    /// For how long it had rested; `None` if it was new.
-    pub(super) rested: Option<Duration>,
-    /// When the request began.
-    began: Option<Instant>,
-    /// Something of a reply came.
-    pub(super) was_answered: bool,
-    /// How long the status took.
-    took: Option<Duration>,
 }
 
 impl Link {
@@ -153,7 +79,7 @@ impl Link {
             kept: None,
             dial: None,
             doubt: Doubt::None,
-            hold: Hold::default(),
+            certificate_backoff: CertificateBackoff::default(),
             beat: Beat { began: now, until: now, timeout: Duration::ZERO, generation: 0 },
             cancelled: Cancelled::default(),
             waiting: Waiting::default(),
@@ -163,16 +89,24 @@ impl Link {
         }
     }
 
-    /// Takes over other settings. What leads to the same server stays.
+    /// Takes over other settings. What leads to the same server and trusts the same certificates stays, with its
+    /// connection and its TLS sessions.
     pub(super) fn reconfigure(&mut self, target: Target, limits: Limits, trust: Option<Trust>) {
-        if target != self.target {
-            self.kept.take().into_iter().for_each(Connection::close);
+        let is_same_trust = match (&self.trust, &trust) {
+            (Some(old), Some(new)) => old.is_same_as(new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        if target != self.target || !is_same_trust {
+            self.close();
             self.dial = None;
-            self.book = Book::default();
             self.doubt = Doubt::None;
+            self.trust = trust;
         }
-        self.hold.release();
-        (self.target, self.limits, self.trust) = (target, limits, trust);
+        if target != self.target {
+            self.book = Book::default();
+        }
+        self.certificate_backoff.release();
+        (self.target, self.limits) = (target, limits);
     }
 
     /// Handles for those who wait for a heartbeat.
@@ -185,7 +119,7 @@ impl Link {
         self.beat = beat;
         self.waiting.set(None);
         if self.trust.as_mut().is_some_and(Trust::take_renewal) {
-            self.hold.release();
+            self.certificate_backoff.release();
         }
     }
 
@@ -199,7 +133,7 @@ impl Link {
         self.used
     }
 
-    /// A connection for the heartbeat that has begun: the one that rests, or a new one.
+    /// A connection for the heartbeat that has begun: the idle one, or a new one.
     ///
     /// # Errors
     ///
@@ -210,10 +144,10 @@ impl Link {
             None => self.make()?,
         };
         let facts = connection.facts();
-        let rested = connection.rested(Instant::now());
+        let idle_for = connection.idle_for(Instant::now());
         self.used = Used {
             address: Some(facts.address),
-            rested,
+            idle_for,
             began: Some(Instant::now()),
             was_answered: false,
             took: None,
@@ -224,11 +158,11 @@ impl Link {
         Ok(connection)
     }
 
-    /// The connection that rests, if it can be used.
+    /// The idle connection, if it can be used.
     fn take_kept(&mut self) -> Option<Connection> {
         let mut kept = self.kept.take()?;
-        if self.has_rested_too_long(&kept, Instant::now()) {
-            log::debug!("the connection has rested too long");
+        if self.is_idle_too_long(&kept, Instant::now()) {
+            log::debug!("the connection was idle for too long");
             kept.close();
             return None;
         }
@@ -238,23 +172,23 @@ impl Link {
                 log::debug!("the server closed the connection");
                 kept.close();
             }
-            Err(error) => self.rest_failed(&kept, &error),
+            Err(error) => self.idle_failed(&kept, &error),
         }
         None
     }
 
     /// The reason why a connection that was never used came to its end is the reason why the server refuses it.
-    fn rest_failed(&mut self, kept: &Connection, error: &std::io::Error) {
+    fn idle_failed(&mut self, kept: &Connection, error: &std::io::Error) {
         let failure = Failure::io(Stage::Handshake, error).at(kept.facts().address);
         log::debug!("the connection is lost: {failure}");
-        if kept.rested(Instant::now()).is_none() {
+        if kept.idle_for(Instant::now()).is_none() {
             self.note_failure(&failure);
         }
     }
 
-    fn has_rested_too_long(&self, kept: &Connection, now: Instant) -> bool {
-        let max = self.book.rest_max(now).map_or(self.limits.rest, |max| max.min(self.limits.rest));
-        kept.rested(now).unwrap_or_else(|| now.saturating_duration_since(kept.facts().since)) > max
+    fn is_idle_too_long(&self, kept: &Connection, now: Instant) -> bool {
+        let max = self.book.idle_max(now).map_or(self.limits.idle, |max| max.min(self.limits.idle));
+        kept.idle_for(now).unwrap_or_else(|| now.saturating_duration_since(kept.facts().since)) > max
     }
 
     /// Makes a connection, or goes on with one that is being made.
@@ -264,7 +198,7 @@ impl Link {
                 Some(dial) => dial,
                 None => self.begin_dial()?,
             };
-            let unfinished = dial.failure(&self.around().0);
+            let unfinished = dial.failure(&self.context().0);
             self.waiting.set(Some(unfinished));
             match self.drive(&mut dial, Some(self.beat.until)) {
                 Turn::Connected(connection) if self.is_too_late_for(&connection) => {
@@ -285,7 +219,7 @@ impl Link {
                     return Err(Failure::new(Stage::Connect, Cause::Cancelled));
                 }
                 Turn::Waiting if Instant::now() >= self.beat.until => {
-                    let failure = dial.failure(&self.around().0);
+                    let failure = dial.failure(&self.context().0);
                     self.dial = Some(dial);
                     return Err(failure);
                 }
@@ -295,11 +229,11 @@ impl Link {
     }
 
     fn begin_dial(&mut self) -> Result<Dial, Failure> {
-        if let Some(failure) = self.hold.held(Instant::now(), SystemTime::now()) {
+        if let Some(failure) = self.certificate_backoff.suppressed(Instant::now(), SystemTime::now()) {
             return Err(failure);
         }
         let (doubt, limit) = (self.doubt, self.limits.connect);
-        Ok(Dial::begin(&self.around().0, doubt, limit))
+        Ok(Dial::begin(&self.context().0, doubt, limit))
     }
 
     /// Whether a request over this new connection would be cut off before the reply can be here. It would be given up
@@ -316,15 +250,15 @@ impl Link {
         had.is_some_and(|had| had < nearly(self.beat.timeout))
     }
 
-    fn around(&mut self) -> (Around<'_>, &mut WakeUps) {
+    fn context(&mut self) -> (DialContext<'_>, &mut WakeUps) {
         let Self { target, names, book, trust, traffic, wake_ups, .. } = self;
         let tls = trust.as_ref().map(Trust::config);
-        (Around { target, names, book, tls, traffic }, wake_ups)
+        (DialContext { target, names, book, tls, traffic }, wake_ups)
     }
 
     fn drive(&mut self, dial: &mut Dial, until: Option<Instant>) -> Turn {
-        let (mut around, wake_ups) = self.around();
-        dial.turn(&mut around, wake_ups, until)
+        let (mut context, wake_ups) = self.context();
+        dial.turn(&mut context, wake_ups, until)
     }
 
     fn note_failure(&mut self, failure: &Failure) {
@@ -333,7 +267,7 @@ impl Link {
         }
         if failure.is_about_certificates() {
             self.doubt = Doubt::Refused;
-            self.hold.failed(failure.clone());
+            self.certificate_backoff.failed(failure.clone());
             if let Some(trust) = self.trust.as_ref().filter(|_| failure.cause != Cause::ClientCertificate) {
                 trust.renew(Some(self.waker.clone()));
             }
@@ -376,21 +310,21 @@ impl Link {
             self.book.failed(connection.facts().address);
             return connection.close();
         }
-        if self.limits.interval > self.limits.rest {
+        if self.limits.interval > self.limits.idle {
             return connection.close();
         }
-        connection.rest();
+        connection.become_idle();
         self.kept = Some(connection);
     }
 
     /// A heartbeat has ended: with this status, or why not.
     pub(super) fn conclude(&mut self, outcome: Result<u16, &Failure>) {
-        let Used { address, rested, was_answered, took, .. } = self.used;
+        let Used { address, idle_for, was_answered, took, .. } = self.used;
         match outcome {
             Ok(status) => {
                 took.into_iter().for_each(|took| self.book.replied_after(took));
-                self.hold.release();
-                self.book.answered_after(rested, Instant::now());
+                self.certificate_backoff.release();
+                self.book.answered_after(idle_for, Instant::now());
                 if (200..300).contains(&status) {
                     self.doubt = Doubt::None;
                     address.into_iter().for_each(|address| self.book.worked(address));
@@ -404,8 +338,8 @@ impl Link {
                 if failure.cause == Cause::Timeout && self.was_cut_short() {
                     self.book.replied_after(self.beat.timeout);
                 }
-                if let (Cause::Timeout, false, Some(rested)) = (failure.cause, was_answered, rested) {
-                    self.book.silent_after(rested);
+                if let (Cause::Timeout, false, Some(idle_for)) = (failure.cause, was_answered, idle_for) {
+                    self.book.silent_after(idle_for);
                 }
             }
             Err(_) => {}
@@ -415,7 +349,7 @@ impl Link {
     /// Waits for a heartbeat, or until something else has happened.
     pub(super) fn idle(&mut self) {
         if self.trust.as_mut().is_some_and(Trust::take_renewal) {
-            self.hold.release();
+            self.certificate_backoff.release();
         }
         if let Some(mut dial) = self.dial.take() {
             match self.drive(&mut dial, None) {
@@ -425,20 +359,20 @@ impl Link {
             }
             return;
         }
-        if let Err(error) = self.rest() {
+        if let Err(error) = self.wait_idle() {
             log::debug!("cannot wait: {error}");
             self.forget();
             thread::sleep(NO_WAIT_PAUSE);
         }
     }
 
-    /// Waits for a wake-up, and keeps an eye on the connection that rests.
-    fn rest(&mut self) -> std::io::Result<()> {
+    /// Waits for a wake-up, and keeps an eye on the idle connection.
+    fn wait_idle(&mut self) -> std::io::Result<()> {
         let mut fds = vec![PollFd::new(self.wake_ups.as_fd(), PollFlags::POLLIN)];
         let mut until = None;
         if let Some(kept) = &self.kept {
             fds.push(PollFd::new(kept.as_fd(), kept.interest()));
-            until = Some(kept.rests_since() + self.limits.rest);
+            until = Some(kept.idle_since() + self.limits.idle);
         }
         tcp::wait(&mut fds, until)?;
         let reports: Vec<_> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
@@ -457,7 +391,7 @@ impl Link {
         (self.kept, self.dial) = (None, None);
     }
 
-    /// Ends the connection that rests in order.
+    /// Ends the idle connection in order.
     pub(super) fn close(&mut self) {
         self.kept.take().into_iter().for_each(Connection::close);
     }

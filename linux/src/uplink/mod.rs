@@ -2,7 +2,8 @@
 //!
 //! - [`names`] and [`target`]: where the server is. [`book`]: what was learnt of it.
 //! - [`dial`] and [`attempt`] make a connection over [`tcp`]; [`connection`] is one; [`link`] is what there is of both.
-//! - [`trust`], [`verifier`], [`certificate`], [`hold`]: TLS, whom to trust, and what happens when trust is missing.
+//! - [`trust`], [`verifier`], [`certificate`], [`certificate_backoff`]: TLS, whom to trust, and what
+//!   happens when there is no trust.
 //! - [`connector`] and [`head`] put the HTTP library on top; [`client`] sends a document with it.
 //! - [`failure`] says what went wrong; [`outcome`] tells the core.
 //!
@@ -10,15 +11,16 @@
 //! old number and changes nothing.
 
 mod attempt;
+mod beat;
 mod book;
 mod certificate;
+mod certificate_backoff;
 mod client;
 mod connection;
 mod connector;
 mod dial;
 mod failure;
 mod head;
-mod hold;
 mod link;
 mod names;
 mod outcome;
@@ -40,16 +42,16 @@ use std::{
 
 use heartbeat_core::{Reply, SendError, Uplink, time::Duration};
 
+use self::{
+    beat::{Beat, Cancelled, Waiting},
+    client::Sender,
+    outcome::send_error,
+};
 pub use self::{
     client::Client,
     failure::{Cause, Failure, Stage},
     traffic::Traffic,
     trust::TrustError,
-};
-use self::{
-    client::Sender,
-    link::{Beat, Cancelled, Waiting},
-    outcome::send_error,
 };
 use crate::waker::{self, Waker};
 

@@ -31,7 +31,7 @@ const EAI_ADDRFAMILY: i32 = -9;
 
 /// Which addresses are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
+pub(super) enum Family {
     V4,
     V6,
 }
@@ -107,7 +107,8 @@ impl Names {
         Self::with_lookup(ask_system)
     }
 
-    fn with_lookup(
+    /// Over another source of addresses.
+    pub(super) fn with_lookup(
         lookup: impl Fn(&str, Family) -> Result<Vec<IpAddr>, NameError> + Send + Sync + 'static,
     ) -> Self {
         let shared = Shared { lookup: Box::new(lookup), state: Mutex::default(), changed: Condvar::new() };

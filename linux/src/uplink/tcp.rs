@@ -18,7 +18,7 @@ use nix::{
 
 /// Room for what the peer sends unasked, in bytes: what is given up has cost no more than this. The kernel doubles it.
 const RECEIVE_BUFFER: usize = 8 * 1024;
-/// A connection at rest is probed after this time, then this often, and is dead when so many probes were not answered:
+/// An idle connection is probed after this time, then this often, and is dead when so many probes were not answered:
 /// a NAT that forgets is kept from it, and a peer that is gone is noticed. In seconds.
 const KEEP_ALIVE_IDLE: u32 = 25;
 const KEEP_ALIVE_INTERVAL: u32 = 5;

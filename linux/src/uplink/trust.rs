@@ -96,6 +96,11 @@ impl Trust {
         &self.loaded.config
     }
 
+    /// Whether `other` trusts the same certificates in the same way.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.ca_file == other.ca_file && self.loaded.fingerprint == other.loaded.fingerprint
+    }
+
     /// Reads the authorities again, on a thread of its own, because a disk may hang; wakes `waker` when they have changed.
     /// Does nothing while that is under way.
     pub(super) fn renew(&self, waker: Option<Waker>) {

@@ -40,7 +40,7 @@ impl Device {
             endpoint: Endpoint::parse(url).expect("a URL"),
             method: Method::Post,
             timeout,
-            limits: Limits { connect: CONNECT_TIMEOUT, rest: LONG, interval: Duration::from_secs(1) },
+            limits: Limits { connect: CONNECT_TIMEOUT, idle: LONG, interval: Duration::from_secs(1) },
             trust,
             traffic: traffic.clone(),
         };

@@ -14,7 +14,7 @@ const CLOCK_STEP: Duration = Duration::from_secs(2);
 
 /// Failures of certificates in a row.
 #[derive(Debug, Default)]
-pub(super) struct Hold {
+pub(super) struct CertificateBackoff {
     failures: u32,
     latest: Option<Latest>,
 }
@@ -26,7 +26,7 @@ struct Latest {
     wall: SystemTime,
 }
 
-impl Hold {
+impl CertificateBackoff {
     /// A certificate was refused.
     pub(super) fn failed(&mut self, failure: Failure) {
         self.failures = self.failures.saturating_add(1);
@@ -39,7 +39,7 @@ impl Hold {
     }
 
     /// The failure that would only happen again; `None` when it is time to see.
-    pub(super) fn held(&self, now: Instant, wall: SystemTime) -> Option<Failure> {
+    pub(super) fn suppressed(&self, now: Instant, wall: SystemTime) -> Option<Failure> {
         let latest = self.latest.as_ref()?;
         let passed = now.saturating_duration_since(latest.at);
         let pause = self.failures.checked_sub(FREE + 1)?;
@@ -57,13 +57,13 @@ mod tests {
 
     /// How long the next handshake has to wait after so many failures.
     fn pause(failures: u32) -> Duration {
-        let mut hold = Hold::default();
+        let mut certificate_backoff = CertificateBackoff::default();
         for _ in 0..failures {
-            hold.failed(Failure::new(Stage::Handshake, Cause::CertificateTime));
+            certificate_backoff.failed(Failure::new(Stage::Handshake, Cause::CertificateTime));
         }
         let (now, wall) = (Instant::now(), SystemTime::now());
         let secs = (0..100).map(Duration::from_secs);
-        secs.take_while(|passed| hold.held(now + *passed, wall + *passed).is_some())
+        secs.take_while(|passed| certificate_backoff.suppressed(now + *passed, wall + *passed).is_some())
             .last()
             .unwrap_or_default()
     }
@@ -79,16 +79,16 @@ mod tests {
 
     #[test]
     fn clock_that_is_set_ends_the_pause() {
-        let mut hold = Hold::default();
+        let mut certificate_backoff = CertificateBackoff::default();
         for _ in 0..9 {
-            hold.failed(Failure::new(Stage::Handshake, Cause::CertificateTime));
+            certificate_backoff.failed(Failure::new(Stage::Handshake, Cause::CertificateTime));
         }
         let (now, wall) = (Instant::now(), SystemTime::now());
-        assert!(hold.held(now, wall).is_some());
+        assert!(certificate_backoff.suppressed(now, wall).is_some());
         let year = Duration::from_secs(365 * 86_400);
-        assert!(hold.held(now, wall + year).is_none());
-        assert!(hold.held(now, wall - year).is_none());
-        hold.release();
-        assert!(hold.held(now, wall).is_none());
+        assert!(certificate_backoff.suppressed(now, wall + year).is_none());
+        assert!(certificate_backoff.suppressed(now, wall - year).is_none());
+        certificate_backoff.release();
+        assert!(certificate_backoff.suppressed(now, wall).is_none());
     }
 }
