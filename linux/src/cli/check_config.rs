@@ -3,7 +3,7 @@
 use super::{Failure, options::Options, print};
 use crate::{
     daemon::{StartError, identity, open_root},
-    uplink::{CachedResolver, Client, Traffic},
+    uplink::{Client, Traffic},
 };
 
 /// Prints a configuration file with the settings in use; comments say where each comes from.
@@ -12,7 +12,7 @@ pub(super) fn check_config(options: &Options) -> Result<(), Failure> {
     let settings = options.settings()?;
     // What only shows when it is used: the board's id, the certificate authorities.
     identity(&settings, &*open_root(&options.sysroot)?)?;
-    Client::new(&settings, &CachedResolver::new(), &Traffic::default()).map_err(StartError::from)?;
+    Client::new(&settings, &Traffic::default()).map_err(StartError::from)?;
     for entry in layers.in_use()? {
         print(entry)?;
     }

@@ -30,7 +30,7 @@ use crate::{
     },
     sources::sysroot::Sysroot,
     transient::is_transient,
-    uplink::{CachedResolver, Client, HttpUplink, Traffic, TrustError},
+    uplink::{Client, HttpUplink, Traffic, TrustError},
     waker::{self, Waker},
 };
 
@@ -82,7 +82,6 @@ pub struct Daemon {
     agent: Agent<'static>,
     keeper: Option<Keeper>,
     hal: LinuxHal,
-    resolver: CachedResolver,
     uplink: HttpUplink,
     traffic: Traffic,
     sleeper: Sleeper,
@@ -98,9 +97,8 @@ impl Daemon {
     /// When the board cannot be identified, nobody can be trusted, or the system has no resources left.
     pub fn start(settings: &Settings, root: Arc<Sysroot>) -> Result<Self, StartError> {
         let identity = identity(settings, &root)?;
-        let resolver = CachedResolver::new();
         let traffic = Traffic::default();
-        let client = Client::new(settings, &resolver, &traffic)?;
+        let client = Client::new(settings, &traffic)?;
         let (waker, wake_ups) = waker::pair()?;
         let signals = Signals::install(&waker)?;
         let sleeper = Sleeper::new(wake_ups)?;
@@ -119,7 +117,7 @@ impl Daemon {
             }
             None => None,
         };
-        Ok(Self { root, agent, keeper, hal, resolver, uplink, traffic, sleeper, waker, signals })
+        Ok(Self { root, agent, keeper, hal, uplink, traffic, sleeper, waker, signals })
     }
 
     /// Asks the running daemon to stop, from any thread.
@@ -187,7 +185,7 @@ impl Daemon {
     /// Takes over new settings; the request under way goes on with the old ones. False when they cannot be used.
     fn reconfigure(&mut self, settings: &Settings) -> bool {
         let taken = identity(settings, &self.root)
-            .and_then(|identity| Ok((identity, Client::new(settings, &self.resolver, &self.traffic)?)));
+            .and_then(|identity| Ok((identity, Client::new(settings, &self.traffic)?)));
         match taken {
             Ok((identity, client)) => {
                 if settings.rhythm.backlog() > 0 && self.agent.config().backlog() == 0 {

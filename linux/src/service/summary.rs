@@ -66,7 +66,7 @@ impl HourlySummary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::uplink::{Reply, SendError, outcome};
+    use crate::uplink::{Cause, Failure, Reply, Stage, outcome};
     use heartbeat_core::agent::Request;
 
     #[test]
@@ -74,13 +74,13 @@ mod tests {
         let at = |secs: u64| Instant::ZERO + Duration::from_secs(secs);
         let mut summary = HourlySummary::new(at(100));
         let last = |ended, millis| {
-            Some(Request { outcome: outcome(ended), round_trip: Duration::from_millis(millis) })
+            Some(Request { outcome: outcome(&ended), round_trip: Duration::from_millis(millis) })
         };
         summary.ended(&Stats { delivered: 1, last: last(Ok(Reply::new(200)), 45), ..Stats::default() });
         summary.ended(&Stats {
             delivered: 1,
             failed: 1,
-            last: last(Err(SendError::Timeout), 2_000),
+            last: last(Err(Failure::new(Stage::Exchange, Cause::Timeout)), 2_000),
             ..Stats::default()
         });
         assert_eq!(

@@ -1,8 +1,8 @@
-//! How a request over HTTP ended, and what that means for the agent: the one place where the two meet.
-
-use std::fmt;
+//! What the end of a request over HTTP means for the agent: the one place where HTTP and the core meet.
 
 use heartbeat_core::{Outcome, Verdict, time::Duration, uplink::Fault};
+
+use super::failure::{Cause, Failure, Stage};
 
 /// What a server answered, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,137 +13,79 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
 }
 
-/// Why a heartbeat was not delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SendError {
-    /// This device has no way to the server: no interface, no route.
-    Unreachable,
-    /// The server's name could not be resolved.
-    Name,
-    /// The server's host answered that nobody listens.
-    Refused,
-    /// Nobody answered the attempt to connect.
-    ConnectTimeout,
-    /// The certificate is not valid *now*: expired, or not valid yet. On a device without a battery-backed clock
-    /// the wrong party is more often the clock than the certificate.
-    CertificateTime,
-    /// The server could not prove that it is the one that was configured.
-    Certificate,
-    /// The TLS session could not be agreed upon for any other reason.
-    Tls,
-    /// The connection stood, and the TLS handshake had no end in time.
-    HandshakeTimeout,
-    /// The connection stood and broke before the status was read.
-    ConnectionLost,
-    /// The answer was not HTTP, or larger than allowed.
-    Protocol,
-    /// The request was on its way or could not be told apart from one that is, and no complete answer came in time.
-    Timeout,
-    /// The server answered with a redirect, which is never followed: the configured address is the only one
-    /// that may see a heartbeat.
-    Redirect(u16),
-    /// The server understood and refused (4xx).
-    Rejected(u16),
-    /// The server failed (5xx), or sent a status that means nothing here.
-    ServerError(u16),
-    /// This device could not even try: out of threads, descriptors or memory. Nothing has left it.
-    Local,
-    /// This device failed when the request may have been on its way.
-    Aborted,
-}
-
-impl SendError {
-    /// What it means for the agent.
-    pub const fn verdict(self) -> Verdict {
-        let (fault, may_have_arrived) = match self {
-            Self::Local | Self::CertificateTime => (Fault::Device, false),
-            Self::Aborted => (Fault::Device, true),
-            Self::Unreachable | Self::Name | Self::Refused | Self::Certificate => (Fault::Network, false),
-            Self::ConnectTimeout => (Fault::Unanswered, false),
-            Self::Tls | Self::HandshakeTimeout => (Fault::Server, false),
-            Self::ConnectionLost | Self::Protocol | Self::Timeout => (Fault::Server, true),
-            Self::Redirect(_) => return Verdict::Refused { lasting: true, retry_after: None },
-            Self::Rejected(status) => {
-                return Verdict::Refused { lasting: status != 429, retry_after: None };
-            }
-            Self::ServerError(_) => return Verdict::Refused { lasting: false, retry_after: None },
-        };
-        Verdict::Failed { fault, may_have_arrived }
-    }
-}
-
-/// What the end of a request means for the agent.
-pub fn outcome(ended: Result<Reply, SendError>) -> Outcome {
-    match ended.and_then(Reply::accepted) {
-        Ok(status) => Outcome::new(Verdict::Accepted, &format!("status {status}")),
-        Err(error) => {
-            let mut verdict = error.verdict();
-            if let (
-                Verdict::Refused { retry_after, .. },
-                Ok(Reply { status: 429 | 503, retry_after: asked }),
-            ) = (&mut verdict, ended)
-            {
-                *retry_after = asked;
-            }
-            Outcome::new(verdict, &error.to_string())
-        }
-    }
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable => f.write_str("no route to the server"),
-            Self::Name => f.write_str("the server's name could not be resolved"),
-            Self::Refused => f.write_str("connection refused"),
-            Self::ConnectTimeout => f.write_str("no answer to the attempt to connect"),
-            Self::CertificateTime => {
-                f.write_str("certificate not valid at this time: is this device's clock right?")
-            }
-            Self::Certificate => f.write_str("the server's certificate was not accepted"),
-            Self::Tls => f.write_str("the TLS session failed"),
-            Self::HandshakeTimeout => f.write_str("no end of the TLS handshake in time"),
-            Self::ConnectionLost => f.write_str("the connection broke"),
-            Self::Protocol => f.write_str("the answer was not acceptable HTTP"),
-            Self::Timeout => f.write_str("no complete answer in time"),
-            Self::Redirect(status) => {
-                write!(f, "the server sent a redirect ({status}), which is not followed")
-            }
-            Self::Rejected(status) => write!(f, "the server refused the heartbeat ({status})"),
-            Self::ServerError(status) => write!(f, "the server failed ({status})"),
-            Self::Local => f.write_str("out of local resources"),
-            Self::Aborted => f.write_str("this device failed while sending"),
-        }
-    }
-}
-
 impl Reply {
     /// A reply with this status that asks for nothing.
     pub const fn new(status: u16) -> Self {
         Self { status, retry_after: None }
     }
+}
 
-    /// Whether the status means that the heartbeat arrived.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError::Redirect`], [`SendError::Rejected`] or [`SendError::ServerError`] with the status.
-    pub const fn accepted(self) -> Result<u16, SendError> {
-        match self.status {
-            200..=299 => Ok(self.status),
-            300..=399 => Err(SendError::Redirect(self.status)),
-            400..=499 => Err(SendError::Rejected(self.status)),
-            _ => Err(SendError::ServerError(self.status)),
-        }
+/// What the end of a request means for the agent, and in words.
+pub fn outcome(ended: &Result<Reply, Failure>) -> Outcome {
+    match ended {
+        Ok(reply) => of_reply(*reply),
+        Err(failure) => Outcome::new(verdict(failure), &failure.to_string()),
     }
+}
+
+fn of_reply(Reply { status, retry_after }: Reply) -> Outcome {
+    let (verdict, detail) = match status {
+        200..=299 => (Verdict::Accepted, format!("status {status}")),
+        300..=399 => (
+            Verdict::Refused { lasting: true, retry_after: None },
+            format!("the server sent a redirect ({status}), which is not followed"),
+        ),
+        // Only these two statuses may ask for time (RFC 9110 section 10.2.3, RFC 6585 section 4).
+        429 => (
+            Verdict::Refused { lasting: false, retry_after },
+            format!("the server refused the heartbeat ({status})"),
+        ),
+        503 => (Verdict::Refused { lasting: false, retry_after }, format!("the server failed ({status})")),
+        400..=499 => (
+            Verdict::Refused { lasting: true, retry_after: None },
+            format!("the server refused the heartbeat ({status})"),
+        ),
+        _ => {
+            (Verdict::Refused { lasting: false, retry_after: None }, format!("the server failed ({status})"))
+        }
+    };
+    Outcome::new(verdict, &detail)
+}
+
+fn verdict(failure: &Failure) -> Verdict {
+    let fault = match (failure.cause, failure.stage) {
+        (Cause::Local | Cause::CertificateTime, _) => Fault::Device,
+        (
+            Cause::NoSuchName
+            | Cause::NameServer
+            | Cause::NoRoute
+            | Cause::Refused
+            | Cause::Late
+            | Cause::Certificate,
+            _,
+        )
+        | (Cause::Timeout, Stage::Name) => Fault::Network,
+        (Cause::Timeout, Stage::Connect) => Fault::Unanswered,
+        (Cause::Timeout, Stage::Handshake | Stage::Exchange)
+        | (
+            Cause::ClientCertificate
+            | Cause::Tls
+            | Cause::Lost
+            | Cause::Protocol
+            | Cause::TooMuch
+            | Cause::Cancelled,
+            _,
+        ) => Fault::Server,
+    };
+    Verdict::Failed { fault, may_have_arrived: failure.may_have_arrived }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn failed(fault: Fault, may_have_arrived: bool) -> Verdict {
-        Verdict::Failed { fault, may_have_arrived }
+    fn failed(fault: Fault) -> Verdict {
+        Verdict::Failed { fault, may_have_arrived: false }
     }
 
     fn refused(lasting: bool) -> Verdict {
@@ -151,55 +93,69 @@ mod tests {
     }
 
     #[test]
-    fn errors_have_a_message_and_a_verdict() {
-        for (error, verdict, message) in [
-            (SendError::Unreachable, failed(Fault::Network, false), "no route to the server"),
-            (SendError::Name, failed(Fault::Network, false), "the server's name could not be resolved"),
-            (SendError::Refused, failed(Fault::Network, false), "connection refused"),
+    fn failures_have_a_message_and_a_verdict() {
+        for (stage, cause, verdict, message) in [
+            (Stage::Connect, Cause::NoRoute, failed(Fault::Network), "no route to the server"),
+            (Stage::Name, Cause::NoSuchName, failed(Fault::Network), "the server's name has no address"),
+            (Stage::Name, Cause::NameServer, failed(Fault::Network), "the name servers failed"),
+            (Stage::Name, Cause::Timeout, failed(Fault::Network), "no answer from the name servers"),
+            (Stage::Connect, Cause::Refused, failed(Fault::Network), "connection refused"),
             (
-                SendError::ConnectTimeout,
-                failed(Fault::Unanswered, false),
+                Stage::Connect,
+                Cause::Timeout,
+                failed(Fault::Unanswered),
                 "no answer to the attempt to connect",
             ),
+            (Stage::Handshake, Cause::Late, failed(Fault::Network), "connected too late for this heartbeat"),
             (
-                SendError::CertificateTime,
-                failed(Fault::Device, false),
-                "certificate not valid at this time: is this device's clock right?",
+                Stage::Handshake,
+                Cause::CertificateTime,
+                failed(Fault::Device),
+                "the server's certificate is not valid at this time",
             ),
             (
-                SendError::Certificate,
-                failed(Fault::Network, false),
+                Stage::Handshake,
+                Cause::Certificate,
+                failed(Fault::Network),
                 "the server's certificate was not accepted",
             ),
-            (SendError::Tls, failed(Fault::Server, false), "the TLS session failed"),
+            (Stage::Handshake, Cause::Tls, failed(Fault::Server), "the TLS session failed"),
+            (Stage::Handshake, Cause::Timeout, failed(Fault::Server), "no end of the TLS handshake in time"),
+            (Stage::Exchange, Cause::Lost, failed(Fault::Server), "the connection broke"),
+            (Stage::Exchange, Cause::Protocol, failed(Fault::Server), "the answer was not acceptable HTTP"),
+            (Stage::Exchange, Cause::TooMuch, failed(Fault::Server), "the server sent too much"),
+            (Stage::Exchange, Cause::Timeout, failed(Fault::Server), "no complete answer in time"),
+            (Stage::Exchange, Cause::Local, failed(Fault::Device), "out of local resources"),
             (
-                SendError::HandshakeTimeout,
-                failed(Fault::Server, false),
-                "no end of the TLS handshake in time",
+                Stage::Exchange,
+                Cause::ClientCertificate,
+                failed(Fault::Server),
+                "the server does not accept this device's certificate",
             ),
-            (SendError::ConnectionLost, failed(Fault::Server, true), "the connection broke"),
-            (SendError::Protocol, failed(Fault::Server, true), "the answer was not acceptable HTTP"),
-            (SendError::Timeout, failed(Fault::Server, true), "no complete answer in time"),
-            (SendError::Local, failed(Fault::Device, false), "out of local resources"),
-            (SendError::Aborted, failed(Fault::Device, true), "this device failed while sending"),
-            (
-                SendError::Redirect(302),
-                refused(true),
-                "the server sent a redirect (302), which is not followed",
-            ),
-            (SendError::Rejected(404), refused(true), "the server refused the heartbeat (404)"),
-            (SendError::Rejected(429), refused(false), "the server refused the heartbeat (429)"),
-            (SendError::ServerError(503), refused(false), "the server failed (503)"),
         ] {
-            assert_eq!(outcome(Err(error)), Outcome::new(verdict, message));
-            assert_eq!(outcome(Err(error)).detail.as_str(), message, "cut");
+            assert_eq!(outcome(&Err(Failure::new(stage, cause))), Outcome::new(verdict, message));
         }
+    }
+
+    /// Else the backlog would lose what the server has refused to see, or deliver twice what it has seen.
+    #[test]
+    fn only_what_left_the_device_may_have_arrived() {
+        let lost = Failure::new(Stage::Exchange, Cause::Lost);
+        assert!(!outcome(&Err(lost.clone())).verdict.may_have_arrived());
+        assert!(outcome(&Err(lost.after_sending(true))).verdict.may_have_arrived());
     }
 
     #[test]
     fn only_a_2xx_is_accepted() {
-        let verdict = |status| outcome(Ok(Reply::new(status))).verdict;
-        assert_eq!(outcome(Ok(Reply::new(204))), Outcome::new(Verdict::Accepted, "status 204"));
+        let of = |status| outcome(&Ok(Reply::new(status)));
+        assert_eq!(of(204), Outcome::new(Verdict::Accepted, "status 204"));
+        assert_eq!(
+            of(302),
+            Outcome::new(refused(true), "the server sent a redirect (302), which is not followed")
+        );
+        assert_eq!(of(404), Outcome::new(refused(true), "the server refused the heartbeat (404)"));
+        assert_eq!(of(500), Outcome::new(refused(false), "the server failed (500)"));
+        let verdict = |status| of(status).verdict;
         assert_eq!([200, 299].map(verdict), [Verdict::Accepted; 2]);
         assert_eq!([300, 302, 399, 400, 404, 428, 430, 499].map(verdict), [refused(true); 8]);
         assert_eq!([99, 199, 429, 500, 503, 599, 999].map(verdict), [refused(false); 7]);
@@ -209,7 +165,7 @@ mod tests {
     fn only_429_and_503_ask_for_time() {
         let asked = Some(Duration::from_secs(7));
         for (status, retry_after) in [(429, asked), (503, asked), (500, None), (404, None), (302, None)] {
-            let verdict = outcome(Ok(Reply { status, retry_after: asked })).verdict;
+            let verdict = outcome(&Ok(Reply { status, retry_after: asked })).verdict;
             assert_eq!(verdict.retry_after(), retry_after, "{status}");
         }
     }

@@ -6,7 +6,7 @@ use heartbeat_core::{
     Outcome, Uplink,
     time::{Duration, Instant},
 };
-use heartbeat_daemon::uplink::{Reply, SendError, outcome};
+use heartbeat_daemon::uplink::{Cause, Failure, Reply, Stage, outcome};
 
 use super::{Path, Timed};
 
@@ -59,13 +59,13 @@ impl Uplink for FakeServer {
 
     fn poll(&mut self) -> Poll<Outcome> {
         match self.reply_at.take_if(|at| *at <= self.now) {
-            Some(_) => Poll::Ready(outcome(Ok(Reply::new(200)))),
+            Some(_) => Poll::Ready(outcome(&Ok(Reply::new(200)))),
             None => Poll::Pending,
         }
     }
 
     fn cancel(&mut self) -> Outcome {
         self.reply_at = None;
-        outcome(Err(SendError::Timeout))
+        outcome(&Err(Failure::new(Stage::Exchange, Cause::Timeout).after_sending(true)))
     }
 }

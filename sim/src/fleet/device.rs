@@ -7,7 +7,7 @@ use heartbeat_core::{
     time::{Duration, Instant},
     units::UnixTime,
 };
-use heartbeat_daemon::uplink::{Reply, SendError, outcome};
+use heartbeat_daemon::uplink::{Cause, Failure, Reply, Stage, outcome};
 
 use super::server::{Fate, Server};
 
@@ -112,7 +112,7 @@ impl Uplink for Way<'_> {
         match self.line.reply.take_if(|(at, _)| *at <= self.now) {
             Some((_, status)) => {
                 self.line.since = Some(self.now);
-                Poll::Ready(outcome(Ok(Reply::new(status))))
+                Poll::Ready(outcome(&Ok(Reply::new(status))))
             }
             None => Poll::Pending,
         }
@@ -120,10 +120,11 @@ impl Uplink for Way<'_> {
 
     fn cancel(&mut self) -> Outcome {
         // Without a reply that was to come nobody had answered at all.
-        outcome(Err(match (self.line.reply.take(), self.line.connecting) {
-            (None, true) => SendError::ConnectTimeout,
-            (Some(_), true) => SendError::HandshakeTimeout,
-            (_, false) => SendError::Timeout,
-        }))
+        let stage = match (self.line.reply.take(), self.line.connecting) {
+            (None, true) => Stage::Connect,
+            (Some(_), true) => Stage::Handshake,
+            (_, false) => Stage::Exchange,
+        };
+        outcome(&Err(Failure::new(stage, Cause::Timeout).after_sending(stage == Stage::Exchange)))
     }
 }
