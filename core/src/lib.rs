@@ -47,7 +47,6 @@ mod fmt;
 pub mod agent;
 pub mod drivers;
 pub mod hal;
-mod json;
 pub mod limits;
 pub mod payload;
 pub mod readings;

@@ -62,7 +62,3 @@ pub const MODEM_WORD_MAX: usize = 32;
 pub const APP_VERSION_MAX: usize = 64;
 /// Path of the recording, bytes in JSON. Longer ones are cut at a character boundary.
 pub const RECORDING_PATH_MAX: usize = 256;
-
-/// Size of the buffer that holds one heartbeat, with the mark of a late one. The test `the_largest_body_fits` proves that every value at
-/// its longest fits.
-pub const BODY_MAX: usize = 2096;

@@ -4,12 +4,17 @@
 
 use core::{fmt, task::Poll};
 
+use serde::Serialize;
+
 use crate::{
     limits::{
         APP_VERSION_MAX, INTERFACE_MAX, IP_MAX, MODEM_WORD_MAX, OPERATOR_MAX, RECORDING_PATH_MAX, SSID_MAX,
     },
     text::Text,
-    units::{Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, SignalPercent, Volts},
+    units::{
+        Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, SignalPercent, Volts,
+        serialize_optional_whole, serialize_whole,
+    },
 };
 
 /// The answer of a sensor: not ready yet, a value, or why there is none.
@@ -86,7 +91,7 @@ pub type Ip = Text<IP_MAX>;
 pub type AppVersion = Text<APP_VERSION_MAX>;
 
 /// A wired interface that is up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ethernet {
     /// Name of the interface.
@@ -96,7 +101,7 @@ pub struct Ethernet {
 }
 
 /// A wireless interface that is up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Wifi {
     /// Name of the interface.
@@ -112,11 +117,13 @@ pub struct Wifi {
     /// The same as a share.
     pub signal_percent: Option<SignalPercent>,
     /// Number of stations; only as a hotspot.
+    #[serde(serialize_with = "serialize_optional_whole")]
     pub clients: Option<u16>,
 }
 
 /// Role of a wireless interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum WifiMode {
     /// It joins a network.
@@ -126,7 +133,7 @@ pub enum WifiMode {
 }
 
 /// A mobile interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Cellular {
     /// Name of the network interface, once there is one.
@@ -144,7 +151,7 @@ pub struct Cellular {
 }
 
 /// What the satellite receiver knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Position {
     /// Kind of fix.
@@ -160,18 +167,22 @@ pub struct Position {
     /// Course over ground.
     pub heading: Option<Heading>,
     /// Satellites in use.
+    #[serde(serialize_with = "serialize_optional_whole")]
     pub satellites: Option<u8>,
 }
 
 /// Kind of a satellite fix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Fix {
     /// No position.
+    #[serde(rename = "none")]
     None,
     /// Latitude and longitude.
+    #[serde(rename = "2d")]
     TwoD,
     /// Latitude, longitude and height.
+    #[serde(rename = "3d")]
     ThreeD,
 }
 
@@ -188,20 +199,22 @@ pub struct Activity {
 }
 
 /// Time since the device booted, in whole seconds, counting suspend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Uptime(pub u64);
+pub struct Uptime(#[serde(serialize_with = "serialize_whole")] pub u64);
 
 /// The firmware's bit mask as `vcgencmd get_throttled` prints it.
 ///
 /// Bits 0 to 3 are now: under-voltage, ARM frequency capped, throttled, soft temperature limit; bits 16 to 19 say
 /// that the same has occurred since boot (Raspberry Pi documentation, "vcgencmd").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Throttled(pub u32);
+pub struct Throttled(#[serde(serialize_with = "serialize_whole")] pub u32);
 
 /// The battery of an uninterruptible power supply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ups {
     /// Voltage of the battery.

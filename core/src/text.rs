@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::json::{Json, ToJson, escaped_len};
+use serde::{Serialize, Serializer};
 
 /// Text that takes at most `N` bytes inside a JSON string, escapes included, quotes not.
 ///
@@ -56,9 +56,18 @@ impl<const N: usize> Text<N> {
     }
 }
 
-impl<const N: usize> ToJson for Text<N> {
-    fn write(&self, json: &mut Json<'_>) {
-        json.string(&self.0);
+/// Bytes that a character takes inside a JSON string, as `serde-json-core` escapes it.
+const fn escaped_len(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
+        '\0'..='\u{1f}' => 6,
+        _ => c.len_utf8(),
+    }
+}
+
+impl<const N: usize> Serialize for Text<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
@@ -91,9 +100,7 @@ mod tests {
 
     fn json<const N: usize>(text: &Text<N>) -> String {
         let mut buffer = [0; 512];
-        let mut json = Json::new(&mut buffer);
-        text.write(&mut json);
-        let len = json.finish().expect("fits");
+        let len = serde_json_core::to_slice(text, &mut buffer).expect("fits");
         String::from_utf8(buffer[..len].to_vec()).expect("UTF-8")
     }
 
@@ -103,6 +110,7 @@ mod tests {
         assert_eq!(json(&Text::<5>::new("a\"\\b")), r#""a\"\\""#);
         assert_eq!(Text::<5>::new("\u{1}").as_str(), "", "an escape is never half-written");
         assert_eq!(json(&Text::<6>::new("\u{1}")), r#""\u0001""#);
+        assert_eq!(json(&Text::<6>::new("\u{1f}")), r#""\u001F""#);
     }
 
     #[test]
@@ -129,6 +137,8 @@ mod tests {
             for text in [Text::<40>::from_bytes(&bytes), Text::<40>::new(&controls)] {
                 let written = json(&text);
                 prop_assert!(written.len() <= 40 + 2, "{} bytes", written.len());
+                let escaped: usize = text.as_str().chars().map(escaped_len).sum();
+                prop_assert_eq!(written.len(), escaped + 2);
                 let read: String = serde_json::from_str(&written).expect("valid JSON");
                 prop_assert_eq!(read.as_str(), text.as_str());
             }

@@ -2,10 +2,46 @@
 //!
 //! Every platform computes and prints the same bytes, and no floating-point formatter (14 KiB on a Cortex-M0)
 //! is linked. Not-a-number and infinity cannot be represented.
+//!
+//! **They serialize through `serde-json-core` only.** The exact text of a number is handed over with `serialize_bytes`,
+//! which `serde-json-core` writes as it is; other serializers would write an array.
 
 use core::{fmt, ops::RangeInclusive};
 
-use crate::json::{DECIMAL_MAX, Json, ToJson, decimal};
+use serde::{Serialize, Serializer};
+
+/// Longest number as text: sign, the 19 digits of an `i64`, the point; or the 20 digits of a `u64`.
+pub(crate) const DECIMAL_MAX: usize = 21;
+
+/// `raw * 10^-places` as decimal text of at least `places` + 1 digits, which ends with the buffer. `places` is at most 18.
+///
+/// By hand: the library's formatter takes several times the size and the time, and brings a path to a panic. So does
+/// what `serde-json-core` has for integers.
+fn decimal(negative: bool, raw: u64, places: u8, buffer: &mut [u8; DECIMAL_MAX]) -> &[u8] {
+    let mut start = DECIMAL_MAX;
+    let mut put_before = |byte| {
+        start = start.saturating_sub(1);
+        if let Some(place) = buffer.get_mut(start) {
+            *place = byte;
+        }
+    };
+    let mut rest = raw;
+    let mut digits = 0;
+    while rest > 0 || digits <= places {
+        if digits == places && places > 0 {
+            put_before(b'.');
+        }
+        // Below ten.
+        #[allow(clippy::cast_possible_truncation)]
+        put_before(b'0' + (rest % 10) as u8);
+        rest /= 10;
+        digits += 1;
+    }
+    if negative {
+        put_before(b'-');
+    }
+    buffer.get(start..).unwrap_or_default()
+}
 
 /// `numerator / denominator`, rounded half away from zero. The denominator is a constant of this file, not zero.
 const fn div_round(numerator: i64, denominator: i64) -> i64 {
@@ -45,9 +81,10 @@ macro_rules! fixed_point {
             }
         }
 
-        impl ToJson for $name {
-            fn write(&self, json: &mut Json<'_>) {
-                json.decimal(self.0, $places);
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let (negative, raw) = (self.0 < 0, self.0.unsigned_abs());
+                serializer.serialize_bytes(decimal(negative, raw, $places, &mut [0; DECIMAL_MAX]))
             }
         }
     };
@@ -207,6 +244,33 @@ impl UnixTime {
     }
 }
 
+/// A whole number without a unit, as JSON.
+struct Whole(u64);
+
+impl Serialize for Whole {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(decimal(false, self.0, 0, &mut [0; DECIMAL_MAX]))
+    }
+}
+
+/// For `#[serde(serialize_with)]`: a whole number without a unit.
+pub(crate) fn serialize_whole<T, S>(number: &T, serializer: S) -> Result<S::Ok, S::Error>
+where
+    T: Copy + Into<u64>,
+    S: Serializer,
+{
+    Whole((*number).into()).serialize(serializer)
+}
+
+/// For `#[serde(serialize_with)]`: a whole number without a unit, or `null`.
+pub(crate) fn serialize_optional_whole<T, S>(number: &Option<T>, serializer: S) -> Result<S::Ok, S::Error>
+where
+    T: Copy + Into<u64>,
+    S: Serializer,
+{
+    number.map(|number| Whole(number.into())).serialize(serializer)
+}
+
 macro_rules! whole_number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
@@ -220,9 +284,10 @@ macro_rules! whole_number {
             }
         }
 
-        impl ToJson for $name {
-            fn write(&self, json: &mut Json<'_>) {
-                self.0.write(json);
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let (negative, number) = (i64::from(self.0) < 0, i64::from(self.0).unsigned_abs());
+                serializer.serialize_bytes(decimal(negative, number, 0, &mut [0; DECIMAL_MAX]))
             }
         }
     };
@@ -268,11 +333,9 @@ mod tests {
     use proptest::prelude::*;
     use std::string::{String, ToString};
 
-    fn json(value: impl ToJson) -> String {
+    fn json(value: impl Serialize) -> String {
         let mut buffer = [0; 64];
-        let mut json = Json::new(&mut buffer);
-        value.write(&mut json);
-        let len = json.finish().expect("fits");
+        let len = serde_json_core::to_slice(&value, &mut buffer).expect("fits");
         String::from_utf8(buffer[..len].to_vec()).expect("UTF-8")
     }
 

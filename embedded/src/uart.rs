@@ -5,7 +5,7 @@ use core::cell::RefCell;
 use cortex_m::peripheral::NVIC;
 use critical_section::Mutex;
 use heapless::Deque;
-use heartbeat_core::limits::BODY_MAX;
+use heartbeat_core::payload::BODY_MAX;
 
 use crate::registers::Register;
 

@@ -8,7 +8,7 @@ mod devices;
 use devices::any_device;
 use heartbeat_core::{
     Config, Sensor, Wake,
-    limits::BODY_MAX,
+    payload::BODY_MAX,
     readings::CpuTimes,
     time::{Duration, Instant},
     units::{Celsius, UnixTime},

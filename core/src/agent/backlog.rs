@@ -7,8 +7,8 @@ use heapless::deque::DequeView;
 
 use super::log_budget::LogBudget;
 use crate::{
-    limits::{BODY_MAX, LATE_REFUSALS_MAX},
-    payload::{can_be_marked, mark_as_replayed},
+    limits::LATE_REFUSALS_MAX,
+    payload::{BODY_MAX, can_be_marked, mark_as_replayed},
     time::Instant,
     uplink::Verdict,
 };

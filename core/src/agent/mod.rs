@@ -30,7 +30,7 @@ pub use stats::{Request, Stats};
 
 use crate::{
     hal::Hal,
-    limits::BODY_MAX,
+    payload::BODY_MAX,
     time::{Duration, Instant},
     uplink::{Fault, Outcome, Uplink, Verdict},
 };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    limits::{BODY_MAX, INTERFACE_MAX, MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
+    limits::{INTERFACE_MAX, MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
     readings::{Fix, Ip, Throttled, Ups, Uptime, WifiMode},
     units::{Dbm, Degrees, Heading, Metres, MetresPerSecond, SignalPercent, Volts},
 };
@@ -166,9 +166,9 @@ fn a_device_that_knows_everything() {
     );
 }
 
-/// Every text full of the worst characters, every number at its longest.
+/// Every text full of the worst characters, every number at its longest; `null` is longer than 255.
 #[test]
-fn the_largest_body_fits() {
+fn the_largest_body_fits_and_fills_the_buffer() {
     fn full<const N: usize>() -> Text<N> {
         Text::new(&"\"".repeat(N / 2))
     }
@@ -184,7 +184,7 @@ fn the_largest_body_fits() {
         mode: Some(WifiMode::Hotspot),
         ssid: Some(full::<SSID_MAX>()),
         signal_dbm: Some(Dbm(i16::MIN)),
-        signal_percent: Some(SignalPercent(u8::MAX)),
+        signal_percent: None,
         clients: Some(u16::MAX),
     };
     let cellular = Cellular {
@@ -193,7 +193,7 @@ fn the_largest_body_fits() {
         state: Some(full::<MODEM_WORD_MAX>()),
         operator: Some(full::<OPERATOR_MAX>()),
         technology: Some(full()),
-        signal_percent: Some(SignalPercent(u8::MAX)),
+        signal_percent: None,
     };
     let gps = Position {
         fix: Fix::None,
@@ -202,7 +202,7 @@ fn the_largest_body_fits() {
         altitude_m: Some(Metres::from_raw(i64::MIN)),
         speed_mps: Some(MetresPerSecond::from_raw(i64::MIN)),
         heading: Some(Heading::from_raw(i64::MIN)),
-        satellites: Some(u8::MAX),
+        satellites: None,
     };
     let worst = Heartbeat {
         hardwareid: &id,
@@ -244,6 +244,7 @@ fn the_largest_body_fits() {
     let mut buffer = [0; BODY_MAX];
     let len = worst.encode(&mut buffer).expect("fits");
     let late = mark_as_replayed(&mut buffer, len).expect("fits");
+    assert_eq!(late, BODY_MAX);
     let value = serde_json::from_slice::<serde_json::Value>(&buffer[..late]).expect("valid JSON");
     assert_eq!(value["replayed"], true);
     assert_eq!(mark_as_replayed(&mut buffer[..late - 1], len), None, "one byte less is refused, not cut");
