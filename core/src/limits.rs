@@ -39,11 +39,14 @@ pub const FRESH_INTERVALS: u32 = 3;
 /// While an outage lasts it is logged at most once in this time.
 pub const OUTAGE_REMINDER: Duration = Duration::from_secs(3600);
 
-/// Troubles that may be logged one right after the other.
-pub const LOG_TROUBLES_BURST: u32 = 8;
-/// After a burst, one trouble in this time. Each is a line when it begins, one when it ends, and perhaps a note
-/// about withheld ones: at most `(8 + 3600 / 150) * 3 = 96` lines an hour, because journals wear SD cards.
-pub const LOG_TROUBLE_EVERY: Duration = Duration::from_secs(150);
+/// Beginnings of outages that are logged are at least so far apart. One that lasts longer is logged then.
+pub const OUTAGE_LOG_INTERVAL: Duration = Duration::from_secs(600);
+/// Errors of one sensor that are logged are at least so far apart. Journals wear SD cards: if each of 16 sensors and
+/// the server flap, that is a beginning and two ends of each sensor, six of three lines of outages, six of the
+/// backlog, less than 100 lines in any hour.
+pub const SENSOR_LOG_INTERVAL: Duration = Duration::from_secs(3600);
+/// Ends of a backlog that are logged are at least so far apart.
+pub const BACKLOG_LOG_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Hardware id, bytes in JSON. Serials have 16 digits, hashes 32, a configured name may be longer.
 pub const HARDWARE_ID_MAX: usize = 64;

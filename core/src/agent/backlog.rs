@@ -5,9 +5,9 @@
 
 use heapless::deque::DequeView;
 
-use super::log_budget::LogBudget;
+use super::log_limit::LogLimit;
 use crate::{
-    limits::LATE_REFUSALS_MAX,
+    limits::{BACKLOG_LOG_INTERVAL, LATE_REFUSALS_MAX},
     payload::{BODY_MAX, can_be_marked, mark_as_replayed},
     time::Instant,
     uplink::Verdict,
@@ -37,6 +37,7 @@ pub struct Backlog<'s> {
     refusals: u8,
     /// Replayed and dropped since that was last logged.
     unlogged: [u32; 2],
+    log: LogLimit,
 }
 
 /// What became of the heartbeats that were kept. At all times `kept = replayed + dropped` plus those that wait.
@@ -126,11 +127,13 @@ impl<'s> Backlog<'s> {
         }
     }
 
-    /// Writes the oldest into `buffer`, marked as late, if it may be sent, and returns its length.
+    /// Whether there is an oldest that may be sent.
+    pub(super) fn may_send(&self) -> bool {
+        self.len > 0 && self.oldest() < self.released
+    }
+
+    /// Writes the oldest into `buffer`, marked as late, and returns its length; `None` when none waits.
     pub(super) fn write_oldest(&self, buffer: &mut [u8; BODY_MAX]) -> Option<usize> {
-        if self.len == 0 || self.oldest() >= self.released {
-            return None;
-        }
         let [front, back] = self.since(0).next()?;
         let len = front.len().saturating_add(back.len());
         for (to, from) in buffer.get_mut(..len)?.iter_mut().zip(front.iter().chain(back)) {
@@ -140,7 +143,7 @@ impl<'s> Backlog<'s> {
     }
 
     /// Takes note of how sending the oldest ended. True when the next may follow at once.
-    pub(super) fn sent(&mut self, now: Instant, verdict: Verdict, log: &mut LogBudget) -> bool {
+    pub(super) fn sent(&mut self, now: Instant, verdict: Verdict) -> bool {
         match verdict {
             Verdict::Accepted => {
                 self.replayed = self.replayed.saturating_add(1);
@@ -157,7 +160,7 @@ impl<'s> Backlog<'s> {
             // It has not left, and waits for a better time.
             Verdict::Failed { may_have_arrived: false, .. } => {}
         }
-        if self.len == 0 && log.allow(now) {
+        if self.len == 0 && self.log.allow(now, BACKLOG_LOG_INTERVAL) {
             let [replayed, dropped] = core::mem::take(&mut self.unlogged);
             log_info!("{} heartbeats were delivered late, {} given up", replayed, dropped);
         }
@@ -200,7 +203,7 @@ impl<'s> Backlog<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{limits::LOG_TROUBLES_BURST, uplink::Fault};
+    use crate::uplink::Fault;
     use proptest::prelude::*;
     use std::{collections::VecDeque, format, string::String, vec::Vec};
 
@@ -214,12 +217,12 @@ mod tests {
 
     fn oldest(backlog: &Backlog<'_>) -> Option<String> {
         let mut buffer = [0; BODY_MAX];
-        let len = backlog.write_oldest(&mut buffer)?;
+        let len = backlog.may_send().then(|| backlog.write_oldest(&mut buffer))??;
         Some(String::from_utf8(buffer[..len].to_vec()).expect("UTF-8"))
     }
 
     fn send(backlog: &mut Backlog<'_>, verdict: Verdict) -> bool {
-        backlog.sent(NOW, verdict, &mut LogBudget::default())
+        backlog.sent(NOW, verdict)
     }
 
     /// The documents as a frontend that stores them finds them.
@@ -260,21 +263,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_end_of_a_backlog_is_worth_a_line() {
+    fn the_end_of_a_backlog_is_logged_and_not_too_often() {
         let mut memory = Storage::<1_000>::new();
         let mut backlog = Backlog::new(memory.as_mut_view());
-        for number in 0..=LOG_TROUBLES_BURST {
-            backlog.keep(document(number.into()).as_bytes(), 10);
+        for number in 0..2 {
+            backlog.keep(document(number).as_bytes(), 10);
         }
-        let mut log = LogBudget::default();
-        for _ in 0..LOG_TROUBLES_BURST {
-            assert!(backlog.sent(NOW, Verdict::Accepted, &mut log));
+        assert!(send(&mut backlog, Verdict::Accepted));
+        assert_eq!((backlog.len(), backlog.unlogged), (1, [1, 0]));
+        assert!(send(&mut backlog, Verdict::Accepted));
+        assert_eq!((backlog.len(), backlog.unlogged), (0, [0, 0]), "logged");
+        for (now, unlogged) in [(NOW, 1), (NOW + BACKLOG_LOG_INTERVAL, 0)] {
+            backlog.keep(b"{}", 10);
+            assert!(backlog.sent(now, Verdict::Accepted));
+            assert_eq!(backlog.unlogged, [unlogged, 0]);
         }
-        assert_eq!((backlog.len(), backlog.unlogged), (1, [LOG_TROUBLES_BURST, 0]));
-        assert!(backlog.sent(NOW, Verdict::Accepted, &mut log));
-        assert_eq!((backlog.len(), backlog.unlogged), (0, [0, 0]), "told");
-        let left = (0..).take_while(|_| log.allow(NOW)).count();
-        assert_eq!(u32::try_from(left), Ok(LOG_TROUBLES_BURST - 1), "lines left for others");
     }
 
     #[test]

@@ -11,8 +11,9 @@
 
 pub mod backlog;
 mod backoff;
+mod body;
 mod config;
-mod log_budget;
+mod log_limit;
 mod outage;
 pub mod persistence;
 mod plausible;
@@ -20,6 +21,7 @@ mod reading;
 mod sampling;
 mod schedule;
 mod sending;
+mod sensor_log;
 mod sensors;
 mod stats;
 mod usage;
@@ -30,12 +32,11 @@ pub use stats::{Request, Stats};
 
 use crate::{
     hal::Hal,
-    payload::BODY_MAX,
     time::{Duration, Instant},
     uplink::{Fault, Outcome, Uplink, Verdict},
 };
 use backoff::Backoff;
-use log_budget::LogBudget;
+use body::Body;
 use outage::OutageLog;
 use sampling::{Round, Sampler};
 use schedule::{Due, Schedule};
@@ -65,7 +66,7 @@ enum Life {
 /// # Bounds
 ///
 /// Memory is fixed at compile time. One poll asks each sensor at most once, encodes at most one document of at most
-/// [`BODY_MAX`] bytes, and starts at most one request, or as many as [`Config::late_per_interval`] when each ends at once.
+/// [`BODY_MAX`](crate::payload::BODY_MAX) bytes, and starts at most one request, or as many as [`Config::late_per_interval`] when each ends at once.
 pub struct Agent<'b> {
     identity: Identity,
     config: Config,
@@ -79,8 +80,7 @@ pub struct Agent<'b> {
     late_left: u8,
     stats: Stats,
     outage: OutageLog,
-    log: LogBudget,
-    body: [u8; BODY_MAX],
+    body: Body,
 }
 
 impl<'b> Agent<'b> {
@@ -97,9 +97,8 @@ impl<'b> Agent<'b> {
             late_left: 0,
             stats: Stats::default(),
             outage: OutageLog::default(),
-            log: LogBudget::default(),
             config,
-            body: [0; BODY_MAX],
+            body: Body::default(),
         }
     }
 
@@ -127,7 +126,7 @@ impl<'b> Agent<'b> {
         if let Some(due) = self.schedule.take_due(now, self.config.sampling_deadline()) {
             self.begin_beat(due, hal);
         }
-        let complete = self.sampler.poll(now, hal, &mut self.log);
+        let complete = self.sampler.poll(now, hal);
         if self.sampler.round().is_some_and(|round| round.is_too_late(now)) {
             self.skip_beat();
         }
@@ -192,7 +191,7 @@ impl<'b> Agent<'b> {
 
     /// The document that was sent last; empty before the first.
     pub fn last_body(&self) -> &[u8] {
-        self.body.get(..self.stats.last_body_len).unwrap_or_default()
+        self.body.document()
     }
 
     fn begin_beat(&mut self, due: Due, hal: &mut impl Hal) {
@@ -215,20 +214,19 @@ impl<'b> Agent<'b> {
     fn send(&mut self, now: Instant, uplink: &mut impl Uplink) {
         let Some(Round { slot, .. }) = self.sampler.round() else { return };
         self.stats.attempted = self.stats.attempted.saturating_add(1);
+        let deadline = self.request_deadline(now);
         let heartbeat = self.sampler.heartbeat(&self.identity, self.stats.attempted, now, &self.config);
-        let encoded = heartbeat.encode(&mut self.body);
+        let written = self.body.replace(|buffer| heartbeat.encode(buffer));
         self.sampler.end();
-        self.stats.last_body_len = encoded.unwrap_or(0);
-        let Some(body) = encoded.and_then(|len| self.body.get(..len)) else {
+        let Some(document) = written else {
             // Impossible by the size of the buffer; a failed beat is still better than a dead daemon.
             let verdict = Verdict::Failed { fault: Fault::Device, may_have_arrived: false };
             let outcome = Outcome::new(verdict, "the document did not fit");
             self.record(now, Duration::ZERO, outcome);
             return;
         };
-        log_debug!("sending {} bytes", body.len());
-        let deadline = self.request_deadline(now);
-        self.sender.send(now, Cargo::Live(slot), deadline, body, uplink);
+        log_debug!("sending {} bytes", document.len());
+        self.sender.send(now, Cargo::Live(slot), deadline, document, uplink);
     }
 
     /// A request ends before the next slot begins.
@@ -255,8 +253,7 @@ impl<'b> Agent<'b> {
                 if verdict.is_accepted() {
                     self.late_left = self.config.late_per_interval();
                 } else if !verdict.may_have_arrived() {
-                    let body = self.body.get(..self.stats.last_body_len).unwrap_or_default();
-                    self.backlog.keep(body, self.config.backlog());
+                    self.backlog.keep(self.body.document(), self.config.backlog());
                 }
                 self.record(now, now.since(ended.started), ended.outcome);
             }
@@ -264,7 +261,7 @@ impl<'b> Agent<'b> {
                 // The live heartbeat has arrived, so that no failure is more than this one's own; but what the server
                 // asks for is asked for.
                 self.backoff.apply_retry_after(now, verdict);
-                if !self.backlog.sent(now, verdict, &mut self.log) {
+                if !self.backlog.sent(now, verdict) {
                     self.late_left = 0;
                 }
             }
@@ -279,19 +276,18 @@ impl<'b> Agent<'b> {
     /// interval, so that the next one finds the way free.
     fn send_late(&mut self, now: Instant, uplink: &mut impl Uplink) {
         let left = self.schedule.next(now).since(now);
-        if self.late_left == 0 || left < self.config.interval() / 2 {
+        if self.late_left == 0 || left < self.config.interval() / 2 || !self.backlog.may_send() {
             return;
         }
-        let Some(len) = self.backlog.write_oldest(&mut self.body) else { return };
-        let Some(document) = self.body.get(..len) else { return };
+        let deadline = self.request_deadline(now);
+        let Some(document) = self.body.replace(|buffer| self.backlog.write_oldest(buffer)) else { return };
         self.late_left -= 1;
-        self.stats.last_body_len = len;
-        self.sender.send(now, Cargo::Late, self.request_deadline(now), document, uplink);
+        self.sender.send(now, Cargo::Late, deadline, document, uplink);
     }
 
     /// Counts and logs how a live heartbeat ended.
     fn record(&mut self, now: Instant, round_trip: Duration, outcome: Outcome) {
-        self.outage.record(now, &outcome, &mut self.log);
+        self.outage.record(now, &outcome);
         self.stats.record(Request { outcome, round_trip });
     }
 
@@ -311,7 +307,7 @@ impl<'b> Agent<'b> {
                 self.stats.record(Request { outcome, round_trip: now.since(started) });
             }
             Some(Ended { cargo: Cargo::Late, outcome, .. }) => {
-                self.backlog.sent(now, outcome.verdict, &mut self.log);
+                self.backlog.sent(now, outcome.verdict);
             }
             None => {}
         }

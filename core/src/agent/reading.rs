@@ -2,7 +2,7 @@
 
 use core::task::Poll;
 
-use super::{log_budget::LogBudget, plausible::Plausible};
+use super::{plausible::Plausible, sensor_log::SensorLog};
 use crate::{
     readings::{Sampled, SensorError},
     time::{Duration, Instant},
@@ -41,13 +41,18 @@ pub(super) struct Reading<T: Answer> {
     /// It has let a beat go without its answer: no later beat waits for it until it has answered.
     overdue: bool,
     value: Option<(T::Value, Instant)>,
-    /// The error that was logged and has not healed, so that each is logged once.
-    trouble: Option<SensorError>,
+    log: SensorLog,
 }
 
 impl<T: Answer> Default for Reading<T> {
     fn default() -> Self {
-        Self { before: T::Before::default(), waiting: false, overdue: false, value: None, trouble: None }
+        Self {
+            before: T::Before::default(),
+            waiting: false,
+            overdue: false,
+            value: None,
+            log: SensorLog::default(),
+        }
     }
 }
 
@@ -63,19 +68,13 @@ impl<T: Answer> Reading<T> {
     }
 
     /// Polls the sensor if it owes an answer; `name` is for the log. True when there is no point in waiting for it.
-    pub(super) fn poll(
-        &mut self,
-        now: Instant,
-        name: &str,
-        budget: &mut LogBudget,
-        sensor: impl FnOnce() -> Sampled<T>,
-    ) -> bool {
+    pub(super) fn poll(&mut self, now: Instant, name: &str, sensor: impl FnOnce() -> Sampled<T>) -> bool {
         if self.waiting
             && let Poll::Ready(answer) = sensor()
         {
             self.waiting = false;
             self.overdue = false;
-            self.take(now, name, budget, answer);
+            self.take(now, name, answer);
         }
         !self.waiting || self.overdue
     }
@@ -86,21 +85,16 @@ impl<T: Answer> Reading<T> {
         (now.since(*read_at) <= limit).then_some(value)
     }
 
-    fn take(&mut self, now: Instant, name: &str, budget: &mut LogBudget, answer: Result<T, SensorError>) {
+    fn take(&mut self, now: Instant, name: &str, answer: Result<T, SensorError>) {
         match answer.and_then(|answer| answer.value(&mut self.before)) {
             Ok(value) => {
-                if self.trouble.take().is_some() {
-                    log_info!("{}: reading again", name);
-                }
+                self.log.value(name);
                 self.value = Some((value, now));
             }
             Err(error) => {
+                self.log.error(now, name, error);
                 // A sensor that says it has no value has none: its last one is not a stand-in.
                 self.value = None;
-                if error != SensorError::Absent && self.trouble != Some(error) && budget.allow(now) {
-                    log_warn!("{}: {}", name, error);
-                    self.trouble = Some(error);
-                }
             }
         }
     }
@@ -112,7 +106,7 @@ mod tests {
     use crate::units::Celsius;
 
     fn poll<T: Answer>(reading: &mut Reading<T>, now: Instant, answer: Sampled<T>) -> bool {
-        reading.poll(now, "test", &mut LogBudget::default(), || answer)
+        reading.poll(now, "test", || answer)
     }
 
     const LIMIT: Duration = Duration::from_secs(15);
@@ -165,29 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn a_trouble_is_mentioned_once_and_absence_never() {
-        let (mut reading, mut budget) = (Reading::<Celsius>::default(), LogBudget::default());
-        for (error, trouble) in [
-            (SensorError::Absent, None),
-            (SensorError::Io, Some(SensorError::Io)),
-            (SensorError::Io, Some(SensorError::Io)),
-            (SensorError::Denied, Some(SensorError::Denied)),
-            // It is no trouble, but not the end of one either.
-            (SensorError::Absent, Some(SensorError::Denied)),
-        ] {
-            reading.ask();
-            assert!(reading.poll(at(0), "test", &mut budget, || Poll::Ready(Err(error))));
-            assert_eq!(reading.trouble, trouble);
-        }
-        let left = (0..).take_while(|_| budget.allow(at(0))).count();
-        assert_eq!(left + 2, crate::limits::LOG_TROUBLES_BURST as usize, "two lines");
-    }
-
-    #[test]
     fn a_sensor_is_not_asked_between_beats() {
         let mut reading = Reading::default();
-        assert!(reading.poll(at(0), "test", &mut LogBudget::default(), || -> Sampled<Celsius> {
-            panic!("asked without need")
-        }));
+        assert!(reading.poll(at(0), "test", || -> Sampled<Celsius> { panic!("asked without need") }));
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{
     config::{Config, Identity},
-    log_budget::LogBudget,
     sensors::Sensors,
 };
 use crate::{
@@ -61,8 +60,8 @@ impl Sampler {
 
     /// Polls every sensor that owes an answer; true when there is no point in waiting any longer.
     #[inline(never)]
-    pub(super) fn poll(&mut self, now: Instant, hal: &mut impl Hal, log: &mut LogBudget) -> bool {
-        self.sensors.poll(now, hal, log)
+    pub(super) fn poll(&mut self, now: Instant, hal: &mut impl Hal) -> bool {
+        self.sensors.poll(now, hal)
     }
 
     /// The document of the round in progress, the `seq`-th of this start, as `config` wants it.

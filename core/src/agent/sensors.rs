@@ -1,6 +1,6 @@
 //! The agent's reading of each sensor, made from the table in [`hal`](crate::hal).
 
-use super::{log_budget::LogBudget, reading::Reading};
+use super::reading::Reading;
 use crate::{for_each_sensor, hal::Hal, time::Instant};
 
 macro_rules! sensors {
@@ -23,9 +23,9 @@ macro_rules! sensors {
             }
 
             /// Polls every sensor that owes an answer; true when there is no point in waiting any longer.
-            pub(super) fn poll(&mut self, now: Instant, hal: &mut impl Hal, log: &mut LogBudget) -> bool {
+            pub(super) fn poll(&mut self, now: Instant, hal: &mut impl Hal) -> bool {
                 let mut complete = true;
-                $(complete &= self.$method.poll(now, $label, log, || hal.$method());)*
+                $(complete &= self.$method.poll(now, $label, || hal.$method());)*
                 complete
             }
         }

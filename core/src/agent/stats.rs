@@ -25,8 +25,6 @@ pub struct Stats {
     pub consecutive_failures: u64,
     /// The latest request that has ended.
     pub last: Option<Request>,
-    /// Size of the latest document in bytes.
-    pub last_body_len: usize,
 }
 
 /// A request that has ended.

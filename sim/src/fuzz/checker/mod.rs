@@ -256,7 +256,6 @@ impl Checker {
             slots: self.slots.passed(),
             skipped: self.slots.skipped(),
             held_back: self.slots.held_back(),
-            last_body_len: stats.last_body_len,
             ..self.requests.counts()
         };
         if *stats != expected {

@@ -1,0 +1,42 @@
+//! A limit on what one thing has logged: whatever flaps, journals and SD cards stay usable.
+//!
+//! Each sensor, the way to the server and the backlog have one of their own, so that none can use up the lines of another.
+
+use crate::time::{Duration, Instant};
+
+/// When one thing may be mentioned in the log again.
+#[derive(Debug, Default)]
+pub(super) struct LogLimit {
+    /// Seconds on the clock, in half of its size: there is one for each sensor.
+    quiet_until: u32,
+}
+
+impl LogLimit {
+    /// Whether a line may be logged now; if so, no other for `interval`, to the second.
+    pub(super) fn allow(&mut self, now: Instant, interval: Duration) -> bool {
+        if secs(now) < self.quiet_until {
+            return false;
+        }
+        self.quiet_until = secs(now + interval);
+        true
+    }
+}
+
+/// After 136 years there is no limit any more.
+fn secs(time: Instant) -> u32 {
+    u32::try_from(time.since(Instant::ZERO).as_secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_at_least_an_interval_apart() {
+        let mut limit = LogLimit::default();
+        let allowed: std::vec::Vec<_> = (0..100)
+            .filter(|secs| limit.allow(Instant::from_millis(secs * 1_000), Duration::from_secs(30)))
+            .collect();
+        assert_eq!(allowed, [0, 30, 60, 90]);
+    }
+}
