@@ -1,6 +1,6 @@
-//! What a device can answer: the values of its sensors, and why one has none.
+//! Readings: the values of sensors, and the reasons for having none.
 //!
-//! One file for all of them, because a reading is the same thing in a frontend, in the agent and in the document.
+//! A reading has the same type in a frontend, in the agent and in the document.
 
 use core::{fmt, task::Poll};
 
@@ -17,24 +17,23 @@ use crate::{
     },
 };
 
-/// The answer of a sensor: not ready yet, a value, or why there is none.
+/// The answer of a sensor: pending, a value, or the reason for having none.
 ///
-/// `Pending` means "not ready, ask again": the same measurement goes on, and the frontend wakes its loop when
-/// it has ended. The agent asks again at every poll until it has an answer, also after the beat has gone
-/// without it.
+/// `Pending` means "not ready, ask again": the same measurement continues, and the frontend wakes its loop when it has
+/// ended. The agent asks again at every poll until it has an answer, also after the beat went out without it.
 pub type Sampled<T> = Poll<Result<T, SensorError>>;
 
 /// Why a sensor has no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SensorError {
-    /// The device has no such sensor. Ordinary, and never logged.
+    /// The device has no such sensor. This is no failure and is never logged.
     Absent,
-    /// It is there, but this program may not read it.
+    /// The program has no permission to read it.
     Denied,
     /// Reading failed: a bus error, a vanished file.
     Io,
-    /// What was read is not a value: unparsable, or outside the sensor's physical range.
+    /// The reading cannot be parsed, or is outside the physical range.
     Invalid,
 }
 
@@ -63,9 +62,9 @@ pub struct CpuTimes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Memory {
-    /// What there is.
+    /// Total size.
     pub total: u64,
-    /// What programs could still get without swapping.
+    /// Size that programs can still allocate without swapping.
     pub available: u64,
 }
 
@@ -114,7 +113,7 @@ pub struct Wifi {
     pub ssid: Option<Text<SSID_MAX>>,
     /// Strength of the access point's signal; only as a client.
     pub signal_dbm: Option<Dbm>,
-    /// The same as a share.
+    /// Strength of the same signal in percent.
     pub signal_percent: Option<SignalPercent>,
     /// Number of stations; only as a hotspot.
     #[serde(serialize_with = "serialize_optional_whole")]
@@ -150,7 +149,7 @@ pub struct Cellular {
     pub signal_percent: Option<SignalPercent>,
 }
 
-/// What the satellite receiver knows.
+/// The position from the satellite receiver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Position {
@@ -227,9 +226,9 @@ pub struct Ups {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Recording {
-    /// Where it is written, cut to what fits.
+    /// Path of the file, cut to the limit.
     pub path: Text<RECORDING_PATH_MAX>,
-    /// Its size so far, `None` when that could not be read.
+    /// Size so far; `None` when it could not be read.
     pub size: Option<Mebibytes>,
 }
 
@@ -239,7 +238,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn what_ails_a_sensor_is_said_in_words() {
+    fn sensor_errors_have_messages() {
         let said = [SensorError::Absent, SensorError::Denied, SensorError::Io, SensorError::Invalid]
             .map(|error| error.to_string());
         assert_eq!(said, ["not present", "permission denied", "reading failed", "not a valid reading"]);

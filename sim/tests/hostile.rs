@@ -49,7 +49,7 @@ fn a_server_that_asks_to_be_left_alone() {
     });
     let mut daemon = Daemon::sending_to(address, "0.2", &[]);
     daemon.logs("not delivered: the server failed (503)");
-    daemon.logs("leaving the server alone for 600 s");
+    daemon.logs("backing off for 600 s");
     daemon.stop();
 }
 

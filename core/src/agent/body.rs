@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_that_does_not_fit_leaves_none() {
+    fn a_failed_write_leaves_no_document() {
         let mut body = Body::default();
         assert_eq!(body.document(), b"");
         let document = body.replace(|buffer| {

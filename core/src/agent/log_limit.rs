@@ -1,13 +1,13 @@
-//! A limit on what one thing has logged: whatever flaps, journals and SD cards stay usable.
+//! A rate limit for log lines, because journals wear SD cards.
 //!
-//! Each sensor, the way to the server and the backlog have one of their own, so that none can use up the lines of another.
+//! Each sensor, the outages and the backlog have their own, so that none can use up the lines of another.
 
 use crate::time::{Duration, Instant};
 
-/// When one thing may be mentioned in the log again.
+/// When the next line may be logged.
 #[derive(Debug, Default)]
 pub(super) struct LogLimit {
-    /// Seconds on the clock, in half of its size: there is one for each sensor.
+    /// In seconds on the clock; 32 bits, because there is one for each sensor.
     quiet_until: u32,
 }
 

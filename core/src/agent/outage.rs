@@ -1,4 +1,4 @@
-//! Failure is an event, not a state: it is logged when it starts, rarely while it lasts, and when it ends.
+//! Logs outages: when one begins, rarely while it lasts, and when it ends.
 
 use super::log_limit::LogLimit;
 use crate::{
@@ -15,7 +15,7 @@ struct Outage {
     logged: Option<Instant>,
 }
 
-/// Logs outages, and remembers no more than the one in progress.
+/// The log of outages, with the one in progress.
 #[derive(Debug, Default)]
 pub(super) struct OutageLog {
     current: Option<Outage>,
@@ -25,7 +25,7 @@ pub(super) struct OutageLog {
 }
 
 impl OutageLog {
-    /// Takes note of the outcome of one beat.
+    /// Records the outcome of one beat.
     pub(super) fn record(&mut self, now: Instant, outcome: &Outcome) {
         if outcome.verdict.is_accepted() {
             self.end(now);
@@ -54,7 +54,7 @@ impl OutageLog {
         }
     }
 
-    /// The end of what was logged is always logged, and of what was not, never.
+    /// If the beginning was logged, the end always is.
     fn end(&mut self, now: Instant) {
         let Some(outage) = self.current.take() else { return };
         if outage.logged.is_some() {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_outside_an_outage_leaves_the_next_outage_its_line() {
+    fn a_delivery_uses_up_no_line() {
         let mut log = OutageLog::default();
         log.record(Instant::ZERO, &accepted());
         log.record(Instant::ZERO, &failed());

@@ -1,4 +1,4 @@
-//! One sensor as the agent sees it: asked or not, its last good value and that value's age.
+//! The agent's view of one sensor: whether it is being asked, its last good value, and when that was read.
 
 use core::task::Poll;
 
@@ -8,22 +8,22 @@ use crate::{
     time::{Duration, Instant},
 };
 
-/// What a sensor answers, and what the agent keeps of it.
+/// The answer of a sensor, and the value that the agent stores.
 pub(super) trait Answer: Sized {
-    /// What is kept.
+    /// The value that is stored.
     type Value;
-    /// What it takes of earlier answers to tell the value of the next.
+    /// What must be remembered of earlier answers to compute the value.
     type Before: Default;
 
-    /// The value that this answer means.
+    /// Computes the value.
     ///
     /// # Errors
     ///
-    /// [`SensorError::Invalid`] for what no device can mean.
+    /// [`SensorError::Invalid`] for an implausible answer, [`SensorError::Absent`] when earlier answers are missing.
     fn value(self, before: &mut Self::Before) -> Result<Self::Value, SensorError>;
 }
 
-/// Most answers are values.
+/// Most answers are stored as they are.
 impl<T: Plausible> Answer for T {
     type Value = Self;
     type Before = ();
@@ -33,12 +33,12 @@ impl<T: Plausible> Answer for T {
     }
 }
 
-/// The last answer of one sensor.
+/// The latest answer of one sensor.
 #[derive(Debug)]
 pub(super) struct Reading<T: Answer> {
     before: T::Before,
     waiting: bool,
-    /// It has let a beat go without its answer: no later beat waits for it until it has answered.
+    /// A beat went out without its answer: later beats do not wait for it until it has answered.
     overdue: bool,
     value: Option<(T::Value, Instant)>,
     log: SensorLog,
@@ -57,17 +57,17 @@ impl<T: Answer> Default for Reading<T> {
 }
 
 impl<T: Answer> Reading<T> {
-    /// Asks anew. A sensor that still owes an answer goes on with the old question.
+    /// Asks the sensor. If it is still pending, the earlier measurement continues.
     pub(super) fn ask(&mut self) {
         self.waiting = true;
     }
 
-    /// The beat goes out. What the sensor still owes is taken when it comes.
+    /// The beat goes out. A pending answer is taken when it comes.
     pub(super) fn give_up(&mut self) {
         self.overdue = self.waiting;
     }
 
-    /// Polls the sensor if it owes an answer; `name` is for the log. True when there is no point in waiting for it.
+    /// Polls the sensor if it is pending; `name` is for the log. True when the beat need not wait for it.
     pub(super) fn poll(&mut self, now: Instant, name: &str, sensor: impl FnOnce() -> Sampled<T>) -> bool {
         if self.waiting
             && let Poll::Ready(answer) = sensor()
@@ -93,7 +93,7 @@ impl<T: Answer> Reading<T> {
             }
             Err(error) => {
                 self.log.error(now, name, error);
-                // A sensor that says it has no value has none: its last one is not a stand-in.
+                // The last value does not stand in for an error.
                 self.value = None;
             }
         }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_sensor_keeps_its_value_until_it_is_too_old() {
+    fn a_pending_sensor_keeps_its_value_until_it_is_stale() {
         let mut reading = Reading::default();
         reading.ask();
         assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480)))));
@@ -127,21 +127,21 @@ mod tests {
     }
 
     #[test]
-    fn a_sensor_that_hangs_is_waited_for_once() {
+    fn a_hanging_sensor_delays_only_one_beat() {
         let mut reading = Reading::default();
         reading.ask();
         assert!(!poll::<Celsius>(&mut reading, at(0), Poll::Pending));
         reading.give_up();
         reading.ask();
-        assert!(poll::<Celsius>(&mut reading, at(5), Poll::Pending), "it is overdue");
+        assert!(poll::<Celsius>(&mut reading, at(5), Poll::Pending), "the beat does not wait");
         assert!(poll(&mut reading, at(6), Poll::Ready(Ok(Celsius::from_raw(480)))));
-        assert!(reading.fresh(at(6), LIMIT).is_some(), "its late answer counts");
+        assert!(reading.fresh(at(6), LIMIT).is_some(), "its late answer is used");
         reading.ask();
-        assert!(!poll::<Celsius>(&mut reading, at(10), Poll::Pending), "it is trusted again");
+        assert!(!poll::<Celsius>(&mut reading, at(10), Poll::Pending), "the beat waits again");
     }
 
     #[test]
-    fn what_cannot_be_true_is_an_error() {
+    fn an_implausible_value_is_an_error() {
         let mut reading = Reading::default();
         reading.ask();
         assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(1_251)))));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_an_answer() {
+    fn an_error_clears_the_value() {
         let mut reading = Reading::default();
         reading.ask();
         poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480))));

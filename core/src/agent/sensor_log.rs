@@ -1,4 +1,4 @@
-//! Logs the errors of one sensor: each once, at most one in [`SENSOR_LOG_INTERVAL`], and the end of what was logged.
+//! Logs the errors of one sensor: each once, at most one in [`SENSOR_LOG_INTERVAL`], and the end of the one that was logged.
 
 use super::log_limit::LogLimit;
 use crate::{limits::SENSOR_LOG_INTERVAL, readings::SensorError, time::Instant};
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_error_again_leaves_the_next_one_its_line() {
+    fn a_repeated_error_uses_up_no_line() {
         let mut log = SensorLog::default();
         log.error(at(0), "test", SensorError::Io);
         log.error(at(3_599), "test", SensorError::Io);

@@ -1,7 +1,7 @@
 //! The heartbeat document, version 1.
 //!
-//! Keys stand in the order of the structs, all of them always; what was not read is `null`. The JSON Schema in
-//! `schema/heartbeat-v1.schema.json` ([`SCHEMA`]) is the contract with servers.
+//! Keys have the order of the structs' fields and are always present, except for optional ones; a value that was not read is
+//! `null`. The JSON Schema in `schema/heartbeat-v1.schema.json` ([`SCHEMA`]) is the contract with servers.
 
 mod size;
 
@@ -20,10 +20,10 @@ use crate::{
 /// JSON Schema (draft 2020-12) of a heartbeat body.
 pub const SCHEMA: &str = include_str!("../../schema/heartbeat-v1.schema.json");
 
-/// Size of the buffer that holds any heartbeat, with the mark of a late one, in bytes.
+/// Greatest length of an encoded heartbeat in bytes, with the mark of a late one.
 pub const BODY_MAX: usize = Heartbeat::JSON_MAX - 1 + REPLAYED.len();
 
-/// One heartbeat, borrowed from wherever its values are kept.
+/// One heartbeat, which borrows its values.
 #[derive(Debug, Clone, Serialize)]
 pub struct Heartbeat<'a> {
     /// Unique and stable across reboots and reflashes of the same board.
@@ -59,14 +59,14 @@ pub struct Heartbeat<'a> {
     /// Time since the device booted. Optional: `None` leaves the key out, `Some(None)` is `null`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime_s: Option<Option<Uptime>>,
-    /// What the firmware and the uninterruptible supply say about power. Optional: `None` leaves the key out.
+    /// Diagnostics of the power supply. Optional: `None` leaves the key out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnostics: Option<Diagnostics>,
-    /// Tells apart the starts of the agent. Optional: `None` leaves the key out.
+    /// Identifies the start of the agent. Optional: `None` leaves the key out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<BootId>,
-    /// Rises by one with each heartbeat that is sent since that start, whether it arrives or not. Optional: `None`
-    /// leaves the key out.
+    /// Number of the heartbeat since that start, counting those that were not delivered. Optional: `None` leaves the key
+    /// out.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_optional_whole")]
     pub seq: Option<u64>,
 }
@@ -87,12 +87,12 @@ pub struct Connection<'a> {
     pub gps: Option<&'a Position>,
 }
 
-/// A start of the agent: a number drawn at random, 16 hexadecimal digits in JSON.
+/// Identifies a start of the agent: a random number, 16 hexadecimal digits in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BootId(pub u64);
 
-/// The first things that anybody asks about a Pi that misbehaves.
+/// Diagnostics of the power supply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Diagnostics {
     /// Under-voltage and throttling.
@@ -145,16 +145,16 @@ impl Serialize for BootId {
     }
 }
 
-/// What a document that is sent late ends with.
+/// The end of a document that is sent late.
 const REPLAYED: &[u8] = br#","replayed":true}"#;
 
-/// Whether this can be a document of ours, to which [`mark_as_replayed`] can be done.
+/// Whether this can be a heartbeat that [`mark_as_replayed`] can mark.
 pub(crate) fn can_be_marked(document: &[u8]) -> bool {
     document.starts_with(b"{") && document.ends_with(b"}") && document.len() <= BODY_MAX + 1 - REPLAYED.len()
 }
 
 /// Adds the optional key `replayed` to the document in the first `len` bytes of `buffer` and returns its new length;
-/// `None` if that is no document of ours or does not fit.
+/// `None` if that is no heartbeat or does not fit.
 pub(crate) fn mark_as_replayed(buffer: &mut [u8], len: usize) -> Option<usize> {
     let end = len.checked_sub(1).filter(|end| buffer.get(*end) == Some(&b'}'))?;
     let marked = end.checked_add(REPLAYED.len())?;

@@ -67,14 +67,14 @@ impl Summary {
 mod tests {
     use super::*;
     use crate::uplink::{Reply, SendError, outcome};
-    use heartbeat_core::agent::Request;
+    use heartbeat_core::agent::LastRequest;
 
     #[test]
     fn an_hour_is_summed_up_and_forgotten() {
         let at = |secs: u64| Instant::ZERO + Duration::from_secs(secs);
         let mut summary = Summary::new(at(100));
         let last = |ended, millis| {
-            Some(Request { outcome: outcome(ended), round_trip: Duration::from_millis(millis) })
+            Some(LastRequest { outcome: outcome(ended), round_trip: Duration::from_millis(millis) })
         };
         summary.ended(&Stats { delivered: 1, last: last(Ok(Reply::new(200)), 45), ..Stats::default() });
         summary.ended(&Stats {

@@ -255,7 +255,7 @@ impl Checker {
         let expected = Stats {
             slots: self.slots.passed(),
             skipped: self.slots.skipped(),
-            held_back: self.slots.held_back(),
+            withheld: self.slots.held_back(),
             ..self.requests.counts()
         };
         if *stats != expected {
