@@ -1,45 +1,45 @@
 //! The way to the server: one heartbeat at a time, over any transport.
 //!
-//! The agent knows no protocol. A frontend translates what its own says (a status, a lost connection) into a [`Verdict`],
-//! by which the agent acts, and into words, which people read.
+//! The agent knows no protocol. A frontend translates the result of its own (a status, a lost connection) into a
+//! [`Verdict`], which decides what the agent does, and a [`Detail`], which people read.
 
 use core::task::Poll;
 
 use crate::{limits::DETAIL_MAX, text::Text, time::Duration};
 
-/// How a request ended, in words for the log and for whoever displays [`Stats`](crate::Stats): `status 204`,
-/// `connection refused`. Longer ones are cut.
+/// How a request ended, for the log and for displays of [`Stats`](crate::Stats): `status 204`, `connection refused`.
+/// Longer text is cut.
 pub type Detail = Text<DETAIL_MAX>;
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Outcome {
-    /// What it means for the agent.
+    /// What the agent does about it.
     pub verdict: Verdict,
-    /// What it means for people.
+    /// What people read about it.
     pub detail: Detail,
 }
 
-/// What the end of a request means for the agent.
+/// What the agent needs to know of the end of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Verdict {
     /// The server has taken the heartbeat.
     Accepted,
-    /// The server was asked and did not take it.
+    /// The server answered and did not take it.
     Refused {
-        /// Another try would end the same way until somebody changes something: a wrong address, a missing permission.
-        /// Otherwise the server could not take it now.
+        /// Another try would be refused, too, until the configuration changes: a wrong address, a missing permission. If
+        /// false, the server could not take it now.
         lasting: bool,
         /// How long the server asks its clients to wait.
         retry_after: Option<Duration>,
     },
-    /// There was no answer that says what became of it.
+    /// There was no answer.
     Failed {
         /// Where it failed.
         fault: Fault,
-        /// It was on its way, so that the server may have taken it all the same. To send it again could deliver it twice.
+        /// It was on its way, so that the server may have taken it. Sending it again could deliver it twice.
         may_have_arrived: bool,
     },
 }
@@ -50,11 +50,11 @@ pub enum Verdict {
 pub enum Fault {
     /// In this device: no memory, a wrong clock.
     Device,
-    /// Between this device and the server: no route, no name, somebody else at the other end.
+    /// Between this device and the server: no route, no name, another host at the other end.
     Network,
-    /// Nobody answered the attempt to connect: the network, or a server that has more to do than it can.
+    /// The connect timed out: the network, or an overloaded server.
     Unanswered,
-    /// In the server, or after it had been reached.
+    /// In the server, or after it was reached.
     Server,
 }
 
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts_say_whose_fault_it_is_and_what_may_have_arrived() {
+    fn verdicts_tell_server_faults_and_what_may_have_arrived() {
         let failed = |fault, may_have_arrived| Verdict::Failed { fault, may_have_arrived };
         let refused = |lasting| Verdict::Refused { lasting, retry_after: None };
         for (verdict, is_server_fault, may_have_arrived) in [

@@ -11,10 +11,10 @@ use heartbeat_core::{
 
 use crate::{clock, uart};
 
-/// Longest line that is an answer, with room to spare.
+/// Longest line that can be an answer, with room for spaces.
 const LINE_MAX: usize = 40;
 
-/// What the gateway says of a heartbeat.
+/// The gateway's answer for a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reply {
     /// The server's HTTP status.
@@ -33,12 +33,12 @@ enum Line {
 /// The serial line.
 #[derive(Debug)]
 pub(crate) struct SerialLine {
-    /// Of the latest heartbeat. An answer names it, so that a late one is not taken for another's.
+    /// Number of the latest heartbeat. An answer has it, so that a late answer is not taken for another heartbeat's.
     number: u32,
     deadline: Option<Instant>,
     answer: Option<Reply>,
     stop: bool,
-    /// What has been received of the next line; `None` when it is too long to mean anything.
+    /// The received part of the next line; `None` when it is too long.
     line: Option<Vec<u8, LINE_MAX>>,
 }
 
@@ -47,7 +47,7 @@ impl SerialLine {
         Self { number: 0, deadline: None, answer: None, stop: false, line: Some(Vec::new()) }
     }
 
-    /// Takes what has been received. True when it means something to somebody.
+    /// Processes received bytes. True when there is an answer or a stop.
     pub(crate) fn listen(&mut self) -> bool {
         while let Some(byte) = uart::read() {
             if byte != b'\n' {
@@ -59,7 +59,7 @@ impl SerialLine {
                     self.answer = Some(reply);
                 }
                 Some(Line::Stop) => self.stop = true,
-                // A late answer, or noise.
+                // A late answer, or an invalid line.
                 Some(Line::Answer { .. }) | None => {}
             }
         }
@@ -98,7 +98,7 @@ impl Uplink for SerialLine {
     fn cancel(&mut self) -> Outcome {
         self.deadline = None;
         self.answer = None;
-        // The end of a line that is cut off, so that the next one begins anew.
+        // Ends a line that was cut off.
         uart::discard();
         uart::write(b"\n");
         timeout()
@@ -122,13 +122,13 @@ impl Reply {
     }
 }
 
-/// The gateway has the heartbeat and does not say what became of it.
+/// The gateway did not answer, and may have posted the heartbeat.
 fn timeout() -> Outcome {
     let verdict = Verdict::Failed { fault: Fault::Server, may_have_arrived: true };
     Outcome::new(verdict, "no answer in time")
 }
 
-/// `NUMBER STATUS`, `NUMBER STATUS RETRY-AFTER` in seconds, or `stop`; anything else means nothing.
+/// `NUMBER STATUS`, `NUMBER STATUS RETRY-AFTER` in seconds, or `stop`; other lines are ignored.
 fn parse(line: &[u8]) -> Option<Line> {
     let line = str::from_utf8(line).ok()?.trim_ascii();
     if line == "stop" {
@@ -144,7 +144,7 @@ fn parse(line: &[u8]) -> Option<Line> {
     words.next().is_none().then_some(Line::Answer { number, reply: Reply { status, retry_after } })
 }
 
-/// The digits of a number, without a formatter.
+/// The decimal digits of a number, without `core::fmt`.
 fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
     let mut len = 0_usize;
     for digit in digits.iter_mut().rev() {

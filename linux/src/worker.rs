@@ -117,6 +117,8 @@ impl Worker {
             None => {}
         }
         if state.has_thread {
+            // After the lock, or the thread would wake up only to wait for it.
+            drop(state);
             self.shared.changed.notify_one();
             return Some(now + PROMPT);
         }

@@ -8,7 +8,7 @@ mod devices;
 use devices::any_device;
 use heartbeat_core::{
     Config, Sensor, Wake,
-    limits::BODY_MAX,
+    payload::BODY_MAX,
     readings::CpuTimes,
     time::{Duration, Instant},
     units::{Celsius, UnixTime},
@@ -325,7 +325,7 @@ proptest! {
         prop_assert_eq!(rig.poll(), Wake::Stopped);
         prop_assert_eq!(rig.uplink.sent.len(), sent, "a beat after the stop");
         let stats = rig.agent.stats();
-        prop_assert_eq!(stats.slots, stats.attempted + stats.skipped + stats.held_back);
+        prop_assert_eq!(stats.slots, stats.attempted + stats.skipped + stats.withheld);
         prop_assert_eq!(stats.attempted, stats.delivered + stats.failed);
     }
 }

@@ -75,7 +75,7 @@ fn endure(fault: &'static Fault, authority: Option<&Authority>, dir: &Path) -> R
     let mut daemon = Daemon::start(command(&args));
     if let Some(secs) = fault.asks_for {
         daemon.logs("not delivered: ");
-        daemon.logs(&format!("leaving the server alone for {secs} s"));
+        daemon.logs(&format!("backing off for {secs} s"));
         daemon.stop();
         return Ok(());
     }

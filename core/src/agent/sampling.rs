@@ -1,8 +1,7 @@
-//! The sampling part: asks every sensor once per beat and builds the document from what it knows.
+//! Sampling: asks every sensor once per beat and builds the document from the readings.
 
 use super::{
     config::{Config, Identity},
-    log_budget::LogBudget,
     sensors::Sensors,
 };
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
 pub(super) struct Round {
     /// Its place on the grid.
     pub(super) slot: Instant,
-    /// When the beat goes out without the sensors that have not answered.
+    /// When the beat goes out without the pending sensors.
     pub(super) deadline: Instant,
     /// When it is too late for the beat.
     latest: Instant,
@@ -26,7 +25,7 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Whether the device stood still for so long that the beat would bunch up with the next one.
+    /// Whether the device stalled for so long that the beat would cause a burst with the next one.
     pub(super) fn is_too_late(&self, now: Instant) -> bool {
         now > self.latest
     }
@@ -53,19 +52,19 @@ impl Sampler {
         self.sensors.ask();
     }
 
-    /// Ends the round; true when there was one. What sensors still owe is taken when it comes.
+    /// Ends the round; true when there was one. Pending answers are taken when they come.
     pub(super) fn end(&mut self) -> bool {
         self.sensors.give_up();
         self.round.take().is_some()
     }
 
-    /// Polls every sensor that owes an answer; true when there is no point in waiting any longer.
+    /// Polls every pending sensor; true when the beat need not wait any longer.
     #[inline(never)]
-    pub(super) fn poll(&mut self, now: Instant, hal: &mut impl Hal, log: &mut LogBudget) -> bool {
-        self.sensors.poll(now, hal, log)
+    pub(super) fn poll(&mut self, now: Instant, hal: &mut impl Hal) -> bool {
+        self.sensors.poll(now, hal)
     }
 
-    /// The document of the round in progress, the `seq`-th of this start, as `config` wants it.
+    /// The document of the round in progress with the number `seq`.
     pub(super) fn heartbeat<'a>(
         &'a self,
         identity: &'a Identity,
@@ -139,7 +138,7 @@ mod tests {
     use crate::time::Duration;
 
     #[test]
-    fn a_beat_may_go_out_in_its_last_moment() {
+    fn round_is_too_late_only_after_its_limit() {
         let latest = Instant::from_millis(1_500);
         let round = Round { slot: Instant::ZERO, deadline: Instant::from_millis(1_000), latest, taken: None };
         assert!(!round.is_too_late(latest));
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn more_available_than_there_is_is_not_a_value() {
+    fn rejects_more_available_memory_than_total() {
         assert_eq!(memory_used(Memory { total: 10, available: 11 }), None);
         assert_eq!(memory_used(Memory { total: 0, available: 0 }), None);
         assert_eq!(memory_used(Memory { total: 8, available: 6 }), Some(Percent::from_raw(250)));

@@ -1,6 +1,6 @@
 //! The agent's reading of each sensor, made from the table in [`hal`](crate::hal).
 
-use super::{log_budget::LogBudget, reading::Reading};
+use super::reading::Reading;
 use crate::{for_each_sensor, hal::Hal, time::Instant};
 
 macro_rules! sensors {
@@ -12,20 +12,20 @@ macro_rules! sensors {
         }
 
         impl Sensors {
-            /// Asks every sensor anew.
+            /// Asks every sensor.
             pub(super) fn ask(&mut self) {
                 $(self.$method.ask();)*
             }
 
-            /// The beat goes out without those that have not answered.
+            /// The beat goes out without the pending sensors.
             pub(super) fn give_up(&mut self) {
                 $(self.$method.give_up();)*
             }
 
-            /// Polls every sensor that owes an answer; true when there is no point in waiting any longer.
-            pub(super) fn poll(&mut self, now: Instant, hal: &mut impl Hal, log: &mut LogBudget) -> bool {
+            /// Polls every pending sensor; true when the beat need not wait any longer.
+            pub(super) fn poll(&mut self, now: Instant, hal: &mut impl Hal) -> bool {
                 let mut complete = true;
-                $(complete &= self.$method.poll(now, $label, log, || hal.$method());)*
+                $(complete &= self.$method.poll(now, $label, || hal.$method());)*
                 complete
             }
         }

@@ -31,7 +31,7 @@ mod tests {
     }
 
     #[test]
-    fn cpu_is_the_busy_share_since_the_previous_beat() {
+    fn cpu_usage_is_the_busy_share_since_the_previous_answer() {
         let mut before = None;
         assert_eq!(usage(&mut before, 100, 1_000), None, "the first beat has nothing to compare with");
         assert_eq!(usage(&mut before, 150, 1_200), Some(Percent::from_raw(250)));
@@ -43,7 +43,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cpu_is_never_out_of_range(counters in prop::collection::vec(any::<(u64, u64)>(), 2..8)) {
+        fn cpu_usage_is_always_in_range(counters in prop::collection::vec(any::<(u64, u64)>(), 2..8)) {
             let mut before = None;
             for (busy, total) in counters {
                 if let Some(percent) = usage(&mut before, busy, total) {

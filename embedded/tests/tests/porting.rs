@@ -15,7 +15,7 @@ use heartbeat_core::{
 
 include!("porting/example.rs");
 
-/// A clock that stands still while nobody sleeps.
+/// A clock that advances only when the loop sleeps.
 mod clock {
     use super::*;
 
@@ -71,7 +71,7 @@ impl Socket {
 }
 
 #[test]
-fn the_example_of_the_guide_is_this_one_and_runs() {
+fn guide_shows_this_example_and_it_runs() {
     let guide = include_str!("../../README.md");
     assert!(
         guide.contains(&format!("```rust\n{}```", include_str!("porting/example.rs"))),

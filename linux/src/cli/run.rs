@@ -38,7 +38,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let stats = daemon.stats();
     log::info!("stopped: {} heartbeats delivered, {} failed", stats.delivered, stats.failed);
     let (backlog, counts) = (daemon.backlog(), daemon.backlog().counts());
-    if counts.kept > 0 {
+    if counts.queued > 0 {
         log::info!(
             "of those that were not, {} were delivered late, {} given up, {} wait",
             counts.replayed,

@@ -66,8 +66,8 @@ impl Service {
             failed: stats.failed,
             consecutive_failures: stats.consecutive_failures,
             skipped: stats.skipped,
-            withheld: stats.held_back,
-            late: (turn.agent.config().backlog() > 0 || counts.kept > 0).then(|| Late {
+            withheld: stats.withheld,
+            late: (turn.agent.config().backlog() > 0 || counts.queued > 0).then(|| Late {
                 waiting: backlog.len() as u64,
                 delivered: counts.replayed,
                 given_up: counts.dropped,

@@ -67,14 +67,14 @@ impl HourlySummary {
 mod tests {
     use super::*;
     use crate::uplink::{Cause, Failure, Reply, Stage, outcome};
-    use heartbeat_core::agent::Request;
+    use heartbeat_core::agent::LastRequest;
 
     #[test]
     fn sums_up_an_hour_and_begins_anew() {
         let at = |secs: u64| Instant::ZERO + Duration::from_secs(secs);
         let mut summary = HourlySummary::new(at(100));
         let last = |ended, millis| {
-            Some(Request { outcome: outcome(&ended), round_trip: Duration::from_millis(millis) })
+            Some(LastRequest { outcome: outcome(&ended), round_trip: Duration::from_millis(millis) })
         };
         summary.ended(&Stats { delivered: 1, last: last(Ok(Reply::new(200)), 45), ..Stats::default() });
         summary.ended(&Stats {

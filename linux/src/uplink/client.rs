@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use heartbeat_core::limits::BODY_MAX;
+use heartbeat_core::payload::BODY_MAX;
 use ureq::{
     Agent, Body,
     config::{AutoHeaderValue, Config},

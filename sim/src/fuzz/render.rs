@@ -48,8 +48,24 @@ fn within(raw: i64, low: i64, high: i64, places: usize) -> Option<String> {
     (low..=high).contains(&raw).then(|| fixed(raw, places))
 }
 
+/// The shortest escapes, with upper-case digits.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
+            ..' ' => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn text<const N: usize>(text: &Text<N>) -> Option<String> {

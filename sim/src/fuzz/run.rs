@@ -9,7 +9,7 @@ use heartbeat_core::{
     Config, Sensor,
     agent::backlog::{Ring, Storage as Backing},
     for_each_sensor,
-    limits::BODY_MAX,
+    payload::BODY_MAX,
     time::{Duration, Instant},
 };
 

@@ -40,7 +40,7 @@ impl Late {
         Self {
             memory,
             waiting: VecDeque::new(),
-            counts: Counts { kept: 0, replayed: 0, dropped: 0 },
+            counts: Counts { queued: 0, replayed: 0, dropped: 0 },
             refusals: 0,
             left: 0,
             released: u64::MAX,
@@ -200,7 +200,7 @@ impl Late {
     fn keep(&mut self, kept: Kept, config: &Config) {
         let Some(others) = config.backlog().checked_sub(1) else { return };
         let needed = kept.document.len() + 2;
-        self.counts.kept += 1;
+        self.counts.queued += 1;
         self.shrink(others, needed);
         if needed > self.memory {
             self.counts.dropped += 1;

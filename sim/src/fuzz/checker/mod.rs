@@ -255,8 +255,7 @@ impl Checker {
         let expected = Stats {
             slots: self.slots.passed(),
             skipped: self.slots.skipped(),
-            held_back: self.slots.held_back(),
-            last_body_len: stats.last_body_len,
+            withheld: self.slots.held_back(),
             ..self.requests.counts()
         };
         if *stats != expected {

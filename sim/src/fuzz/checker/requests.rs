@@ -2,7 +2,7 @@
 
 use heartbeat_core::{
     Config, Outcome, Stats, Verdict,
-    agent::Request,
+    agent::LastRequest,
     time::{Duration, Instant},
     uplink::Fault,
 };
@@ -137,7 +137,7 @@ impl Requests {
     }
 
     fn count(&mut self, outcome: &Outcome, round_trip: Duration) {
-        self.counts.last = Some(Request { outcome: outcome.clone(), round_trip });
+        self.counts.last = Some(LastRequest { outcome: outcome.clone(), round_trip });
         if outcome.verdict == Verdict::Accepted {
             self.counts.delivered += 1;
             self.counts.consecutive_failures = 0;
