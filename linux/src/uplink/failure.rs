@@ -123,6 +123,8 @@ impl Failure {
             _ => match error.kind() {
                 ErrorKind::ConnectionRefused if stage == Stage::Connect => Cause::Refused,
                 ErrorKind::TimedOut => Cause::Timeout,
+                // More than the TLS library keeps of messages that are not complete.
+                ErrorKind::InvalidData => Cause::Tls,
                 ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown
                     if stage == Stage::Connect =>
                 {

@@ -20,6 +20,8 @@ pub(super) fn send_error(failure: &Failure) -> SendError {
         Cause::Late => SendError::ConnectTimeout,
         Cause::CertificateTime => SendError::CertificateTime,
         Cause::Certificate => SendError::Certificate,
+        // TLS fails in the middle of a reply, too.
+        Cause::Tls if failure.may_have_arrived => SendError::Protocol,
         Cause::ClientCertificate | Cause::Tls => SendError::Tls,
         Cause::Lost | Cause::Protocol | Cause::TooMuch if failure.stage == Stage::Handshake => SendError::Tls,
         Cause::Lost => SendError::ConnectionLost,
@@ -46,6 +48,14 @@ mod tests {
         let lost = |stage| send_error(&Failure::new(stage, Cause::Lost));
         assert_eq!(lost(Stage::Handshake), SendError::Tls);
         assert_eq!(lost(Stage::Exchange), SendError::ConnectionLost);
+    }
+
+    /// Else the backlog would deliver heartbeats twice.
+    #[test]
+    fn broken_session_in_a_reply_may_mean_that_the_heartbeat_arrived() {
+        let failure = Failure::new(Stage::Exchange, Cause::Tls);
+        assert!(!send_error(&failure).may_have_arrived());
+        assert!(send_error(&failure.after_sending(true)).may_have_arrived());
     }
 
     /// Else the backlog would lose heartbeats that the server has refused to see.
