@@ -72,6 +72,8 @@ pub struct Failure {
     pub address: Option<SocketAddr>,
     /// Bytes of the request have left this device, and nobody has said that they were refused.
     pub may_have_arrived: bool,
+    /// The link is slow, or what was begun goes on and may still succeed: nothing that speaks against the server.
+    pub is_only_slow: bool,
     /// More about the cause, in words.
     pub detail: Option<String>,
 }
@@ -79,7 +81,7 @@ pub struct Failure {
 impl Failure {
     /// A failure without an address and without details, of which nothing arrived.
     pub(super) const fn new(stage: Stage, cause: Cause) -> Self {
-        Self { stage, cause, address: None, may_have_arrived: false, detail: None }
+        Self { stage, cause, address: None, may_have_arrived: false, is_only_slow: false, detail: None }
     }
 
     /// The same failure at this address.
@@ -100,6 +102,13 @@ impl Failure {
     #[must_use]
     pub(super) const fn after_sending(mut self, sent: bool) -> Self {
         self.may_have_arrived = sent;
+        self
+    }
+
+    /// The same failure, which says nothing about the server if the link `is_only_slow`.
+    #[must_use]
+    pub(super) const fn excused(mut self, is_only_slow: bool) -> Self {
+        self.is_only_slow = is_only_slow;
         self
     }
 
@@ -170,7 +179,7 @@ impl Failure {
             Cause::Tls | Cause::Lost | Cause::Protocol | Cause::TooMuch | Cause::ClientCertificate => {
                 self.stage >= Stage::Connect
             }
-            Cause::Timeout => self.stage >= Stage::Handshake,
+            Cause::Timeout => self.stage >= Stage::Handshake && !self.is_only_slow,
             _ => false,
         }
     }
@@ -300,6 +309,7 @@ mod tests {
         assert!(!Failure::new(Stage::Connect, Cause::Timeout).is_the_servers());
         assert!(!Failure::new(Stage::Handshake, Cause::Late).is_the_servers());
         assert!(Failure::new(Stage::Exchange, Cause::Timeout).is_the_servers());
+        assert!(!Failure::new(Stage::Exchange, Cause::Timeout).excused(true).is_the_servers());
         assert!(Failure::new(Stage::Handshake, Cause::Tls).is_the_servers());
     }
 }
