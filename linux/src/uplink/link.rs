@@ -346,6 +346,10 @@ impl Link {
                 if failure.cause == Cause::Timeout && self.was_cut_short() {
                     self.book.replied_after(self.beat.timeout);
                 }
+                if failure.is_only_slow && self.dial.is_none() {
+                    // On a slow link a new connection is not ready in time unless it is begun now.
+                    self.dial = self.begin_dial().ok();
+                }
                 if let (Cause::Timeout, false, Some(idle_for)) = (failure.cause, was_answered, idle_for) {
                     self.book.silent_after(idle_for);
                 }

@@ -283,6 +283,22 @@ fn handshake_outlives_the_heartbeat_that_began_it() {
     assert_eq!(connections.try_iter().count(), 1);
 }
 
+/// At the next heartbeat it would be too late for that one.
+#[test]
+fn slow_link_has_its_next_connection_begun_at_once() {
+    let pki = Pki::new();
+    let (opened, connections) = mpsc::channel();
+    let address = secured(pki.server(), move |number, stream| {
+        let _ = opened.send(number);
+        thread::sleep(Duration::from_millis(400));
+        request(stream)?;
+        stream.read(&mut [0]).map(drop)
+    });
+    let mut device = Device::new(&https(address), pki.trust(), Duration::from_millis(600));
+    assert_eq!(device.beat(), Err(SendError::Timeout));
+    assert_eq!([(); 2].map(|()| connections.recv_timeout(LONG)), [Ok(0), Ok(1)]);
+}
+
 /// The failure is that of the heartbeat before, which has ended already.
 #[test]
 fn connection_that_fails_late_does_not_cost_the_next_heartbeat() {
