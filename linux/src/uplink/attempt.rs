@@ -181,7 +181,7 @@ impl AsFd for Attempt {
 
 /// How far away the server is.
 fn round_trip(facts: &Facts) -> String {
-    format!("to connect took {} ms", facts.connect_time.as_millis())
+    format!("the link's round trip was {} ms", facts.connect_time.as_millis())
 }
 
 fn handshake(address: SocketAddr, began: Instant, mut connection: Connection) -> Step {

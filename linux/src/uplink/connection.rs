@@ -13,7 +13,11 @@ use std::{
 use nix::poll::PollFlags;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, pki_types::ServerName};
 
-use super::{failure::TooMuch, tcp, traffic::Traffic};
+use super::{
+    failure::{Cause, Failure, Stage, TooMuch},
+    tcp,
+    traffic::Traffic,
+};
 
 /// Bytes from the wire in one handshake. The longest chains of certificates have some 20 KiB.
 pub(super) const HANDSHAKE_MAX: u64 = 64 * 1024;
@@ -42,6 +46,17 @@ impl Facts {
     /// How long an answer takes at least.
     pub(super) fn round_trip(&self) -> Duration {
         self.connect_time.max(self.handshake_round_trip)
+    }
+
+    /// A request had no answer, although it had this much time. The server is not blamed when the link alone needs half of
+    /// it.
+    pub(super) fn no_answer_within(&self, timeout: Duration) -> Failure {
+        let round_trip = self.round_trip();
+        let (millis, limit) = (round_trip.as_millis(), timeout.as_millis());
+        Failure::new(Stage::Exchange, Cause::Timeout)
+            .at(self.address)
+            .because(format!("the link's round trip was {millis} ms, the timeout is {limit} ms"))
+            .excused(round_trip > timeout / 2)
     }
 }
 
@@ -351,5 +366,32 @@ impl Write for Wire<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uplink::outcome;
+
+    #[test]
+    fn silence_on_a_slow_link_is_not_blamed_on_the_server() {
+        let (limit, address) = (Duration::from_secs(2), SocketAddr::from(([192, 0, 2, 1], 443)));
+        let silent = |connect_ms, handshake_ms| {
+            let connect_time = Duration::from_millis(connect_ms);
+            let handshake_round_trip = Duration::from_millis(handshake_ms);
+            let since = Instant::now();
+            Facts { address, connect_time, handshake_round_trip, since }.no_answer_within(limit)
+        };
+        assert!(outcome::verdict(&silent(100, 200)).is_server_fault());
+        assert!(!outcome::verdict(&silent(1_200, 0)).is_server_fault());
+        assert!(
+            !outcome::verdict(&silent(1, 1_200)).is_server_fault(),
+            "somebody on the way answers for the server"
+        );
+        assert_eq!(
+            silent(100, 0).to_string(),
+            "no complete answer in time [IPv4 192.0.2.1:443]: the link's round trip was 100 ms, the timeout is 2000 ms"
+        );
     }
 }

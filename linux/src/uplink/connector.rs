@@ -7,7 +7,7 @@
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ureq::{
@@ -75,6 +75,7 @@ impl Connector for Lender {
             is_new: connection.idle_for(Instant::now()).is_none(),
             connection: Some(connection),
             until: beat.until.min(Instant::now() + beat.timeout),
+            timeout: beat.timeout,
             has_sent: false,
             reader: HeadReader::new(),
             head: None,
@@ -94,6 +95,8 @@ pub(super) struct Loan {
     is_new: bool,
     /// Until when the status must be here.
     until: Instant,
+    /// How much time a request has that is not cut short.
+    timeout: Duration,
     /// Bytes of the request may have left.
     has_sent: bool,
     reader: HeadReader,
@@ -202,14 +205,13 @@ impl Loan {
     }
 
     fn failure(&self, cause: Cause) -> Failure {
-        let failure = Failure::new(Stage::Exchange, cause).after_sending(self.has_sent);
-        let Some(connection) = &self.connection else { return failure };
-        let facts = connection.facts();
-        let failure = failure.at(facts.address);
-        if cause != Cause::Timeout {
-            return failure;
-        }
-        failure.because(format!("to connect took {} ms", facts.connect_time.as_millis()))
+        let failure = Failure::new(Stage::Exchange, cause);
+        let failure = match self.connection.as_ref().map(Connection::facts) {
+            Some(facts) if cause == Cause::Timeout => facts.no_answer_within(self.timeout),
+            Some(facts) => failure.at(facts.address),
+            None => failure,
+        };
+        failure.after_sending(self.has_sent)
     }
 
     fn io(&self, error: &io::Error) -> Failure {

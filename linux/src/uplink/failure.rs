@@ -72,6 +72,8 @@ pub struct Failure {
     pub address: Option<SocketAddr>,
     /// Bytes of the request have left this device, and nobody has said that they were refused.
     pub may_have_arrived: bool,
+    /// The link is slow, or what was begun goes on and may still succeed: nothing that speaks against the server.
+    pub is_only_slow: bool,
     /// More about the cause, in words.
     pub detail: Option<String>,
 }
@@ -79,7 +81,7 @@ pub struct Failure {
 impl Failure {
     /// A failure without an address and without details, of which nothing arrived.
     pub const fn new(stage: Stage, cause: Cause) -> Self {
-        Self { stage, cause, address: None, may_have_arrived: false, detail: None }
+        Self { stage, cause, address: None, may_have_arrived: false, is_only_slow: false, detail: None }
     }
 
     /// The same failure at this address.
@@ -103,6 +105,13 @@ impl Failure {
         self
     }
 
+    /// The same failure, which says nothing about the server if the link `is_only_slow`.
+    #[must_use]
+    pub(super) const fn excused(mut self, is_only_slow: bool) -> Self {
+        self.is_only_slow = is_only_slow;
+        self
+    }
+
     /// What a system call on a connection failed with.
     pub(super) fn io(stage: Stage, error: &io::Error) -> Self {
         if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
@@ -123,6 +132,8 @@ impl Failure {
             _ => match error.kind() {
                 ErrorKind::ConnectionRefused if stage == Stage::Connect => Cause::Refused,
                 ErrorKind::TimedOut => Cause::Timeout,
+                // More than the TLS library keeps of messages that are not complete.
+                ErrorKind::InvalidData => Cause::Tls,
                 ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown
                     if stage == Stage::Connect =>
                 {

@@ -20,6 +20,7 @@ use super::{
     dial::{Dial, DialContext, Doubt, Turn},
     failure::{Cause, Failure, Stage},
     names::Names,
+    outcome,
     target::Target,
     tcp,
     traffic::Traffic,
@@ -46,6 +47,8 @@ pub(super) struct Link {
     /// The connection that is being made.
     dial: Option<Dial>,
     doubt: Doubt,
+    /// The latest dial that has ended failed at the server, so that the next one that takes long is not only slow.
+    is_server_failing: bool,
     certificate_backoff: CertificateBackoff,
     beat: Beat,
     cancelled: Cancelled,
@@ -79,6 +82,7 @@ impl Link {
             kept: None,
             dial: None,
             doubt: Doubt::None,
+            is_server_failing: false,
             certificate_backoff: CertificateBackoff::default(),
             beat: Beat { began: now, until: now, timeout: Duration::ZERO, generation: 0 },
             cancelled: Cancelled::default(),
@@ -152,9 +156,8 @@ impl Link {
             was_answered: false,
             took: None,
         };
-        let detail = format!("the connection took {} ms to make", facts.connect_time.as_millis());
-        let failure = Failure::new(Stage::Exchange, Cause::Timeout).at(facts.address);
-        self.waiting.set(Some(failure.because(detail).after_sending(true)));
+        let failure = facts.no_answer_within(self.beat.timeout);
+        self.waiting.set(Some(failure.after_sending(true)));
         Ok(connection)
     }
 
@@ -198,7 +201,7 @@ impl Link {
                 Some(dial) => dial,
                 None => self.begin_dial()?,
             };
-            let unfinished = dial.failure(&self.context().0);
+            let unfinished = dial.failure(&self.context().0).excused(!self.is_server_failing);
             self.waiting.set(Some(unfinished));
             match self.drive(&mut dial, Some(self.beat.until)) {
                 Turn::Connected(connection) if self.is_too_late_for(&connection) => {
@@ -221,7 +224,7 @@ impl Link {
                 Turn::Waiting if Instant::now() >= self.beat.until => {
                     let failure = dial.failure(&self.context().0);
                     self.dial = Some(dial);
-                    return Err(failure);
+                    return Err(failure.excused(!self.is_server_failing));
                 }
                 Turn::Waiting => self.dial = Some(dial),
             }
@@ -258,7 +261,13 @@ impl Link {
 
     fn drive(&mut self, dial: &mut Dial, until: Option<Instant>) -> Turn {
         let (mut context, wake_ups) = self.context();
-        dial.turn(&mut context, wake_ups, until)
+        let turn = dial.turn(&mut context, wake_ups, until);
+        match &turn {
+            Turn::Waiting => {}
+            Turn::Connected(_) => self.is_server_failing = false,
+            Turn::Failed(failure) => self.is_server_failing = outcome::verdict(failure).is_server_fault(),
+        }
+        turn
     }
 
     fn note_failure(&mut self, failure: &Failure) {
@@ -337,6 +346,10 @@ impl Link {
                 failure.address.into_iter().for_each(|address| self.book.failed(address));
                 if failure.cause == Cause::Timeout && self.was_cut_short() {
                     self.book.replied_after(self.beat.timeout);
+                }
+                if failure.is_only_slow && self.dial.is_none() {
+                    // On a slow link a new connection is not ready in time unless it is begun now.
+                    self.dial = self.begin_dial().ok();
                 }
                 if let (Cause::Timeout, false, Some(idle_for)) = (failure.cause, was_answered, idle_for) {
                     self.book.silent_after(idle_for);

@@ -1,11 +1,11 @@
 //! The way to the server: [`Uplink`] over HTTP, on one thread for as long as the program lives.
 //!
-//! - [`names`] and [`target`]: where the server is. [`book`]: what was learnt of it.
-//! - [`dial`] and [`attempt`] make a connection over [`tcp`]; [`connection`] is one; [`link`] is what there is of both.
-//! - [`trust`], [`verifier`], [`certificate`], [`certificate_backoff`]: TLS, whom to trust, and what
-//!   happens when there is no trust.
-//! - [`connector`] and [`head`] put the HTTP library on top; [`client`] sends a document with it.
-//! - [`failure`] says what went wrong; [`outcome`] tells the core.
+//! - `names` and `target`: where the server is. `book`: what was learnt of it.
+//! - `dial` and `attempt` make a connection over `tcp`; `connection` is one; `link` is what there is of both.
+//! - `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, whom to trust, and what happens when there is no
+//!   trust.
+//! - `connector` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what belongs to one.
+//! - `failure` says what went wrong; `outcome` tells the core.
 //!
 //! Requests carry a generation number. What was cancelled may still be under way for a moment; its outcome has an
 //! old number and changes nothing.

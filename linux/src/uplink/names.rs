@@ -59,7 +59,7 @@ pub(super) struct Known {
     pub(super) addresses: Vec<IpAddr>,
     /// More may come: a lookup is under way.
     pub(super) pending: bool,
-    /// When the latest lookup began that was answered for at least one family; `None` if none ever was.
+    /// When the latest addresses came; `None` if none ever did.
     pub(super) answered: Option<Instant>,
     /// Why the latest lookup brought nothing; `None` if it brought something.
     pub(super) error: Option<NameError>,
@@ -85,13 +85,20 @@ struct State {
     answered: Option<Instant>,
     /// The name to look up next.
     wanted: Option<String>,
-    /// Since when a lookup is under way.
-    busy: Option<Instant>,
+    /// The lookup that is under way.
+    busy: Option<Busy>,
     /// Who may write answers. Threads with an older number were left behind.
     generation: u64,
     has_thread: bool,
     left_behind: u8,
     waker: Option<Waker>,
+}
+
+/// A lookup that is under way.
+struct Busy {
+    since: Instant,
+    /// Its first answer has come.
+    has_answered: bool,
 }
 
 /// What is known of one family.
@@ -137,7 +144,7 @@ impl Names {
         Known { addresses, pending, answered: state.answered, error }
     }
 
-    /// Has `host` looked up, unless that is under way already. Does not wait.
+    /// Has `host` looked up, unless an answer is awaited already. Does not wait.
     ///
     /// # Errors
     ///
@@ -147,14 +154,14 @@ impl Names {
         if state.wanted.as_deref() == Some(host) {
             return Ok(());
         }
-        match state.busy {
-            Some(since) if since.elapsed() > HANGS && state.left_behind < LEFT_BEHIND_MAX => {
+        match &state.busy {
+            Some(busy) if busy.since.elapsed() > HANGS && state.left_behind < LEFT_BEHIND_MAX => {
                 log::debug!("a lookup that hangs is left behind");
                 state.left_behind += 1;
                 state.generation = state.generation.wrapping_add(1);
                 (state.busy, state.has_thread) = (None, false);
             }
-            Some(_) if state.host == host => return Ok(()),
+            Some(busy) if state.host == host && !busy.has_answered => return Ok(()),
             _ => {}
         }
         if !state.has_thread {
@@ -185,8 +192,7 @@ impl Shared {
                 state.host.clone_from(&host);
                 (state.v4, state.v6, state.answered) = Default::default();
             }
-            let began = Instant::now();
-            state.busy = Some(began);
+            state.busy = Some(Busy { since: Instant::now(), has_answered: false });
             for family in [Family::V4, Family::V6] {
                 drop(state);
                 let answer = (self.lookup)(&host, family);
@@ -195,9 +201,10 @@ impl Shared {
                     state.left_behind = state.left_behind.saturating_sub(1);
                     return;
                 }
-                state.take(family, answer, began);
-                if family == Family::V6 {
-                    state.end();
+                state.take(family, answer);
+                match &mut state.busy {
+                    Some(busy) if family == Family::V4 => busy.has_answered = true,
+                    _ => state.end(),
                 }
                 if let Some(waker) = &state.waker {
                     waker.wake();
@@ -208,8 +215,8 @@ impl Shared {
 }
 
 impl State {
-    /// Takes note of an answer to a lookup that `began` then.
-    fn take(&mut self, family: Family, answer: Result<Vec<IpAddr>, NameError>, began: Instant) {
+    /// Takes note of an answer.
+    fn take(&mut self, family: Family, answer: Result<Vec<IpAddr>, NameError>) {
         let slot = match family {
             Family::V4 => &mut self.v4,
             Family::V6 => &mut self.v6,
@@ -218,7 +225,7 @@ impl State {
             Ok(addresses) if !addresses.is_empty() => {
                 *slot = Slot { addresses, error: None };
                 slot.addresses.truncate(ADDRESSES_MAX);
-                self.answered = Some(began);
+                self.answered = Some(Instant::now());
             }
             answer => {
                 let error = answer.err().unwrap_or(NameError::NoSuchName);
@@ -385,19 +392,39 @@ mod tests {
         assert!(script.names.known("a").pending);
     }
 
+    /// What it has answered may be what is in doubt.
+    #[test]
+    fn lookup_that_has_answered_once_is_followed_by_another() {
+        let mut script = Script::new();
+        script.names.ask("a").expect("a thread");
+        script.answers.send(Ok(vec![v4(1)])).expect("sent");
+        while script.names.known("a").addresses.is_empty() {
+            script.wake_ups.wait();
+        }
+        script.names.ask("a").expect("a thread");
+        for answer in [failed(), Ok(vec![v4(2)]), failed()] {
+            script.answers.send(answer).expect("sent");
+        }
+        while script.names.known("a").pending {
+            script.wake_ups.wait();
+        }
+        assert_eq!(script.names.known("a").addresses, [v4(2)]);
+    }
+
     #[test]
     fn at_most_two_lookups_that_hang_are_left_behind() {
         let script = Script::new();
+        let ask = || script.names.ask("a").expect("a thread");
+        ask();
+        let mut threads = 0;
         for expected in [1, 2, 2, 2] {
-            script.names.ask("a").expect("a thread");
-            if script.names.shared.lock().wanted.is_some() {
-                script.questions.recv().expect("asked");
+            if threads < expected {
+                threads = expected;
+                script.questions.recv().expect("a thread hangs");
             }
-            let mut state = script.names.shared.lock();
-            let long_ago = Instant::now().checked_sub(HANGS * 2).expect("up for a minute");
-            state.busy = Some(long_ago);
-            drop(state);
-            script.names.ask("a").expect("a thread");
+            let since = Instant::now().checked_sub(HANGS * 2).expect("up for a minute");
+            script.names.shared.lock().busy = Some(Busy { since, has_answered: false });
+            ask();
             assert_eq!(script.names.shared.lock().left_behind, expected);
         }
     }

@@ -52,8 +52,10 @@ fn of_reply(Reply { status, retry_after }: Reply) -> Outcome {
     Outcome::new(verdict, &detail)
 }
 
-fn verdict(failure: &Failure) -> Verdict {
+/// What a failure means for the agent.
+pub(super) fn verdict(failure: &Failure) -> Verdict {
     let fault = match (failure.cause, failure.stage) {
+        (Cause::Timeout, _) if failure.is_only_slow => Fault::Network,
         (Cause::Local | Cause::CertificateTime, _) => Fault::Device,
         (
             Cause::NoSuchName
@@ -77,7 +79,9 @@ fn verdict(failure: &Failure) -> Verdict {
             _,
         ) => Fault::Server,
     };
-    Verdict::Failed { fault, may_have_arrived: failure.may_have_arrived }
+    // A server that refuses this device's certificate has not looked at the request.
+    let may_have_arrived = failure.may_have_arrived && failure.cause != Cause::ClientCertificate;
+    Verdict::Failed { fault, may_have_arrived }
 }
 
 #[cfg(test)]
@@ -137,7 +141,21 @@ mod tests {
         }
     }
 
-    /// Else the backlog would lose what the server has refused to see, or deliver twice what it has seen.
+    #[test]
+    fn slow_link_is_not_blamed_on_the_server() {
+        let timeout = Failure::new(Stage::Exchange, Cause::Timeout);
+        assert!(outcome(&Err(timeout.clone())).verdict.is_server_fault());
+        assert!(!outcome(&Err(timeout.excused(true))).verdict.is_server_fault());
+    }
+
+    /// Else the backlog would lose heartbeats that the server has refused to see.
+    #[test]
+    fn refused_client_certificate_means_that_nothing_arrived() {
+        let refused = Failure::new(Stage::Exchange, Cause::ClientCertificate).after_sending(true);
+        assert!(!outcome(&Err(refused)).verdict.may_have_arrived());
+    }
+
+    /// Else the backlog would lose what the server has not seen, or deliver twice what it has seen.
     #[test]
     fn only_what_left_the_device_may_have_arrived() {
         let lost = Failure::new(Stage::Exchange, Cause::Lost);

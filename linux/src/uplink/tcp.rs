@@ -75,7 +75,7 @@ pub(super) fn wait(fds: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result
         None => PollTimeout::NONE,
         Some(until) => {
             let left = until.saturating_duration_since(Instant::now());
-            // A whole millisecond more, because less would be no wait. Who has a minute left is asked again.
+            // Rounded up: less than a millisecond would not wait at all. Longer waits end early and are begun again.
             PollTimeout::from(u16::try_from(left.as_millis().saturating_add(1)).unwrap_or(u16::MAX))
         }
     };
