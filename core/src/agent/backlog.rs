@@ -387,6 +387,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!((backlog.len(), backlog.oldest()), (model.len(), gone));
+                prop_assert_eq!(backlog.may_send(), !model.is_empty());
                 let counts = backlog.counts();
                 prop_assert_eq!(counts.queued, counts.replayed + counts.dropped + backlog.len() as u64);
                 for skip in 0..3 {

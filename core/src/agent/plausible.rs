@@ -124,6 +124,12 @@ mod tests {
     fn ranges_include_their_ends() {
         let celsius = |raw| Celsius::from_raw(raw).plausible().is_some();
         assert!(celsius(-400) && celsius(1_250) && !celsius(-401) && !celsius(1_251));
+        let watts = |raw| Watts::from_raw(raw).plausible().is_some();
+        assert!(watts(-100_000) && watts(100_000) && !watts(-100_001) && !watts(100_001));
+        let metres = |raw| Metres::from_raw(raw).plausible().is_some();
+        assert!(metres(-10_000) && metres(1_000_000) && !metres(-10_001) && !metres(1_000_001));
+        let dbm = |raw| crate::units::Dbm(raw).plausible().is_some();
+        assert!(dbm(-150) && dbm(50) && !dbm(-151) && !dbm(51));
         assert_eq!(SignalPercent(101).plausible(), None);
         assert_eq!(Memory { total: 1, available: 2 }.plausible(), None);
         assert_eq!(Memory { total: 0, available: 0 }.plausible(), None);
@@ -138,6 +144,28 @@ mod tests {
     fn heading_of_a_full_turn_is_north() {
         let heading = |raw| Heading::from_raw(raw).plausible().map(Heading::raw);
         assert_eq!([0, 3_599, 3_600, 3_601, -1].map(heading), [Some(0), Some(3_599), Some(0), None, None]);
+    }
+
+    #[test]
+    fn positions_include_the_poles_and_the_date_line() {
+        for (latitude, longitude, expected) in [
+            (900_000_000, 1_800_000_000, true),
+            (-900_000_000, -1_800_000_000, true),
+            (-900_000_001, 0, false),
+            (0, -1_800_000_001, false),
+        ] {
+            let position = Position {
+                fix: Fix::TwoD,
+                latitude: Some(Degrees::from_raw(latitude)),
+                longitude: Some(Degrees::from_raw(longitude)),
+                altitude_m: None,
+                speed_mps: None,
+                heading: None,
+                satellites: None,
+            };
+            let plausible = position.plausible().and_then(|position| position.latitude);
+            assert_eq!(plausible.is_some(), expected, "{latitude}, {longitude}");
+        }
     }
 
     #[test]

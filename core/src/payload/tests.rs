@@ -140,7 +140,7 @@ fn full_document_has_exact_bytes() {
             throttled: Some(Throttled(0x50005)),
             ups: Some(Ups { voltage: Some(Volts::from_raw(410)), percent: Some(Percent::from_raw(895)) }),
         }),
-        boot_id: Some(BootId(0xc0ffee)),
+        boot_id: Some(BootId(0x0123_4567_89ab_cdef)),
         seq: Some(17),
         ..nothing(&id)
     };
@@ -161,7 +161,7 @@ fn full_document_has_exact_bytes() {
             r#""tracking_active":true,"recording_active":true,"recording_file_size_mb":1.50,"#,
             r#""recording_file_path":"/tmp/a \"b\".mp4","uptime_s":86400,"#,
             r#""diagnostics":{"throttled":327685,"ups":{"voltage":4.10,"percent":89.5}},"#,
-            r#""boot_id":"0000000000c0ffee","seq":17}"#
+            r#""boot_id":"0123456789abcdef","seq":17}"#
         )
     );
 }
