@@ -31,15 +31,7 @@ mod wifi;
 
 use std::{sync::Arc, task::Poll};
 
-use heartbeat_core::{
-    Hal, SensorError,
-    readings::{
-        Activity, AppVersion, Cellular, CpuTimes, DiskSpace, Ethernet, InterfaceName, Memory, Position,
-        Sampled, Throttled, Ups, Uptime, Wifi,
-    },
-    time::Instant,
-    units::{Celsius, Rpm, UnixTime, Watts},
-};
+use heartbeat_core::{Hal, SensorError, readings::Sampled, time::Instant, units::UnixTime};
 
 use self::{
     candidate::Candidate,
@@ -192,9 +184,10 @@ fn listed<const N: usize>(parts: [Option<String>; N]) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The values of the heartbeat that sensors give: each is a method of [`Hal`] and a file of the same name.
+/// The values of the heartbeat that sensors give: each line of the core's table of sensors is a method of [`Hal`] and a file
+/// of the same name here. Without its file it does not compile.
 macro_rules! values {
-    ($($name:ident: $reading:ty,)*) => {
+    ($($(#[$doc:meta])* $name:ident, $variant:ident, $reading:ty, $label:literal;)*) => {
         struct Values {
             hardware_id: Value<hardware_id::Sensor>,
             timestamp: Value<timestamp::Sensor>,
@@ -240,30 +233,13 @@ macro_rules! values {
     };
 }
 
-values! {
-    cpu: CpuTimes,
-    memory: Memory,
-    temperature: Celsius,
-    power: Watts,
-    fan: Rpm,
-    disk: DiskSpace,
-    default_interface: InterfaceName,
-    ethernet: Ethernet,
-    wifi: Wifi,
-    cellular: Cellular,
-    position: Position,
-    app_version: AppVersion,
-    activity: Activity,
-    uptime: Uptime,
-    throttled: Throttled,
-    ups: Ups,
-}
+heartbeat_core::for_each_sensor!(values);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{config::Layers, daemon::Sleeper, sources::firmware::Gencmd, waker};
-    use heartbeat_core::time::Duration;
+    use heartbeat_core::{time::Duration, units::Celsius};
     use std::{
         fs,
         sync::mpsc::{self, Receiver},
