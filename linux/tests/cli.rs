@@ -91,6 +91,14 @@ fn rejects_bad_files() {
     refused(&["--config", "/"], &[], "/: expected a regular file, found a directory");
 }
 
+/// So that the service is started again. Address 0 of a process's memory is an error that any disk could give.
+#[test]
+fn transient_error_of_the_file_exits_with_1() {
+    let (status, _, errors) = run(&["check-config", "--config", "/proc/self/mem"], &[]);
+    assert_eq!(status, Some(1), "{errors}");
+    assert!(errors.contains("/proc/self/mem: Input/output error"), "{errors}");
+}
+
 #[test]
 fn warns_about_world_writable_file() {
     let dir = tempfile::tempdir().expect("a directory");

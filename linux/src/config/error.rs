@@ -55,7 +55,19 @@ pub(super) fn reworded(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
+
+    #[test]
+    fn only_what_the_system_may_recover_from_is_transient() {
+        let unreadable =
+            |source: io::Error| SettingsError::Unreadable { path: "c.toml".into(), source }.is_transient();
+        assert!(unreadable(Errno::EIO.into()));
+        assert!(!unreadable(Errno::EACCES.into()));
+        assert!(!unreadable(io::ErrorKind::FileTooLarge.into()));
+        assert!(!SettingsError::Refused { origin: Origin::Default, problem: String::new() }.is_transient());
+    }
 
     #[test]
     fn rewords_serde_messages() {

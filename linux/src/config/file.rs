@@ -57,7 +57,7 @@ impl Layers {
             read => read.map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?,
         };
         let text = str::from_utf8(&bytes).map_err(|error| {
-            Source { path, text: &bytes }.refuse(error.valid_up_to(), "is not UTF-8 text")
+            FileText { path, text: &bytes }.refuse(error.valid_up_to(), "is not UTF-8 text")
         })?;
         self.add_text(path, text)?;
         let writable = metadata.is_file() && metadata.permissions().mode() & 0o002 != 0;
@@ -74,7 +74,7 @@ impl Layers {
     ///
     /// As [`Layers::add_file`].
     pub fn add_text(&mut self, path: &Path, text: &str) -> Result<(), SettingsError> {
-        let source = Source { path, text: text.as_bytes() };
+        let source = FileText { path, text: text.as_bytes() };
         let table = DeTable::parse(text)
             .map_err(|error| source.refuse(error.span().unwrap_or_default().start, error.message()))?;
         let known: Vec<_> = RawSettings::default().leaves().into_iter().map(|(key, _)| key).collect();
@@ -88,7 +88,7 @@ impl Layers {
     /// Adds the settings of a table, whose own name is the `prefix` of theirs.
     fn add_table(
         &mut self,
-        source: &Source<'_>,
+        source: &FileText<'_>,
         known: &[String],
         prefix: &str,
         table: &DeTable<'_>,
@@ -125,12 +125,12 @@ impl Layers {
 }
 
 /// A text of TOML, and where it was read.
-struct Source<'a> {
+struct FileText<'a> {
     path: &'a Path,
     text: &'a [u8],
 }
 
-impl Source<'_> {
+impl FileText<'_> {
     /// Where the byte at `offset` is.
     fn origin(&self, offset: usize) -> Origin {
         let before = self.text.get(..offset).unwrap_or(self.text);

@@ -106,22 +106,25 @@ impl Default for RawSettings {
 impl RawSettings {
     /// All keys, those of a section as `section.key`, and their values; JSON's null where nothing is set.
     pub(super) fn leaves(&self) -> Vec<(String, Value)> {
-        let mut leaves = Vec::new();
         // Fails only for a map whose keys are no texts.
-        if let Ok(Value::Object(settings)) = serde_json::to_value(self) {
-            for (key, value) in settings {
-                match value {
-                    Value::Object(section) if !section.is_empty() => {
-                        leaves.extend(
-                            section.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)),
-                        );
-                    }
-                    value => leaves.push((key, value)),
+        leaves(serde_json::to_value(self).unwrap_or_default())
+    }
+}
+
+fn leaves(settings: Value) -> Vec<(String, Value)> {
+    let mut leaves = Vec::new();
+    if let Value::Object(settings) = settings {
+        for (key, value) in settings {
+            match value {
+                Value::Object(section) if !section.is_empty() => {
+                    leaves.extend(section.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)));
                 }
+                // Also a table with free keys, which is empty by default.
+                value => leaves.push((key, value)),
             }
         }
-        leaves
     }
+    leaves
 }
 
 /// A key that the environment or a flag can set. Both give text.
@@ -186,5 +189,24 @@ impl Input {
 
     const fn flag(self, name: &'static str, value: &'static str, help: &'static str) -> Self {
         Self { flag: Some(Flag { name, value, help }), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn leaves_are_keys_with_their_section() {
+        let settings = json!({ "url": "x", "backlog": { "beats": 1, "file": null }, "free": {} });
+        let expected = [
+            ("url", json!("x")),
+            ("backlog.beats", json!(1)),
+            ("backlog.file", json!(null)),
+            ("free", json!({})),
+        ];
+        assert_eq!(leaves(settings), expected.map(|(key, value)| (key.to_owned(), value)));
     }
 }

@@ -169,7 +169,12 @@ fn backlog_is_off_unless_asked_for() {
 #[test]
 fn rejects_other_values_out_of_range() {
     assert_eq!(refused(&flag("method", "PUT")), "--method: method: expected `post` or `get`, found `PUT`");
-    assert!(refused_file("hardware_id = ''").contains("1 to 64 visible"));
+    for bad in ["", "a b", "a\"b", "a\\b", "ä", &"a".repeat(65)] {
+        let message = refused_file(&format!("hardware_id = {}", Value::String(bad.to_owned())));
+        assert!(message.contains("expected 1 to 64 visible ASCII characters"), "{bad}: {message}");
+    }
+    let longest = file(&format!("hardware_id = '{}'", "a".repeat(64)));
+    assert_eq!(Settings::new(&longest).expect("settings").hardware_id.map(|id| id.len()), Some(64));
     assert!(refused_file("disk_path = 'data'").contains("absolute path"));
     assert!(refused(&flag("url", "ftp://x/")).starts_with("--url: url: expected an http or https URL"));
     let settings = Settings::new(&file("pidfile = ''\nurl = 'http://192.0.2.1/'")).expect("settings");

@@ -162,5 +162,14 @@ mod tests {
     fn knows_each_listed_preset_and_no_other() {
         assert!(UpsConfig::PRESETS.iter().all(|name| UpsConfig::preset(name).is_some()));
         assert_eq!(UpsConfig::preset("waveshare-z"), None);
+        let Some(UpsChip::Ina219 { empty, full, .. }) = UpsConfig::preset("waveshare-3s").map(|ups| ups.chip)
+        else {
+            panic!("it has an INA219");
+        };
+        assert_eq!(
+            (empty.to_string(), full.to_string()),
+            ("9.00".to_owned(), "12.60".to_owned()),
+            "three cells"
+        );
     }
 }
