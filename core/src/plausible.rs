@@ -1,15 +1,22 @@
-//! Plausibility: the ranges of [`units`](crate::units) are applied here to every answer of a sensor, whichever frontend
-//! gives it.
+//! Plausibility: the ranges of [`units`](crate::units), applied to readings in one place.
+//!
+//! The agent checks every answer of a sensor with it, whichever frontend gives it. A frontend that has several sources of a
+//! value uses the same check to choose between them, so that no source has ranges of its own.
 
 use crate::{
-    readings::{Activity, Cellular, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi},
+    readings::{
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi,
+    },
     text::Text,
-    units::{Celsius, Degrees, Heading, Metres, MetresPerSecond, Percent, Rpm, SignalPercent, Volts, Watts},
+    units::{
+        Celsius, Degrees, Heading, Metres, MetresPerSecond, Percent, Rpm, SignalPercent, UnixTime, Volts,
+        Watts,
+    },
 };
 
-/// Values that are checked against what is physically possible.
-pub(super) trait Plausible: Sized {
-    /// The value without its implausible parts; `None` when nothing is left.
+/// A reading that is checked against what is physically possible.
+pub trait Plausible: Sized {
+    /// The reading without its implausible parts; `None` when nothing is left.
     fn plausible(self) -> Option<Self>;
 }
 
@@ -32,6 +39,7 @@ within! {
     SignalPercent: Self::RANGE,
     crate::units::Dbm: Self::RANGE,
     Volts: Self::RANGE,
+    UnixTime: Self::RANGE,
     Percent: Self::ZERO..=Self::FULL,
 }
 
@@ -45,7 +53,8 @@ macro_rules! always {
     };
 }
 
-always! { Activity, Throttled, Uptime, }
+// Counters of processor time mean something only as a difference, which the agent checks.
+always! { Activity, CpuTimes, Throttled, Uptime, }
 
 impl Plausible for Heading {
     /// Rounding can give a full turn, which is north.
