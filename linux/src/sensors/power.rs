@@ -4,9 +4,8 @@ use heartbeat_core::{SensorError, units::Watts};
 
 use super::{Candidate, Definition, Problem, Shared, ups};
 use crate::{
-    config::Settings,
-    config::UpsConfig,
-    sources::{hwmon::HwmonPower, power_supply::PowerSupply},
+    config::{Settings, UpsChip, UpsConfig},
+    sources::{Source, hwmon_power::HwmonPower, power_supply::PowerSupply},
 };
 
 /// Defines the value.
@@ -23,11 +22,15 @@ impl Definition for Sensor {
     }
 
     /// That of a monitor, else what the PMIC's rails add up to.
-    fn candidates(shared: &Shared, _: &Self::Config) -> Vec<Candidate<Watts>> {
+    fn candidates(shared: &Shared, ups: &Self::Config) -> Vec<Candidate<Watts>> {
         let mut candidates = Vec::new();
         candidates.extend(shared.battery.as_ref().and_then(ups::Battery::power));
-        candidates.push(shared.blocking(HwmonPower::default()));
-        candidates.push(shared.blocking(PowerSupply));
+        let positive_charges = ups.and_then(|ups| match ups.chip {
+            UpsChip::Ina219 { positive_charges, .. } => Some(positive_charges),
+            UpsChip::Max17040 => None,
+        });
+        candidates.push(measured(shared, HwmonPower::new(positive_charges)));
+        candidates.push(measured(shared, PowerSupply));
         candidates.push(Candidate::named_part(
             &shared.firmware,
             |place| format!("{place} pmic_read_adc"),
@@ -50,4 +53,9 @@ impl Definition for Sensor {
             _ => None,
         }
     }
+}
+
+/// A source that may be there without knowing what the device draws, which can change with the next beat.
+fn measured(shared: &Shared, source: impl Source<Reading = Option<Watts>>) -> Candidate<Watts> {
+    Candidate::part(&shared.reader(source), |power| power.ok_or(SensorError::Absent))
 }

@@ -3,7 +3,10 @@
 use heartbeat_core::{SensorError, units::Celsius};
 
 use super::{Candidate, Definition, Problem, Shared};
-use crate::{config::Settings, sources::thermal::Thermal};
+use crate::{
+    config::Settings,
+    sources::{hwmon_temperature::HwmonTemperature, thermal::Thermal},
+};
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -22,7 +25,7 @@ impl Definition for Sensor {
             |place| format!("{place} measure_temp"),
             |firmware| firmware.temperature,
         );
-        vec![firmware, shared.blocking(Thermal::default())]
+        vec![firmware, shared.blocking(Thermal::default()), shared.blocking(HwmonTemperature::default())]
     }
 
     fn show(temperature: &Celsius) -> String {
