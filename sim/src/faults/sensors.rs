@@ -233,9 +233,9 @@ lies! {
         satellites: Some(u8::MAX),
     };
     Activity: Self {
-        streaming: true,
-        tracking: true,
-        recording: Some(Recording { path: Text::lie(), size: Some(Mebibytes::from_bytes(u64::MAX)) }),
+        streaming: Ok(true),
+        tracking: Err(SensorError::Invalid),
+        recording: Ok(Some(Recording { path: Text::lie(), size: Some(Mebibytes::from_bytes(u64::MAX)) })),
     };
 }
 

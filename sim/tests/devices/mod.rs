@@ -117,8 +117,13 @@ fn position() -> impl Strategy<Value = Position> {
 fn activity() -> impl Strategy<Value = Activity> {
     let recording = (text(), any::<Option<u64>>())
         .prop_map(|(path, size)| Recording { path, size: size.map(Mebibytes::from_bytes) });
-    (any::<bool>(), any::<bool>(), prop::option::of(recording))
-        .prop_map(|(streaming, tracking, recording)| Activity { streaming, tracking, recording })
+    (any::<bool>(), any::<bool>(), prop::option::of(recording)).prop_map(
+        |(streaming, tracking, recording)| Activity {
+            streaming: Ok(streaming),
+            tracking: Ok(tracking),
+            recording: Ok(recording),
+        },
+    )
 }
 
 /// Any device: every sensor answers anything, late, never, or fails.
