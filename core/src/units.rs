@@ -10,7 +10,10 @@ use core::{fmt, ops::RangeInclusive};
 
 use serde::{Serialize, Serializer};
 
-use crate::json_max::{JsonMax, longest};
+use crate::{
+    json_max::{JsonMax, longest},
+    plausible::within,
+};
 
 /// Longest number as text: sign, the 19 digits of an `i64`, the point; or the 20 digits of a `u64`.
 pub(crate) const DECIMAL_MAX: usize = 21;
@@ -149,6 +152,8 @@ impl Celsius {
     }
 }
 
+within! { Celsius: SOC_RANGE; }
+
 impl Watts {
     /// Plausible power of a small computer and its battery: a kilowatt in either direction.
     pub const RANGE: RangeInclusive<Self> = Self(-100_000)..=Self(100_000);
@@ -158,6 +163,8 @@ impl Watts {
         Self(div_round(microwatts, 10_000))
     }
 }
+
+within! { Watts: RANGE; }
 
 impl Degrees {
     /// Valid latitudes.
@@ -171,10 +178,14 @@ impl Metres {
     pub const RANGE: RangeInclusive<Self> = Self(-10_000)..=Self(1_000_000);
 }
 
+within! { Metres: RANGE; }
+
 impl MetresPerSecond {
     /// Plausible speeds: to the limit of satellite receivers (515 m/s by export rules, some more).
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100_000);
 }
+
+within! { MetresPerSecond: RANGE; }
 
 impl Heading {
     /// North.
@@ -195,11 +206,15 @@ impl Volts {
     }
 }
 
+within! { Volts: RANGE; }
+
 impl Percent {
     /// 0 %.
     pub const ZERO: Self = Self(0);
     /// 100 %.
     pub const FULL: Self = Self(1000);
+    /// All shares.
+    pub const RANGE: RangeInclusive<Self> = Self::ZERO..=Self::FULL;
 
     /// `part` of `whole`, rounded to a tenth, at most 100 %. `None` when `whole` is 0.
     pub fn of(part: u64, whole: u64) -> Option<Self> {
@@ -213,6 +228,8 @@ impl Percent {
         i64::try_from(tenths).ok().map(Self)
     }
 }
+
+within! { Percent: RANGE; }
 
 impl Gibibytes {
     /// From bytes, rounded to a tenth of a GiB.
@@ -316,10 +333,14 @@ impl Rpm {
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100_000);
 }
 
+within! { Rpm: RANGE; }
+
 impl Dbm {
     /// Plausible levels: from below thermal noise to above any legal transmitter.
     pub const RANGE: RangeInclusive<Self> = Self(-150)..=Self(50);
 }
+
+within! { Dbm: RANGE; }
 
 impl SignalPercent {
     /// The percentage that NetworkManager shows for a level (`nl80211_xbm_to_percent`): -20 dBm and above is
@@ -331,6 +352,8 @@ impl SignalPercent {
     /// Valid percentages.
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100);
 }
+
+within! { SignalPercent: RANGE; }
 
 #[cfg(test)]
 mod tests {
