@@ -320,6 +320,10 @@ whole_number! {
     Rpm(u32)
 }
 whole_number! {
+    /// Frequency in MHz.
+    Megahertz(u16)
+}
+whole_number! {
     /// Strength of a radio signal in dBm.
     Dbm(i16)
 }
@@ -334,6 +338,19 @@ impl Rpm {
 }
 
 within! { Rpm: RANGE; }
+
+impl Megahertz {
+    /// Plausible clocks of a processor.
+    pub const RANGE: RangeInclusive<Self> = Self(1)..=Self(10_000);
+
+    /// From hertz, rounded. `None`: more than the type holds.
+    pub fn from_hertz(hertz: u64) -> Option<Self> {
+        let rounded = hertz.saturating_add(500_000) / 1_000_000;
+        u16::try_from(rounded).ok().map(Self)
+    }
+}
+
+within! { Megahertz: RANGE; }
 
 impl Dbm {
     /// Plausible levels: from below thermal noise to above any legal transmitter.
@@ -378,6 +395,9 @@ mod tests {
         assert_eq!(json(Gibibytes::from_bytes(31_268_536_320)), "29.1");
         assert_eq!(json(Mebibytes::from_bytes(1_572_864)), "1.50");
         assert_eq!(json(Rpm(3012)), "3012");
+        assert_eq!(Megahertz::from_hertz(1_500_398_464), Some(Megahertz(1_500)));
+        assert_eq!(Megahertz::from_hertz(1_500_500_000), Some(Megahertz(1_501)));
+        assert_eq!(Megahertz::from_hertz(u64::MAX), None);
         assert_eq!(json(Dbm(-51)), "-51");
     }
 
