@@ -148,7 +148,7 @@ impl Ledger {
         raw_days: i64,
     ) -> Option<Entry> {
         let at = self.place(now, beat, raw_days);
-        let first_of_device = self.last_at == UnixMs(0);
+        let first_of_device = self.boots.iter().all(|boot| boot.max == 0);
         let mut entry = Entry { at, boot: None, minutes: Vec::new(), gap: 0, restarted: false };
         if let Some(Sequence { boot: id, number }) = beat.sequence
             && let Some(boot) = self.boots.iter_mut().find(|boot| boot.id == id)
@@ -226,6 +226,7 @@ impl Boot {
         if self.max == 0 && first_of_device {
             self.base = number.saturating_sub(1);
             self.max = self.base;
+            self.received = 0;
         }
         let ahead = match number.checked_sub(self.max) {
             Some(ahead) if ahead > 0 => ahead,
@@ -310,6 +311,18 @@ mod tests {
         let mut ledger = ledger();
         let entry = ledger.book(UnixMs(T0), &numbered(100_000), false, 2).unwrap();
         assert_eq!((entry.gap, entry.restarted, ledger.boots[0].lost()), (0, false, 0));
+    }
+
+    #[test]
+    fn late_heartbeats_that_come_first_make_no_restart_and_no_gap() {
+        let mut ledger = ledger();
+        for number in 1..40 {
+            ledger.book(UnixMs(T0), &late(number, T0 / 1000 - 100), false, 2);
+        }
+        let entry = ledger.book(UnixMs(T0), &numbered(40), false, 2).unwrap();
+        assert_eq!((entry.gap, entry.restarted, ledger.lost()), (0, false, 0));
+        assert_eq!(ledger.book(UnixMs(T0), &numbered(42), false, 2).unwrap().gap, 1);
+        assert_eq!(ledger.lost(), 1);
     }
 
     #[test]

@@ -141,7 +141,7 @@ fn now(device: &Device) -> Markup {
             @if device.labels.removed { p.trouble { "This device was removed. Its heartbeats are refused." } }
             @if !device.alerts.is_empty() {
                 ul.alerts {
-                    @for (kind, since) in &device.alerts { li { span.alert { (kind.label()) } " since " (layout::time(Some(*since))) } }
+                    @for (kind, since) in &device.alerts { li { span.alert { (kind.label()) } " " (layout::lasting(*since)) } }
                 }
             }
             @match document {

@@ -107,6 +107,11 @@ pub(super) fn time(at: Option<UnixMs>) -> Markup {
     }
 }
 
+/// Since when something lasts; a script turns it into how long.
+pub(super) fn lasting(since: UnixMs) -> Markup {
+    html! { time data-since=(since.0) title={ (since.readable()) " UTC" } { "since " (since.readable()) } }
+}
+
 /// What is wrong with a device, as labels.
 pub(super) fn alerts(device: &Device) -> Markup {
     html! {

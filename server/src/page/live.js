@@ -21,6 +21,10 @@ function ages() {
     const text = age(now - Number(time.dataset.at)) + " ago";
     if (time.textContent !== text) time.textContent = text;
   }
+  for (const time of document.querySelectorAll("time[data-since]")) {
+    const text = "for " + age(now - Number(time.dataset.since));
+    if (time.textContent !== text) time.textContent = text;
+  }
 }
 
 function say(state, text) {

@@ -25,8 +25,8 @@ use crate::{
 const LAND: &str = include_str!("land.path");
 /// Width and height of the outline.
 const WORLD: (f64, f64) = (3600.0, 1800.0);
-/// The smallest part of the world that is shown, in tenths of a degree.
-const SPAN_MIN: f64 = 80.0;
+/// The smallest part of the world that is shown, in tenths of a degree: the outline is too coarse for less.
+const SPAN_MIN: f64 = 200.0;
 
 /// A device, or those of a cell.
 struct Spot<'a> {

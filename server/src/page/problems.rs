@@ -56,7 +56,7 @@ fn problems(fleet: &Fleet) -> Markup {
                                 li {
                                     a href=(layout::address(&device.hardware_id)) { (device.title()) }
                                     @if let Some(group) = &device.labels.group { " " span.group { (group) } }
-                                    " since " (layout::time(Some(*since)))
+                                    " " (layout::lasting(*since))
                                 }
                             }
                         }
