@@ -35,6 +35,10 @@ function say(state, text) {
   document.body.classList.toggle("stale", state === "off");
 }
 
+function silent() {
+  say("off", "Not connected" + (heard ? "; values are " + age(Date.now() - heard) + " old" : ""));
+}
+
 function replace(id, html) {
   const element = document.getElementById(id);
   if (!element) return;
@@ -64,8 +68,7 @@ function connect() {
     say("on", "Live");
   };
   source.onerror = () => {
-    const since = heard ? "; values are " + age(Date.now() - heard) + " old" : "";
-    say("off", "Not connected" + since);
+    silent();
     // A refused stream is not tried again by the browser: a server that restarts behind a proxy answers 502 for a while.
     if (source.readyState === EventSource.CLOSED) setTimeout(connect, 3000 + Math.random() * 4000);
   };
@@ -75,5 +78,9 @@ function connect() {
 
 say("wait", "Connecting");
 ages();
-setInterval(ages, 1000);
+setInterval(() => {
+  ages();
+  // The server sends something every 10 s: a connection that is dead without an error is noticed, too.
+  if (live.dataset.state === "off" || (heard && Date.now() - heard > 25000)) silent();
+}, 1000);
 connect();

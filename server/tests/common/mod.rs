@@ -63,6 +63,12 @@ impl Server {
         (self.child, self.address) = launch(&self.directory, &self.config);
     }
 
+    /// Starts it again where it was.
+    pub(crate) fn restart_at(&mut self, address: SocketAddr) {
+        let config = format!("listen = \"{address}\"\n{}", self.config);
+        (self.child, self.address) = launch(&self.directory, &config);
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
