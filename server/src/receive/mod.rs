@@ -17,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
@@ -85,6 +86,9 @@ async fn read_body(request: Request<Body>) -> Result<Vec<u8>, Box<Response>> {
         request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or(b"application/json");
     if !kind.starts_with(b"application/json") {
         return Err(Box::new(text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected application/json")));
+    }
+    if request.body().size_hint().lower() > DOCUMENT_MAX as u64 {
+        return Err(Box::new(closing(StatusCode::PAYLOAD_TOO_LARGE, &DocumentError::TooLarge.to_string())));
     }
     let body = Limited::new(request.into_body(), DOCUMENT_MAX).collect();
     match tokio::time::timeout(BODY_TIMEOUT, body).await {

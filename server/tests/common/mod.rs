@@ -181,7 +181,8 @@ fn launch(directory: &tempfile::TempDir, config: &str) -> (Child, SocketAddr) {
 
 /// Reads one answer with its body. `None`: the connection ended without one.
 pub(crate) fn read_answer(stream: &mut impl Read) -> Option<Answer> {
-    let mut reader = BufReader::new(stream);
+    // A byte at a time, so that a following answer stays where it is.
+    let mut reader = BufReader::with_capacity(1, stream);
     let mut headers = String::new();
     loop {
         let mut line = String::new();
