@@ -4,6 +4,8 @@
 //! kill, and one that may have arrived already says so when it is sent again.
 
 mod mail;
+#[cfg(test)]
+mod tests;
 mod webhook;
 
 use std::{
@@ -68,15 +70,4 @@ fn subject(message: &MessageRow) -> String {
 /// The text for people; the lines for programs follow it, separated by a NUL, which no text holds.
 fn split(message: &MessageRow) -> (&str, &str) {
     message.body.split_once('\0').unwrap_or((&message.body, "[]"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_an_hour() {
-        let pauses: Vec<_> = [1, 2, 3, 9, 10, 100].map(|attempts| pause_ms(attempts) / 1000).into();
-        assert_eq!(pauses, [10, 20, 40, 2560, 3600, 3600]);
-    }
 }
