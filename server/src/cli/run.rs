@@ -7,6 +7,7 @@ use std::{
 };
 
 use axum::{Router, routing::get};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -57,6 +58,7 @@ pub(super) fn check_public(config: &Config, password: Option<bool>) -> Result<()
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     let mut store = commands::open(&config)?;
     check_public(&config, Some(store.setting(password::SETTING)?.is_some()))?;
+    raise_descriptors(config.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let acceptor = config.tls.clone().map(Acceptor::new).transpose();
     let acceptor = acceptor.map_err(ConfigError::Refused)?.map(Arc::new);
@@ -116,6 +118,18 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     }
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
+}
+
+/// Each connection is a descriptor; the usual limit of 1024 is only the one that a process begins with.
+fn raise_descriptors(connections: usize) {
+    let wanted = connections as u64 + 100;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard).is_err() {
+        log::warn!("the limit of {soft} open files stays");
+    }
+    if hard < wanted {
+        log::warn!("connections = {connections}, but this process may have {hard} open files only");
+    }
 }
 
 fn routes(app: &Arc<App>) -> Router {

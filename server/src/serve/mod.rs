@@ -10,18 +10,19 @@ pub(crate) mod tls;
 
 use std::{io, sync::Arc, time::Duration};
 
-use axum::{Extension, Router};
-use hyper::server::conn::http1;
+use axum::Router;
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
 };
+
+use tower_service::Service as _;
 
 use crate::{
     app::Peer,
@@ -57,7 +58,8 @@ pub(crate) async fn serve(
             continue;
         };
         let connection = Connection {
-            routes: routes.clone().layer(Extension(Peer(peer))),
+            routes: routes.clone(),
+            peer: Peer(peer),
             watcher: graceful.watcher(),
             _place: place,
         };
@@ -88,19 +90,26 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// A connection that is being served.
 struct Connection {
     routes: Router,
+    peer: Peer,
     watcher: hyper_util::server::graceful::Watcher,
     _place: Place,
 }
 
 impl Connection {
     async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
+        let Self { routes, peer, watcher, _place } = self;
+        // Not a layer: that would copy every route for each connection.
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            routes.clone().call(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_MAX)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.routes));
+            .serve_connection(TokioIo::new(stream), service);
         // Clients that break off are ordinary.
-        if let Err(error) = self.watcher.watch(connection).await {
+        if let Err(error) = watcher.watch(connection).await {
             log::debug!("connection: {error}");
         }
     }
