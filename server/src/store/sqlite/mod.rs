@@ -15,7 +15,7 @@ mod write;
 
 use std::{
     fs::{self, OpenOptions},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, chown},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -47,12 +47,7 @@ impl Sqlite {
     /// # Errors
     /// The file cannot be opened, is damaged, is none of this program, or was made by a newer one.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+        make_file(path).map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
         let at_path = |error| at(path, error);
         let connection = Connection::open(path).map_err(at_path)?;
         connection.busy_timeout(BUSY).map_err(at_path)?;
@@ -158,6 +153,19 @@ pub(crate) fn path_in(state: &Path) -> PathBuf {
 pub(crate) fn make_state_directory(state: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(state)
+}
+
+/// Makes the file if there is none, for its owner only: whoever owns the directory, so that a command of root leaves
+/// nothing that the service cannot write. (SQLite does the same for its log.)
+fn make_file(path: &Path) -> std::io::Result<()> {
+    let is_new = !path.exists();
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    if let (true, Some(directory)) = (is_new, path.parent()) {
+        let directory = fs::metadata(directory)?;
+        // Only root may; for others it is theirs already.
+        let _ = chown(path, Some(directory.uid()), Some(directory.gid()));
+    }
+    Ok(())
 }
 
 fn at(path: &Path, error: rusqlite::Error) -> StoreError {
