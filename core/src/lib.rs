@@ -1,20 +1,20 @@
 //! The heartbeat agent as pure state machines.
 //!
-//! This crate decides; it does not act. It reads no clock, does no I/O, starts nothing, allocates nothing and
-//! holds no `unsafe`. Time comes in as an argument, the world through two traits. The same code runs in the
-//! Linux daemon, in the deterministic simulator and on a microcontroller.
+//! This crate makes all decisions and does no I/O. It reads no clock, starts no threads, does not allocate, and contains no
+//! `unsafe`. Time is an argument; the device and the server are behind two traits. The same code runs in the Linux
+//! daemon, in the deterministic simulator and on a microcontroller.
 //!
 //! # Layers
 //!
-//! - [`units`], [`time`], [`text`]: values that cannot hold nonsense. Fixed-point numbers that print the same
-//!   bytes everywhere, saturating time, text whose size *in JSON* is bounded.
-//! - [`readings`]: what a device can answer, and why it has no answer.
-//! - [`hal`]: the [`Hal`] trait, which asks the device. Every sensor is polled, absent by default.
+//! - [`units`], [`time`], [`text`]: value types. Fixed-point numbers that print the same bytes on every platform,
+//!   saturating time, text whose size *in JSON* is bounded.
+//! - [`readings`]: the values of sensors, and the reasons for having none.
+//! - [`hal`]: the table of sensors, and the [`Hal`] trait that asks them. Every sensor is polled, absent by default.
 //! - [`uplink`]: the [`Uplink`] trait, one request at a time to the server.
-//! - [`payload`]: the document that is sent, version 1, and its encoding into a fixed buffer.
-//! - [`agent`]: the state machine that ties them together: [`Agent::poll`] says when to be called next.
-//! - [`drivers`]: chips on an I2C bus, over `embedded-hal`, for frontends that have one.
-//! - [`limits`]: every bound in one place, each with its reason.
+//! - [`payload`]: the document that is sent, version 1, and its greatest length.
+//! - [`agent`]: the state machine. [`Agent::poll`] returns when it wants to be called next.
+//! - [`drivers`]: chips on an I2C bus, over `embedded-hal`.
+//! - [`limits`]: all bounds, each with its reason.
 //!
 //! # A frontend in a dozen lines
 //!
@@ -25,7 +25,7 @@
 //!     let mut agent = Agent::new(Identity::new("10000000a1b2c3d4"), Config::default());
 //!     loop {
 //!         match agent.poll(now(), &mut hal, &mut uplink) {
-//!             Wake::At(when) => sleep(when), // or until a sensor or the uplink has news
+//!             Wake::At(when) => sleep(when), // or until a sensor or the uplink is ready
 //!             Wake::Stopped => break,
 //!         }
 //!     }
@@ -47,7 +47,6 @@ mod fmt;
 pub mod agent;
 pub mod drivers;
 pub mod hal;
-mod json;
 pub mod limits;
 pub mod payload;
 pub mod readings;
@@ -57,7 +56,7 @@ pub mod units;
 pub mod uplink;
 
 pub use agent::{Agent, Backlog, Config, ConfigError, Identity, Stats, Wake};
-pub use hal::Hal;
+pub use hal::{CompleteHal, Hal, Sensor};
 pub use payload::SCHEMA;
 pub use readings::SensorError;
-pub use uplink::{Reply, SendError, Uplink};
+pub use uplink::{Outcome, Uplink, Verdict};

@@ -2,7 +2,7 @@
 
 use crate::time::Duration;
 
-/// Shortest interval between heartbeats: 20 a second is already far more than any server wants.
+/// Shortest interval between heartbeats: 20 a second is more than a server needs.
 pub const INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// Longest interval between heartbeats: one a day.
 pub const INTERVAL_MAX: Duration = Duration::from_secs(86_400);
@@ -13,35 +13,37 @@ pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 /// Longest time that a beat waits for its sensors; never more than a quarter of an
 /// interval, because the second beat may follow the first after half of one.
 pub const SAMPLING_DEADLINE_MAX: Duration = Duration::from_secs(1);
-/// Failures of the server itself that do not slow the beat down: one lost packet costs nothing.
+/// Detail of an outcome, bytes in JSON: room for an address and an error message.
+pub const DETAIL_MAX: usize = 128;
+/// Failures of the server itself that do not cause back-off, so that one lost packet does not.
 pub const BACKOFF_FREE: u32 = 2;
-/// Longest gap that the agent leaves of its own accord to a server that fails. `ARCHITECTURE.md` has the simulation of
-/// a fleet behind it.
+/// Longest gap of the back-off when nothing else is configured. `ARCHITECTURE.md` has the simulation of a fleet behind it.
 pub const BACKOFF_CAP_DEFAULT: Duration = Duration::from_secs(60);
-/// Shortest time for which a server's `Retry-After` is honoured.
+/// Shortest back-off for a server's `Retry-After`.
 pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(5);
-/// Longest time for which a server's `Retry-After` is honoured: one mistake of an operator must not silence a fleet.
+/// Longest back-off for a server's `Retry-After`: one mistake of an operator must not silence a fleet.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 
-/// Heartbeats of the backlog that are sent in one interval when nothing else is configured: four times as fast as they
-/// were made, and no burst for the server.
+/// Queued heartbeats that are sent in one interval when nothing else is configured: four times as fast as they were
+/// sampled, without a burst for the server.
 pub const LATE_PER_INTERVAL_DEFAULT: u8 = 4;
-/// Refusals after which a heartbeat of the backlog is given up, so that one that the server cannot take does not hold
-/// up the others.
+/// Refusals after which a queued heartbeat is dropped, so that it does not block the others.
 pub const LATE_REFUSALS_MAX: u8 = 3;
-/// A backlog that is kept over a restart is written at most once in this time: SD cards wear.
+/// A backlog that is stored over a restart is written at most once in this time, because SD cards wear.
 pub const STORE_EVERY: Duration = Duration::from_secs(60);
 
-/// A value older than this many intervals is not sent any more: `null` is better than the past.
+/// A value that is older than this many intervals is not sent; `null` is sent instead.
 pub const FRESH_INTERVALS: u32 = 3;
 /// While an outage lasts it is logged at most once in this time.
 pub const OUTAGE_REMINDER: Duration = Duration::from_secs(3600);
 
-/// Troubles that may be logged one right after the other.
-pub const LOG_TROUBLES_BURST: u32 = 8;
-/// After a burst, one trouble in this time. Each is a line when it begins, one when it ends, and perhaps a note
-/// about withheld ones: at most `(8 + 3600 / 150) * 3 = 96` lines an hour, because journals wear SD cards.
-pub const LOG_TROUBLE_EVERY: Duration = Duration::from_secs(150);
+/// Logged beginnings of outages are at least so far apart. An outage that begins too soon is logged when it lasts that long.
+pub const OUTAGE_LOG_INTERVAL: Duration = Duration::from_secs(600);
+/// Logged errors of one sensor are at least so far apart. If all 16 sensors and the server flap, any hour has at most 3
+/// lines of each sensor, 20 of outages and 6 of the backlog: less than 100, because journals wear SD cards.
+pub const SENSOR_LOG_INTERVAL: Duration = Duration::from_secs(3600);
+/// Logged ends of a backlog are at least so far apart.
+pub const BACKLOG_LOG_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Hardware id, bytes in JSON. Serials have 16 digits, hashes 32, a configured name may be longer.
 pub const HARDWARE_ID_MAX: usize = 64;
@@ -60,7 +62,3 @@ pub const MODEM_WORD_MAX: usize = 32;
 pub const APP_VERSION_MAX: usize = 64;
 /// Path of the recording, bytes in JSON. Longer ones are cut at a character boundary.
 pub const RECORDING_PATH_MAX: usize = 256;
-
-/// Size of the buffer that holds one heartbeat, with the mark of a late one. The test `the_largest_body_fits` proves that every value at
-/// its longest fits.
-pub const BODY_MAX: usize = 2096;

@@ -1,35 +1,39 @@
-//! What a device can answer: the values of its sensors, and why one has none.
+//! Readings: the values of sensors, and the reasons for having none.
 //!
-//! One file for all of them, because a reading is the same thing in a frontend, in the agent and in the document.
+//! A reading has the same type in a frontend, in the agent and in the document.
 
 use core::{fmt, task::Poll};
+
+use serde::Serialize;
 
 use crate::{
     limits::{
         APP_VERSION_MAX, INTERFACE_MAX, IP_MAX, MODEM_WORD_MAX, OPERATOR_MAX, RECORDING_PATH_MAX, SSID_MAX,
     },
     text::Text,
-    units::{Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, SignalPercent, Volts},
+    units::{
+        Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, SignalPercent, Volts,
+        serialize_optional_whole, serialize_whole,
+    },
 };
 
-/// The answer of a sensor: not ready yet, a value, or why there is none.
+/// The answer of a sensor: pending, a value, or the reason for having none.
 ///
-/// `Pending` means "not ready, ask again": the same measurement goes on, and the frontend wakes its loop when
-/// it has ended. The agent asks again at every poll until it has an answer, also after the beat has gone
-/// without it.
+/// `Pending` means "not ready, ask again": the same measurement continues, and the frontend wakes its loop when it has
+/// ended. The agent asks again at every poll until it has an answer, also after the beat went out without it.
 pub type Sampled<T> = Poll<Result<T, SensorError>>;
 
 /// Why a sensor has no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SensorError {
-    /// The device has no such sensor. Ordinary, and never logged.
+    /// The device has no such sensor. This is no failure and is never logged.
     Absent,
-    /// It is there, but this program may not read it.
+    /// The program has no permission to read it.
     Denied,
     /// Reading failed: a bus error, a vanished file.
     Io,
-    /// What was read is not a value: unparsable, or outside the sensor's physical range.
+    /// The reading cannot be parsed, or is outside the physical range.
     Invalid,
 }
 
@@ -58,9 +62,9 @@ pub struct CpuTimes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Memory {
-    /// What there is.
+    /// Total size.
     pub total: u64,
-    /// What programs could still get without swapping.
+    /// Size that programs can still allocate without swapping.
     pub available: u64,
 }
 
@@ -86,7 +90,7 @@ pub type Ip = Text<IP_MAX>;
 pub type AppVersion = Text<APP_VERSION_MAX>;
 
 /// A wired interface that is up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ethernet {
     /// Name of the interface.
@@ -96,7 +100,7 @@ pub struct Ethernet {
 }
 
 /// A wireless interface that is up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Wifi {
     /// Name of the interface.
@@ -109,14 +113,16 @@ pub struct Wifi {
     pub ssid: Option<Text<SSID_MAX>>,
     /// Strength of the access point's signal; only as a client.
     pub signal_dbm: Option<Dbm>,
-    /// The same as a share.
+    /// Strength of the same signal in percent.
     pub signal_percent: Option<SignalPercent>,
     /// Number of stations; only as a hotspot.
+    #[serde(serialize_with = "serialize_optional_whole")]
     pub clients: Option<u16>,
 }
 
 /// Role of a wireless interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum WifiMode {
     /// It joins a network.
@@ -126,7 +132,7 @@ pub enum WifiMode {
 }
 
 /// A mobile interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Cellular {
     /// Name of the network interface, once there is one.
@@ -143,8 +149,8 @@ pub struct Cellular {
     pub signal_percent: Option<SignalPercent>,
 }
 
-/// What the satellite receiver knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The position from the satellite receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Position {
     /// Kind of fix.
@@ -160,18 +166,22 @@ pub struct Position {
     /// Course over ground.
     pub heading: Option<Heading>,
     /// Satellites in use.
+    #[serde(serialize_with = "serialize_optional_whole")]
     pub satellites: Option<u8>,
 }
 
 /// Kind of a satellite fix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Fix {
     /// No position.
+    #[serde(rename = "none")]
     None,
     /// Latitude and longitude.
+    #[serde(rename = "2d")]
     TwoD,
     /// Latitude, longitude and height.
+    #[serde(rename = "3d")]
     ThreeD,
 }
 
@@ -188,20 +198,22 @@ pub struct Activity {
 }
 
 /// Time since the device booted, in whole seconds, counting suspend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Uptime(pub u64);
+pub struct Uptime(#[serde(serialize_with = "serialize_whole")] pub u64);
 
 /// The firmware's bit mask as `vcgencmd get_throttled` prints it.
 ///
 /// Bits 0 to 3 are now: under-voltage, ARM frequency capped, throttled, soft temperature limit; bits 16 to 19 say
 /// that the same has occurred since boot (Raspberry Pi documentation, "vcgencmd").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Throttled(pub u32);
+pub struct Throttled(#[serde(serialize_with = "serialize_whole")] pub u32);
 
 /// The battery of an uninterruptible power supply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ups {
     /// Voltage of the battery.
@@ -214,9 +226,9 @@ pub struct Ups {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Recording {
-    /// Where it is written, cut to what fits.
+    /// Path of the file, cut to the limit.
     pub path: Text<RECORDING_PATH_MAX>,
-    /// Its size so far, `None` when that could not be read.
+    /// Size so far; `None` when it could not be read.
     pub size: Option<Mebibytes>,
 }
 
@@ -226,7 +238,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn what_ails_a_sensor_is_said_in_words() {
+    fn sensor_errors_have_messages() {
         let said = [SensorError::Absent, SensorError::Denied, SensorError::Io, SensorError::Invalid]
             .map(|error| error.to_string());
         assert_eq!(said, ["not present", "permission denied", "reading failed", "not a valid reading"]);

@@ -1,15 +1,14 @@
-//! Text from the outside world, bounded by its size in JSON.
+//! Text from outside the program, bounded by its size in JSON.
 
 use core::fmt;
 
-use crate::json::{Json, ToJson, escaped_len};
+use serde::{Serialize, Serializer};
 
 /// Text that takes at most `N` bytes inside a JSON string, escapes included, quotes not.
 ///
-/// Whatever it is made from: too long is cut at a character boundary, invalid UTF-8 becomes U+FFFD. Because the
-/// bound counts escapes, the size of a document is known when it is compiled.
+/// Text that is too long is cut at a character boundary; invalid UTF-8 becomes U+FFFD. The bound counts escapes, so that the
+/// greatest size of a document is known at compile time.
 #[derive(Clone, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Text<const N: usize>(heapless::String<N>);
 
 impl<const N: usize> Text<N> {
@@ -20,7 +19,7 @@ impl<const N: usize> Text<N> {
         cut
     }
 
-    /// Like [`Text::new`] for bytes that are probably, but not certainly, UTF-8.
+    /// Like [`Text::new`], for bytes that may not be UTF-8.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let mut cut = Self::default();
         let mut used = 0;
@@ -56,9 +55,18 @@ impl<const N: usize> Text<N> {
     }
 }
 
-impl<const N: usize> ToJson for Text<N> {
-    fn write(&self, json: &mut Json<'_>) {
-        json.string(&self.0);
+/// Bytes that a character takes inside a JSON string, as `serde-json-core` escapes it.
+const fn escaped_len(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
+        '\0'..='\u{1f}' => 6,
+        _ => c.len_utf8(),
+    }
+}
+
+impl<const N: usize> Serialize for Text<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
@@ -71,6 +79,13 @@ impl<const N: usize> From<&str> for Text<N> {
 impl<const N: usize> fmt::Display for Text<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl<const N: usize> defmt::Format for Text<N> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=str}", self.as_str());
     }
 }
 
@@ -91,29 +106,28 @@ mod tests {
 
     fn json<const N: usize>(text: &Text<N>) -> String {
         let mut buffer = [0; 512];
-        let mut json = Json::new(&mut buffer);
-        text.write(&mut json);
-        let len = json.finish().expect("fits");
+        let len = serde_json_core::to_slice(text, &mut buffer).expect("fits");
         String::from_utf8(buffer[..len].to_vec()).expect("UTF-8")
     }
 
     #[test]
-    fn text_is_cut_between_characters_and_counts_escapes() {
+    fn text_is_cut_at_a_character_and_counts_escapes() {
         assert_eq!(Text::<4>::new("aé€").as_str(), "aé", "€ needs 3 bytes, 1 is left");
         assert_eq!(json(&Text::<5>::new("a\"\\b")), r#""a\"\\""#);
         assert_eq!(Text::<5>::new("\u{1}").as_str(), "", "an escape is never half-written");
         assert_eq!(json(&Text::<6>::new("\u{1}")), r#""\u0001""#);
+        assert_eq!(json(&Text::<6>::new("\u{1f}")), r#""\u001F""#);
     }
 
     #[test]
-    fn text_is_printed_as_it_is() {
+    fn display_and_debug_show_the_text() {
         let text = Text::<8>::new("é\"");
         assert_eq!((text.to_string().as_str(), std::format!("{text:?}").as_str()), ("é\"", r#""é\"""#));
         assert!(!text.is_empty() && Text::<8>::new("").is_empty());
     }
 
     #[test]
-    fn nothing_follows_a_character_that_did_not_fit() {
+    fn stops_at_the_first_character_that_does_not_fit() {
         assert_eq!(Text::<3>::new("ab€c").as_str(), "ab");
         assert_eq!(Text::<3>::from_bytes(b"ab\xffc").as_str(), "ab");
     }
@@ -125,10 +139,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_never_exceeds_the_bound_and_is_always_valid(bytes: Vec<u8>, controls in "[\\x00-\\x1f\"\\\\é€]{0,60}") {
+        fn json_is_valid_and_within_the_bound(bytes: Vec<u8>, controls in "[\\x00-\\x1f\"\\\\é€]{0,60}") {
             for text in [Text::<40>::from_bytes(&bytes), Text::<40>::new(&controls)] {
                 let written = json(&text);
                 prop_assert!(written.len() <= 40 + 2, "{} bytes", written.len());
+                let escaped: usize = text.as_str().chars().map(escaped_len).sum();
+                prop_assert_eq!(written.len(), escaped + 2);
                 let read: String = serde_json::from_str(&written).expect("valid JSON");
                 prop_assert_eq!(read.as_str(), text.as_str());
             }

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_the_same_in_every_unit() {
+    fn duration_converts_between_units() {
         let span = Duration::from_micros(7_654_321);
         assert_eq!((span.as_micros(), span.as_millis(), span.as_secs()), (7_654_321, 7_654, 7));
         assert_eq!(span / 2, Duration::from_micros(3_827_160));

@@ -2,10 +2,46 @@
 //!
 //! Every platform computes and prints the same bytes, and no floating-point formatter (14 KiB on a Cortex-M0)
 //! is linked. Not-a-number and infinity cannot be represented.
+//!
+//! **They serialize through `serde-json-core` only.** The exact text of a number is handed over with `serialize_bytes`,
+//! which `serde-json-core` writes as it is; other serializers would write an array.
 
 use core::{fmt, ops::RangeInclusive};
 
-use crate::json::{DECIMAL_MAX, Json, ToJson, decimal};
+use serde::{Serialize, Serializer};
+
+/// Longest number as text: sign, the 19 digits of an `i64`, the point; or the 20 digits of a `u64`.
+pub(crate) const DECIMAL_MAX: usize = 21;
+
+/// `raw * 10^-places` as decimal text of at least `places` + 1 digits, which ends with the buffer. `places` is at most 18.
+///
+/// By hand: the library's formatter takes several times the size and the time, and brings a path to a panic. So does
+/// what `serde-json-core` has for integers.
+fn decimal(negative: bool, raw: u64, places: u8, buffer: &mut [u8; DECIMAL_MAX]) -> &[u8] {
+    let mut start = DECIMAL_MAX;
+    let mut put_before = |byte| {
+        start = start.saturating_sub(1);
+        if let Some(place) = buffer.get_mut(start) {
+            *place = byte;
+        }
+    };
+    let mut rest = raw;
+    let mut digits = 0;
+    while rest > 0 || digits <= places {
+        if digits == places && places > 0 {
+            put_before(b'.');
+        }
+        // Below ten.
+        #[allow(clippy::cast_possible_truncation)]
+        put_before(b'0' + (rest % 10) as u8);
+        rest /= 10;
+        digits += 1;
+    }
+    if negative {
+        put_before(b'-');
+    }
+    buffer.get(start..).unwrap_or_default()
+}
 
 /// `numerator / denominator`, rounded half away from zero. The denominator is a constant of this file, not zero.
 const fn div_round(numerator: i64, denominator: i64) -> i64 {
@@ -45,9 +81,10 @@ macro_rules! fixed_point {
             }
         }
 
-        impl ToJson for $name {
-            fn write(&self, json: &mut Json<'_>) {
-                json.decimal(self.0, $places);
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let (negative, raw) = (self.0 < 0, self.0.unsigned_abs());
+                serializer.serialize_bytes(decimal(negative, raw, $places, &mut [0; DECIMAL_MAX]))
             }
         }
     };
@@ -99,8 +136,7 @@ fixed_point! {
 }
 
 impl Celsius {
-    /// Lowest and highest temperature that the sensor of a system-on-chip can mean (BCM2711 and BCM2712
-    /// operate from -40 to 125 °C). Outside it a reading is an error, not a temperature.
+    /// Plausible temperatures of a system-on-chip (BCM2711 and BCM2712 operate from -40 to 125 °C).
     pub const SOC_RANGE: RangeInclusive<Self> = Self(-400)..=Self(1250);
 
     /// From millidegrees, as Linux thermal zones and hwmon give them.
@@ -110,7 +146,7 @@ impl Celsius {
 }
 
 impl Watts {
-    /// A kilowatt in either direction: far beyond what a small computer and its battery move.
+    /// Plausible power of a small computer and its battery: a kilowatt in either direction.
     pub const RANGE: RangeInclusive<Self> = Self(-100_000)..=Self(100_000);
 
     /// From microwatts, as hwmon `power1_input` and `power_supply/power_now` give them.
@@ -120,48 +156,48 @@ impl Watts {
 }
 
 impl Degrees {
-    /// From pole to pole.
+    /// Valid latitudes.
     pub const LATITUDE: RangeInclusive<Self> = Self(-900_000_000)..=Self(900_000_000);
-    /// Around the earth.
+    /// Valid longitudes.
     pub const LONGITUDE: RangeInclusive<Self> = Self(-1_800_000_000)..=Self(1_800_000_000);
 }
 
 impl Metres {
-    /// From below the lowest shore to where satellite receivers stop (18 km by export rules, some 80 km).
+    /// Plausible heights: from below the lowest shore to the limit of satellite receivers (18 km by export rules, some 80 km).
     pub const RANGE: RangeInclusive<Self> = Self(-10_000)..=Self(1_000_000);
 }
 
 impl MetresPerSecond {
-    /// To where satellite receivers stop (515 m/s by export rules, some more).
+    /// Plausible speeds: to the limit of satellite receivers (515 m/s by export rules, some more).
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100_000);
 }
 
 impl Heading {
     /// North.
     pub const NORTH: Self = Self(0);
-    /// North again, as rounding may have it.
+    /// A full turn, which rounding can give; the same as north.
     pub const FULL_TURN: Self = Self(3_600);
-    /// All around.
+    /// Valid headings.
     pub const RANGE: RangeInclusive<Self> = Self::NORTH..=Self(3_599);
 }
 
 impl Volts {
-    /// From nothing to a hundred: more than any battery or input of a small computer has.
+    /// Plausible voltages of a battery or an input of a small computer.
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(10_000);
 
-    /// From microvolts, as fuel gauges and hwmon's kin give them.
+    /// From microvolts, as fuel gauges and `power_supply` give them.
     pub const fn from_microvolts(microvolts: i64) -> Self {
         Self(div_round(microvolts, 10_000))
     }
 }
 
 impl Percent {
-    /// Nothing.
+    /// 0 %.
     pub const ZERO: Self = Self(0);
-    /// Everything.
+    /// 100 %.
     pub const FULL: Self = Self(1000);
 
-    /// `part` of `whole`, rounded to a tenth; more than the whole counts as the whole. `None` of nothing.
+    /// `part` of `whole`, rounded to a tenth, at most 100 %. `None` when `whole` is 0.
     pub fn of(part: u64, whole: u64) -> Option<Self> {
         if whole == 0 {
             return None;
@@ -182,7 +218,7 @@ impl Gibibytes {
 }
 
 impl Mebibytes {
-    /// Nothing.
+    /// 0 MiB.
     pub const ZERO: Self = Self(0);
 
     /// From bytes, rounded to a hundredth of a MiB.
@@ -198,13 +234,40 @@ fn round_bytes(bytes: u64, scale: u64, unit: u64) -> i64 {
 }
 
 impl UnixTime {
-    /// From 1970 to the end of the year 9999.
+    /// Valid times: from 1970 to the end of the year 9999.
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(253_402_300_799_999);
 
     /// From milliseconds since 1970.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
+}
+
+/// A whole number without a unit, as JSON.
+struct Whole(u64);
+
+impl Serialize for Whole {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(decimal(false, self.0, 0, &mut [0; DECIMAL_MAX]))
+    }
+}
+
+/// For `#[serde(serialize_with)]`: a whole number without a unit.
+pub(crate) fn serialize_whole<T, S>(number: &T, serializer: S) -> Result<S::Ok, S::Error>
+where
+    T: Copy + Into<u64>,
+    S: Serializer,
+{
+    Whole((*number).into()).serialize(serializer)
+}
+
+/// For `#[serde(serialize_with)]`: a whole number without a unit, or `null`.
+pub(crate) fn serialize_optional_whole<T, S>(number: &Option<T>, serializer: S) -> Result<S::Ok, S::Error>
+where
+    T: Copy + Into<u64>,
+    S: Serializer,
+{
+    number.map(|number| Whole(number.into())).serialize(serializer)
 }
 
 macro_rules! whole_number {
@@ -220,16 +283,17 @@ macro_rules! whole_number {
             }
         }
 
-        impl ToJson for $name {
-            fn write(&self, json: &mut Json<'_>) {
-                self.0.write(json);
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let (negative, number) = (i64::from(self.0) < 0, i64::from(self.0).unsigned_abs());
+                serializer.serialize_bytes(decimal(negative, number, 0, &mut [0; DECIMAL_MAX]))
             }
         }
     };
 }
 
 whole_number! {
-    /// Revolutions per minute. A standing fan is 0; no fan is not a value.
+    /// Revolutions per minute; 0 for a fan that stands still.
     Rpm(u32)
 }
 whole_number! {
@@ -242,23 +306,23 @@ whole_number! {
 }
 
 impl Rpm {
-    /// Faster than any fan turns.
+    /// Plausible speeds.
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100_000);
 }
 
 impl Dbm {
-    /// From below thermal noise to above any legal transmitter.
+    /// Plausible levels: from below thermal noise to above any legal transmitter.
     pub const RANGE: RangeInclusive<Self> = Self(-150)..=Self(50);
 }
 
 impl SignalPercent {
-    /// The share that a level stands for, as NetworkManager shows it (`nl80211_xbm_to_percent`): -20 dBm and above is
+    /// The percentage that NetworkManager shows for a level (`nl80211_xbm_to_percent`): -20 dBm and above is
     /// full, -90 dBm and below 30 %.
     pub fn from_dbm(level: Dbm) -> Self {
         Self(u8::try_from(120 + level.0.clamp(-90, -20)).unwrap_or(0))
     }
 
-    /// From nothing to full.
+    /// Valid percentages.
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100);
 }
 
@@ -268,11 +332,9 @@ mod tests {
     use proptest::prelude::*;
     use std::string::{String, ToString};
 
-    fn json(value: impl ToJson) -> String {
+    fn json(value: impl Serialize) -> String {
         let mut buffer = [0; 64];
-        let mut json = Json::new(&mut buffer);
-        value.write(&mut json);
-        let len = json.finish().expect("fits");
+        let len = serde_json_core::to_slice(&value, &mut buffer).expect("fits");
         String::from_utf8(buffer[..len].to_vec()).expect("UTF-8")
     }
 
@@ -302,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn signal_is_networkmanagers() {
+    fn signal_percent_matches_networkmanager() {
         let percent = |dbm| SignalPercent::from_dbm(Dbm(dbm)).0;
         assert_eq!([0, -20, -51, -90, i16::MIN].map(percent), [100, 100, 69, 30, 30]);
     }
@@ -317,7 +379,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_decimal_is_a_json_number_of_the_same_value(raw in -1_000_000_000_000i64..1_000_000_000_000) {
+        fn decimals_are_json_numbers_of_the_same_value(raw in -1_000_000_000_000i64..1_000_000_000_000) {
             let written = json(Celsius::from_raw(raw));
             let read: f64 = serde_json::from_str(&written).expect("a JSON number");
             prop_assert!((read * 10.0 - raw as f64).abs() < 1e-3);

@@ -1,118 +1,92 @@
-//! The way to the server: one heartbeat at a time.
+//! The way to the server: one heartbeat at a time, over any transport.
+//!
+//! The agent knows no protocol. A frontend translates the result of its own (a status, a lost connection) into a
+//! [`Verdict`], which decides what the agent does, and a [`Detail`], which people read.
 
-use core::{fmt, task::Poll};
+use core::task::Poll;
 
-use crate::time::Duration;
+use crate::{limits::DETAIL_MAX, text::Text, time::Duration};
 
-/// What the server answered, as far as it matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a request ended, for the log and for displays of [`Stats`](crate::Stats): `status 204`, `connection refused`.
+/// Longer text is cut.
+pub type Detail = Text<DETAIL_MAX>;
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Reply {
-    /// HTTP status code.
-    pub status: u16,
-    /// How long the server asks to be left alone (`Retry-After`, RFC 9110 section 10.2.3).
-    pub retry_after: Option<Duration>,
+pub struct Outcome {
+    /// What the agent does about it.
+    pub verdict: Verdict,
+    /// What people read about it.
+    pub detail: Detail,
 }
 
-/// Why a heartbeat was not delivered.
+/// What the agent needs to know of the end of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum SendError {
-    /// This device has no way to the server: no interface, no route.
-    Unreachable,
-    /// The server's name could not be resolved.
-    Name,
-    /// The server's host answered that nobody listens.
-    Refused,
-    /// Nobody answered the attempt to connect.
-    ConnectTimeout,
-    /// The certificate is not valid *now*: expired, or not valid yet. On a device without a battery-backed clock
-    /// the wrong party is more often the clock than the certificate.
-    CertificateTime,
-    /// The server could not prove that it is the one that was configured.
-    Certificate,
-    /// The TLS session could not be agreed upon for any other reason.
-    Tls,
-    /// The connection stood, and the TLS handshake had no end in time.
-    HandshakeTimeout,
-    /// The connection stood and broke before the status was read.
-    ConnectionLost,
-    /// The answer was not HTTP, or larger than allowed.
-    Protocol,
-    /// The request was on its way or could not be told apart from one that is, and no complete answer came in time.
-    Timeout,
-    /// The server answered with a redirect, which is never followed: the configured address is the only one
-    /// that may see a heartbeat.
-    Redirect(u16),
-    /// The server understood and refused (4xx).
-    Rejected(u16),
-    /// The server failed (5xx), or sent a status that means nothing here.
-    ServerError(u16),
-    /// The frontend could not even try: out of threads, descriptors or memory.
-    Local,
-    /// The agent was stopped while the request was on its way.
-    Stopped,
+pub enum Verdict {
+    /// The server has taken the heartbeat.
+    Accepted,
+    /// The server answered and did not take it.
+    Refused {
+        /// Another try would be refused, too, until the configuration changes: a wrong address, a missing permission. If
+        /// false, the server could not take it now.
+        lasting: bool,
+        /// How long the server asks its clients to wait.
+        retry_after: Option<Duration>,
+    },
+    /// There was no answer.
+    Failed {
+        /// Where it failed.
+        fault: Fault,
+        /// It was on its way, so that the server may have taken it. Sending it again could deliver it twice.
+        may_have_arrived: bool,
+    },
 }
 
-impl SendError {
-    /// Whether the server itself was reached and failed, so that it is better left alone for a while. Otherwise the
-    /// failure is on this side of it, or costs it next to nothing, and the next beat may be tried as usual.
-    pub const fn is_the_servers(self) -> bool {
-        matches!(
-            self,
-            Self::Tls
-                | Self::HandshakeTimeout
-                | Self::ConnectionLost
-                | Self::Protocol
-                | Self::Timeout
-                | Self::Rejected(429)
-                | Self::ServerError(_)
-        )
+/// Where a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Fault {
+    /// In this device: no memory, a wrong clock.
+    Device,
+    /// Between this device and the server: no route, no name, another host at the other end.
+    Network,
+    /// The connect timed out: the network, or an overloaded server.
+    Unanswered,
+    /// In the server, or after it was reached.
+    Server,
+}
+
+impl Outcome {
+    /// An outcome with this detail, cut to what fits.
+    pub fn new(verdict: Verdict, detail: &str) -> Self {
+        Self { verdict, detail: Detail::new(detail) }
+    }
+}
+
+impl Verdict {
+    /// Whether the server has taken the heartbeat.
+    pub const fn is_accepted(self) -> bool {
+        matches!(self, Self::Accepted)
     }
 
-    /// Whether the server may have taken the heartbeat all the same: it was on its way, and nobody has said that it
-    /// was refused. Sending such a one again could deliver it twice.
+    /// Whether the server itself was reached and failed, so that the agent backs off. Every other failure costs the server
+    /// next to nothing, and the next beat is tried as usual.
+    pub const fn is_server_fault(self) -> bool {
+        matches!(self, Self::Refused { lasting: false, .. } | Self::Failed { fault: Fault::Server, .. })
+    }
+
+    /// Whether the server may have taken a heartbeat that it has not confirmed.
     pub const fn may_have_arrived(self) -> bool {
-        match self {
-            Self::Unreachable
-            | Self::Name
-            | Self::Refused
-            | Self::ConnectTimeout
-            | Self::CertificateTime
-            | Self::Certificate
-            | Self::Tls
-            | Self::HandshakeTimeout
-            | Self::Redirect(_)
-            | Self::Rejected(_)
-            | Self::ServerError(_) => false,
-            Self::ConnectionLost | Self::Protocol | Self::Timeout | Self::Local | Self::Stopped => true,
-        }
+        matches!(self, Self::Failed { may_have_arrived: true, .. })
     }
-}
 
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// How long the server asks its clients to wait.
+    pub const fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::Unreachable => f.write_str("no route to the server"),
-            Self::Name => f.write_str("the server's name could not be resolved"),
-            Self::Refused => f.write_str("connection refused"),
-            Self::ConnectTimeout => f.write_str("no answer to the attempt to connect"),
-            Self::CertificateTime => {
-                f.write_str("certificate not valid at this time: is this device's clock right?")
-            }
-            Self::Certificate => f.write_str("the server's certificate was not accepted"),
-            Self::Tls => f.write_str("the TLS session failed"),
-            Self::HandshakeTimeout => f.write_str("no end of the TLS handshake in time"),
-            Self::ConnectionLost => f.write_str("the connection broke"),
-            Self::Protocol => f.write_str("the answer was not acceptable HTTP"),
-            Self::Timeout => f.write_str("no complete answer in time"),
-            Self::Redirect(status) => {
-                write!(f, "the server sent a redirect ({status}), which is not followed")
-            }
-            Self::Rejected(status) => write!(f, "the server refused the heartbeat ({status})"),
-            Self::ServerError(status) => write!(f, "the server failed ({status})"),
-            Self::Local => f.write_str("out of local resources"),
-            Self::Stopped => f.write_str("stopped while sending"),
+            Self::Refused { retry_after, .. } => retry_after,
+            Self::Accepted | Self::Failed { .. } => None,
         }
     }
 }
@@ -126,75 +100,43 @@ pub trait Uplink {
     fn send(&mut self, body: &[u8], timeout: Duration);
 
     /// The outcome of the request, once. `Pending` while it is under way and when there is none.
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>>;
+    fn poll(&mut self) -> Poll<Outcome>;
 
-    /// Forgets the request: its outcome must never be returned by a later `poll`. Says what the request was waiting
-    /// for, as far as that is known; [`SendError::Timeout`] if not.
-    fn cancel(&mut self) -> SendError;
-}
-
-impl Reply {
-    /// A reply with this status that asks for nothing.
-    pub const fn new(status: u16) -> Self {
-        Self { status, retry_after: None }
-    }
-
-    /// Whether the status means that the heartbeat arrived.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError::Redirect`], [`SendError::Rejected`] or [`SendError::ServerError`] with the status.
-    pub const fn accepted(self) -> Result<u16, SendError> {
-        match self.status {
-            200..=299 => Ok(self.status),
-            300..=399 => Err(SendError::Redirect(self.status)),
-            400..=499 => Err(SendError::Rejected(self.status)),
-            _ => Err(SendError::ServerError(self.status)),
-        }
-    }
+    /// Forgets the request: its outcome must never be returned by a later `poll`. Returns what the request failed with, by
+    /// what it was waiting for: as far as that is not known, a fault of the server that may have arrived.
+    fn cancel(&mut self) -> Outcome;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
 
     #[test]
-    fn a_failure_is_said_in_words_and_judged() {
-        // Whose fault it may be, and whether the heartbeat may be there all the same.
-        let known = [
-            (SendError::Unreachable, false, false, "no route to the server"),
-            (SendError::Name, false, false, "the server's name could not be resolved"),
-            (SendError::Refused, false, false, "connection refused"),
-            (SendError::ConnectTimeout, false, false, "no answer to the attempt to connect"),
-            (
-                SendError::CertificateTime,
-                false,
-                false,
-                "certificate not valid at this time: is this device's clock right?",
-            ),
-            (SendError::Certificate, false, false, "the server's certificate was not accepted"),
-            (SendError::Tls, true, false, "the TLS session failed"),
-            (SendError::HandshakeTimeout, true, false, "no end of the TLS handshake in time"),
-            (SendError::ConnectionLost, true, true, "the connection broke"),
-            (SendError::Protocol, true, true, "the answer was not acceptable HTTP"),
-            (SendError::Timeout, true, true, "no complete answer in time"),
-            (
-                SendError::Redirect(302),
-                false,
-                false,
-                "the server sent a redirect (302), which is not followed",
-            ),
-            (SendError::Rejected(404), false, false, "the server refused the heartbeat (404)"),
-            (SendError::Rejected(429), true, false, "the server refused the heartbeat (429)"),
-            (SendError::ServerError(503), true, false, "the server failed (503)"),
-            (SendError::Local, false, true, "out of local resources"),
-            (SendError::Stopped, false, true, "stopped while sending"),
-        ];
-        for (error, is_the_servers, may_have_arrived, said) in known {
-            assert_eq!(error.to_string(), said);
-            assert_eq!(error.is_the_servers(), is_the_servers, "{error}");
-            assert_eq!(error.may_have_arrived(), may_have_arrived, "{error}");
+    fn verdicts_tell_server_faults_and_what_may_have_arrived() {
+        let failed = |fault, may_have_arrived| Verdict::Failed { fault, may_have_arrived };
+        let refused = |lasting| Verdict::Refused { lasting, retry_after: None };
+        for (verdict, is_server_fault, may_have_arrived) in [
+            (Verdict::Accepted, false, false),
+            (refused(false), true, false),
+            (refused(true), false, false),
+            (failed(Fault::Device, false), false, false),
+            (failed(Fault::Network, true), false, true),
+            (failed(Fault::Unanswered, false), false, false),
+            (failed(Fault::Server, false), true, false),
+            (failed(Fault::Server, true), true, true),
+        ] {
+            assert_eq!(verdict.is_server_fault(), is_server_fault, "{verdict:?}");
+            assert_eq!(verdict.may_have_arrived(), may_have_arrived, "{verdict:?}");
+            assert_eq!(verdict.is_accepted(), verdict == Verdict::Accepted);
+            assert_eq!(verdict.retry_after(), None);
         }
+        let retry_after = Some(Duration::from_secs(7));
+        assert_eq!(Verdict::Refused { lasting: true, retry_after }.retry_after(), retry_after);
+    }
+
+    #[test]
+    fn details_are_cut_to_what_fits() {
+        let long = Outcome::new(Verdict::Accepted, &"x".repeat(DETAIL_MAX + 1));
+        assert_eq!(long.detail.as_str().len(), DETAIL_MAX);
     }
 }

@@ -1,4 +1,4 @@
-//! What this board can tell about itself.
+//! The sensors of this board.
 
 use core::task::Poll;
 
@@ -19,11 +19,11 @@ use crate::{clock, i2c::Bus};
 /// Where an INA219 would be, and its shunt in µΩ: a usual module has both pins low and 0.1 Ω.
 const INA219: (u8, u32) = (0x40, 100_000);
 
-/// The sensors. A transfer takes half a millisecond, so that they answer at once.
+/// The sensors. They answer at once, because a transfer takes only half a millisecond.
 #[derive(Debug)]
 pub(crate) struct Board {
     bus: Bus,
-    /// Whether the temperature sensor has been told to measure finely; one that was unplugged must be told again.
+    /// Whether the resolution of the temperature sensor has been set; it must be set again after the sensor was unplugged.
     fine: bool,
 }
 
@@ -44,7 +44,7 @@ impl Board {
 }
 
 impl Hal for Board {
-    /// It has no clock that knows the date.
+    /// The board has no clock that knows the date.
     fn unix_time(&mut self) -> Option<UnixTime> {
         None
     }
@@ -66,7 +66,7 @@ impl Hal for Board {
     }
 }
 
-/// Nobody at an address is no failure: there is no such chip.
+/// No acknowledge at an address is no failure: there is no such chip.
 fn said(error: ChipError<ErrorKind>) -> SensorError {
     match error {
         ChipError::Bus(ErrorKind::NoAcknowledge(_)) => SensorError::Absent,

@@ -6,7 +6,7 @@ use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operatio
 
 use crate::registers::Register;
 
-/// Reads the lines; writing pulls nothing and lets go of the lines whose bits are set.
+/// Reading gives the state of the lines; writing releases the lines whose bits are set.
 const RELEASE: Register = {
     // SAFETY: a register of the second shield's bus (Arm AN385, table 4-1).
     unsafe { Register::at(0x4002_a000) }
@@ -21,7 +21,7 @@ const SDA: u32 = 1 << 1;
 
 /// A quarter of a bit at 100 kHz and 25 MHz.
 const QUARTER: u32 = 62;
-/// How long a chip may hold the clock, in quarters of a bit: 25 ms, as SMBus has it.
+/// Longest time that a chip may hold the clock, in quarters of a bit: 25 ms as in SMBus.
 const STRETCH_MAX: u32 = 10_000;
 
 /// The bus.
@@ -29,7 +29,7 @@ const STRETCH_MAX: u32 = 10_000;
 pub(crate) struct Bus(());
 
 impl Bus {
-    /// Takes the bus, which nobody else may have.
+    /// Takes the bus. There must be no other owner.
     pub(crate) fn new() -> Self {
         RELEASE.write(SCL | SDA);
         Self(())
@@ -44,7 +44,7 @@ impl Bus {
         asm::delay(QUARTER);
     }
 
-    /// Lets the clock go up, which a slow chip may hold.
+    /// Releases the clock and waits until it is high, because a slow chip may hold it low.
     fn clock_up(&mut self) -> Result<(), ErrorKind> {
         self.set(SCL, true);
         for _ in 0..STRETCH_MAX {
@@ -56,7 +56,7 @@ impl Bus {
         Err(ErrorKind::Bus)
     }
 
-    /// Sends a bit and says what was on the line.
+    /// Sends a bit and returns the state of the line.
     fn bit(&mut self, high: bool) -> Result<bool, ErrorKind> {
         self.set(SDA, high);
         self.clock_up()?;
@@ -85,7 +85,7 @@ impl Bus {
         for place in (0..8).rev() {
             self.bit(byte >> place & 1 != 0)?;
         }
-        self.bit(true).map(|nobody| !nobody)
+        self.bit(true).map(|is_high| !is_high)
     }
 
     fn read_byte(&mut self, acknowledge: bool) -> Result<u8, ErrorKind> {

@@ -13,8 +13,8 @@ pub(crate) fn read() -> Option<&'static str> {
     str::from_utf8(id).ok()
 }
 
-/// Where in the interval the board's heartbeats lie: boards that start in the same moment must not send in the same moment for
-/// ever, and there is no source of random numbers here. FNV-1a with the finish of MurmurHash3, as the upper bits count.
+/// The phase of the board's grid, from a hash of its id, because the board has no random numbers: boards that start at the same
+/// time must not send at the same time. FNV-1a with the finish of MurmurHash3, because the upper bits count.
 pub(crate) fn phase(id: &str) -> u32 {
     let hash =
         id.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));

@@ -25,7 +25,7 @@ use crate::{board::Board, uplink::SerialLine};
 
 #[entry]
 fn main() -> ! {
-    // Both are there at the first and only call.
+    // Both are available at the first and only call.
     let (Some(peripherals), Some(identity)) = (Peripherals::take(), identity::read()) else {
         defmt::error!("no hardware id in flash");
         exit(EXIT_FAILURE);
@@ -58,7 +58,7 @@ fn main() -> ! {
     exit(EXIT_SUCCESS)
 }
 
-/// Ends QEMU, or halts under a debugger. On a board without one there is nothing to end to.
+/// Ends QEMU, or halts under a debugger.
 fn exit(status: debug::ExitStatus) -> ! {
     debug::exit(status);
     loop {
@@ -66,7 +66,7 @@ fn exit(status: debug::ExitStatus) -> ! {
     }
 }
 
-/// There is no description of this board's interrupts, so that all of them come here, with their number.
+/// Handler of all interrupts, because there is no description of this board's interrupts.
 #[exception]
 unsafe fn DefaultHandler(interrupt: i16) {
     uart::interrupt(interrupt);

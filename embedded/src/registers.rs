@@ -9,7 +9,7 @@ impl Register {
     ///
     /// # Safety
     ///
-    /// There must be a register, which may be read and written at any time by anybody without breaking memory safety.
+    /// There must be a register at `address` that can be read and written at any time without breaking memory safety.
     pub(crate) const unsafe fn at(address: usize) -> Self {
         Self(address)
     }

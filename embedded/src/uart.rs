@@ -1,11 +1,11 @@
-//! A UART of the board (Arm DDI 0479D, "APB UART"), driven by interrupts: bytes wait here in both directions.
+//! A UART of the board (Arm DDI 0479D, "APB UART"), driven by interrupts, with a queue of bytes for each direction.
 
 use core::cell::RefCell;
 
 use cortex_m::peripheral::NVIC;
 use critical_section::Mutex;
 use heapless::Deque;
-use heartbeat_core::limits::BODY_MAX;
+use heartbeat_core::payload::BODY_MAX;
 
 use crate::registers::Register;
 
@@ -42,9 +42,9 @@ unsafe impl cortex_m::interrupt::InterruptNumber for Interrupt {
     }
 }
 
-/// What is to be sent: the longest document, its number and its end.
+/// Bytes to send: the longest document, its number and the end of the line.
 static OUTGOING: Mutex<RefCell<Deque<u8, { BODY_MAX + 32 }>>> = Mutex::new(RefCell::new(Deque::new()));
-/// What was received: a few answers. More than the program reads in time is lost, and with it an answer.
+/// Received bytes: a few answers. Bytes that do not fit are lost.
 static INCOMING: Mutex<RefCell<Deque<u8, 64>>> = Mutex::new(RefCell::new(Deque::new()));
 
 /// Switches it on.
@@ -57,7 +57,7 @@ pub(crate) fn start(_: NVIC) {
     }
 }
 
-/// Queues bytes; those that do not fit are lost, which the reader notices.
+/// Queues bytes; those that do not fit are lost, which the receiver notices.
 pub(crate) fn write(bytes: &[u8]) {
     critical_section::with(|section| {
         let mut outgoing = OUTGOING.borrow_ref_mut(section);
@@ -68,7 +68,7 @@ pub(crate) fn write(bytes: &[u8]) {
     });
 }
 
-/// Forgets what has not been sent.
+/// Discards bytes that have not been sent.
 pub(crate) fn discard() {
     critical_section::with(|section| OUTGOING.borrow_ref_mut(section).clear());
 }
@@ -78,7 +78,7 @@ pub(crate) fn read() -> Option<u8> {
     critical_section::with(|section| INCOMING.borrow_ref_mut(section).pop_front())
 }
 
-/// Hands over bytes while they are taken; the interrupt goes on.
+/// Sends bytes while the UART accepts them; the interrupt continues.
 fn transmit<const N: usize>(outgoing: &mut Deque<u8, N>) {
     while STATE.read() & TRANSMITTER_FULL == 0 {
         let Some(byte) = outgoing.pop_front() else { break };
@@ -86,7 +86,7 @@ fn transmit<const N: usize>(outgoing: &mut Deque<u8, N>) {
     }
 }
 
-/// One of the UART's interrupts, or somebody else's.
+/// Handles an interrupt, which may be of another device.
 pub(crate) fn interrupt(number: i16) {
     critical_section::with(|section| {
         if number == Interrupt::Received as i16 {

@@ -1,17 +1,27 @@
-//! The way to the server: lines over the UART, to whoever holds its other end.
+//! The way to the server: lines over the UART, to a gateway that posts them and answers with the server's status.
 
 use core::task::Poll;
 
-use heapless::Vec;
+use heapless::{String, Vec};
 use heartbeat_core::{
-    Reply, SendError, Uplink,
+    Outcome, Uplink, Verdict,
     time::{Duration, Instant},
+    uplink::Fault,
 };
 
 use crate::{clock, uart};
 
-/// Longest line that is an answer, with room to spare.
+/// Longest line that can be an answer, with room for spaces.
 const LINE_MAX: usize = 40;
+
+/// The gateway's answer for a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reply {
+    /// The server's HTTP status.
+    status: u16,
+    /// How long the server asks its clients to wait.
+    retry_after: Option<Duration>,
+}
 
 /// A line that was received.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,12 +33,12 @@ enum Line {
 /// The serial line.
 #[derive(Debug)]
 pub(crate) struct SerialLine {
-    /// Of the latest heartbeat. An answer names it, so that a late one is not taken for another's.
+    /// Number of the latest heartbeat. An answer has it, so that a late answer is not taken for another heartbeat's.
     number: u32,
     deadline: Option<Instant>,
     answer: Option<Reply>,
     stop: bool,
-    /// What has been received of the next line; `None` when it is too long to mean anything.
+    /// The received part of the next line; `None` when it is too long.
     line: Option<Vec<u8, LINE_MAX>>,
 }
 
@@ -37,7 +47,7 @@ impl SerialLine {
         Self { number: 0, deadline: None, answer: None, stop: false, line: Some(Vec::new()) }
     }
 
-    /// Takes what has been received. True when it means something to somebody.
+    /// Processes received bytes. True when there is an answer or a stop.
     pub(crate) fn listen(&mut self) -> bool {
         while let Some(byte) = uart::read() {
             if byte != b'\n' {
@@ -49,7 +59,7 @@ impl SerialLine {
                     self.answer = Some(reply);
                 }
                 Some(Line::Stop) => self.stop = true,
-                // A late answer, or noise.
+                // A late answer, or an invalid line.
                 Some(Line::Answer { .. }) | None => {}
             }
         }
@@ -73,29 +83,52 @@ impl Uplink for SerialLine {
         uart::write(b"\n");
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         self.listen();
         let Some(deadline) = self.deadline else { return Poll::Pending };
         let outcome = match self.answer.take() {
-            Some(reply) => Ok(reply),
-            None if clock::now() >= deadline => Err(SendError::Timeout),
+            Some(reply) => reply.outcome(),
+            None if clock::now() >= deadline => timeout(),
             None => return Poll::Pending,
         };
         self.deadline = None;
         Poll::Ready(outcome)
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
         self.deadline = None;
         self.answer = None;
-        // The end of a line that is cut off, so that the next one begins anew.
+        // Ends a line that was cut off.
         uart::discard();
         uart::write(b"\n");
-        SendError::Timeout
+        timeout()
     }
 }
 
-/// `NUMBER STATUS`, `NUMBER STATUS RETRY-AFTER` in seconds, or `stop`; anything else means nothing.
+impl Reply {
+    fn outcome(self) -> Outcome {
+        let verdict = match self.status {
+            200..=299 => Verdict::Accepted,
+            300..=428 | 430..=499 => Verdict::Refused { lasting: true, retry_after: None },
+            429 | 503 => Verdict::Refused { lasting: false, retry_after: self.retry_after },
+            _ => Verdict::Refused { lasting: false, retry_after: None },
+        };
+        let mut detail = String::<20>::new();
+        let (mut digits, status) = ([0; 10], u32::from(self.status));
+        // Always UTF-8, and shorter than the buffer.
+        let _ = detail.push_str("status ");
+        let _ = detail.push_str(str::from_utf8(decimal(status, &mut digits)).unwrap_or_default());
+        Outcome::new(verdict, &detail)
+    }
+}
+
+/// The gateway did not answer, and may have posted the heartbeat.
+fn timeout() -> Outcome {
+    let verdict = Verdict::Failed { fault: Fault::Server, may_have_arrived: true };
+    Outcome::new(verdict, "no answer in time")
+}
+
+/// `NUMBER STATUS`, `NUMBER STATUS RETRY-AFTER` in seconds, or `stop`; other lines are ignored.
 fn parse(line: &[u8]) -> Option<Line> {
     let line = str::from_utf8(line).ok()?.trim_ascii();
     if line == "stop" {
@@ -104,14 +137,14 @@ fn parse(line: &[u8]) -> Option<Line> {
     let mut words = line.split_ascii_whitespace();
     let number = words.next()?.parse().ok()?;
     let status = words.next()?.parse().ok().filter(|status| (100..=599).contains(status))?;
-    let mut reply = Reply::new(status);
-    if let Some(secs) = words.next() {
-        reply.retry_after = Some(Duration::from_secs(secs.parse().ok()?));
-    }
-    words.next().is_none().then_some(Line::Answer { number, reply })
+    let retry_after = match words.next() {
+        Some(secs) => Some(Duration::from_secs(secs.parse().ok()?)),
+        None => None,
+    };
+    words.next().is_none().then_some(Line::Answer { number, reply: Reply { status, retry_after } })
 }
 
-/// The digits of a number, without a formatter.
+/// The decimal digits of a number, without `core::fmt`.
 fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
     let mut len = 0_usize;
     for digit in digits.iter_mut().rev() {

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| heartbeat_daemon::hal::fuzzing::mailbox(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| heartbeat_daemon::fuzzing::mailbox(bytes));

@@ -36,15 +36,15 @@ const SECTIONS: [(&str, &[(&str, &str)]); 3] = [
     (
         "FILES",
         &[
-            (
-                "/etc/heartbeat-daemon/config.toml",
-                "The configuration, with every key explained. Flags and environment win.",
-            ),
+            ("/etc/heartbeat-daemon/config.toml", "The configuration. Flags and environment win."),
             ("/run/heartbeat-daemon/status.json", "What the running daemon last did, for status."),
             ("/var/lib/heartbeat-daemon", "The backlog, if one is configured to outlive a restart."),
         ],
     ),
 ];
+
+/// The configuration file of the package: it explains every key.
+const CONFIGURATION: &str = include_str!("../../packaging/config.toml");
 
 fn main() -> io::Result<()> {
     let Some(directory) = env::args_os().nth(1).map(PathBuf::from) else {
@@ -70,6 +70,11 @@ fn main() -> io::Result<()> {
             rest.control("TP", []).text([bold(*term)]).text([(*text).into()]);
         }
     }
+    rest.control("SH", ["CONFIGURATION"]).control("nf", []);
+    for line in CONFIGURATION.lines() {
+        rest.text([line.into()]);
+    }
+    rest.control("fi", []);
     rest.control("SH", ["SEE ALSO"]);
     rest.text([bold("systemctl"), "(1), ".into(), bold("journalctl"), "(1)".into()]);
     rest.to_writer(&mut page)?;

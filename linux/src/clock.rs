@@ -3,17 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use heartbeat_core::{time::Instant, units::UnixTime};
-use jiff::{Timestamp, tz::TimeZone};
 use nix::time::{ClockId, clock_gettime};
-
-use crate::hal::sysroot::{Sysroot, read_whole};
 
 /// 2026-01-01T00:00:00Z in Unix seconds: earlier than any build of this program. A Pi without a battery-backed
 /// clock that claims less has not been told the time.
 const NOT_SET_BEFORE_SECS: u64 = 1_767_225_600;
-
-/// Size of `/etc/localtime` that is read; real ones have 4 KiB at most.
-const TZIF_MAX: u64 = 64 * 1024;
 
 /// Now on `CLOCK_BOOTTIME`: monotonic, untouched by steps of the wall clock, and counting suspend.
 pub fn now() -> Instant {
@@ -26,17 +20,6 @@ pub fn now() -> Instant {
 /// Wall time, or `None` while it cannot be right.
 pub fn unix_time() -> Option<UnixTime> {
     checked(SystemTime::now())
-}
-
-/// The day in a time zone, as `2026-11-25`, or `None` while the clock cannot be right.
-pub fn today(zone: &TimeZone) -> Option<String> {
-    unix_time().map(|_| Timestamp::now().to_zoned_datetime(zone.clone()).date().to_string())
-}
-
-/// The time zone where the device is; UTC when it does not say.
-pub fn local_zone(root: &Sysroot) -> TimeZone {
-    let tzif = root.open("/etc/localtime").ok().and_then(|file| read_whole(file, TZIF_MAX).ok());
-    tzif.and_then(|tzif| TimeZone::tzif("local", &tzif).ok()).unwrap_or(TimeZone::UTC)
 }
 
 fn checked(time: SystemTime) -> Option<UnixTime> {

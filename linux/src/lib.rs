@@ -1,8 +1,9 @@
 //! The heartbeat on Linux: a thin frontend of [`heartbeat_core`].
 //!
 //! - [`config`]: defaults, file, environment and flags become checked settings, or a complaint that says where.
-//! - [`hal`]: what this machine can tell about itself, from procfs, sysfs and the kernel. Whatever may block has a
-//!   thread of its own.
+//! - [`sensors`]: what this machine can tell about itself, a file for each value.
+//! - [`sources`]: where that is read: files of the kernel, the firmware, chips on a bus, other daemons.
+//! - [`worker`]: the thread beside the main loop that does what may block.
 //! - [`uplink`]: one HTTP request at a time, on its own thread, over one kept connection.
 //! - [`backlog`]: heartbeats that were not delivered, in a file over a restart.
 //! - [`daemon`]: the loop that moves the agent, the signals, the pidfile.
@@ -11,7 +12,8 @@
 //! - [`cli`]: the commands.
 //!
 //! Every thread starts before the first heartbeat or with it, and lives as long as the program: a beat starts
-//! neither thread nor process. Only a thread that the system did not have then is tried again.
+//! neither thread nor process. Only in place of a thread that is stuck, or that the system did not have, another is
+//! started.
 
 // Allowed in one place: the call to the firmware's mailbox.
 #![deny(unsafe_code)]
@@ -22,9 +24,15 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod doctor;
-pub mod hal;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod logging;
-mod passing;
+mod page;
+pub mod printable;
+pub mod sensors;
 pub mod service;
+pub mod sources;
+mod transient;
 pub mod uplink;
 pub mod waker;
+pub mod worker;

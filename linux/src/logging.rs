@@ -13,7 +13,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::{clock, hal::sysroot::Sysroot};
+use crate::sources::{sysroot::Sysroot, time_zone};
 
 /// Longest line in bytes. A pipe with room for less than this (`PIPE_BUF`, pipe(7)) counts as full.
 const LINE_MAX: usize = 1024;
@@ -42,7 +42,7 @@ struct StderrLog {
 /// Sends log lines of `level` and above to standard error.
 pub fn install(level: LevelFilter) {
     let verbose = level > LevelFilter::Info;
-    let zone = Sysroot::new(Path::new("/")).map_or(TimeZone::UTC, |root| clock::local_zone(&root));
+    let zone = Sysroot::new(Path::new("/")).map_or(TimeZone::UTC, |root| time_zone::local_zone(&root));
     let log = StderrLog { reader: reader(), zone, verbose, lost: AtomicU64::new(0) };
     if log::set_boxed_logger(Box::new(log)).is_ok() {
         log::set_max_level(level);

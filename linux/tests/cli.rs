@@ -19,6 +19,15 @@ fn run(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, Str
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
+/// A command that waits for a pipe would wait for ever: the runner of the tests ends it.
+#[test]
+fn rejects_pipe_as_file_without_waiting() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("config.toml");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    refused(&["--config", path.to_str().expect("UTF-8")], &[], ": expected a regular file, found a pipe");
+}
+
 /// A configuration error of every command that needs one.
 fn refused(args: &[&str], environment: &[(&str, &str)], expected: &str) {
     for command in ["run", "sample", "send", "check-config"] {
@@ -31,7 +40,7 @@ fn refused(args: &[&str], environment: &[(&str, &str)], expected: &str) {
 }
 
 #[test]
-fn flags_are_checked() {
+fn rejects_bad_flags() {
     refused(&["--interval", "0"], &[], "--interval: interval: expected from 0.05 to 86400 seconds, found 0");
     refused(
         &["--interval", "-5"],
@@ -39,7 +48,7 @@ fn flags_are_checked() {
         "--interval: interval: expected from 0.05 to 86400 seconds, found -5",
     );
     refused(&["--interval", "NaN"], &[], "found NaN");
-    refused(&["--interval", "soon"], &[], "expected a number of seconds, found \"soon\"");
+    refused(&["--interval", "soon"], &[], "expected a number of seconds, found string \"soon\"");
     refused(
         &["--timeout", "6"],
         &[],
@@ -47,14 +56,13 @@ fn flags_are_checked() {
     );
     refused(&["--url", "example.org"], &[], "--url: url: expected a URL such as https://");
     refused(&["--url", "gopher://example.org/"], &[], "found the scheme \"gopher\"");
-    refused(&["--method", "put"], &[], "--method: method: expected post or get, found \"put\"");
+    refused(&["--method", "put"], &[], "--method: method: expected `post` or `get`, found `put`");
     refused(&["--sysroot", "/nonexistent"], &[], "--sysroot: /nonexistent: ");
 }
 
 #[test]
-fn the_environment_is_checked() {
-    let expected =
-        "environment variable HEARTBEAT_INTERVAL: interval: expected a number of seconds, found \"5s\"";
+fn rejects_bad_environment() {
+    let expected = "environment variable HEARTBEAT_INTERVAL: interval: expected a number of seconds, found string \"5s\"";
     refused(&[], &[("HEARTBEAT_INTERVAL", "5s")], expected);
     refused(
         &[],
@@ -64,27 +72,35 @@ fn the_environment_is_checked() {
 }
 
 #[test]
-fn files_are_checked() {
+fn rejects_bad_files() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("config.toml");
     let path = path.to_str().expect("UTF-8");
     for (content, expected) in [
-        (&b"interval = 5\nintervall = 6\n"[..], ":2: unknown key `intervall`; known are url, "),
-        (b"\ninterval = 'x'\n", ":2: interval: expected a number of seconds, found a text"),
+        (&b"interval = 5\nintervall = 6\n"[..], ":2: unknown key `intervall`; did you mean `interval`?"),
+        (b"\ninterval = 'x'\n", ":2: interval: expected a number of seconds, found string \"x\""),
         (b"interval = 0.01\n", ":1: interval: expected from 0.05 to 86400 seconds, found 0.01"),
         (b"url = 'https://x/'\n\n# \xff\n", ":3: is not UTF-8 text"),
         (b"\x7fELF\x01\x02\0\0\0", ":1: "),
-        (&[b'#'; 100_000], ":1: is larger than 65536 bytes"),
+        (&[b'#'; 100_000], ": larger than 65536 bytes"),
     ] {
         fs::write(path, content).expect("written");
         refused(&["--config", path], &[], &format!("error: configuration: {path}{expected}"));
     }
     refused(&["--config", "/nonexistent.toml"], &[], "/nonexistent.toml: No such file or directory");
-    refused(&["--config", "/"], &[], "/: Is a directory");
+    refused(&["--config", "/"], &[], "/: expected a regular file, found a directory");
+}
+
+/// So that the service is started again. Address 0 of a process's memory is an error that any disk could give.
+#[test]
+fn transient_error_of_the_file_exits_with_1() {
+    let (status, _, errors) = run(&["check-config", "--config", "/proc/self/mem"], &[]);
+    assert_eq!(status, Some(1), "{errors}");
+    assert!(errors.contains("/proc/self/mem: Input/output error"), "{errors}");
 }
 
 #[test]
-fn a_file_that_anybody_may_write_to_is_warned_about() {
+fn warns_about_world_writable_file() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("config.toml");
     fs::write(&path, "hardware_id = 'cam-7'\nurl = 'http://127.0.0.1/'\n").expect("written");
@@ -100,10 +116,14 @@ fn a_file_that_anybody_may_write_to_is_warned_about() {
 }
 
 #[test]
-fn wrong_usage_has_its_own_status() {
+fn wrong_usage_exits_with_64() {
     let (status, _, errors) = run(&["--frequency", "5"], &[]);
     assert_eq!(status, Some(64));
     assert!(errors.contains("unexpected argument '--frequency'"), "{errors}");
+    // A flag is not the value of another.
+    let (status, _, errors) = run(&["--pidfile", "--verbose"], &[]);
+    assert_eq!(status, Some(64));
+    assert!(errors.contains("a value is required for '--pidfile <FILE>'"), "{errors}");
     let (status, _, errors) = run(&["dance"], &[]);
     assert_eq!(status, Some(64));
     assert!(errors.contains("unrecognized subcommand 'dance'"), "{errors}");
@@ -130,10 +150,10 @@ fn check_config_shows_where_each_setting_comes_from() {
         let line = output.lines().find(|line| line.starts_with(key)).expect("shown");
         line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(origin("url"), "http://127.0.0.1/ --url");
-    assert_eq!(origin("interval"), "10 s environment variable HEARTBEAT_INTERVAL");
-    assert_eq!(origin("timeout"), format!("1.5 s {path}:3"));
-    assert_eq!(origin("hardware_id"), format!("cam-7 {path}:2"));
-    assert_eq!(origin("method"), "post default");
-    assert!(output.ends_with(&format!("{path}: valid\n")), "{output}");
+    assert_eq!(origin("url"), "= \"http://127.0.0.1/\" # --url");
+    assert_eq!(origin("interval"), "= 10.0 # environment variable HEARTBEAT_INTERVAL");
+    assert_eq!(origin("timeout"), format!("= 1.5 # {path}:3"));
+    assert_eq!(origin("hardware_id"), format!("= \"cam-7\" # {path}:2"));
+    assert_eq!(origin("method"), "= \"post\" # default");
+    assert!(output.ends_with(&format!("# {path}: valid\n")), "{output}");
 }

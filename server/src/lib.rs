@@ -4,17 +4,17 @@
 //!
 //! In the order in which a heartbeat passes through them:
 //!
-//! - [`serve`][]: sockets, TLS, connections
-//! - [`receive`][]: a request becomes a heartbeat, or a refusal that says why
-//! - [`access`][]: who may do what: tokens, passwords, logins
-//! - [`model`][]: what a heartbeat means; which are new, repeated, late, lost. Pure.
-//! - [`engine`][]: the one thread that changes anything; commits in groups, answers afterwards
-//! - [`store`][]: the database behind a trait
-//! - [`fleet`][]: the present in memory; online, late, offline
-//! - [`alerts`][]: what is wrong and who is told; pure but for the delivery
-//! - [`page`][]: HTML and the stream of changes
-//! - [`api`][]: JSON, CSV, metrics
-//! - [`config`], [`cli`], [`limits`], [`time`][]: settings, commands, bounds, milliseconds
+//! - `serve`: sockets, TLS, connections
+//! - `receive`: a request becomes a heartbeat, or a refusal that says why
+//! - `access`: who may do what: tokens, passwords, logins
+//! - `model`: what a heartbeat means; which are new, repeated, late, lost. Pure.
+//! - `engine`: the one thread that changes anything; commits in groups, answers afterwards
+//! - `store`: the database behind a trait
+//! - `fleet`: the present in memory; online, late, offline
+//! - `alerts`: what is wrong and who is told; pure but for the delivery
+//! - `page`: HTML and the stream of changes
+//! - `api`: JSON, CSV, metrics
+//! - `config`, `cli`, `limits`, `time`: settings, commands, bounds, milliseconds
 //!
 //! Arrows point one way: `serve` → `page`, `api`, `receive` → `engine` → `model`, `alerts`, `store`. What decides takes
 //! the time as an argument and does no I/O.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use heartbeat_core::limits::BODY_MAX;
+use heartbeat_core::payload::BODY_MAX;
 
-/// Longest document, bytes: four times the agent's largest, so that later versions of it may add keys.
-pub(crate) const DOCUMENT_MAX: usize = 4 * BODY_MAX;
+/// Longest document, bytes: several times the agent's largest, so that later versions of it may add keys.
+pub(crate) const DOCUMENT_MAX: usize = 8192;
+const _: () = assert!(DOCUMENT_MAX >= 3 * BODY_MAX);
 /// Buffer for the head of a request, bytes: hyper's smallest. The deprecated GET form needs three bytes for one of the document.
 pub(crate) const HEAD_MAX: usize = 8192;
 /// Time for a whole request body. A device on a slow link sends 2 KiB in far less.

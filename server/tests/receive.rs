@@ -41,7 +41,7 @@ fn what_is_no_heartbeat_is_refused_with_the_reason() {
         ("[]", "application/json", 422, "version 1"),
         ("{}", "application/json", 422, "missing field `hardwareid`"),
         ("x=1", "application/x-www-form-urlencoded", 415, "application/json"),
-        (&" ".repeat(20_000), "application/json", 413, "larger than 8384 bytes"),
+        (&" ".repeat(20_000), "application/json", 413, "larger than 8192 bytes"),
     ];
     for (body, kind, status, reason) in cases {
         let answer = post(body, kind);

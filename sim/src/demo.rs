@@ -2,11 +2,11 @@
 
 use std::{io, path::Path};
 
-use heartbeat_core::{Config, time::Instant};
+use heartbeat_core::{Config, Verdict, time::Instant};
 use heartbeat_daemon::{
-    config::{ConfigError, Key, Layers, Settings},
+    config::{Layers, Settings, SettingsError},
     daemon::{Daemon, Observer, StartError, Turn, open_root},
-    hal::hardware_id,
+    sensors::hardware_id,
 };
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 pub enum DemoError {
     /// A flag has a value that cannot be used.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SettingsError),
     /// The daemon could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -43,8 +43,8 @@ pub fn run(beats: Option<u64>, interval: &str, mut print: impl FnMut(&str)) -> R
     let receiver = Receiver::listen("127.0.0.1:0")?;
     let url = format!("http://{}/heartbeat.php", receiver.address());
     let mut flags = Layers::default();
-    flags.add_flag(Key::Url, Some(&url));
-    flags.add_flag(Key::Interval, Some(interval));
+    flags.add_flag("url", &url);
+    flags.add_flag("interval", interval);
     let mut settings = Settings::new(&flags)?;
     if hardware_id::find(&root).is_err() {
         settings.hardware_id = Some("demo".to_owned());
@@ -55,7 +55,7 @@ pub fn run(beats: Option<u64>, interval: &str, mut print: impl FnMut(&str)) -> R
     let mut watcher = Watcher { schema: Schema::new(), beats, ended: 0, print, stop };
     daemon.run(|| None, &mut watcher)?;
     let stats = daemon.stats();
-    (watcher.print)(&format!("{} delivered, {} not", stats.delivered, stats.failed));
+    (watcher.print)(&format!("{} delivered, {} failed", stats.delivered, stats.failed));
     match stats.failed {
         0 => Ok(()),
         failed => Err(DemoError::NotDelivered(failed)),
@@ -79,16 +79,19 @@ impl<P: FnMut(&str), S: Fn()> Observer for Watcher<P, S> {
     fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant> {
         let stats = turn.agent.stats();
         let ended = stats.delivered + stats.failed;
-        let latest = stats.last.filter(|_| ended > self.ended)?;
+        let latest = stats.last.as_ref().filter(|_| ended > self.ended)?;
         self.ended = ended;
         let body = turn.agent.last_body();
-        match (latest.result, self.schema.check(body)) {
-            (Ok(_), Ok(value)) => {
+        let outcome = &latest.outcome;
+        match (outcome.verdict, self.schema.check(body)) {
+            (Verdict::Accepted, Ok(value)) => {
                 let round_trip = Some(latest.round_trip.into());
                 (self.print)(&Line { value: &value, size: body.len(), round_trip }.to_string());
             }
-            (Err(error), _) => (self.print)(&format!("not delivered: {error}")),
-            (_, Err(error)) => (self.print)(&format!("not valid: {error}")),
+            (Verdict::Failed { .. } | Verdict::Refused { .. }, _) => {
+                (self.print)(&format!("not delivered: {}", outcome.detail));
+            }
+            (Verdict::Accepted, Err(error)) => (self.print)(&format!("not valid: {error}")),
         }
         if self.beats.is_some_and(|beats| ended >= beats) {
             (self.stop)();

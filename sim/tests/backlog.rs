@@ -58,7 +58,7 @@ fn after_an_outage_the_live_one_goes_first_and_the_oldest_follow() {
         let [late, first] = [&rig.uplink.sent[4].body, &failed[0]].map(|body| String::from_utf8_lossy(body));
         let unmarked = first.strip_suffix('}').expect("a document");
         assert_eq!(late, format!(r#"{unmarked},"replayed":true}}"#), "as it was, but for the mark");
-        assert_eq!(rig.agent.backlog().counts(), Counts { kept: 3, replayed: 3, dropped: 0 });
+        assert_eq!(rig.agent.backlog().counts(), Counts { queued: 3, replayed: 3, dropped: 0 });
         let stats = rig.agent.stats();
         assert_eq!((stats.attempted, stats.delivered, stats.failed), (5, 2, 3), "live ones only");
     });
@@ -91,13 +91,14 @@ fn what_may_have_arrived_is_not_kept() {
         (NetworkFault::ConnectSilent, 2),
         (NetworkFault::HandshakeSilent, 2),
         (NetworkFault::WrongCertificate, 2),
+        (NetworkFault::NoResources, 2),
         (NetworkFault::Status(404), 2),
         (NetworkFault::Status(503), 2),
     ] {
         with_backlog(|mut rig| {
             rig.uplink.inner.fault = Some(fault);
             rig.run_for(MS(9_000));
-            assert_eq!(rig.agent.backlog().counts().kept, kept, "{fault}");
+            assert_eq!(rig.agent.backlog().counts().queued, kept, "{fault}");
         });
     }
 }
@@ -111,14 +112,14 @@ fn a_late_one_without_an_answer_is_given_up_and_one_without_a_way_waits() {
         rig.run_for(MS(4_000));
         rig.uplink.inner.fault = Some(NetworkFault::NameFails);
         rig.run_for(MS(20));
-        assert_eq!(rig.agent.backlog().counts(), Counts { kept: 2, replayed: 0, dropped: 0 });
+        assert_eq!(rig.agent.backlog().counts(), Counts { queued: 2, replayed: 0, dropped: 0 });
         rig.run_for(MS(20));
         assert_eq!(rig.agent.backlog().len(), 2, "it has not left");
         rig.uplink.inner.fault = None;
         rig.run_for(MS(4_960));
         rig.uplink.inner.fault = Some(NetworkFault::ReplyLost);
         rig.run_for(MS(3_000));
-        assert_eq!(rig.agent.backlog().counts(), Counts { kept: 2, replayed: 0, dropped: 1 });
+        assert_eq!(rig.agent.backlog().counts(), Counts { queued: 2, replayed: 0, dropped: 1 });
     });
 }
 
@@ -148,7 +149,7 @@ fn a_stop_gives_up_the_late_one_in_flight() {
         rig.agent.stop();
         rig.poll();
         assert!(!rig.uplink.is_busy());
-        assert_eq!(rig.agent.backlog().counts(), Counts { kept: 2, replayed: 0, dropped: 1 });
+        assert_eq!(rig.agent.backlog().counts(), Counts { queued: 2, replayed: 0, dropped: 1 });
     });
 }
 

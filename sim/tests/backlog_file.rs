@@ -161,5 +161,5 @@ fn what_an_earlier_start_left_arrives_late_and_once() {
 fn an_old_service_without_a_backlog_says_so() {
     let output = command(&["check-config", "--url", "http://127.0.0.1:1/"]).output().expect("it runs");
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(shown.lines().any(|line| line.starts_with("backlog.beats      0 ")), "{shown}");
+    assert!(shown.lines().any(|line| line.starts_with("backlog.beats = 0 ")), "{shown}");
 }

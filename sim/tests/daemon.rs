@@ -61,7 +61,7 @@ fn sighup_takes_over_a_new_configuration_and_refuses_a_bad_one() {
     daemon.signal(Signal::SIGHUP);
     let complaint = daemon.logs("the old one stays");
     assert!(
-        complaint.ends_with("config.toml:1: interval: expected a number of seconds, found a text"),
+        complaint.ends_with("config.toml:1: interval: expected a number of seconds, found string \"often\""),
         "{complaint}"
     );
     beat(&first);

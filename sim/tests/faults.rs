@@ -75,7 +75,7 @@ fn endure(fault: &'static Fault, authority: Option<&Authority>, dir: &Path) -> R
     let mut daemon = Daemon::start(command(&args));
     if let Some(secs) = fault.asks_for {
         daemon.logs("not delivered: ");
-        daemon.logs(&format!("leaving the server alone for {secs} s"));
+        daemon.logs(&format!("backing off for {secs} s"));
         daemon.stop();
         return Ok(());
     }
@@ -94,21 +94,23 @@ fn endure(fault: &'static Fault, authority: Option<&Authority>, dir: &Path) -> R
         .iter()
         .filter_map(|line| line.strip_prefix("warning: heartbeat not delivered: "))
         .collect();
-    let expected: Vec<_> = fault.expected.iter().map(ToString::to_string).collect();
+    let expected = fault.expected;
     let is_expected = match complaints.as_slice() {
         [] => expected.is_empty(),
-        [complaint] => expected.iter().any(|expected| expected == complaint),
+        [complaint] => expected.iter().any(|expected| complaint.starts_with(expected)),
         _ => false,
     };
     if !is_expected {
         return Err(format!("said {complaints:?}, expected {expected:?}: {:#?}", daemon.log));
     }
     // What the agent cancels without its thread's knowledge would show here: the thread never comes to the next beat.
+    // A handshake without end outlives its beat, and a certificate that was refused is not asked for at each of them.
     let reached = server.connections().max(server.requests());
-    if reached < 4 {
+    if reached < if fault.needs_tls() { 1 } else { 4 } {
         return Err(format!("{reached} beats reached the server: {:#?}", daemon.log));
     }
-    if !fault.expected.is_empty() && fault.needs_tls() && server.requests() > 0 {
+    let is_unverified = fault.needs_tls() && !fault.is_slow_handshake();
+    if !fault.expected.is_empty() && is_unverified && server.requests() > 0 {
         return Err("a heartbeat was sent to a server that was not verified".to_owned());
     }
     if after.memory_kib > before.memory_kib + GROWTH_MAX

@@ -143,7 +143,9 @@ fn threads(daemon: &Daemon, name: &str) -> usize {
 fn without_a_network() {
     let namespace = Namespace::new();
     let mut daemon = namespace.daemon("http://192.0.2.1/", &[]);
-    assert_eq!(daemon.logs("not delivered"), "warning: heartbeat not delivered: no route to the server");
+    let line = daemon.logs("not delivered");
+    let expected = "warning: heartbeat not delivered: no route to the server [IPv4 192.0.2.1:80]";
+    assert!(line.starts_with(expected), "{line}");
     for _ in 0..3 {
         daemon.logs("debug: sending");
     }
@@ -158,7 +160,7 @@ fn a_name_server_that_is_silent() {
     namespace.nameserver(NOBODY[0]);
     let mut daemon = namespace.daemon("http://server.test/", &[]);
     let line = daemon.logs("not delivered");
-    assert_eq!(line, "warning: heartbeat not delivered: the server's name could not be resolved");
+    assert_eq!(line, "warning: heartbeat not delivered: no answer from the name servers");
     for _ in 0..12 {
         daemon.logs("debug: sending");
         assert_eq!(threads(&daemon, "resolver"), 1);
@@ -171,13 +173,17 @@ fn a_name_server_that_is_silent() {
 #[test]
 #[ignore = "needs root"]
 fn a_name_server_that_fails_and_one_that_knows_no_such_name() {
-    for answer in [Answer::Code(2), Answer::Code(3), Answer::Addresses(Vec::new())] {
+    let (fails, has_none) = ("the name servers failed", "the server's name has no address");
+    for (answer, complaint) in
+        [(Answer::Code(2), fails), (Answer::Code(3), has_none), (Answer::Addresses(Vec::new()), has_none)]
+    {
         let namespace = Namespace::with_loopback();
         let receiver = namespace.receiver();
         let current = name_server(&namespace, answer);
         let mut daemon = namespace.daemon(&format!("http://server.test:{}/", receiver.address().port()), &[]);
         let line = daemon.logs("not delivered");
-        assert_eq!(line, "warning: heartbeat not delivered: the server's name could not be resolved");
+        let expected = format!("warning: heartbeat not delivered: {complaint}");
+        assert!(line.starts_with(&expected), "{line}");
         *current.lock().expect("no panic") = Answer::Addresses(vec![LOOPBACK]);
         beat(&receiver);
         daemon.logs("delivered again");
@@ -245,7 +251,7 @@ fn another_name_server_is_found_without_a_restart() {
     let receiver = namespace.receiver();
     let _answer = name_server(&namespace, Answer::Addresses(vec![LOOPBACK]));
     let mut daemon = namespace.daemon(&format!("http://server.test:{}/", receiver.address().port()), &[]);
-    daemon.logs("the server's name could not be resolved");
+    daemon.logs("not delivered");
     // In place, as DHCP clients do: the daemon sees the same file.
     namespace.nameserver("127.0.0.1");
     beat(&receiver);
@@ -287,7 +293,10 @@ fn large_packets_vanish() {
     let url = format!("https://localhost:{}/", receiver.address().port());
     let mut daemon = namespace.daemon(&url, &["--ca-file", ca_file.to_str().expect("UTF-8")]);
     let line = daemon.logs("not delivered");
-    assert_eq!(line, "warning: heartbeat not delivered: no end of the TLS handshake in time");
+    assert!(
+        line.starts_with("warning: heartbeat not delivered: no end of the TLS handshake in time"),
+        "{line}"
+    );
     run("ip", &["netns", "exec", &namespace.name, "nft", "flush ruleset"]);
     beat(&receiver);
     daemon.logs("delivered again");

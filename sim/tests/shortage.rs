@@ -9,11 +9,11 @@ use std::{
     fs::{self, Permissions},
     io::Write,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
-use heartbeat_sim::receiver::read_request;
+use heartbeat_sim::receiver::{Receiver, read_request};
 use nix::{sys::signal::Signal, unistd::Uid};
 use support::{Daemon, bare_tree, beat, receiver, server};
 
@@ -120,36 +120,62 @@ fn descriptors_that_run_out_while_it_runs_cost_beats_until_there_are_some_again(
     assert!(daemon.wait().success());
 }
 
-#[test]
-fn threads_that_run_out_while_it_runs_are_started_later() {
-    let tree = bare_tree();
-    let Some(program) = for_anybody(tree.path()) else { return };
-    let receiver = receiver();
-    let port = receiver.address().port();
-    let config = tree.path().join("config.toml");
-    let configure = |host: &str, disk: &str| {
-        let text =
-            format!("url = 'http://{host}:{port}/'\ninterval = 0.2\npidfile = ''\ndisk_path = '{disk}'\n");
-        fs::write(&config, text).expect("written");
-    };
-    configure("127.0.0.1", "/");
-    let user = as_user(54_322);
-    let mut command = Command::new(&user[0]);
-    command.args(&user[1..]).args([&program, "run", "--verbose"]);
-    command.arg("--config").arg(&config).arg("--sysroot").arg(tree.path());
-    let mut daemon = Daemon::start(command);
-    beat(&receiver);
+/// A daemon of a user who runs nothing else, with so many threads at most.
+struct Limited {
+    daemon: Daemon,
+    receiver: Receiver,
+    config: PathBuf,
+    user: [String; 4],
+    _tree: tempfile::TempDir,
+}
 
-    // Another disk and a name to look up: each needs a thread of its own.
-    limit(&daemon, Command::new("setpriv").args(&user[1..]).arg("prlimit"), "--nproc=1:");
-    configure("localhost", "/etc");
-    daemon.signal(Signal::SIGHUP);
-    daemon.logs("disk: cannot start a thread: ");
-    daemon.logs("not delivered: out of local resources");
-    limit(&daemon, Command::new("setpriv").args(&user[1..]).arg("prlimit"), "--nproc=1000:");
-    let healed = ["heartbeats are delivered again after ", "disk: reading again"];
-    while !healed.iter().all(|text| daemon.log.iter().any(|line| line.contains(text))) {
-        daemon.logs("again");
+impl Limited {
+    /// `None` where there cannot be such a user.
+    fn start(uid: u32, threads: &str) -> Option<Self> {
+        let (tree, receiver, user) = (bare_tree(), receiver(), as_user(uid));
+        let program = for_anybody(tree.path())?;
+        let config = tree.path().join("config.toml");
+        configure(&config, "127.0.0.1", &receiver);
+        let mut command = Command::new(&user[0]);
+        command.args(&user[1..]).args(["prlimit", threads, &program, "run", "--verbose"]);
+        command.arg("--config").arg(&config).arg("--sysroot").arg(tree.path());
+        Some(Self { daemon: Daemon::start(command), receiver, config, user, _tree: tree })
     }
-    daemon.stop();
+
+    fn limit(&self, threads: &str) {
+        limit(&self.daemon, Command::new("setpriv").args(&self.user[1..]).arg("prlimit"), threads);
+    }
+}
+
+fn configure(config: &Path, host: &str, receiver: &Receiver) {
+    let port = receiver.address().port();
+    let text = format!("url = 'http://{host}:{port}/'\ninterval = 0.2\npidfile = ''\n");
+    fs::write(config, text).expect("written");
+}
+
+#[test]
+fn without_a_thread_for_the_sensors_it_beats_and_starts_one_later() {
+    // For the main loop and the uplink.
+    let Some(mut limited) = Limited::start(54_322, "--nproc=2:") else { return };
+    limited.daemon.logs("cannot start a thread: ");
+    let first = beat(&limited.receiver);
+    assert!(first.value["disk"].is_null() && first.value["hardwareid"].is_string(), "{}", first.value);
+    limited.limit("--nproc=1000:");
+    limited.daemon.logs("disk: reading again");
+    limited.daemon.stop();
+    let log = &limited.daemon.log;
+    assert_eq!(log.iter().filter(|line| line.contains("cannot start a thread")).count(), 1, "{log:#?}");
+}
+
+#[test]
+fn without_a_thread_to_look_a_name_up_beats_fail_until_there_is_one() {
+    let Some(mut limited) = Limited::start(54_323, "--nproc=1000:") else { return };
+    beat(&limited.receiver);
+    limited.limit("--nproc=1:");
+    configure(&limited.config, "localhost", &limited.receiver);
+    limited.daemon.signal(Signal::SIGHUP);
+    limited.daemon.logs("not delivered: out of local resources");
+    limited.limit("--nproc=1000:");
+    limited.daemon.logs("heartbeats are delivered again after ");
+    limited.daemon.stop();
 }

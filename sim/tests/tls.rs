@@ -76,7 +76,10 @@ fn a_handshake_that_hangs_is_no_failure_to_connect() {
     let address = server(|_, mut stream| io::copy(&mut stream, &mut io::sink()).map(drop));
     let mut daemon = sending_to(address, &ca.file());
     let line = daemon.logs("not delivered");
-    assert_eq!(line, "warning: heartbeat not delivered: no end of the TLS handshake in time");
+    assert!(
+        line.starts_with("warning: heartbeat not delivered: no end of the TLS handshake in time"),
+        "{line}"
+    );
     println!("SIGTERM during a hanging handshake: {} ms", daemon.stop().as_millis());
 }
 

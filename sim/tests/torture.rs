@@ -65,10 +65,10 @@ const CALLS: &[(&str, &str)] = &[
     ("flock", "EIO"),
 ];
 
-/// Calls of each kind that fail in turn, in each thread.
-const TURNS: usize = 20;
+/// Calls of each kind that fail in turn, in each thread: all that the worker makes for the first beat, and more.
+const CALLS_MAX: usize = 60;
 
-/// Turns from which on all calls of a kind fail.
+/// Calls from which on all of a kind fail.
 const FROM_HERE_ON: [usize; 3] = [1, 4, 12];
 
 /// Beats until what failed once is forgotten.
@@ -79,24 +79,24 @@ const FAILURES_PER_BEAT: usize = 500;
 
 /// Which calls of a kind fail, in each thread.
 #[derive(Debug, Clone, Copy)]
-enum Turn {
+enum Which {
     Only(usize),
     From(usize),
 }
 
-impl Turn {
+impl Which {
     /// As strace wants it.
     fn when(self) -> String {
         match self {
-            Self::Only(turn) => turn.to_string(),
-            Self::From(turn) => format!("{turn}+"),
+            Self::Only(number) => number.to_string(),
+            Self::From(number) => format!("{number}+"),
         }
     }
 }
 
 /// The loader and the Rust runtime come before the program and give up in ways of their own.
-fn is_before_main(call: &str, turn: Turn, log: &[String]) -> bool {
-    matches!((call, turn), ("poll", Turn::Only(1)))
+fn is_before_main(call: &str, which: Which, log: &[String]) -> bool {
+    matches!((call, which), ("poll", Which::Only(1)))
         || log.iter().any(|line| line.contains("error while loading shared libraries"))
 }
 
@@ -131,21 +131,21 @@ impl Scene {
 }
 
 /// Has calls of each thread fail in a daemon that otherwise says what `healthy` does. False when there were none.
-fn fail(call: &str, error: &str, turn: Turn, healthy: &Value) -> bool {
+fn fail(call: &str, error: &str, which: Which, healthy: &Value) -> bool {
     let scene = Scene::new();
     let trace = scene.dir.path().join("trace");
     let mut strace = Command::new("strace");
     // As a grandchild: signals and the exit status are the daemon's.
     strace.args(["--daemonize=grandchild", "-f", "-qq", "-o"]).arg(&trace);
-    let inject = format!("inject=?{call}:error={error}:when={}", turn.when());
+    let inject = format!("inject=?{call}:error={error}:when={}", which.when());
     strace.args(["-e", &format!("trace=?{call}"), "-e", &inject]);
     let mut daemon = Daemon::start(wrapped(strace, &scene.run()));
 
-    let about = format!("{call} {turn:?}: {error}");
+    let about = format!("{call} {which:?}: {error}");
     let (mut sent, mut lost) = (0, BTreeSet::from(["heartbeats".to_owned()]));
-    let is_well = |sent: usize, lost: &BTreeSet<String>| match turn {
-        Turn::Only(_) => lost.is_empty(),
-        Turn::From(_) => sent >= 5,
+    let is_well = |sent: usize, lost: &BTreeSet<String>| match which {
+        Which::Only(_) => lost.is_empty(),
+        Which::From(_) => sent >= 5,
     };
     while sent < BEATS_MAX && !is_well(sent, &lost) && daemon.logs_or_ends("debug: sending").is_some() {
         sent += 1;
@@ -163,7 +163,7 @@ fn fail(call: &str, error: &str, turn: Turn, healthy: &Value) -> bool {
     let status = daemon.wait();
     let explained = daemon.log.iter().any(|line| line.starts_with("error: "));
     let gave_up = status.code() == Some(1) && explained;
-    let fine = well && status.success() || gave_up || is_before_main(call, turn, &daemon.log);
+    let fine = well && status.success() || gave_up || is_before_main(call, which, &daemon.log);
     assert!(fine, "{about}: {status}: {:#?}", daemon.log);
     assert!(!daemon.log.iter().any(|line| line.contains("panicked")), "{about}: {:#?}", daemon.log);
     let injected = fs::read_to_string(&trace).expect("a trace").matches("(INJECTED)").count();
@@ -183,7 +183,7 @@ fn unknown(path: &str, value: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-#[ignore = "needs strace and takes half a minute"]
+#[ignore = "needs strace and takes a minute"]
 fn whatever_fails_it_beats_on_or_says_why_not() {
     let scene = Scene::new();
     let mut daemon = Daemon::start(scene.run());
@@ -196,15 +196,15 @@ fn whatever_fails_it_beats_on_or_says_why_not() {
         for _ in 0..8 {
             scope.spawn(|| {
                 while let Some((call, error)) = CALLS.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let turns = (1..=TURNS)
-                        .take_while(|turn| fail(call, error, Turn::Only(*turn), &healthy.value))
+                    let failed = (1..=CALLS_MAX)
+                        .take_while(|number| fail(call, error, Which::Only(*number), &healthy.value))
                         .count();
-                    println!("{call}: {turns}");
-                    failures.fetch_add(turns, Ordering::Relaxed);
+                    println!("{call}: {failed}");
+                    failures.fetch_add(failed, Ordering::Relaxed);
                     // Without these nothing could be logged, and the log tells how it is.
                     if !["write", "poll"].contains(call) {
-                        for turn in FROM_HERE_ON {
-                            fail(call, error, Turn::From(turn), &healthy.value);
+                        for number in FROM_HERE_ON {
+                            fail(call, error, Which::From(number), &healthy.value);
                         }
                     }
                 }

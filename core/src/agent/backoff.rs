@@ -1,24 +1,24 @@
-//! Sparing a server in trouble.
+//! Back-off from a failing server.
 //!
-//! While the failure is on this side of the server every beat is tried: nobody is burdened, and coverage returns
-//! unannounced. When the server itself fails, the first [`BACKOFF_FREE`] failures cost nothing; then the gap doubles
-//! from two intervals up to a cap, each drawn +-25 % and rounded to the grid. One success ends it. What the server
-//! asks for with `Retry-After` is honoured from the first failure on.
+//! A failure on this side of the server does not cause back-off: every beat is tried, because that costs the server nothing
+//! and delivery resumes as soon as it can. After [`BACKOFF_FREE`] failures of the server itself the gap between beats
+//! doubles from two intervals up to a cap, each drawn +-25 % and rounded to the grid. One success ends the back-off. The
+//! server's `Retry-After` applies from the first failure on.
 
 use super::config::Config;
 use crate::{
     limits::{BACKOFF_FREE, RETRY_AFTER_MAX, RETRY_AFTER_MIN},
     time::{Duration, Instant},
-    uplink::{Reply, SendError},
+    uplink::{Fault, Verdict},
 };
 
-/// How long the server is left alone.
+/// The back-off in progress.
 #[derive(Debug)]
 pub(super) struct Backoff {
     random: Random,
     /// Failures of the server itself since its last success.
     failures: u32,
-    /// No slot before this time has a beat.
+    /// Beats of slots before this time are withheld.
     until: Instant,
 }
 
@@ -28,56 +28,51 @@ impl Backoff {
         Self { random: Random(seed), failures: 0, until: Instant::ZERO }
     }
 
-    /// Whether the beat of `slot` is given up for the server's sake.
-    pub(super) fn holds(&self, slot: Instant) -> bool {
+    /// Whether the beat of `slot` is withheld.
+    pub(super) fn withholds(&self, slot: Instant) -> bool {
         slot < self.until
     }
 
-    /// No slot before this time has a beat.
+    /// Beats of slots before this time are withheld.
     pub(super) fn until(&self) -> Instant {
         self.until
     }
 
-    /// How much longer the server is left alone.
+    /// How much longer the back-off lasts.
     pub(super) fn remaining(&self, now: Instant) -> Duration {
         self.until.since(now)
     }
 
-    /// Takes note of how the request of `slot`'s beat ended.
-    pub(super) fn record(
-        &mut self,
-        now: Instant,
-        slot: Instant,
-        result: Result<Reply, SendError>,
-        config: &Config,
-    ) {
-        let error = match result.and_then(Reply::accepted) {
-            Ok(_) => return self.forget(),
-            Err(error) => error,
-        };
-        // A server with more to do than it can does not answer everybody: while it is spared for that, silence is its own.
-        let spared = self.failures > BACKOFF_FREE && error == SendError::ConnectTimeout;
-        if spared || error.is_the_servers() {
+    /// Records how the request of `slot`'s beat ended.
+    pub(super) fn record(&mut self, now: Instant, slot: Instant, verdict: Verdict, config: &Config) {
+        if verdict.is_accepted() {
+            return self.reset();
+        }
+        // A connect timeout does not trigger back-off, unless the agent is already backing off: an overloaded server leaves
+        // some connects unanswered.
+        let is_unanswered = matches!(verdict, Verdict::Failed { fault: Fault::Unanswered, .. });
+        let is_backing_off = self.failures > BACKOFF_FREE;
+        if verdict.is_server_fault() || is_backing_off && is_unanswered {
             self.failures = self.failures.saturating_add(1);
             self.until = slot + self.gap(config);
         }
-        self.obey(now, result);
+        self.apply_retry_after(now, verdict);
     }
 
-    /// Leaves the server alone for as long as it asks for.
-    pub(super) fn obey(&mut self, now: Instant, result: Result<Reply, SendError>) {
-        if let Ok(Reply { status: 429 | 503, retry_after: Some(asked) }) = result {
+    /// Backs off for as long as the server asked for, within bounds.
+    pub(super) fn apply_retry_after(&mut self, now: Instant, verdict: Verdict) {
+        if let Some(asked) = verdict.retry_after() {
             self.until = self.until.max(now + asked.clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX));
         }
     }
 
-    /// Starts anew: the server is well, or another one.
-    pub(super) fn forget(&mut self) {
+    /// Ends the back-off.
+    pub(super) fn reset(&mut self) {
         self.failures = 0;
         self.until = Instant::ZERO;
     }
 
-    /// Time after the slot of the latest failure in which no other slot has a beat.
+    /// Time after the slot of the latest failure in which beats are withheld.
     fn gap(&mut self, config: &Config) -> Duration {
         let interval = config.interval();
         let Some(doublings) = self.failures.checked_sub(BACKOFF_FREE).filter(|doublings| *doublings > 0)
@@ -89,12 +84,12 @@ impl Backoff {
         // From three to five quarters, in 2^16 steps: a day in microseconds times 2^16 is below 2^53.
         let quarters = u64::from(self.random.next() >> 16);
         let jittered = gap.as_micros() / 4 * 3 + ((gap.as_micros() / 2 * quarters) >> 16);
-        // Half an interval less, so that "the first slot not before" is the nearest.
+        // Half an interval less, so that the first slot not before it is the nearest.
         Duration::from_micros(jittered) - Duration::from_micros(interval.as_micros() / 2)
     }
 }
 
-/// Weyl sequence with the mixer of MurmurHash3: full period, even bits; nothing secret hangs on it.
+/// Weyl sequence with the mixer of MurmurHash3: full period, evenly distributed bits, not for secrets.
 #[derive(Debug)]
 struct Random(u32);
 
@@ -115,16 +110,22 @@ mod tests {
     use std::{collections::BTreeSet, vec::Vec};
 
     const INTERVAL: u64 = 5_000_000;
+    const FAILING: Verdict = Verdict::Refused { lasting: false, retry_after: None };
+    const LOST: Verdict = failed(Fault::Server);
 
-    /// Intervals between each failure and the next attempt, with `outcome` for every attempt.
-    fn gaps(seed: u32, config: &Config, outcome: Result<Reply, SendError>, count: usize) -> Vec<u64> {
+    const fn failed(fault: Fault) -> Verdict {
+        Verdict::Failed { fault, may_have_arrived: true }
+    }
+
+    /// Intervals between each failure and the next attempt, with `verdict` for every attempt.
+    fn gaps(seed: u32, config: &Config, verdict: Verdict, count: usize) -> Vec<u64> {
         let mut backoff = Backoff::new(seed);
         let interval = config.interval().as_micros();
         let mut slot = Instant::from_millis(3_600_000);
         (0..count)
             .map(|_| {
-                backoff.record(slot, slot, outcome, config);
-                let next = (1..).find(|k| !backoff.holds(slot + Duration::from_micros(k * interval)));
+                backoff.record(slot, slot, verdict, config);
+                let next = (1..).find(|k| !backoff.withholds(slot + Duration::from_micros(k * interval)));
                 let k = next.expect("it ends");
                 slot = slot + Duration::from_micros(k * interval);
                 k
@@ -133,10 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn two_failures_are_free_then_the_gap_doubles_up_to_a_minute() {
+    fn gap_doubles_from_the_third_failure_up_to_a_minute() {
         let mut seen: [BTreeSet<u64>; 7] = Default::default();
         for seed in 0..2_000 {
-            let found = gaps(seed, &Config::default(), Ok(Reply::new(500)), 7);
+            let found = gaps(seed, &Config::default(), FAILING, 7);
             for (seen, gap) in seen.iter_mut().zip(found) {
                 seen.insert(gap);
             }
@@ -147,100 +148,88 @@ mod tests {
     }
 
     #[test]
-    fn the_jitter_is_the_same_everywhere() {
+    fn jitter_is_the_same_on_every_platform() {
         let mut random = Random(0);
         assert_eq!([(); 4].map(|()| random.next()), [0x92ca_2f0e, 0x3cd6_e3f3, 0x1b14_7dcc, 0x4c08_1dbf]);
     }
 
     #[test]
-    fn what_is_free_holds_nothing_up() {
+    fn first_two_server_faults_do_not_back_off() {
         let (mut backoff, slot) = (Backoff::new(1), Instant::from_millis(60_000));
         for _ in 0..BACKOFF_FREE {
-            backoff.record(slot, slot, Ok(Reply::new(500)), &Config::default());
+            backoff.record(slot, slot, FAILING, &Config::default());
             assert_eq!((backoff.until(), backoff.remaining(slot)), (slot, Duration::ZERO));
         }
-        backoff.record(slot, slot, Ok(Reply::new(500)), &Config::default());
+        backoff.record(slot, slot, FAILING, &Config::default());
         assert!(backoff.remaining(slot) > Duration::from_secs(2));
         assert_eq!(backoff.remaining(slot), backoff.until().since(slot));
     }
 
     #[test]
-    fn failures_on_this_side_are_tried_at_every_beat() {
-        for error in [
-            SendError::Unreachable,
-            SendError::Name,
-            SendError::Refused,
-            SendError::ConnectTimeout,
-            SendError::CertificateTime,
-            SendError::Redirect(302),
-            SendError::Rejected(404),
-        ] {
-            assert_eq!(gaps(1, &Config::default(), Err(error), 8), [1; 8], "{error:?}");
+    fn only_server_faults_back_off() {
+        let lasting = Verdict::Refused { lasting: true, retry_after: None };
+        for verdict in [failed(Fault::Device), failed(Fault::Network), failed(Fault::Unanswered), lasting] {
+            assert_eq!(gaps(1, &Config::default(), verdict, 8), [1; 8], "{verdict:?}");
         }
-        for error in [
-            SendError::ConnectionLost,
-            SendError::Tls,
-            SendError::HandshakeTimeout,
-            SendError::Timeout,
-            SendError::Rejected(429),
-        ] {
-            assert!(gaps(1, &Config::default(), Err(error), 8)[7] >= 9, "{error:?}");
+        for verdict in [LOST, FAILING] {
+            assert!(gaps(1, &Config::default(), verdict, 8)[7] >= 9, "{verdict:?}");
         }
     }
 
     #[test]
-    fn a_spared_server_is_not_tried_harder_because_it_is_silent() {
+    fn connect_timeout_while_backing_off_counts_as_server_fault() {
         let config = Config::default();
         let mut backoff = Backoff::new(7);
         let slot = Instant::from_millis(3_600_000);
         for _ in 0..4 {
-            backoff.record(slot, slot, Err(SendError::HandshakeTimeout), &config);
+            backoff.record(slot, slot, LOST, &config);
         }
         let later = slot + Duration::from_secs(100);
-        backoff.record(later, later, Err(SendError::Name), &config);
-        assert!(!backoff.holds(later), "a failure on this side is tried at every beat");
-        backoff.record(later, later, Err(SendError::ConnectTimeout), &config);
-        assert!(backoff.holds(later + Duration::from_secs(25)));
+        backoff.record(later, later, failed(Fault::Network), &config);
+        assert!(!backoff.withholds(later), "other failures do not back off");
+        backoff.record(later, later, failed(Fault::Unanswered), &config);
+        assert!(backoff.withholds(later + Duration::from_secs(25)));
     }
 
     #[test]
-    fn a_cap_of_one_interval_turns_it_off() {
+    fn cap_of_one_interval_disables_back_off() {
         let config = Config::default().with_backoff_cap(Duration::ZERO);
         for seed in 0..100 {
-            assert_eq!(gaps(seed, &config, Err(SendError::Tls), 9), [1; 9]);
+            assert_eq!(gaps(seed, &config, LOST, 9), [1; 9]);
         }
     }
 
     #[test]
-    fn what_the_server_asks_for_is_honoured_within_bounds() {
-        let asked = |secs, status| Ok(Reply { status, retry_after: Some(Duration::from_secs(secs)) });
+    fn retry_after_is_applied_within_bounds() {
+        let asked = |secs| Verdict::Refused { lasting: false, retry_after: Some(Duration::from_secs(secs)) };
         let config = Config::default().with_backoff_cap(Duration::ZERO);
-        assert_eq!(gaps(1, &config, asked(31, 503), 2), [7; 2], "never earlier than asked");
-        assert_eq!(gaps(1, &config, asked(30, 429), 2), [6; 2]);
-        assert_eq!(gaps(1, &config, asked(0, 429), 2), [1; 2]);
-        assert_eq!(gaps(1, &config, asked(1 << 60, 503), 2), [120; 2], "ten minutes");
-        assert_eq!(gaps(1, &config, asked(31, 500), 2), [1; 2], "only 429 and 503 mean it");
-        assert_eq!(gaps(1, &config, asked(31, 200), 2), [1; 2]);
+        assert_eq!(gaps(1, &config, asked(31), 2), [7; 2], "never earlier than asked");
+        assert_eq!(gaps(1, &config, asked(30), 2), [6; 2]);
+        assert_eq!(gaps(1, &config, asked(0), 2), [1; 2]);
+        assert_eq!(gaps(1, &config, asked(1 << 60), 2), [120; 2], "ten minutes");
     }
 
     #[test]
-    fn one_success_ends_it() {
+    fn one_success_ends_back_off() {
         let config = Config::default();
         let mut backoff = Backoff::new(7);
         let slot = Instant::from_millis(0);
         for _ in 0..5 {
-            backoff.record(slot, slot, Err(SendError::Tls), &config);
+            backoff.record(slot, slot, LOST, &config);
         }
-        assert!(backoff.holds(slot + Duration::from_micros(INTERVAL)));
-        backoff.record(slot, slot, Ok(Reply::new(204)), &config);
-        assert!(!backoff.holds(slot));
-        backoff.record(slot, slot, Err(SendError::Tls), &config);
-        assert!(!backoff.holds(slot + Duration::from_micros(INTERVAL)), "it counts from the start again");
+        assert!(backoff.withholds(slot + Duration::from_micros(INTERVAL)));
+        backoff.record(slot, slot, Verdict::Accepted, &config);
+        assert!(!backoff.withholds(slot));
+        backoff.record(slot, slot, LOST, &config);
+        assert!(
+            !backoff.withholds(slot + Duration::from_micros(INTERVAL)),
+            "failures are counted from 0 again"
+        );
     }
 
     proptest! {
         #[test]
-        fn nothing_overflows_and_the_gap_has_an_end(
+        fn gap_never_exceeds_the_cap_and_its_jitter(
             at: u64, failures in 1usize..80, seed: u32, millis in 50u64..=86_400_000, cap in 0u64..=u64::MAX,
         ) {
             let interval = Duration::from_millis(millis);
@@ -249,10 +238,10 @@ mod tests {
             let mut backoff = Backoff::new(seed);
             let slot = Instant::from_micros(at);
             for _ in 0..failures {
-                backoff.record(slot, slot, Err(SendError::Timeout), &config);
+                backoff.record(slot, slot, LOST, &config);
             }
             let most = Duration::from_micros(config.backoff_cap().as_micros() / 4 * 5);
-            prop_assert!(!backoff.holds(slot + most));
+            prop_assert!(!backoff.withholds(slot + most));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who the agent is and how it beats.
+//! Identity and settings of the agent.
 
 use core::fmt;
 
@@ -12,7 +12,7 @@ use crate::{
     time::Duration,
 };
 
-/// What never changes while a board lives.
+/// Identity of the device and of this start of the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Identity {
@@ -26,8 +26,8 @@ impl Identity {
         Self { hardwareid: Text::new(hardwareid), boot_id: None }
     }
 
-    /// Sets what this start of the agent is told apart by: any number that is drawn at random at each start. With it
-    /// the optional keys `boot_id` and `seq` are sent.
+    /// Sets the number that identifies this start of the agent, drawn at random. With it the optional keys `boot_id` and
+    /// `seq` are sent.
     #[must_use]
     pub const fn with_boot_id(mut self, random: u64) -> Self {
         self.boot_id = Some(BootId(random));
@@ -35,7 +35,7 @@ impl Identity {
     }
 }
 
-/// How the agent beats. Built by [`Config::new`], so that it always holds a rhythm that can be kept.
+/// Settings of the agent. [`Config::new`] checks the interval and the timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
@@ -49,7 +49,7 @@ pub struct Config {
     sequence: bool,
 }
 
-/// Why a rhythm cannot be kept.
+/// Why settings were rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ConfigError {
@@ -85,31 +85,30 @@ impl Config {
         Ok(Self { interval, timeout, ..Self::default() })
     }
 
-    /// Sets where the grid lies after the first beat: any `u32`, drawn at random at each start so that a fleet
-    /// that boots together does not beat together.
+    /// Sets the phase of the grid after the first beat: any `u32`, drawn at random at each start so that a fleet that boots at
+    /// the same time does not send at the same time.
     #[must_use]
     pub const fn with_phase(mut self, phase: u32) -> Self {
         self.phase = phase;
         self
     }
 
-    /// Sets the longest gap that is left of its own accord to a server that fails. At most the interval: every beat is
-    /// tried, whatever happens.
+    /// Sets the longest gap of the back-off. A cap of at most the interval disables the back-off.
     #[must_use]
     pub const fn with_backoff_cap(mut self, cap: Duration) -> Self {
         self.backoff_cap = cap;
         self
     }
 
-    /// Longest gap that is left to a server that fails: from the interval to [`INTERVAL_MAX`].
+    /// Longest gap of the back-off: from the interval to [`INTERVAL_MAX`].
     pub fn backoff_cap(&self) -> Duration {
-        // Not `clamp`, which panics should its limits be out of order.
+        // Not `clamp`, which has a path to a panic.
         self.backoff_cap.min(INTERVAL_MAX).max(self.interval)
     }
 
-    /// Sets how many heartbeats that were not delivered are kept, and how many of those are sent in one interval once
-    /// the server takes heartbeats again. None are kept by default, and none without memory for them
-    /// ([`Agent::with_backlog`](super::Agent::with_backlog)).
+    /// Sets how many heartbeats that were not delivered are queued at most, and how many of them are sent in one interval
+    /// once the server accepts heartbeats again. The default is 0; without memory
+    /// ([`Agent::with_backlog`](super::Agent::with_backlog)) none are queued.
     #[must_use]
     pub const fn with_backlog(mut self, beats: u16, per_interval: u8) -> Self {
         self.backlog = beats;
@@ -117,12 +116,12 @@ impl Config {
         self
     }
 
-    /// How many heartbeats that were not delivered are kept.
+    /// Greatest number of queued heartbeats.
     pub fn backlog(&self) -> usize {
         usize::from(self.backlog)
     }
 
-    /// How many kept heartbeats are sent in one interval.
+    /// Greatest number of queued heartbeats that are sent in one interval.
     pub const fn late_per_interval(&self) -> u8 {
         self.late_per_interval
     }
@@ -167,8 +166,8 @@ impl Config {
         SAMPLING_DEADLINE_MAX.min(Duration::from_micros(self.interval.as_micros() / 4))
     }
 
-    /// How late after its slot a beat may still be sent: half as much again as its sensors may take, so that a beat
-    /// survives a busy moment of the device, and never so late that it bunches up with the next one.
+    /// How late after its slot a beat may still be sent: one and a half sampling deadlines. A busy moment of the device does
+    /// not cost a beat, and a beat is never so late that it causes a burst with the next one.
     pub fn lateness_limit(&self) -> Duration {
         Duration::from_micros(self.sampling_deadline().as_micros() / 2 * 3)
     }
@@ -178,7 +177,7 @@ impl Config {
         self.interval * FRESH_INTERVALS
     }
 
-    /// Where the grid lies, which is also what the jitter is drawn from.
+    /// The phase, which also seeds the jitter of the back-off.
     pub(super) const fn phase(&self) -> u32 {
         self.phase
     }
@@ -216,7 +215,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn rhythms_that_cannot_be_kept_are_refused() {
+    fn rejects_intervals_and_timeouts_out_of_range() {
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
         assert_eq!(Config::new(ms(49), ms(1)), Err(ConfigError::Interval));
         assert_eq!(Config::new(s(86_401), s(1)), Err(ConfigError::Interval));
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_is_had() {
+    fn setters_and_getters_agree() {
         let config = Config::default().with_phase(7).with_sequence(false).with_diagnostics(false);
         assert_eq!((config.phase(), config.sequence(), config.diagnostics()), (7, false, false));
         assert!(Config::default().sequence() && Config::default().diagnostics());
@@ -241,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_follow_from_interval_and_phase() {
+    fn spans_are_derived_from_interval_and_phase() {
         let second = Config::new(Duration::from_secs(1), Duration::from_secs(1)).expect("in range");
         assert_eq!(second.sampling_deadline(), Duration::from_millis(250));
         let gap = |phase| Config::default().with_phase(phase).first_gap().as_millis();
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn config_errors_have_messages() {
         let said = [ConfigError::Interval, ConfigError::Timeout].map(|error| error.to_string());
         assert_eq!(
             said,
@@ -270,7 +269,7 @@ mod tests {
             let gap = config.first_gap().as_micros();
             prop_assert!(gap >= interval.as_micros() / 2);
             prop_assert!(gap < interval.as_micros() * 3 / 2);
-            // The first beat finds time for its sensors and for its request, too.
+            // The first beat has time for its sensors and for its request, too.
             prop_assert!(config.lateness_limit().as_micros() < gap);
         }
     }

@@ -1,18 +1,18 @@
 //! The agent: one state machine that samples the device and sends what it found, polled by its frontend.
 //!
-//! Small owners of one concern each: the grid of slots (`schedule`), the sensors and their last good values (`sampling`),
-//! the one request in flight (`sending`), patience with the server (`backoff`), heartbeats for later (`backlog`), what is
-//! counted and logged (`stats`, `outage`). They do not know each other; [`Agent::poll`] moves them and says when to be
-//! called next. It never waits.
+//! Each concern has one owner: the grid of slots (`schedule`), the sensors and their last good values (`sampling`), the
+//! request in flight (`sending`), back-off from a failing server (`backoff`), queued heartbeats (`backlog`), counters and
+//! the log (`stats`, `outage`). The owners do not know each other. [`Agent::poll`] advances them and returns when it wants
+//! to be called next. It never blocks.
 //!
-//! One beat owns one slot of the grid: its sampling and its request end, by deadline if need be, before the next
-//! slot begins. That is why an overrun can neither shift the grid nor bunch beats up. What time the request leaves over,
-//! the backlog may use.
+//! One beat owns one slot of the grid: deadlines end its sampling and its request before the next slot begins, so that an
+//! overrun can neither shift the grid nor cause a burst. The backlog may use the time that is left in the slot.
 
 pub mod backlog;
 mod backoff;
+mod body;
 mod config;
-mod log_budget;
+mod log_limit;
 mod outage;
 pub mod persistence;
 mod plausible;
@@ -20,41 +20,42 @@ mod reading;
 mod sampling;
 mod schedule;
 mod sending;
+mod sensor_log;
 mod sensors;
 mod stats;
+mod usage;
 
 pub use backlog::Backlog;
 pub use config::{Config, ConfigError, Identity};
-pub use stats::{Outcome, Stats};
+pub use stats::{LastRequest, Stats};
 
 use crate::{
     hal::Hal,
-    limits::BODY_MAX,
     time::{Duration, Instant},
-    uplink::{Reply, SendError, Uplink},
+    uplink::{Fault, Outcome, Uplink, Verdict},
 };
 use backoff::Backoff;
-use log_budget::LogBudget;
+use body::Body;
 use outage::OutageLog;
 use sampling::{Round, Sampler};
 use schedule::{Due, Schedule};
-use sending::{Cargo, Ended, Sender};
+use sending::{Ended, Kind, Sender};
 
 /// When the agent wants to be polled again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Wake {
-    /// At this time at the latest. Earlier when a sensor or the uplink that answered `Pending` has news, after
-    /// [`Agent::stop`] and after [`Agent::reconfigure`]; needless calls change nothing.
+    /// At this time at the latest. Earlier when a sensor or the uplink that answered `Pending` is ready, after
+    /// [`Agent::stop`] and after [`Agent::reconfigure`]. Additional calls change nothing.
     At(Instant),
     /// Never: the agent has stopped, nothing is in flight.
     Stopped,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
+enum State {
     Running,
-    /// [`Agent::stop`] was called; the next poll lets go of everything.
+    /// [`Agent::stop`] was called; the next poll cancels the request in flight.
     Stopping,
     Stopped,
 }
@@ -64,22 +65,22 @@ enum Life {
 /// # Bounds
 ///
 /// Memory is fixed at compile time. One poll asks each sensor at most once, encodes at most one document of at most
-/// [`BODY_MAX`] bytes, and starts at most one request, or as many as [`Config::late_per_interval`] when each ends at once.
+/// [`BODY_MAX`](crate::payload::BODY_MAX) bytes, and starts at most one request, or as many as
+/// [`Config::late_per_interval`] when each ends at once.
 pub struct Agent<'b> {
     identity: Identity,
     config: Config,
-    life: Life,
+    state: State,
     schedule: Schedule,
     sampler: Sampler,
     sender: Sender,
     backoff: Backoff,
     backlog: Backlog<'b>,
-    /// How many of the backlog may still be sent in this interval.
+    /// How many queued heartbeats may still be sent in this interval.
     late_left: u8,
     stats: Stats,
     outage: OutageLog,
-    log: LogBudget,
-    body: [u8; BODY_MAX],
+    body: Body,
 }
 
 impl<'b> Agent<'b> {
@@ -88,7 +89,7 @@ impl<'b> Agent<'b> {
         Self {
             identity,
             schedule: Schedule::new(config.interval(), config.first_gap()),
-            life: Life::Running,
+            state: State::Running,
             sampler: Sampler::default(),
             sender: Sender::default(),
             backoff: Backoff::new(config.phase()),
@@ -96,13 +97,12 @@ impl<'b> Agent<'b> {
             late_left: 0,
             stats: Stats::default(),
             outage: OutageLog::default(),
-            log: LogBudget::default(),
             config,
-            body: [0; BODY_MAX],
+            body: Body::default(),
         }
     }
 
-    /// Gives it memory for heartbeats that are not delivered; see [`Config::with_backlog`].
+    /// Lends it memory for heartbeats that were not delivered; see [`Config::with_backlog`].
     #[must_use]
     pub fn with_backlog(mut self, memory: &'b mut backlog::Ring) -> Self {
         self.backlog = Backlog::new(memory);
@@ -111,28 +111,27 @@ impl<'b> Agent<'b> {
 
     /// Does what is due at `now` and says when to be called again.
     ///
-    /// `now` comes from a monotonic clock; a value before an earlier one is harmless. Calling without need
-    /// changes nothing.
+    /// `now` comes from a monotonic clock. A value before an earlier one is harmless, and so are additional calls.
     pub fn poll(&mut self, now: Instant, hal: &mut impl Hal, uplink: &mut impl Uplink) -> Wake {
-        match self.life {
-            Life::Running => {}
-            Life::Stopping => self.let_go(now, uplink),
-            Life::Stopped => return Wake::Stopped,
+        match self.state {
+            State::Running => {}
+            State::Stopping => self.cancel_and_stop(now, uplink),
+            State::Stopped => return Wake::Stopped,
         }
-        if self.life == Life::Stopped {
+        if self.state == State::Stopped {
             return Wake::Stopped;
         }
-        self.settle(now, uplink);
+        self.drain_outcomes(now, uplink);
         if let Some(due) = self.schedule.take_due(now, self.config.sampling_deadline()) {
             self.begin_beat(due, hal);
         }
-        let complete = self.sampler.poll(now, hal, &mut self.log);
+        let complete = self.sampler.poll(now, hal);
         if self.sampler.round().is_some_and(|round| round.is_too_late(now)) {
             self.skip_beat();
         }
         if self.sampler.round().is_some_and(|round| complete || now >= round.deadline) {
             self.send(now, uplink);
-            self.settle(now, uplink);
+            self.drain_outcomes(now, uplink);
         }
         Wake::At(self.next_wake())
     }
@@ -140,36 +139,36 @@ impl<'b> Agent<'b> {
     /// Asks the agent to stop. The next poll cancels what is in flight, starts nothing and returns
     /// [`Wake::Stopped`]. Calling it again changes nothing.
     pub fn stop(&mut self) {
-        if self.life == Life::Running {
-            self.life = Life::Stopping;
+        if self.state == State::Running {
+            self.state = State::Stopping;
         }
     }
 
-    /// Takes over new settings. The beat in progress goes on; a new interval counts from the next slot on. Whatever the
-    /// server did so far is forgiven, as it may be another one. The boot id stays: it is this start's.
+    /// Applies new settings. The beat in progress continues, and a new interval counts from the next slot on. Back-off
+    /// ends, because the server may be another one. The boot id stays, because it identifies this start.
     pub fn reconfigure(&mut self, identity: Identity, config: Config) {
         if config.interval() != self.config.interval() {
             self.schedule.set_interval(config.interval());
         }
         self.identity.hardwareid = identity.hardwareid;
         self.config = config;
-        self.backoff.forget();
+        self.backoff.reset();
     }
 
-    /// Keeps a heartbeat that an earlier start of the agent did not deliver, as the newest. Does nothing without
-    /// [`Agent::with_backlog`] or when none are kept.
+    /// Queues a heartbeat that an earlier start of the agent did not deliver, as the newest. Does nothing without
+    /// [`Agent::with_backlog`] or when the settings allow no backlog.
     pub fn restore(&mut self, document: &[u8]) {
-        self.backlog.keep(document, self.config.backlog());
+        self.backlog.enqueue(document, self.config.backlog());
     }
 
-    /// Lets heartbeats of the backlog with lower numbers than this be sent, and no others. Without a call all may.
+    /// Releases queued heartbeats with lower numbers than this for sending, and no others. Without a call all are.
     ///
-    /// For frontends that keep the backlog over a restart, by way of [`persistence`].
+    /// For frontends that store the backlog over a restart, see [`persistence`].
     pub fn release(&mut self, below: u64) {
         self.backlog.release(below);
     }
 
-    /// The heartbeats that were not delivered.
+    /// The queued heartbeats.
     pub fn backlog(&self) -> &Backlog<'b> {
         &self.backlog
     }
@@ -184,18 +183,18 @@ impl<'b> Agent<'b> {
         &self.stats
     }
 
-    /// When the next beat begins, if nothing stands still and nothing changes the agent's mind about the server.
+    /// When the next beat begins, unless the device stalls or the end of a request changes the back-off.
     pub fn next_beat(&self) -> Instant {
         self.schedule.first_not_before(self.backoff.until())
     }
 
     /// The document that was sent last; empty before the first.
     pub fn last_body(&self) -> &[u8] {
-        self.body.get(..self.stats.last_body_len).unwrap_or_default()
+        self.body.document()
     }
 
     fn begin_beat(&mut self, due: Due, hal: &mut impl Hal) {
-        // A round that is still open here was overtaken by its next slot: its beat was never sent.
+        // The previous slot's round is still open: its beat was never sent.
         self.skip_beat();
         self.stats.skipped = self.stats.skipped.saturating_add(due.skipped);
         self.stats.slots = self.stats.slots.saturating_add(due.skipped);
@@ -203,28 +202,30 @@ impl<'b> Agent<'b> {
         self.backlog.shrink(self.config.backlog(), 0);
         let Some(slot) = due.slot else { return };
         self.stats.slots = self.stats.slots.saturating_add(1);
-        if self.backoff.holds(slot) {
-            self.stats.held_back = self.stats.held_back.saturating_add(1);
+        if self.backoff.withholds(slot) {
+            self.stats.withheld = self.stats.withheld.saturating_add(1);
         } else {
             self.sampler.begin(slot, &self.config, hal.unix_time());
         }
     }
 
+    #[inline(never)]
     fn send(&mut self, now: Instant, uplink: &mut impl Uplink) {
         let Some(Round { slot, .. }) = self.sampler.round() else { return };
         self.stats.attempted = self.stats.attempted.saturating_add(1);
+        let deadline = self.request_deadline(now);
         let heartbeat = self.sampler.heartbeat(&self.identity, self.stats.attempted, now, &self.config);
-        let encoded = heartbeat.encode(&mut self.body);
+        let written = self.body.replace(|buffer| heartbeat.encode(buffer));
         self.sampler.end();
-        self.stats.last_body_len = encoded.unwrap_or(0);
-        let Some(body) = encoded.and_then(|len| self.body.get(..len)) else {
-            // Impossible by the size of the buffer; a failed beat is still better than a dead daemon.
-            self.record(now, Duration::ZERO, Err(SendError::Local));
+        let Some(document) = written else {
+            // Impossible by the size of the buffer. If it happened, a failed beat would be better than a panic.
+            let verdict = Verdict::Failed { fault: Fault::Device, may_have_arrived: false };
+            let outcome = Outcome::new(verdict, "the document did not fit");
+            self.record(now, Duration::ZERO, outcome);
             return;
         };
-        log_debug!("sending {} bytes", body.len());
-        let deadline = self.request_deadline(now);
-        self.sender.send(now, Cargo::Live(slot), deadline, body, uplink);
+        log_debug!("sending {} bytes", document.len());
+        self.sender.send(now, Kind::Live(slot), deadline, document, uplink);
     }
 
     /// A request ends before the next slot begins.
@@ -232,86 +233,84 @@ impl<'b> Agent<'b> {
         (now + self.config.timeout()).min(self.schedule.next(now))
     }
 
-    /// Takes the outcome of the request in flight; then it is the backlog's turn.
-    fn settle(&mut self, now: Instant, uplink: &mut impl Uplink) {
+    /// Takes the outcome of the request in flight; then the backlog may send.
+    // A frame of its own, so that an outcome takes no stack while the sensors are asked and the document is encoded.
+    #[inline(never)]
+    fn drain_outcomes(&mut self, now: Instant, uplink: &mut impl Uplink) {
         while let Some(ended) = self.sender.receive(now, uplink) {
-            self.conclude(now, &ended);
+            self.on_outcome(now, ended);
             self.send_late(now, uplink);
         }
     }
 
-    /// Takes note of how a request ended.
-    fn conclude(&mut self, now: Instant, ended: &Ended) {
-        let result = ended.result.and_then(Reply::accepted);
-        match ended.cargo {
-            Cargo::Live(slot) => {
-                self.backoff.record(now, slot, ended.result, &self.config);
-                match result {
-                    Ok(_) => self.late_left = self.config.late_per_interval(),
-                    Err(error) if error.may_have_arrived() => {}
-                    Err(_) => {
-                        let body = self.body.get(..self.stats.last_body_len).unwrap_or_default();
-                        self.backlog.keep(body, self.config.backlog());
-                    }
+    /// Records how a request ended.
+    fn on_outcome(&mut self, now: Instant, ended: Ended) {
+        let verdict = ended.outcome.verdict;
+        match ended.kind {
+            Kind::Live(slot) => {
+                self.backoff.record(now, slot, verdict, &self.config);
+                if verdict.is_accepted() {
+                    self.late_left = self.config.late_per_interval();
+                } else if !verdict.may_have_arrived() {
+                    self.backlog.enqueue(self.body.document(), self.config.backlog());
                 }
-                self.record(now, now.since(ended.started), result);
+                self.record(now, now.since(ended.started), ended.outcome);
             }
-            Cargo::Late => {
-                // The live heartbeat has arrived, so that no failure is more than this one's own; but what the server
-                // asks for is asked for.
-                self.backoff.obey(now, ended.result);
-                if !self.backlog.sent(now, result, &mut self.log) {
+            Kind::Late => {
+                // The live heartbeat has been delivered, so that a failure of a late one does not count as the server's.
+                // A `Retry-After` applies all the same.
+                self.backoff.apply_retry_after(now, verdict);
+                if !self.backlog.on_outcome(now, verdict) {
                     self.late_left = 0;
                 }
             }
         }
         let pause = self.backoff.remaining(now);
         if pause > self.config.interval() {
-            log_debug!("leaving the server alone for {} s", pause.as_secs());
+            log_debug!("backing off for {} s", pause.as_secs());
         }
     }
 
-    /// Sends the oldest of the backlog, if the live heartbeat of this interval has arrived and left enough time: half an
-    /// interval, so that the next one finds the way free.
+    /// Sends the oldest queued heartbeat, if the live one of this interval was delivered and at least half an interval is
+    /// left, so that the next live one does not have to wait.
     fn send_late(&mut self, now: Instant, uplink: &mut impl Uplink) {
         let left = self.schedule.next(now).since(now);
-        if self.late_left == 0 || left < self.config.interval() / 2 {
+        if self.late_left == 0 || left < self.config.interval() / 2 || !self.backlog.may_send() {
             return;
         }
-        let Some(len) = self.backlog.write_oldest(&mut self.body) else { return };
-        let Some(document) = self.body.get(..len) else { return };
+        let deadline = self.request_deadline(now);
+        let Some(document) = self.body.replace(|buffer| self.backlog.write_oldest(buffer)) else { return };
         self.late_left -= 1;
-        self.stats.last_body_len = len;
-        self.sender.send(now, Cargo::Late, self.request_deadline(now), document, uplink);
+        self.sender.send(now, Kind::Late, deadline, document, uplink);
     }
 
     /// Counts and logs how a live heartbeat ended.
-    fn record(&mut self, now: Instant, round_trip: Duration, result: Result<u16, SendError>) {
-        self.stats.record(Outcome { result, round_trip });
-        self.outage.record(now, result.err(), &mut self.log);
+    fn record(&mut self, now: Instant, round_trip: Duration, outcome: Outcome) {
+        self.outage.record(now, &outcome);
+        self.stats.record(LastRequest { outcome, round_trip });
     }
 
-    /// Gives up the beat whose sensors are being asked, if there is one.
+    /// Skips the beat whose sensors are being asked, if there is one.
     fn skip_beat(&mut self) {
         if self.sampler.end() {
             self.stats.skipped = self.stats.skipped.saturating_add(1);
         }
     }
 
-    fn let_go(&mut self, now: Instant, uplink: &mut impl Uplink) {
+    #[inline(never)]
+    fn cancel_and_stop(&mut self, now: Instant, uplink: &mut impl Uplink) {
         self.skip_beat();
         match self.sender.cancel(uplink) {
-            // Not an outage: nothing is logged.
-            Some(Ended { cargo: Cargo::Live(_), started, .. }) => {
-                let result = Err(SendError::Stopped);
-                self.stats.record(Outcome { result, round_trip: now.since(started) });
+            // Not an outage, therefore not logged.
+            Some(Ended { kind: Kind::Live(_), started, outcome }) => {
+                self.stats.record(LastRequest { outcome, round_trip: now.since(started) });
             }
-            Some(Ended { cargo: Cargo::Late, .. }) => {
-                self.backlog.sent(now, Err(SendError::Stopped), &mut self.log);
+            Some(Ended { kind: Kind::Late, outcome, .. }) => {
+                self.backlog.on_outcome(now, outcome.verdict);
             }
             None => {}
         }
-        self.life = Life::Stopped;
+        self.state = State::Stopped;
     }
 
     fn next_wake(&self) -> Instant {

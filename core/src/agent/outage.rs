@@ -1,49 +1,67 @@
-//! Failure is an event, not a state: it is logged when it starts, rarely while it lasts, and when it ends.
+//! Logs outages: when one begins, rarely while it lasts, and when it ends.
 
-use super::log_budget::LogBudget;
-use crate::{limits::OUTAGE_REMINDER, time::Instant, uplink::SendError};
+use super::log_limit::LogLimit;
+use crate::{
+    limits::{OUTAGE_LOG_INTERVAL, OUTAGE_REMINDER},
+    time::Instant,
+    uplink::Outcome,
+};
 
 #[derive(Debug, Clone, Copy)]
 struct Outage {
     since: Instant,
     beats: u64,
-    /// When it was last mentioned; `None` while the log's budget has not let it.
+    /// When it was last logged; `None` if it has not been because it followed too closely on another.
     logged: Option<Instant>,
 }
 
-/// Logs outages, and remembers no more than the one in progress.
+/// The log of outages, with the one in progress.
 #[derive(Debug, Default)]
-pub(super) struct OutageLog(Option<Outage>);
+pub(super) struct OutageLog {
+    current: Option<Outage>,
+    limit: LogLimit,
+    /// Outages that ended without having been logged, since one was.
+    unlogged: u64,
+}
 
 impl OutageLog {
-    /// Takes note of the outcome of one beat.
-    pub(super) fn record(&mut self, now: Instant, error: Option<SendError>, budget: &mut LogBudget) {
-        match (&mut self.0, error) {
-            (None, None) => {}
-            (None, Some(error)) => {
-                let logged = budget.allow(now).then_some(now);
-                if logged.is_some() {
-                    log_warn!("heartbeat not delivered: {}", error);
-                }
-                self.0 = Some(Outage { since: now, beats: 1, logged });
-            }
-            (Some(outage), Some(error)) => {
-                outage.beats = outage.beats.saturating_add(1);
-                let due = outage.logged.is_none_or(|logged| now.since(logged) >= OUTAGE_REMINDER);
-                if due && budget.allow(now) {
-                    outage.logged = Some(now);
-                    let secs = now.since(outage.since).as_secs();
-                    log_warn!("no heartbeat delivered for {} s, {} failed: {}", secs, outage.beats, error);
-                }
-            }
-            (Some(outage), None) => {
-                // The end of what was never mentioned is not mentioned either; of the rest it always is.
-                if outage.logged.is_some() {
-                    let secs = now.since(outage.since).as_secs();
-                    log_info!("heartbeats are delivered again after {} s, {} failed", secs, outage.beats);
-                }
-                self.0 = None;
-            }
+    /// Records the outcome of one beat.
+    pub(super) fn record(&mut self, now: Instant, outcome: &Outcome) {
+        if outcome.verdict.is_accepted() {
+            self.end(now);
+        } else {
+            self.go_on(now, outcome);
+        }
+    }
+
+    fn go_on(&mut self, now: Instant, outcome: &Outcome) {
+        let outage = self.current.get_or_insert(Outage { since: now, beats: 0, logged: None });
+        outage.beats = outage.beats.saturating_add(1);
+        match outage.logged {
+            Some(logged) if now.since(logged) < OUTAGE_REMINDER => return,
+            None if !self.limit.allow(now, OUTAGE_LOG_INTERVAL) => return,
+            Some(_) | None => outage.logged = Some(now),
+        }
+        if outage.beats == 1 {
+            log_warn!("heartbeat not delivered: {}", outcome.detail);
+        } else {
+            let secs = now.since(outage.since).as_secs();
+            log_warn!("no heartbeat delivered for {} s, {} failed: {}", secs, outage.beats, outcome.detail);
+        }
+        if self.unlogged > 0 {
+            log_warn!("{} outages before this one were not logged", self.unlogged);
+            self.unlogged = 0;
+        }
+    }
+
+    /// If the beginning was logged, the end always is.
+    fn end(&mut self, now: Instant) {
+        let Some(outage) = self.current.take() else { return };
+        if outage.logged.is_some() {
+            let secs = now.since(outage.since).as_secs();
+            log_info!("heartbeats are delivered again after {} s, {} failed", secs, outage.beats);
+        } else {
+            self.unlogged = self.unlogged.saturating_add(1);
         }
     }
 }
@@ -51,48 +69,72 @@ impl OutageLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{limits::LOG_TROUBLES_BURST, time::Duration};
+    use crate::{
+        time::Duration,
+        uplink::{Fault, Verdict},
+    };
 
-    /// How many lines may still be written.
-    fn left(budget: &mut LogBudget, now: Instant) -> usize {
-        (0..).take_while(|_| budget.allow(now)).count()
+    fn failed() -> Outcome {
+        let verdict = Verdict::Failed { fault: Fault::Network, may_have_arrived: false };
+        Outcome::new(verdict, "connection refused")
+    }
+
+    fn accepted() -> Outcome {
+        Outcome::new(Verdict::Accepted, "status 200")
+    }
+
+    fn logged(log: &OutageLog) -> Option<Instant> {
+        log.current.expect("an outage").logged
     }
 
     #[test]
-    fn an_outage_is_mentioned_when_it_begins_and_rarely_while_it_lasts() {
-        let (mut log, mut budget) = (OutageLog::default(), LogBudget::default());
+    fn an_outage_is_logged_when_it_begins_and_rarely_while_it_lasts() {
+        let mut log = OutageLog::default();
         let begin = Instant::from_millis(5_000);
         let almost = begin + (OUTAGE_REMINDER - Duration::from_micros(1));
         for now in [begin, begin, almost] {
-            log.record(now, Some(SendError::Refused), &mut budget);
+            log.record(now, &failed());
         }
-        let outage = log.0.expect("an outage");
+        let outage = log.current.expect("an outage");
         assert_eq!((outage.since, outage.beats, outage.logged), (begin, 3, Some(begin)));
-        log.record(begin + OUTAGE_REMINDER, Some(SendError::Refused), &mut budget);
-        assert_eq!(log.0.expect("an outage").logged, Some(begin + OUTAGE_REMINDER));
-        log.record(begin + OUTAGE_REMINDER, None, &mut budget);
-        assert!(log.0.is_none());
+        log.record(begin + OUTAGE_REMINDER, &failed());
+        assert_eq!(logged(&log), Some(begin + OUTAGE_REMINDER));
+        log.record(begin + OUTAGE_REMINDER, &accepted());
+        assert!(log.current.is_none());
     }
 
     #[test]
-    fn what_the_budget_withholds_is_mentioned_as_soon_as_it_lets() {
-        let (mut log, mut budget) = (OutageLog::default(), LogBudget::default());
-        assert_eq!(left(&mut budget, Instant::ZERO), LOG_TROUBLES_BURST as usize);
-        for _ in 0..2 {
-            log.record(Instant::ZERO, Some(SendError::Refused), &mut budget);
-            assert_eq!(log.0.expect("an outage").logged, None);
+    fn an_outage_soon_after_another_is_logged_once_it_lasts() {
+        let mut log = OutageLog::default();
+        log.record(Instant::ZERO, &failed());
+        log.record(Instant::ZERO, &accepted());
+        let almost = Instant::ZERO + (OUTAGE_LOG_INTERVAL - Duration::from_micros(1));
+        for now in [Instant::ZERO, almost] {
+            log.record(now, &failed());
+            assert_eq!(logged(&log), None);
         }
-        let later = Instant::ZERO + crate::limits::LOG_TROUBLE_EVERY;
-        log.record(later, Some(SendError::Refused), &mut budget);
-        assert_eq!(log.0.expect("an outage").logged, Some(later));
-        assert_eq!(left(&mut budget, later), 0, "what was earned is spent");
+        let later = Instant::ZERO + OUTAGE_LOG_INTERVAL;
+        log.record(later, &failed());
+        assert_eq!(logged(&log), Some(later));
     }
 
     #[test]
-    fn a_beat_that_arrives_costs_no_line() {
-        let (mut log, mut budget) = (OutageLog::default(), LogBudget::default());
-        log.record(Instant::ZERO, None, &mut budget);
-        assert!(log.0.is_none());
-        assert_eq!(left(&mut budget, Instant::ZERO), LOG_TROUBLES_BURST as usize);
+    fn outages_that_were_not_logged_are_counted_until_one_is() {
+        let mut log = OutageLog::default();
+        for _ in 0..3 {
+            log.record(Instant::ZERO, &failed());
+            log.record(Instant::ZERO, &accepted());
+        }
+        assert_eq!(log.unlogged, 2);
+        log.record(Instant::ZERO + OUTAGE_LOG_INTERVAL, &failed());
+        assert_eq!(log.unlogged, 0);
+    }
+
+    #[test]
+    fn a_delivery_uses_up_no_line() {
+        let mut log = OutageLog::default();
+        log.record(Instant::ZERO, &accepted());
+        log.record(Instant::ZERO, &failed());
+        assert_eq!(logged(&log), Some(Instant::ZERO));
     }
 }

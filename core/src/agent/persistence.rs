@@ -1,37 +1,36 @@
 //! Decides when a frontend writes its backlog to a file that survives a restart, and what may be sent meanwhile.
 //!
-//! Two rules. What has been sent must not be found again by the next start: a heartbeat that may stand in the file is not
-//! sent before another file without it has taken its place. And storage wears: files are [`STORE_EVERY`] apart at least,
-//! so that each leaves out at once what will be sent until the next. That much a crash may lose; nothing makes it send
-//! anything twice.
+//! Nothing is sent twice: a heartbeat that may be in the file is not sent before a file without it has replaced the old one.
+//! Storage wears: files are written at least [`STORE_EVERY`] apart, so that each leaves out what will be sent until the
+//! next. A crash may lose that much.
 
 use super::Agent;
 use crate::{limits::STORE_EVERY, time::Instant};
 
-/// What the file holds, as far as that is known. The frontend does the writing.
+/// What is known of the file. The frontend writes it.
 #[derive(Debug)]
 pub struct Persistence {
-    /// The oldest heartbeat that may stand in the file; `None` when none does.
+    /// Number of the oldest heartbeat that may be in the file; `None` when none is.
     stored_from: Option<u64>,
-    /// The first heartbeat after those that stand in the file for certain.
+    /// Number of the first heartbeat after those that are in the file for certain.
     stored_to: u64,
-    /// The file that is being written: from one heartbeat up to another.
+    /// The file that is being written: number of its first heartbeat, and of the first after its last.
     writing: Option<(u64, u64)>,
-    /// When the latest file was begun.
+    /// When writing of the latest file began.
     begun: Instant,
-    /// Since when there is something that the file does not hold.
+    /// Since when a queued heartbeat is missing in the file.
     unstored_since: Option<Instant>,
 }
 
 impl Persistence {
-    /// Begins with what [`Agent::restore`] was given, all of which stands in the file. Call it once, before the first poll.
+    /// Begins after [`Agent::restore`] was given all heartbeats of the file. Call it once, before the first poll.
     pub fn new(now: Instant, agent: &mut Agent<'_>) -> Self {
-        let kept = agent.backlog().counts().kept;
+        let kept = agent.backlog().counts().queued;
         let begun = Self {
             stored_from: (kept > 0).then_some(0),
             stored_to: kept,
             writing: None,
-            // As if it had just written: a program that crashes and starts all the time must not wear the storage.
+            // As if it had just been written: a program that crashes and restarts in a loop must not wear the storage.
             begun: now,
             unstored_since: None,
         };
@@ -39,10 +38,10 @@ impl Persistence {
         begun
     }
 
-    /// To be called after each [`Agent::poll`]. `Some(number)`: replace the file by one with the heartbeats from this
-    /// number on ([`Backlog::since`](super::Backlog::since)), now, and tell [`Persistence::written`] how that went.
+    /// To be called after each [`Agent::poll`]. `Some(number)`: replace the file now by one with the heartbeats from this number
+    /// on ([`Backlog::since`](super::Backlog::since)), and report the result to [`Persistence::written`].
     pub fn turn(&mut self, now: Instant, agent: &mut Agent<'_>) -> Option<u64> {
-        let (oldest, next) = (agent.backlog().oldest(), agent.backlog().counts().kept);
+        let (oldest, next) = (agent.backlog().oldest(), agent.backlog().counts().queued);
         if next > self.stored_to {
             self.unstored_since.get_or_insert(now);
         }
@@ -50,19 +49,19 @@ impl Persistence {
             return None;
         }
         let healthy = agent.stats().delivered > 0 && agent.stats().consecutive_failures == 0;
-        let waits = healthy && !agent.backlog().is_empty() && oldest >= self.unstored();
+        let is_queued = healthy && !agent.backlog().is_empty() && oldest >= self.unstored();
         let unstored = self.unstored_since.is_some_and(|since| now.since(since) >= STORE_EVERY);
-        if !waits && !unstored {
+        if !is_queued && !unstored {
             return None;
         }
         let until_next_file = if healthy { late_until_next_file(agent) } else { 0 };
         Some(self.begin(now, oldest.saturating_add(until_next_file).min(next), agent))
     }
 
-    /// To be called when the agent has stopped: as [`Persistence::turn`], but the file is the last one and leaves nothing
-    /// out. `None` when the file holds what waits, or when one is being written.
+    /// To be called when the agent has stopped: as [`Persistence::turn`], for a last file with all queued heartbeats. `None`
+    /// when the file has them already, or when one is being written.
     pub fn last(&mut self, now: Instant, agent: &mut Agent<'_>) -> Option<u64> {
-        let (oldest, next) = (agent.backlog().oldest(), agent.backlog().counts().kept);
+        let (oldest, next) = (agent.backlog().oldest(), agent.backlog().counts().queued);
         let stored = if oldest == next {
             self.stored_from.is_none()
         } else {
@@ -71,7 +70,7 @@ impl Persistence {
         (!stored && self.writing.is_none()).then(|| self.begin(now, oldest, agent))
     }
 
-    /// Takes note of how writing went. After a failure the file may be the old or the new one.
+    /// Records the result of writing. After a failure the file may be the old or the new one.
     pub fn written(&mut self, success: bool, agent: &mut Agent<'_>) {
         let Some((from, to)) = self.writing.take() else { return };
         if success {
@@ -93,18 +92,18 @@ impl Persistence {
 
     fn begin(&mut self, now: Instant, from: u64, agent: &mut Agent<'_>) -> u64 {
         self.begun = now;
-        self.writing = Some((from, agent.backlog().counts().kept));
+        self.writing = Some((from, agent.backlog().counts().queued));
         agent.release(self.released());
         from
     }
 
-    /// No heartbeat with a lower number stands in the file.
+    /// No heartbeat with a lower number is in the file.
     fn unstored(&self) -> u64 {
         self.stored_from.unwrap_or(u64::MAX)
     }
 }
 
-/// How many late heartbeats can be sent until the next file.
+/// How many late heartbeats can be sent until the next file is written.
 fn late_until_next_file(agent: &Agent<'_>) -> u64 {
     let interval = agent.config().interval().as_micros().max(1);
     STORE_EVERY.as_micros().div_ceil(interval).saturating_mul(u64::from(agent.config().late_per_interval()))
@@ -115,14 +114,14 @@ mod tests {
     use super::*;
     use crate::{Config, Identity, agent::backlog::Storage};
 
-    /// An agent that keeps up to 100 heartbeats and sends 4 of them late in each interval of 5 s.
+    /// An agent with a backlog of 100, which sends 4 late heartbeats in each interval of 5 s.
     fn agent(memory: &mut crate::agent::backlog::Ring) -> Agent<'_> {
         Agent::new(Identity::new("x"), Config::default().with_backlog(100, 4)).with_backlog(memory)
     }
 
-    fn keep(agent: &mut Agent<'_>, count: u32) {
+    fn enqueue(agent: &mut Agent<'_>, count: u32) {
         for _ in 0..count {
-            agent.backlog.keep(b"{}", 100);
+            agent.backlog.enqueue(b"{}", 100);
         }
     }
 
@@ -131,61 +130,65 @@ mod tests {
     const LATER: Instant = Instant::from_micros(STORE_EVERY.as_micros() * 2);
 
     #[test]
-    fn what_is_new_is_written_a_minute_later_and_nothing_is_not() {
+    fn new_heartbeats_are_written_after_a_minute() {
         let mut memory = Storage::<1_000>::new();
         let mut agent = agent(memory.as_mut_view());
         let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
         for now in [Instant::ZERO, THEN, LATER] {
-            assert_eq!(persistence.turn(now, &mut agent), None, "there is nothing");
+            assert_eq!(persistence.turn(now, &mut agent), None, "the backlog is empty");
         }
 
         let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
-        keep(&mut agent, 2);
+        enqueue(&mut agent, 2);
         assert_eq!(persistence.turn(Instant::ZERO, &mut agent), None);
         assert_eq!(persistence.turn(JUST_BEFORE, &mut agent), None);
         assert_eq!(persistence.turn(THEN, &mut agent), Some(0));
-        assert_eq!(persistence.turn(LATER, &mut agent), None, "one at a time");
+        assert_eq!(persistence.turn(LATER, &mut agent), None, "one file is being written");
         persistence.written(true, &mut agent);
         assert_eq!(persistence.turn(LATER, &mut agent), None, "it is stored");
     }
 
     #[test]
-    fn what_came_just_now_waits_although_nothing_was_written_for_long() {
+    fn a_new_heartbeat_is_not_written_at_once_after_a_long_pause() {
         let mut memory = Storage::<1_000>::new();
         let mut agent = agent(memory.as_mut_view());
         let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
-        keep(&mut agent, 1);
+        enqueue(&mut agent, 1);
         assert_eq!(persistence.turn(THEN, &mut agent), None);
         assert_eq!(persistence.turn(LATER, &mut agent), Some(0));
     }
 
     #[test]
-    fn what_waits_in_the_file_is_taken_out_once_the_server_takes_heartbeats() {
+    fn file_is_rewritten_without_what_will_be_sent() {
         for (delivered, consecutive_failures, expected) in [(0, 0, None), (1, 1, None), (1, 0, Some(20))] {
             let mut memory = Storage::<1_000>::new();
             let mut agent = agent(memory.as_mut_view());
-            keep(&mut agent, 20);
+            enqueue(&mut agent, 20);
             let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
-            assert_eq!(persistence.released(), 0, "all of it stands in the file");
+            assert_eq!(persistence.released(), 0, "all of them are in the file");
             agent.stats.delivered = delivered;
             agent.stats.consecutive_failures = consecutive_failures;
             assert_eq!(persistence.turn(JUST_BEFORE, &mut agent), None);
-            // As many as are sent in a minute need not be written again: 12 intervals of 4.
+            // Those that will be sent within a minute are left out: 12 intervals of 4.
             assert_eq!(persistence.turn(THEN, &mut agent), expected, "{delivered}, {consecutive_failures}");
         }
     }
 
     #[test]
-    fn the_last_file_holds_what_waits_and_no_file_is_written_twice() {
+    fn last_file_holds_the_queue_and_is_not_written_twice() {
         let mut memory = Storage::<1_000>::new();
         let mut agent = agent(memory.as_mut_view());
         let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
-        assert_eq!(persistence.last(THEN, &mut agent), None, "nothing waits, nothing is stored");
-        keep(&mut agent, 2);
+        assert_eq!(persistence.last(THEN, &mut agent), None, "empty queue, empty file");
+        enqueue(&mut agent, 2);
         assert_eq!(persistence.last(THEN, &mut agent), Some(0));
         assert_eq!(persistence.last(THEN, &mut agent), None, "it is being written");
         persistence.written(true, &mut agent);
-        assert_eq!((persistence.last(THEN, &mut agent), persistence.released()), (None, 0), "as it waits");
+        assert_eq!(
+            (persistence.last(THEN, &mut agent), persistence.released()),
+            (None, 0),
+            "the file has the queue"
+        );
 
         agent.backlog.shrink(1, 0);
         assert_eq!(persistence.last(THEN, &mut agent), Some(1));
@@ -202,17 +205,17 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_sent_already_is_no_reason_to_write() {
+    fn heartbeats_being_sent_are_not_written() {
         let mut memory = Storage::<1_000>::new();
         let mut agent = agent(memory.as_mut_view());
         agent.stats.delivered = 1;
         let mut persistence = Persistence::new(Instant::ZERO, &mut agent);
-        keep(&mut agent, 3);
-        assert_eq!(persistence.released(), u64::MAX, "none stands in a file");
+        enqueue(&mut agent, 3);
+        assert_eq!(persistence.released(), u64::MAX, "no file has one");
         assert_eq!(
             persistence.turn(THEN, &mut agent),
             None,
-            "they are younger than a minute, and on their way"
+            "they are younger than a minute, and may be sent"
         );
     }
 }

@@ -1,17 +1,15 @@
-//! What no device can mean is not a value, whichever frontend claims it: the ranges of [`units`](crate::units) are
-//! applied here, in one place, to every answer of a sensor.
+//! Plausibility: the ranges of [`units`](crate::units) are applied here to every answer of a sensor, whichever frontend
+//! gives it.
 
 use crate::{
-    readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi,
-    },
+    readings::{Activity, Cellular, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi},
     text::Text,
     units::{Celsius, Degrees, Heading, Metres, MetresPerSecond, Percent, Rpm, SignalPercent, Volts, Watts},
 };
 
-/// Values that can be checked against what is physically possible.
+/// Values that are checked against what is physically possible.
 pub(super) trait Plausible: Sized {
-    /// The value without the parts that cannot be true; `None` when nothing is left of it.
+    /// The value without its implausible parts; `None` when nothing is left.
     fn plausible(self) -> Option<Self>;
 }
 
@@ -47,10 +45,10 @@ macro_rules! always {
     };
 }
 
-always! { Activity, CpuTimes, Throttled, Uptime, }
+always! { Activity, Throttled, Uptime, }
 
 impl Plausible for Heading {
-    /// A full turn, which can come from rounding, is none.
+    /// Rounding can give a full turn, which is north.
     fn plausible(self) -> Option<Self> {
         if self == Self::FULL_TURN { Some(Self::NORTH) } else { Self::RANGE.contains(&self).then_some(self) }
     }
@@ -108,7 +106,7 @@ impl Plausible for Position {
     fn plausible(mut self) -> Option<Self> {
         let latitude = self.latitude.filter(|latitude| Degrees::LATITUDE.contains(latitude));
         let longitude = self.longitude.filter(|longitude| Degrees::LONGITUDE.contains(longitude));
-        // Half a position is none.
+        // A latitude without a longitude is no position.
         (self.latitude, self.longitude) = latitude.zip(longitude).unzip();
         self.altitude_m = self.altitude_m.and_then(Plausible::plausible);
         self.speed_mps = self.speed_mps.and_then(Plausible::plausible);
@@ -123,27 +121,55 @@ mod tests {
     use crate::readings::Fix;
 
     #[test]
-    fn the_ends_of_the_ranges_are_values_and_what_lies_beyond_is_not() {
+    fn ranges_include_their_ends() {
         let celsius = |raw| Celsius::from_raw(raw).plausible().is_some();
         assert!(celsius(-400) && celsius(1_250) && !celsius(-401) && !celsius(1_251));
+        let watts = |raw| Watts::from_raw(raw).plausible().is_some();
+        assert!(watts(-100_000) && watts(100_000) && !watts(-100_001) && !watts(100_001));
+        let metres = |raw| Metres::from_raw(raw).plausible().is_some();
+        assert!(metres(-10_000) && metres(1_000_000) && !metres(-10_001) && !metres(1_000_001));
+        let dbm = |raw| crate::units::Dbm(raw).plausible().is_some();
+        assert!(dbm(-150) && dbm(50) && !dbm(-151) && !dbm(51));
         assert_eq!(SignalPercent(101).plausible(), None);
         assert_eq!(Memory { total: 1, available: 2 }.plausible(), None);
         assert_eq!(Memory { total: 0, available: 0 }.plausible(), None);
         assert_eq!(DiskSpace { total: 1, used: 2, available: 0 }.plausible(), None);
         assert_eq!(DiskSpace { total: 0, used: 0, available: 0 }.plausible(), None);
         let full = DiskSpace { total: 1, used: 1, available: 0 };
-        assert_eq!(full.plausible(), Some(full), "a full disk is one");
+        assert_eq!(full.plausible(), Some(full), "a full disk is plausible");
         assert_eq!(Text::<8>::new("").plausible(), None);
     }
 
     #[test]
-    fn a_full_turn_is_none() {
+    fn heading_of_a_full_turn_is_north() {
         let heading = |raw| Heading::from_raw(raw).plausible().map(Heading::raw);
         assert_eq!([0, 3_599, 3_600, 3_601, -1].map(heading), [Some(0), Some(3_599), Some(0), None, None]);
     }
 
     #[test]
-    fn half_a_position_is_none() {
+    fn positions_include_the_poles_and_the_date_line() {
+        for (latitude, longitude, expected) in [
+            (900_000_000, 1_800_000_000, true),
+            (-900_000_000, -1_800_000_000, true),
+            (-900_000_001, 0, false),
+            (0, -1_800_000_001, false),
+        ] {
+            let position = Position {
+                fix: Fix::TwoD,
+                latitude: Some(Degrees::from_raw(latitude)),
+                longitude: Some(Degrees::from_raw(longitude)),
+                altitude_m: None,
+                speed_mps: None,
+                heading: None,
+                satellites: None,
+            };
+            let plausible = position.plausible().and_then(|position| position.latitude);
+            assert_eq!(plausible.is_some(), expected, "{latitude}, {longitude}");
+        }
+    }
+
+    #[test]
+    fn latitude_without_longitude_is_dropped() {
         let position = Position {
             fix: Fix::TwoD,
             latitude: Some(Degrees::from_raw(900_000_001)),

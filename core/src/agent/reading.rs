@@ -1,78 +1,100 @@
-//! One sensor as the agent sees it: asked or not, its last good value and that value's age.
+//! The agent's view of one sensor: whether it is being asked, its last good value, and when that was read.
 
 use core::task::Poll;
 
-use super::{log_budget::LogBudget, plausible::Plausible};
+use super::{plausible::Plausible, sensor_log::SensorLog};
 use crate::{
     readings::{Sampled, SensorError},
     time::{Duration, Instant},
 };
 
-/// The last answer of one sensor.
-#[derive(Debug)]
-pub(super) struct Reading<T> {
-    waiting: bool,
-    /// It has let a beat go without its answer: no later beat waits for it until it has answered.
-    overdue: bool,
-    value: Option<(T, Instant)>,
-    /// The error that was logged and has not healed, so that each is logged once.
-    trouble: Option<SensorError>,
+/// The answer of a sensor, and the value that the agent stores.
+pub(super) trait Answer: Sized {
+    /// The value that is stored.
+    type Value;
+    /// What must be remembered of earlier answers to compute the value.
+    type Before: Default;
+
+    /// Computes the value.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Invalid`] for an implausible answer, [`SensorError::Absent`] when earlier answers are missing.
+    fn value(self, before: &mut Self::Before) -> Result<Self::Value, SensorError>;
 }
 
-impl<T: Plausible> Reading<T> {
-    pub(super) const fn new() -> Self {
-        Self { waiting: false, overdue: false, value: None, trouble: None }
-    }
+/// Most answers are stored as they are.
+impl<T: Plausible> Answer for T {
+    type Value = Self;
+    type Before = ();
 
-    /// Asks anew. A sensor that still owes an answer goes on with the old question.
+    fn value(self, (): &mut ()) -> Result<Self, SensorError> {
+        self.plausible().ok_or(SensorError::Invalid)
+    }
+}
+
+/// The latest answer of one sensor.
+#[derive(Debug)]
+pub(super) struct Reading<T: Answer> {
+    before: T::Before,
+    waiting: bool,
+    /// A beat went out without its answer: later beats do not wait for it until it has answered.
+    overdue: bool,
+    value: Option<(T::Value, Instant)>,
+    log: SensorLog,
+}
+
+impl<T: Answer> Default for Reading<T> {
+    fn default() -> Self {
+        Self {
+            before: T::Before::default(),
+            waiting: false,
+            overdue: false,
+            value: None,
+            log: SensorLog::default(),
+        }
+    }
+}
+
+impl<T: Answer> Reading<T> {
+    /// Asks the sensor. If it is still pending, the earlier measurement continues.
     pub(super) fn ask(&mut self) {
         self.waiting = true;
     }
 
-    /// The beat goes out. What the sensor still owes is taken when it comes.
+    /// The beat goes out. A pending answer is taken when it comes.
     pub(super) fn give_up(&mut self) {
         self.overdue = self.waiting;
     }
 
-    /// Polls the sensor if it owes an answer; `name` is for the log. True when there is no point in waiting for it.
-    pub(super) fn poll(
-        &mut self,
-        now: Instant,
-        name: &str,
-        budget: &mut LogBudget,
-        sensor: impl FnOnce() -> Sampled<T>,
-    ) -> bool {
+    /// Polls the sensor if it is pending; `name` is for the log. True when the beat need not wait for it.
+    pub(super) fn poll(&mut self, now: Instant, name: &str, sensor: impl FnOnce() -> Sampled<T>) -> bool {
         if self.waiting
             && let Poll::Ready(answer) = sensor()
         {
             self.waiting = false;
             self.overdue = false;
-            self.take(now, name, budget, answer);
+            self.take(now, name, answer);
         }
         !self.waiting || self.overdue
     }
 
     /// The last value, if it is not older than `limit`.
-    pub(super) fn fresh(&self, now: Instant, limit: Duration) -> Option<&T> {
+    pub(super) fn fresh(&self, now: Instant, limit: Duration) -> Option<&T::Value> {
         let (value, read_at) = self.value.as_ref()?;
         (now.since(*read_at) <= limit).then_some(value)
     }
 
-    fn take(&mut self, now: Instant, name: &str, budget: &mut LogBudget, answer: Result<T, SensorError>) {
-        match answer.and_then(|value| value.plausible().ok_or(SensorError::Invalid)) {
+    fn take(&mut self, now: Instant, name: &str, answer: Result<T, SensorError>) {
+        match answer.and_then(|answer| answer.value(&mut self.before)) {
             Ok(value) => {
-                if self.trouble.take().is_some() {
-                    log_info!("{}: reading again", name);
-                }
+                self.log.value(name);
                 self.value = Some((value, now));
             }
             Err(error) => {
-                // A sensor that says it has no value has none: its last one is not a stand-in.
+                self.log.error(now, name, error);
+                // The last value does not stand in for an error.
                 self.value = None;
-                if error != SensorError::Absent && self.trouble != Some(error) && budget.allow(now) {
-                    log_warn!("{}: {}", name, error);
-                    self.trouble = Some(error);
-                }
             }
         }
     }
@@ -83,8 +105,8 @@ mod tests {
     use super::*;
     use crate::units::Celsius;
 
-    fn poll<T: Plausible>(reading: &mut Reading<T>, now: Instant, answer: Sampled<T>) -> bool {
-        reading.poll(now, "test", &mut LogBudget::default(), || answer)
+    fn poll<T: Answer>(reading: &mut Reading<T>, now: Instant, answer: Sampled<T>) -> bool {
+        reading.poll(now, "test", || answer)
     }
 
     const LIMIT: Duration = Duration::from_secs(15);
@@ -94,8 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_sensor_keeps_its_value_until_it_is_too_old() {
-        let mut reading = Reading::new();
+    fn a_pending_sensor_keeps_its_value_until_it_is_stale() {
+        let mut reading = Reading::default();
         reading.ask();
         assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480)))));
         reading.ask();
@@ -105,30 +127,30 @@ mod tests {
     }
 
     #[test]
-    fn a_sensor_that_hangs_is_waited_for_once() {
-        let mut reading = Reading::new();
+    fn a_hanging_sensor_delays_only_one_beat() {
+        let mut reading = Reading::default();
         reading.ask();
         assert!(!poll::<Celsius>(&mut reading, at(0), Poll::Pending));
         reading.give_up();
         reading.ask();
-        assert!(poll::<Celsius>(&mut reading, at(5), Poll::Pending), "it is overdue");
+        assert!(poll::<Celsius>(&mut reading, at(5), Poll::Pending), "the beat does not wait");
         assert!(poll(&mut reading, at(6), Poll::Ready(Ok(Celsius::from_raw(480)))));
-        assert!(reading.fresh(at(6), LIMIT).is_some(), "its late answer counts");
+        assert!(reading.fresh(at(6), LIMIT).is_some(), "its late answer is used");
         reading.ask();
-        assert!(!poll::<Celsius>(&mut reading, at(10), Poll::Pending), "it is trusted again");
+        assert!(!poll::<Celsius>(&mut reading, at(10), Poll::Pending), "the beat waits again");
     }
 
     #[test]
-    fn what_cannot_be_true_is_an_error() {
-        let mut reading = Reading::new();
+    fn an_implausible_value_is_an_error() {
+        let mut reading = Reading::default();
         reading.ask();
         assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(1_251)))));
         assert_eq!(reading.fresh(at(0), LIMIT), None);
     }
 
     #[test]
-    fn an_error_is_an_answer() {
-        let mut reading = Reading::new();
+    fn an_error_clears_the_value() {
+        let mut reading = Reading::default();
         reading.ask();
         poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480))));
         reading.ask();
@@ -137,29 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn a_trouble_is_mentioned_once_and_absence_never() {
-        let (mut reading, mut budget) = (Reading::<Celsius>::new(), LogBudget::default());
-        for (error, trouble) in [
-            (SensorError::Absent, None),
-            (SensorError::Io, Some(SensorError::Io)),
-            (SensorError::Io, Some(SensorError::Io)),
-            (SensorError::Denied, Some(SensorError::Denied)),
-            // It is no trouble, but not the end of one either.
-            (SensorError::Absent, Some(SensorError::Denied)),
-        ] {
-            reading.ask();
-            assert!(reading.poll(at(0), "test", &mut budget, || Poll::Ready(Err(error))));
-            assert_eq!(reading.trouble, trouble);
-        }
-        let left = (0..).take_while(|_| budget.allow(at(0))).count();
-        assert_eq!(left + 2, crate::limits::LOG_TROUBLES_BURST as usize, "two lines");
-    }
-
-    #[test]
     fn a_sensor_is_not_asked_between_beats() {
-        let mut reading = Reading::new();
-        assert!(reading.poll(at(0), "test", &mut LogBudget::default(), || -> Sampled<Celsius> {
-            panic!("asked without need")
-        }));
+        let mut reading = Reading::default();
+        assert!(reading.poll(at(0), "test", || -> Sampled<Celsius> { panic!("asked without need") }));
     }
 }

@@ -1,13 +1,13 @@
-//! The grid of slots: one beat per slot, `interval` apart for ever.
+//! The grid of slots: one beat per slot, one slot per interval.
 
 use crate::time::{Duration, Instant};
 
-/// What has come due.
+/// The slots that have come due.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Due {
-    /// The slot whose beat is to begin now; `None` when it is too late for it.
+    /// The slot whose beat begins now; `None` when it is too late.
     pub(super) slot: Option<Instant>,
-    /// Slots that passed without a beat.
+    /// Slots that were skipped.
     pub(super) skipped: u64,
 }
 
@@ -21,13 +21,13 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// `interval` must not be zero; [`Config`](super::Config) sees to that.
+    /// `interval` must not be zero, which [`Config`](super::Config) guarantees.
     pub(super) const fn new(interval: Duration, first_gap: Duration) -> Self {
         Self { interval, first_gap, next: None }
     }
 
-    /// Takes the slots that have come due at `now`. Only the latest can still have its beat, and only within
-    /// `grace` of its time: a beat that began later would bunch up with the next one.
+    /// Takes the slots that have come due at `now`. Only the latest can have its beat, and only within the grace period
+    /// `grace` after its time, because a later beat would cause a burst with the next one.
     pub(super) fn take_due(&mut self, now: Instant, grace: Duration) -> Option<Due> {
         let Some(next) = self.next else {
             self.next = Some(now + self.first_gap);
@@ -47,17 +47,17 @@ impl Schedule {
         }
     }
 
-    /// The next slot, `now` before the first.
+    /// The next slot; `now` before the first.
     pub(super) fn next(&self, now: Instant) -> Instant {
         self.next.unwrap_or(now)
     }
 
-    /// The next slot, the clock's start before the first.
+    /// The next slot; the clock's start before the first.
     pub(super) fn upcoming(&self) -> Instant {
         self.next(Instant::ZERO)
     }
 
-    /// The first slot to come that does not begin before this time.
+    /// The first future slot that does not begin before this time.
     pub(super) fn first_not_before(&self, time: Instant) -> Instant {
         let upcoming = self.upcoming();
         let wait = time.since(upcoming).as_micros();
@@ -65,7 +65,7 @@ impl Schedule {
         upcoming + Duration::from_micros(slots.saturating_mul(self.interval.as_micros()))
     }
 
-    /// Counts with another interval from the next slot on.
+    /// Uses another interval from the next slot on.
     pub(super) fn set_interval(&mut self, interval: Duration) {
         self.interval = interval;
     }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_skips_to_the_grid_and_never_catches_up() {
+    fn a_stall_skips_slots_without_a_burst() {
         let mut schedule = started();
         assert_eq!(schedule.take_due(at(23_500), GRACE), Some(Due { slot: Some(at(23_000)), skipped: 4 }));
         assert_eq!(schedule.take_due(at(29_001), GRACE), Some(Due { slot: None, skipped: 1 }));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_beat_is_on_the_grid() {
+    fn first_slot_not_before_a_time_is_on_the_grid() {
         let schedule = started();
         for (time, slot) in [(0, 3_000), (3_000, 3_000), (3_001, 8_000), (8_000, 8_000), (23_500, 28_000)] {
             assert_eq!(schedule.first_not_before(at(time)), at(slot), "{time}");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_time_is_not_a_loop() {
+    fn no_slot_after_the_end_of_time() {
         let mut schedule = started();
         let end = Instant::from_micros(u64::MAX);
         assert!(schedule.take_due(end, GRACE).is_some());

@@ -1,25 +1,25 @@
-//! The sending part: at most one request, which ends by its deadline whatever the uplink does.
+//! Sending: at most one request, which ends by its deadline whatever the uplink does.
 
 use core::task::Poll;
 
 use crate::{
     time::Instant,
-    uplink::{Reply, SendError, Uplink},
+    uplink::{Fault, Outcome, Uplink, Verdict},
 };
 
-/// What a request carries.
+/// What kind of heartbeat a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cargo {
-    /// The heartbeat of the slot that began at this time.
+pub(super) enum Kind {
+    /// The live heartbeat of the slot that began at this time.
     Live(Instant),
-    /// The oldest heartbeat of the backlog, in the time that the live one has left over.
+    /// The oldest of the backlog, in the rest of a slot.
     Late,
 }
 
 /// The request in flight.
 #[derive(Debug, Clone, Copy)]
 struct Request {
-    cargo: Cargo,
+    kind: Kind,
     started: Instant,
     deadline: Instant,
 }
@@ -27,9 +27,9 @@ struct Request {
 /// A request that has ended.
 #[derive(Debug)]
 pub(super) struct Ended {
-    pub(super) cargo: Cargo,
+    pub(super) kind: Kind,
     pub(super) started: Instant,
-    pub(super) result: Result<Reply, SendError>,
+    pub(super) outcome: Outcome,
 }
 
 /// The request in flight, if there is one.
@@ -37,36 +37,37 @@ pub(super) struct Ended {
 pub(super) struct Sender(Option<Request>);
 
 impl Sender {
-    /// Starts a request. The caller has seen to it that the previous one has ended.
+    /// Starts a request. The previous one must have ended.
     pub(super) fn send(
         &mut self,
         now: Instant,
-        cargo: Cargo,
+        kind: Kind,
         deadline: Instant,
         document: &[u8],
         uplink: &mut impl Uplink,
     ) {
         uplink.send(document, deadline.since(now));
-        self.0 = Some(Request { cargo, started: now, deadline });
+        self.0 = Some(Request { kind, started: now, deadline });
     }
 
-    /// Takes the outcome of the request if there is one, or cancels the request when its time is up.
+    /// Takes the outcome of the request if there is one, or cancels the request at its deadline.
     pub(super) fn receive(&mut self, now: Instant, uplink: &mut impl Uplink) -> Option<Ended> {
-        let Request { cargo, started, deadline } = self.0?;
-        let result = match uplink.poll() {
-            Poll::Ready(result) => result,
-            Poll::Pending if now >= deadline => Err(uplink.cancel()),
+        let Request { kind, started, deadline } = self.0?;
+        let outcome = match uplink.poll() {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending if now >= deadline => uplink.cancel(),
             Poll::Pending => return None,
         };
         self.0 = None;
-        Some(Ended { cargo, started, result })
+        Some(Ended { kind, started, outcome })
     }
 
-    /// Cancels the request in flight, if there is one.
+    /// Cancels the request in flight, if there is one, because the agent stops.
     pub(super) fn cancel(&mut self, uplink: &mut impl Uplink) -> Option<Ended> {
-        let Request { cargo, started, .. } = self.0.take()?;
+        let Request { kind, started, .. } = self.0.take()?;
         let _ = uplink.cancel();
-        Some(Ended { cargo, started, result: Err(SendError::Stopped) })
+        let verdict = Verdict::Failed { fault: Fault::Device, may_have_arrived: true };
+        Some(Ended { kind, started, outcome: Outcome::new(verdict, "stopped while sending") })
     }
 
     /// When the request in flight will be cancelled.

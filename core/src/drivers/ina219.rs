@@ -1,8 +1,8 @@
 //! The current and power monitor TI INA219 (datasheet SBOS448), over the published driver of the same name.
 //!
 //! Only the shunt and the bus voltage are read. The chip's current and power registers would need its calibration
-//! register, which a brown-out clears silently and other programs write: Ohm's law needs neither. The chip is never
-//! configured either; after power-up it measures both voltages continuously with the widest ranges (table 6, 0x399F).
+//! register, which a brown-out clears silently and other programs write; Ohm's law needs neither. The chip is not
+//! configured: after power-up it measures both voltages continuously with the widest ranges (table 6, 0x399F).
 
 use embedded_hal::i2c::I2c;
 use ina219::{SyncIna219, address::Address, calibration::UnCalibrated, errors, measurements::BusVoltage};
@@ -19,7 +19,7 @@ pub struct Ina219<I2C> {
     shunt_uohm: u32,
 }
 
-/// What the chip measures.
+/// A measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Measurement {
@@ -32,7 +32,7 @@ pub struct Measurement {
 }
 
 impl<I2C: I2c> Ina219<I2C> {
-    /// The chip at `address` (0x40 to 0x4f, datasheet table 1) with a shunt of `shunt_uohm` µΩ. Touches nothing.
+    /// The chip at `address` (0x40 to 0x4f, datasheet table 1) with a shunt of `shunt_uohm` µΩ. Does not access the bus.
     ///
     /// `None` for an address that no INA219 can have, and for a shunt of 0.
     pub fn new(i2c: I2C, address: u8, shunt_uohm: u32) -> Option<Self> {
@@ -41,7 +41,7 @@ impl<I2C: I2c> Ina219<I2C> {
             .then(|| Self { chip: SyncIna219::new_unchecked(i2c, address, UnCalibrated), shunt_uohm })
     }
 
-    /// Gives the bus back.
+    /// Returns the bus.
     pub fn release(self) -> I2C {
         self.chip.destroy()
     }
@@ -50,7 +50,7 @@ impl<I2C: I2c> Ina219<I2C> {
     ///
     /// # Errors
     ///
-    /// [`ChipError::Bus`] when a transfer failed, [`ChipError::Invalid`] for what no INA219 at work says.
+    /// [`ChipError::Bus`] when a transfer failed, [`ChipError::Invalid`] for implausible registers.
     pub fn measure(&mut self) -> Result<Measurement, ChipError<I2C::Error>> {
         let bus = self.chip.bus_voltage().map_err(|error| match error {
             errors::BusVoltageReadError::I2cError(error) => ChipError::Bus(error),
@@ -73,7 +73,7 @@ impl<I2C: I2c> Ina219<I2C> {
     }
 }
 
-/// The voltage, unless the chip says that it cannot be one: no conversion yet, or an overflow (datasheet 8.6.3.2). All
+/// The voltage; `None` before the first conversion and after an overflow (datasheet 8.6.3.2). All
 /// ones, which a bus without pull-downs reads, have the overflow bit.
 fn plausible_mv(bus: BusVoltage) -> Option<u16> {
     let valid = bus.is_conversion_ready() && !bus.has_math_overflowed();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn voltage_and_current_are_ohms_law() {
+    fn power_is_computed_by_ohms_law() {
         // 0x5dc0 >> 3 = 3000 * 4 mV = 12 V; bit 1: conversion ready. -100 * 10 µV over 10 mΩ = -100 mA.
         let measured = measure(&registers(0x5dc2, -100), 10_000);
         let expected =
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_chip_at_work_says_is_refused() {
+    fn rejects_implausible_registers() {
         for (bus, shunt) in [(0x0000, 0), (0x5dc0, 0), (0x5dc3, 0), (0x5dc2, -32_001)] {
             assert_eq!(
                 measure(&registers(bus, shunt), 10_000),
@@ -127,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn a_chip_that_is_unplugged_is_an_error_of_the_bus() {
+    fn an_unplugged_chip_is_a_bus_error() {
         let nack = ErrorKind::NoAcknowledge(embedded_hal::i2c::NoAcknowledgeSource::Address);
         let absent = [Transaction::write_read(0x42, vec![2], vec![0, 0]).with_error(nack)];
         assert_eq!(measure(&absent, 10_000), Err(ChipError::Bus(nack)));
     }
 
     #[test]
-    fn addresses_and_shunts_that_cannot_be_are_refused() {
+    fn rejects_addresses_and_shunts_out_of_range() {
         let mut bus = Mock::new(&[]);
         assert!(Ina219::new(bus.clone(), 0x36, 10_000).is_none());
         assert!(Ina219::new(bus.clone(), 0x42, 0).is_none());

@@ -6,7 +6,7 @@ use embedded_hal::i2c::I2c;
 use super::ChipError;
 use crate::units::{Percent, Volts};
 
-/// The one address of the family.
+/// The address, the same for the whole family.
 pub const ADDRESS: u8 = 0x36;
 
 /// Registers, 16 bits each, most significant byte first (table 1).
@@ -23,7 +23,7 @@ impl Register {
 const CELL_MIN_UV: i64 = 2_000_000;
 /// Highest voltage of a lithium cell with room for tolerance, in µV.
 const CELL_MAX_UV: i64 = 4_800_000;
-/// The model may say a little more than full; much more is not the model speaking. In 1/256 %.
+/// Highest plausible state of charge, in 1/256 %: the chip's model may give a little more than 100 %.
 const SOC_MAX: u16 = 110 * 256;
 
 /// A MAX17040 or one of its relatives.
@@ -32,7 +32,7 @@ pub struct Max17040<I2C> {
     i2c: I2C,
 }
 
-/// What the gauge says about its cell.
+/// A measurement of the cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Charge {
@@ -43,12 +43,12 @@ pub struct Charge {
 }
 
 impl<I2C: I2c> Max17040<I2C> {
-    /// Touches nothing.
+    /// A gauge on this bus. Does not access the bus.
     pub const fn new(i2c: I2C) -> Self {
         Self { i2c }
     }
 
-    /// Gives the bus back.
+    /// Returns the bus.
     pub fn release(self) -> I2C {
         self.i2c
     }
@@ -57,7 +57,7 @@ impl<I2C: I2c> Max17040<I2C> {
     ///
     /// # Errors
     ///
-    /// [`ChipError::Bus`] when a transfer failed, [`ChipError::Invalid`] for values that no cell has.
+    /// [`ChipError::Bus`] when a transfer failed, [`ChipError::Invalid`] for implausible values.
     pub fn read(&mut self) -> Result<Charge, ChipError<I2C::Error>> {
         let cell_uv = i64::from(self.register(Register::VCELL)?) * 625 / 8;
         let soc = self.register(Register::SOC)?;
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_the_datasheets() {
+    fn values_match_the_datasheet() {
         // 52,560 * 78.125 µV = 4.10625 V; 0x5980 / 256 = 89.5 %.
         assert_eq!(
             read(0xcd50, 0x5980),
@@ -108,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn what_no_cell_has_is_refused() {
+    fn rejects_implausible_cells() {
         for (vcell, soc) in [(0, 0x5980), (0xffff, 0x5980), (0xcd50, 0xffff), (0x50cd, 0x5980)] {
             assert_eq!(read(vcell, soc), Err(ChipError::Invalid), "{vcell:#06x} {soc:#06x}");
         }
     }
 
     #[test]
-    fn a_bus_that_breaks_off_is_an_error() {
+    fn a_broken_transfer_is_a_bus_error() {
         let mut gauge = Max17040::new(Mock::new(&[
             Transaction::write_read(0x36, vec![0x02], vec![0, 0]).with_error(ErrorKind::ArbitrationLoss)
         ]));

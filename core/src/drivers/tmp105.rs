@@ -19,7 +19,7 @@ impl Register {
 
 /// Resolution bits R1 and R0 set, all else as after power-up: 12 bits, a new conversion every 220 ms (tables 7 and 8).
 const TWELVE_BITS: u8 = 0x60;
-/// The coldest that the chip can measure, in 1/256 °C; the hottest is what 16 bits hold ("Electrical Characteristics").
+/// Lowest temperature that the chip can measure, in 1/256 °C; the highest is the largest 16-bit value ("Electrical Characteristics").
 const COLDEST: i16 = -55 * 256;
 
 /// A TMP105 or one of its relatives.
@@ -30,17 +30,17 @@ pub struct Tmp105<I2C> {
 }
 
 impl<I2C: I2c> Tmp105<I2C> {
-    /// The chip at `address`. Touches nothing.
+    /// The chip at `address`. Does not access the bus.
     pub const fn new(i2c: I2C, address: u8) -> Self {
         Self { i2c, address }
     }
 
-    /// Gives the bus back.
+    /// Returns the bus.
     pub fn release(self) -> I2C {
         self.i2c
     }
 
-    /// Makes the chip measure in steps of 1/16 °C; after power-up they are halves. An LM75 keeps its halves.
+    /// Sets the resolution to 1/16 °C; after power-up it is 1/2 °C. An LM75 stays at 1/2 °C.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl<I2C: I2c> Tmp105<I2C> {
     ///
     /// # Errors
     ///
-    /// [`ChipError::Bus`] when the transfer failed, [`ChipError::Invalid`] for what the chip cannot measure.
+    /// [`ChipError::Bus`] when the transfer failed, [`ChipError::Invalid`] for a temperature out of the chip's range.
     pub fn read(&mut self) -> Result<Celsius, ChipError<I2C::Error>> {
         let mut bytes = [0; 2];
         self.i2c.write_read(self.address, &[Register::TEMPERATURE], &mut bytes).map_err(ChipError::Bus)?;
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_the_datasheets() {
+    fn values_match_the_datasheet() {
         // Table 6, temperature data format.
         for (raw, celsius) in [
             (0x7ff0, "127.9"),
@@ -98,24 +98,24 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_measure_is_refused() {
+    fn rejects_temperatures_out_of_range() {
         for raw in [0xc8f0, 0x8000] {
             assert_eq!(read(raw), Err(ChipError::Invalid), "{raw:#06x}");
         }
     }
 
     #[test]
-    fn it_is_told_to_measure_finely_and_may_not_be_there() {
-        let nobody = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
+    fn configures_the_resolution_and_reports_a_missing_chip() {
+        let no_acknowledge = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
         let mut sensor = Tmp105::new(
             Mock::new(&[
                 Transaction::write(ADDRESS, vec![1, 0x60]),
-                Transaction::write_read(ADDRESS, vec![0], vec![0, 0]).with_error(nobody),
+                Transaction::write_read(ADDRESS, vec![0], vec![0, 0]).with_error(no_acknowledge),
             ]),
             ADDRESS,
         );
         assert_eq!(sensor.configure(), Ok(()));
-        assert_eq!(sensor.read(), Err(ChipError::Bus(nobody)));
+        assert_eq!(sensor.read(), Err(ChipError::Bus(no_acknowledge)));
         sensor.release().done();
     }
 }

@@ -1,25 +1,30 @@
 //! The heartbeat document, version 1.
 //!
-//! Keys stand in the order of the structs, all of them always; what was not read is `null`. The JSON Schema in
-//! `schema/heartbeat-v1.schema.json` ([`SCHEMA`]) is the contract with servers.
+//! Keys have the order of the structs' fields and are always present, except for optional ones; a value that was not read is
+//! `null`. The JSON Schema in `schema/heartbeat-v1.schema.json` ([`SCHEMA`]) is the contract with servers.
 
-mod encoding;
+mod size;
 
+use serde::{Serialize, Serializer};
+
+use self::size::JsonMax;
 use crate::{
-    json::{Json, ToJson},
-    limits::{BODY_MAX, HARDWARE_ID_MAX, RECORDING_PATH_MAX},
+    limits::{HARDWARE_ID_MAX, RECORDING_PATH_MAX},
     readings::{
         AppVersion, Cellular, DiskSpace, Ethernet, InterfaceName, Position, Throttled, Ups, Uptime, Wifi,
     },
     text::Text,
-    units::{Celsius, Gibibytes, Mebibytes, Percent, Rpm, UnixTime, Watts},
+    units::{Celsius, Gibibytes, Mebibytes, Percent, Rpm, UnixTime, Watts, serialize_optional_whole},
 };
 
 /// JSON Schema (draft 2020-12) of a heartbeat body.
 pub const SCHEMA: &str = include_str!("../../schema/heartbeat-v1.schema.json");
 
-/// One heartbeat, borrowed from wherever its values are kept.
-#[derive(Debug, Clone)]
+/// Greatest length of an encoded heartbeat in bytes, with the mark of a late one.
+pub const BODY_MAX: usize = Heartbeat::JSON_MAX - 1 + REPLAYED.len();
+
+/// One heartbeat, which borrows its values.
+#[derive(Debug, Clone, Serialize)]
 pub struct Heartbeat<'a> {
     /// Unique and stable across reboots and reflashes of the same board.
     pub hardwareid: &'a Text<HARDWARE_ID_MAX>,
@@ -52,18 +57,22 @@ pub struct Heartbeat<'a> {
     /// Path of the recording in progress.
     pub recording_file_path: Option<&'a Text<RECORDING_PATH_MAX>>,
     /// Time since the device booted. Optional: `None` leaves the key out, `Some(None)` is `null`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime_s: Option<Option<Uptime>>,
-    /// What the firmware and the uninterruptible supply say about power. Optional: `None` leaves the key out.
+    /// Diagnostics of the power supply. Optional: `None` leaves the key out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnostics: Option<Diagnostics>,
-    /// Tells apart the starts of the agent. Optional: `None` leaves the key out.
+    /// Identifies the start of the agent. Optional: `None` leaves the key out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<BootId>,
-    /// Rises by one with each heartbeat that is sent since that start, whether it arrives or not. Optional: `None`
-    /// leaves the key out.
+    /// Number of the heartbeat since that start, counting those that were not delivered. Optional: `None` leaves the key
+    /// out.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_optional_whole")]
     pub seq: Option<u64>,
 }
 
 /// All connections of the device; `None` for each kind that it does not have.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Connection<'a> {
     /// Interface of the preferred default route.
     pub default_interface: Option<&'a InterfaceName>,
@@ -72,18 +81,19 @@ pub struct Connection<'a> {
     /// The wireless connection.
     pub wifi: Option<&'a Wifi>,
     /// The mobile connection.
+    #[serde(rename = "4g")]
     pub cellular: Option<&'a Cellular>,
     /// The satellite receiver.
     pub gps: Option<&'a Position>,
 }
 
-/// A start of the agent: a number drawn at random, 16 hexadecimal digits in JSON.
+/// Identifies a start of the agent: a random number, 16 hexadecimal digits in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BootId(pub u64);
 
-/// The first things that anybody asks about a Pi that misbehaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Diagnostics of the power supply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Diagnostics {
     /// Under-voltage and throttling.
     pub throttled: Option<Throttled>,
@@ -92,7 +102,7 @@ pub struct Diagnostics {
 }
 
 /// Space of a filesystem, as `df` computes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Disk {
     /// Used share of what unprivileged programs can use.
     pub percent: Percent,
@@ -117,22 +127,34 @@ impl Heartbeat<'_> {
     /// Writes the document into `buffer` and returns its length in bytes; `None` if it does not fit, which
     /// cannot happen with [`BODY_MAX`] bytes.
     pub fn encode(&self, buffer: &mut [u8]) -> Option<usize> {
-        let mut json = Json::new(buffer);
-        self.write(&mut json);
-        json.finish()
+        serde_json_core::to_slice(self, buffer).ok()
     }
 }
 
-/// What a document that is sent late ends with.
+impl Serialize for BootId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut digits = [0; 16];
+        for (digit, shift) in digits.iter_mut().zip((0..64).step_by(4).rev()) {
+            *digit = match (self.0 >> shift & 0xf) as u8 {
+                value @ 0..=9 => b'0' + value,
+                value => b'a' - 10 + value,
+            };
+        }
+        // Always UTF-8.
+        serializer.serialize_str(str::from_utf8(&digits).unwrap_or_default())
+    }
+}
+
+/// The end of a document that is sent late.
 const REPLAYED: &[u8] = br#","replayed":true}"#;
 
-/// Whether this can be a document of ours, to which [`mark_as_replayed`] can be done.
+/// Whether this can be a heartbeat that [`mark_as_replayed`] can mark.
 pub(crate) fn can_be_marked(document: &[u8]) -> bool {
     document.starts_with(b"{") && document.ends_with(b"}") && document.len() <= BODY_MAX + 1 - REPLAYED.len()
 }
 
 /// Adds the optional key `replayed` to the document in the first `len` bytes of `buffer` and returns its new length;
-/// `None` if that is no document of ours or does not fit.
+/// `None` if that is no heartbeat or does not fit.
 pub(crate) fn mark_as_replayed(buffer: &mut [u8], len: usize) -> Option<usize> {
     let end = len.checked_sub(1).filter(|end| buffer.get(*end) == Some(&b'}'))?;
     let marked = end.checked_add(REPLAYED.len())?;

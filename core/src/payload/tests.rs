@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    limits::{BODY_MAX, INTERFACE_MAX, MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
+    limits::{INTERFACE_MAX, MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
     readings::{Fix, Ip, Throttled, Ups, Uptime, WifiMode},
     units::{Dbm, Degrees, Heading, Metres, MetresPerSecond, SignalPercent, Volts},
 };
@@ -52,12 +52,12 @@ fn nothing(id: &Text<HARDWARE_ID_MAX>) -> Heartbeat<'_> {
 }
 
 #[test]
-fn the_longest_ssid_is_kept_whole() {
+fn longest_ssid_is_not_cut() {
     assert_eq!(Text::<SSID_MAX>::from_bytes(&[1; 32]).as_str().len(), 32);
 }
 
 #[test]
-fn what_is_sent_late_says_so_and_still_fits() {
+fn late_documents_are_marked_and_fit() {
     let longest = BODY_MAX - r#","replayed":true"#.len();
     for (len, fits) in [(longest, true), (longest + 1, false)] {
         let mut buffer = [b' '; BODY_MAX];
@@ -71,7 +71,7 @@ fn what_is_sent_late_says_so_and_still_fits() {
 }
 
 #[test]
-fn a_device_that_knows_nothing() {
+fn empty_document_has_exact_bytes() {
     assert_eq!(
         encode(&nothing(&"x".into())),
         concat!(
@@ -84,7 +84,7 @@ fn a_device_that_knows_nothing() {
 }
 
 #[test]
-fn a_device_that_knows_everything() {
+fn full_document_has_exact_bytes() {
     let (id, eth, version, path) =
         ("10000000a1b2c3d4".into(), "eth0".into(), "2026-11-01 12:00".into(), "/tmp/a \"b\".mp4".into());
     let ethernet = Ethernet { interface: "eth0".into(), ip: Some("192.0.2.17".into()) };
@@ -140,7 +140,7 @@ fn a_device_that_knows_everything() {
             throttled: Some(Throttled(0x50005)),
             ups: Some(Ups { voltage: Some(Volts::from_raw(410)), percent: Some(Percent::from_raw(895)) }),
         }),
-        boot_id: Some(BootId(0xc0ffee)),
+        boot_id: Some(BootId(0x0123_4567_89ab_cdef)),
         seq: Some(17),
         ..nothing(&id)
     };
@@ -161,14 +161,14 @@ fn a_device_that_knows_everything() {
             r#""tracking_active":true,"recording_active":true,"recording_file_size_mb":1.50,"#,
             r#""recording_file_path":"/tmp/a \"b\".mp4","uptime_s":86400,"#,
             r#""diagnostics":{"throttled":327685,"ups":{"voltage":4.10,"percent":89.5}},"#,
-            r#""boot_id":"0000000000c0ffee","seq":17}"#
+            r#""boot_id":"0123456789abcdef","seq":17}"#
         )
     );
 }
 
-/// Every text full of the worst characters, every number at its longest.
+/// Every text full of the worst characters, every number at its longest; `null` is longer than 255.
 #[test]
-fn the_largest_body_fits() {
+fn largest_document_fills_the_buffer() {
     fn full<const N: usize>() -> Text<N> {
         Text::new(&"\"".repeat(N / 2))
     }
@@ -184,7 +184,7 @@ fn the_largest_body_fits() {
         mode: Some(WifiMode::Hotspot),
         ssid: Some(full::<SSID_MAX>()),
         signal_dbm: Some(Dbm(i16::MIN)),
-        signal_percent: Some(SignalPercent(u8::MAX)),
+        signal_percent: None,
         clients: Some(u16::MAX),
     };
     let cellular = Cellular {
@@ -193,7 +193,7 @@ fn the_largest_body_fits() {
         state: Some(full::<MODEM_WORD_MAX>()),
         operator: Some(full::<OPERATOR_MAX>()),
         technology: Some(full()),
-        signal_percent: Some(SignalPercent(u8::MAX)),
+        signal_percent: None,
     };
     let gps = Position {
         fix: Fix::None,
@@ -202,7 +202,7 @@ fn the_largest_body_fits() {
         altitude_m: Some(Metres::from_raw(i64::MIN)),
         speed_mps: Some(MetresPerSecond::from_raw(i64::MIN)),
         heading: Some(Heading::from_raw(i64::MIN)),
-        satellites: Some(u8::MAX),
+        satellites: None,
     };
     let worst = Heartbeat {
         hardwareid: &id,
@@ -244,6 +244,7 @@ fn the_largest_body_fits() {
     let mut buffer = [0; BODY_MAX];
     let len = worst.encode(&mut buffer).expect("fits");
     let late = mark_as_replayed(&mut buffer, len).expect("fits");
+    assert_eq!(late, BODY_MAX);
     let value = serde_json::from_slice::<serde_json::Value>(&buffer[..late]).expect("valid JSON");
     assert_eq!(value["replayed"], true);
     assert_eq!(mark_as_replayed(&mut buffer[..late - 1], len), None, "one byte less is refused, not cut");
@@ -251,6 +252,6 @@ fn the_largest_body_fits() {
 }
 
 #[test]
-fn a_filesystem_without_space_has_no_percentage() {
+fn disk_of_a_filesystem_without_space_is_none() {
     assert_eq!(Disk::from_space(DiskSpace { total: 0, used: 0, available: 0 }), None);
 }

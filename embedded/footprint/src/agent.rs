@@ -7,15 +7,10 @@ use core::{
 };
 
 use heartbeat_core::{
-    Agent, Config, Hal, Identity, Reply, SendError, Uplink, Wake,
-    limits::{APP_VERSION_MAX, INTERFACE_MAX},
-    readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Memory, Position, Sampled, Throttled, Ups, Uptime,
-        Wifi,
-    },
-    text::Text,
+    Agent, Config, Hal, Identity, Outcome, Uplink, Wake, for_each_sensor,
+    readings::Sampled,
     time::{Duration, Instant},
-    units::{Celsius, Rpm, UnixTime, Watts},
+    units::UnixTime,
 };
 
 /// Fills memory with anything, as far as the compiler knows: it cannot see what will be in a static by then.
@@ -35,44 +30,31 @@ pub(crate) fn unknown<T>() -> T {
 struct Device;
 
 macro_rules! sensors {
-    ($($name:ident: $value:ty;)*) => { $(fn $name(&mut self) -> Sampled<$value> { unknown() })* };
+    ($($(#[$doc:meta])* $name:ident, $variant:ident, $value:ty, $label:literal;)*) => {
+        impl Hal for Device {
+            fn unix_time(&mut self) -> Option<UnixTime> {
+                unknown()
+            }
+
+            $(fn $name(&mut self) -> Sampled<$value> {
+                unknown()
+            })*
+        }
+    };
 }
 
-impl Hal for Device {
-    fn unix_time(&mut self) -> Option<UnixTime> {
-        unknown()
-    }
-
-    sensors! {
-        cpu: CpuTimes;
-        memory: Memory;
-        temperature: Celsius;
-        power: Watts;
-        fan: Rpm;
-        disk: DiskSpace;
-        default_interface: Text<INTERFACE_MAX>;
-        ethernet: Ethernet;
-        wifi: Wifi;
-        cellular: Cellular;
-        position: Position;
-        app_version: Text<APP_VERSION_MAX>;
-        activity: Activity;
-        uptime: Uptime;
-        throttled: Throttled;
-        ups: Ups;
-    }
-}
+for_each_sensor!(sensors);
 
 impl Uplink for Device {
     fn send(&mut self, body: &[u8], timeout: Duration) {
         core::hint::black_box((body, timeout));
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         unknown()
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
         unknown()
     }
 }

@@ -4,11 +4,10 @@
 use core::task::Poll;
 
 use heartbeat_core::{
-    Agent, Config, Hal, Identity, Reply, SendError, SensorError, Uplink, Wake,
-    limits::{APP_VERSION_MAX, INTERFACE_MAX},
+    Agent, CompleteHal, Config, Hal, Identity, Outcome, SensorError, Uplink, Verdict, Wake, for_each_sensor,
     readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Ip, Memory, Position, Recording, Sampled,
-        Throttled, Ups, Uptime, Wifi, WifiMode,
+        Activity, AppVersion, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, InterfaceName, Ip, Memory,
+        Position, Recording, Sampled, Throttled, Ups, Uptime, Wifi, WifiMode,
     },
     text::Text,
     time::{Duration, Instant},
@@ -16,6 +15,7 @@ use heartbeat_core::{
         Celsius, Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, Rpm, SignalPercent,
         UnixTime, Volts, Watts,
     },
+    uplink::Fault,
 };
 
 /// Heartbeats that one run sends.
@@ -87,7 +87,7 @@ struct Source {
     cpu: CpuTimes,
 }
 
-impl Hal for Source {
+impl CompleteHal for Source {
     fn unix_time(&mut self) -> Option<UnixTime> {
         let millis = self.random.between(0, 4_000_000_000_000);
         self.random.maybe(UnixTime::from_millis(millis))
@@ -130,7 +130,7 @@ impl Hal for Source {
         self.random.sampled(DiskSpace { total, used, available: total - used })
     }
 
-    fn default_interface(&mut self) -> Sampled<Text<INTERFACE_MAX>> {
+    fn default_interface(&mut self) -> Sampled<InterfaceName> {
         let name = self.random.text();
         self.random.sampled(name)
     }
@@ -194,7 +194,7 @@ impl Hal for Source {
         random.sampled(position)
     }
 
-    fn app_version(&mut self) -> Sampled<Text<APP_VERSION_MAX>> {
+    fn app_version(&mut self) -> Sampled<AppVersion> {
         let version = self.random.text();
         self.random.sampled(version)
     }
@@ -232,7 +232,7 @@ impl Hal for Source {
 }
 
 macro_rules! device {
-    ($($sensor:ident: $value:ty;)*) => {
+    ($($(#[$doc:meta])* $sensor:ident, $variant:ident, $value:ty, $label:literal;)*) => {
         /// All sensors. What they say is drawn before each poll, so that the stack of a poll is the agent's own.
         pub(crate) struct Device {
             source: Source,
@@ -242,12 +242,12 @@ macro_rules! device {
 
         impl Device {
             fn new(mut source: Source) -> Self {
-                Self { unix_time: source.unix_time(), $($sensor: source.$sensor(),)* source }
+                Self { unix_time: CompleteHal::unix_time(&mut source), $($sensor: CompleteHal::$sensor(&mut source),)* source }
             }
 
             fn draw(&mut self) {
-                self.unix_time = self.source.unix_time();
-                $(self.$sensor = self.source.$sensor();)*
+                self.unix_time = CompleteHal::unix_time(&mut self.source);
+                $(self.$sensor = CompleteHal::$sensor(&mut self.source);)*
             }
         }
 
@@ -263,24 +263,7 @@ macro_rules! device {
     };
 }
 
-device! {
-    cpu: CpuTimes;
-    memory: Memory;
-    temperature: Celsius;
-    power: Watts;
-    fan: Rpm;
-    disk: DiskSpace;
-    default_interface: Text<INTERFACE_MAX>;
-    ethernet: Ethernet;
-    wifi: Wifi;
-    cellular: Cellular;
-    position: Position;
-    app_version: Text<APP_VERSION_MAX>;
-    activity: Activity;
-    uptime: Uptime;
-    throttled: Throttled;
-    ups: Ups;
-}
+for_each_sensor!(device);
 
 /// The server.
 pub(crate) struct Server<F> {
@@ -297,24 +280,40 @@ impl<F: FnMut(&[u8])> Uplink for Server<F> {
         self.beats += 1;
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         if !self.waiting || self.random.one_in(3) {
             return Poll::Pending;
         }
         self.waiting = false;
         Poll::Ready(match self.random.below(16) {
-            0 => Err(SendError::ConnectionLost),
-            1 => Err(SendError::Refused),
-            2 => Ok(Reply { status: 503, retry_after: Some(Duration::from_secs(7)) }),
-            3 => Ok(Reply::new(404)),
-            _ => Ok(Reply::new(204)),
+            0 => lost(),
+            1 => failed(Fault::Network, false, "connection refused"),
+            2 => refused(false, Some(Duration::from_secs(7)), "status 503"),
+            3 => refused(true, None, "status 404"),
+            _ => Outcome::new(Verdict::Accepted, "status 204"),
         })
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
         self.waiting = false;
-        SendError::Timeout
+        lost()
     }
+}
+
+fn refused(lasting: bool, retry_after: Option<Duration>, detail: &str) -> Outcome {
+    Outcome::new(Verdict::Refused { lasting, retry_after }, detail)
+}
+
+fn failed(fault: Fault, may_have_arrived: bool, detail: &str) -> Outcome {
+    Outcome::new(Verdict::Failed { fault, may_have_arrived }, detail)
+}
+
+fn lost() -> Outcome {
+    failed(
+        Fault::Server,
+        true,
+        "the connection broke, or there was no complete answer in the time that there was",
+    )
 }
 
 /// Runs an agent in virtual time until it has sent [`BEATS`]. `poll` polls it, `receive` gets each document.

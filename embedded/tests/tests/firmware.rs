@@ -31,7 +31,7 @@ fn heartbeat(board: &mut Board) -> (u32, Value) {
 
 #[test]
 #[ignore = "needs QEMU and the firmware: embedded/check"]
-fn it_samples_sends_counts_and_stops() {
+fn firmware_samples_sends_counts_and_stops() {
     let mut board = Board::start(b"board-4711\0\0\0\0\0\0", 48_750);
     let (number, first) = heartbeat(&mut board);
     board.say(b"1 200\n");
@@ -61,7 +61,7 @@ fn it_samples_sends_counts_and_stops() {
     assert!(status.success(), "{status}: {log:#?}");
     let expected = [
         ["info hardware id board-4711", ""],
-        ["warn heartbeat not delivered: Timeout", ""],
+        ["warn heartbeat not delivered: no answer in time", ""],
         ["info heartbeats are delivered again after ", " s, 2 failed"],
         ["info stopped: 4 attempted, 2 delivered, 2 failed", ""],
     ];
@@ -73,7 +73,7 @@ fn it_samples_sends_counts_and_stops() {
 
 #[test]
 #[ignore = "needs QEMU and the firmware: embedded/check"]
-fn what_the_server_asks_for_is_obeyed() {
+fn firmware_applies_retry_after() {
     let mut board = Board::start(b"x\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 0);
     let (_, first) = heartbeat(&mut board);
     assert_eq!(first["hardwareid"], "x", "erased flash is no part of it");
@@ -87,7 +87,7 @@ fn what_the_server_asks_for_is_obeyed() {
 
 #[test]
 #[ignore = "needs QEMU and the firmware: embedded/check"]
-fn a_board_without_identity_says_so_and_fails() {
+fn firmware_without_identity_exits_with_an_error() {
     for nothing in [[0xff; 16], [0; 16]] {
         let (status, log) = Board::start(&nothing, 0).end();
         assert_eq!((status.code(), log), (Some(1), vec!["error no hardware id in flash".to_owned()]));
@@ -96,7 +96,7 @@ fn a_board_without_identity_says_so_and_fails() {
 
 #[test]
 #[ignore = "needs QEMU and the firmware: embedded/check"]
-fn the_same_inputs_are_the_same_bytes_on_every_processor() {
+fn documents_are_identical_on_every_processor() {
     let mut here = Vec::new();
     let append = |body: &[u8]| here.extend_from_slice(&[body, b"\n"].concat());
     device::run(append, |agent, now, device, server| agent.poll(now, device, server));

@@ -5,16 +5,17 @@
 use std::{cell::RefCell, rc::Rc, task::Poll};
 
 use heartbeat_core::{
-    Agent, Config, Hal, Identity, Reply, SendError, SensorError, Uplink, Wake,
+    Agent, Config, Hal, Identity, Outcome, SensorError, Uplink, Verdict, Wake,
     drivers::tmp105::{ADDRESS, Tmp105},
-    readings::{Sampled},
+    readings::Sampled,
     time::{Duration, Instant},
     units::{Celsius, UnixTime},
+    uplink::Fault,
 };
 
 include!("porting/example.rs");
 
-/// A clock that stands still while nobody sleeps.
+/// A clock that advances only when the loop sleeps.
 mod clock {
     use super::*;
 
@@ -70,7 +71,7 @@ impl Socket {
 }
 
 #[test]
-fn the_example_of_the_guide_is_this_one_and_runs() {
+fn guide_shows_this_example_and_it_runs() {
     let guide = include_str!("../../README.md");
     assert!(
         guide.contains(&format!("```rust\n{}```", include_str!("porting/example.rs"))),

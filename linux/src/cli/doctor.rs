@@ -6,13 +6,13 @@ use crate::{daemon::open_root, doctor};
 pub(super) fn doctor(options: &Options, as_json: bool) -> Result<(), Failure> {
     let settings = options.settings()?;
     let root = open_root(&options.sysroot)?;
-    let diagnoses = doctor::examine(&root, &settings);
+    let diagnoses = doctor::examine(&root, &settings)?;
     let report = if as_json { doctor::json(&diagnoses) } else { doctor::table(&diagnoses) };
     print(report.trim_end())?;
     let serious = diagnoses
         .iter()
         .filter_map(|diagnosis| diagnosis.complaint.as_ref())
-        .filter(|complaint| complaint.serious);
+        .filter(|complaint| complaint.is_serious);
     match serious.count() {
         0 => Ok(()),
         count => Err(Failure::Unwell(count)),

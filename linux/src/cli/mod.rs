@@ -17,9 +17,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::options::Options;
 use crate::{
-    config::ConfigError,
+    config::SettingsError,
     daemon::{PidfileError, StartError},
     logging,
+    printable::printable_lines,
 };
 
 /// Exit statuses, as in `sysexits.h` where it has one.
@@ -61,7 +62,7 @@ enum Command {
         json: bool,
     },
     /// Show what the running daemon last did
-    Status(status::Look),
+    Status(status::Arguments),
     /// Show the settings, and where each comes from
     CheckConfig,
 }
@@ -70,7 +71,7 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("configuration: {0}")]
-    Config(#[from] ConfigError),
+    Config(#[from] SettingsError),
     #[error("{0}")]
     Start(#[from] StartError),
     #[error("{0}")]
@@ -82,14 +83,14 @@ enum Failure {
     #[error("{0}")]
     NotRunning(String),
     #[error("not delivered: {0}")]
-    NotDelivered(heartbeat_core::SendError),
+    NotDelivered(String),
 }
 
 impl Failure {
     fn status(&self) -> u8 {
         match self {
-            Self::Config(error) if error.may_pass() => exit::FAILED,
-            Self::Start(StartError::Trust(error)) if error.may_pass() => exit::FAILED,
+            Self::Config(error) if error.is_transient() => exit::FAILED,
+            Self::Start(StartError::Trust(error)) if error.is_transient() => exit::FAILED,
             Self::Config(_) | Self::Start(StartError::Unusable(_) | StartError::Trust(_)) => exit::CONFIG,
             Self::Pidfile(PidfileError::Running { .. }) => exit::RUNNING,
             Self::NotRunning(_) => exit::NOT_RUNNING,
@@ -119,7 +120,7 @@ pub fn main() -> ExitCode {
         Command::Sample => sample::sample(&cli.options),
         Command::Send => sample::send(&cli.options),
         Command::Doctor { json } => doctor::doctor(&cli.options, json),
-        Command::Status(look) => status::status(&look),
+        Command::Status(arguments) => status::status(&arguments),
         Command::CheckConfig => check_config::check_config(&cli.options),
     };
     match result {
@@ -136,9 +137,9 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Prints to standard output. A reader that has gone away (`| head`) is no failure.
+/// Prints lines to standard output, harmless for a terminal. A reader that has gone away (`| head`) is no failure.
 fn print(text: impl Display) -> io::Result<()> {
-    match writeln!(io::stdout(), "{text}") {
+    match writeln!(io::stdout(), "{}", printable_lines(&text.to_string())) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }

@@ -2,32 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use log::LevelFilter;
 
-use crate::config::{ConfigError, ConfigFile, DEFAULT_PATH, Key, Layers, Settings};
+use crate::config::{ConfigFile, DEFAULT_PATH, Flag, INPUTS, Input, Layers, Settings, SettingsError};
 
 /// The flags of all commands. Values are checked together with those of the other sources.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Where heartbeats go, http or https
-    #[arg(long, global = true, value_name = "URL", allow_hyphen_values = true)]
-    url: Option<String>,
-    /// Seconds between heartbeats, 0.05 to 86400
-    #[arg(long, global = true, value_name = "SECONDS", allow_hyphen_values = true)]
-    interval: Option<String>,
-    /// Seconds for one request, at most the interval
-    #[arg(long, global = true, value_name = "SECONDS", allow_hyphen_values = true)]
-    timeout: Option<String>,
-    /// How to send: post, or the deprecated get
-    #[arg(long, global = true, value_name = "METHOD")]
-    method: Option<String>,
-    /// File that keeps a second instance away, '' for none
-    #[arg(long, global = true, value_name = "FILE")]
-    pidfile: Option<String>,
-    /// Trust the authorities in this PEM file instead of the system's
-    #[arg(long, global = true, value_name = "FILE")]
-    ca_file: Option<String>,
+    #[command(flatten)]
+    settings: SettingFlags,
     /// Read this configuration instead of /etc/heartbeat-daemon/config.toml
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -45,28 +29,20 @@ impl Options {
     }
 
     /// Collects the settings from all sources, the later wins: file, environment, flags. With warnings.
-    pub(super) fn layers(&self) -> Result<(Layers, Vec<String>), ConfigError> {
+    pub(super) fn layers(&self) -> Result<(Layers, Vec<String>), SettingsError> {
         let file = self.config.clone().map_or(ConfigFile::Default, ConfigFile::Named);
         let mut layers = Layers::default();
         let warnings = layers.add_file(&file)?;
         layers
             .add_environment(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()));
-        let flags = [
-            (Key::Url, &self.url),
-            (Key::Interval, &self.interval),
-            (Key::Timeout, &self.timeout),
-            (Key::Method, &self.method),
-            (Key::Pidfile, &self.pidfile),
-            (Key::CaFile, &self.ca_file),
-        ];
-        for (key, value) in flags {
-            layers.add_flag(key, value.as_deref());
+        for (name, text) in &self.settings.0 {
+            layers.add_flag(name, text);
         }
         Ok((layers, warnings))
     }
 
     /// The checked settings. Warnings are logged.
-    pub(super) fn settings(&self) -> Result<Settings, ConfigError> {
+    pub(super) fn settings(&self) -> Result<Settings, SettingsError> {
         let (layers, warnings) = self.layers()?;
         let settings = Settings::new(&layers)?;
         for warning in warnings.into_iter().chain(settings.warnings()) {
@@ -78,5 +54,48 @@ impl Options {
     /// The configuration file that is read.
     pub(super) fn config_path(&self) -> PathBuf {
         self.config.clone().unwrap_or_else(|| DEFAULT_PATH.into())
+    }
+}
+
+/// The flags that are settings, as [`INPUTS`] lists them: name and value of those that were used.
+#[derive(Debug, Clone)]
+struct SettingFlags(Vec<(&'static str, String)>);
+
+impl SettingFlags {
+    fn all() -> impl Iterator<Item = (&'static Input, &'static Flag)> {
+        INPUTS.iter().filter_map(|input| Some((input, input.flag.as_ref()?)))
+    }
+}
+
+impl Args for SettingFlags {
+    fn augment_args(command: Command) -> Command {
+        command.args(Self::all().map(|(input, flag)| {
+            Arg::new(flag.name)
+                .long(flag.name)
+                .value_name(flag.value)
+                .help(flag.help)
+                .global(true)
+                // So that it is refused with the range.
+                .allow_negative_numbers(input.number)
+        }))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let used = Self::all().filter_map(|(_, flag)| {
+            let text = matches.get_one::<String>(flag.name)?;
+            Some((flag.name, text.clone()))
+        });
+        Ok(Self(used.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         }
         acquired => acquired?,
     };
-    let mut service = Service::new(&settings, &root);
+    let mut service = Service::new(&settings);
     let mut daemon = Daemon::start(&settings, root)?;
     let rhythm = settings.rhythm;
     log::info!(
@@ -36,9 +36,9 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     };
     daemon.run(reload, &mut service)?;
     let stats = daemon.stats();
-    log::info!("stopped: {} heartbeats delivered, {} not", stats.delivered, stats.failed);
+    log::info!("stopped: {} heartbeats delivered, {} failed", stats.delivered, stats.failed);
     let (backlog, counts) = (daemon.backlog(), daemon.backlog().counts());
-    if counts.kept > 0 {
+    if counts.queued > 0 {
         log::info!(
             "of those that were not, {} were delivered late, {} given up, {} wait",
             counts.replayed,

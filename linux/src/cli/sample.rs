@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Failure, options::Options, print};
 use crate::{
     daemon::{StartError, identity, open_root, sample_once},
-    uplink::{CachedResolver, Client, Traffic},
+    uplink::{self, Client, Traffic},
 };
 
 pub(super) fn sample(options: &Options) -> Result<(), Failure> {
@@ -21,16 +21,21 @@ pub(super) fn send(options: &Options) -> Result<(), Failure> {
     let settings = options.settings()?;
     let root = open_root(&options.sysroot)?;
     let identity = identity(&settings, &root)?;
-    let client =
-        Client::new(&settings, &CachedResolver::new(), &Traffic::default()).map_err(StartError::from)?;
+    let client = Client::new(&settings, &Traffic::default()).map_err(StartError::from)?;
     let body = sample_once(&settings, root, identity)?;
     let began = Instant::now();
-    let answer = client.exchange(&body, began + settings.rhythm.timeout().into());
-    let status = answer.and_then(|answer| answer.reply.accepted()).map_err(Failure::NotDelivered)?;
+    let ended = client.send_once(&body);
+    let outcome = uplink::outcome(&ended);
+    if !outcome.verdict.is_accepted() {
+        // The agent's detail is cut to what it keeps.
+        let why = ended.map_or_else(|failure| failure.to_string(), |_| outcome.detail.to_string());
+        return Err(Failure::NotDelivered(why));
+    }
     print(format_args!(
-        "delivered: {} bytes to {}, status {status}, {} ms",
+        "delivered: {} bytes to {}, {}, {} ms",
         body.len(),
         settings.endpoint.without_query(),
+        outcome.detail,
         began.elapsed().as_millis()
     ))?;
     Ok(())

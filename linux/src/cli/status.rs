@@ -1,7 +1,6 @@
 //! `status`: what the running daemon last did.
 
 use std::{
-    fmt::Write as _,
     io::{self, ErrorKind, IsTerminal, Write},
     path::{Path, PathBuf},
     thread,
@@ -15,17 +14,21 @@ use serde_json::Value;
 use super::{Failure, print};
 use crate::{
     clock,
+    page::Page,
     service::status::{self, Status},
 };
 
-/// How often `--watch` looks.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+/// How often `--watch` shows it again.
+const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+/// So many heartbeats are needed to tell bytes per day.
+const HEARTBEATS_FOR_AVERAGE: u64 = 100;
+const MILLIS_A_DAY: u128 = 86_400_000;
 /// Clears a terminal's screen and goes to its upper left corner (ECMA-48, ED and CUP).
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// What to show, and how.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Look {
+pub(super) struct Arguments {
     /// Print what the daemon has published, as JSON
     #[arg(long)]
     json: bool,
@@ -37,14 +40,14 @@ pub(super) struct Look {
     file: Option<PathBuf>,
 }
 
-pub(super) fn status(look: &Look) -> Result<(), Failure> {
-    let path = look.file.clone().unwrap_or_else(status::default_path);
-    if look.json {
+pub(super) fn status(arguments: &Arguments) -> Result<(), Failure> {
+    let path = arguments.file.clone().unwrap_or_else(status::default_path);
+    if arguments.json {
         let status = find(&path)?;
         print(serde_json::to_string_pretty(&status).map_err(io::Error::from)?)?;
         return alive(&status);
     }
-    if !look.watch {
+    if !arguments.watch {
         let status = find(&path)?;
         print(page(&status, clock::now()).trim_end())?;
         return alive(&status);
@@ -59,7 +62,7 @@ pub(super) fn status(look: &Look) -> Result<(), Failure> {
             // Whoever looked has gone away.
             return Ok(());
         }
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(WATCH_INTERVAL);
     }
 }
 
@@ -103,15 +106,15 @@ fn trouble(status: &Status, now: Instant, runs: bool) -> Option<String> {
         .then(|| format!("the daemon is stuck: a heartbeat was due {} ago", ago(overdue)))
 }
 
+/// Widths of the names and of the values.
+const COLUMNS: [usize; 2] = [24, 26];
+
 /// Everything, for a terminal.
 fn page(status: &Status, now: Instant) -> String {
-    let mut page = String::new();
+    let mut page = Page::new([17, 0]);
     let trouble = trouble(status, now, runs(status.pid));
     let now = seconds(now);
-    let mut row = |name: &str, text: String| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(page, "{name:<16} {text}");
-    };
+    let mut row = |name: &str, text: String| page.row(name, &text, "");
     row("server", format!("{}, every {} s", status.server, status.interval_s));
     row(
         "daemon",
@@ -134,8 +137,8 @@ fn page(status: &Status, now: Instant) -> String {
     row(
         "since its start",
         format!(
-            "{} delivered, {} not, {} of them since the last delivery; {} skipped, {} held back",
-            status.delivered, status.failed, status.consecutive_failures, status.skipped, status.held_back
+            "{} delivered, {} failed, {} of them since the last delivery; {} skipped, {} withheld",
+            status.delivered, status.failed, status.consecutive_failures, status.skipped, status.withheld
         ),
     );
     if let Some(late) = &status.late {
@@ -144,38 +147,34 @@ fn page(status: &Status, now: Instant) -> String {
             format!("{} wait, {} delivered, {} given up", late.waiting, late.delivered, late.given_up),
         );
     }
-    row("today", format!("{} sent, {} received", bytes(status.today.sent), bytes(status.today.received)));
-    page.push('\n');
-    if let Some(last) = &status.last {
+    row("network", network(status));
+    page.gap();
+    let values = status.last.as_ref().map(|last| {
         let document = serde_json::from_str(last.document.get()).unwrap_or_default();
-        values(&mut page, &document, &status.sources);
-    }
-    page
+        values(&document, &status.sources).to_string()
+    });
+    format!("{page}{}", values.unwrap_or_default())
 }
 
 /// The values of the last heartbeat, with their sources.
-fn values(page: &mut String, document: &Value, sources: &[(String, String)]) {
-    let source = |key: &str| {
-        let asked = match key {
-            "streaming_active" | "tracking_active" | "recording_active" => "activity",
-            other => other,
-        };
-        sources.iter().find(|(value, _)| value == asked).map_or("", |(_, place)| place.as_str())
-    };
-    let mut row = |key: &str, value: &Value| {
-        let known = if value.is_null() { "" } else { source(key.rsplit('.').next().unwrap_or(key)) };
-        let _ = writeln!(page, "{}", format!("{key:<28} {:<44} {known}", plain(value)).trim_end());
+fn values(document: &Value, sources: &[(String, String)]) -> Page {
+    let mut page = Page::new(COLUMNS);
+    let mut row = |name: &str, key: &str, value: &Value| {
+        let known = sources.iter().find(|(known, _)| known == key && !value.is_null());
+        page.row(name, &plain(value), known.map_or("", |(_, place)| place));
     };
     for (key, value) in document.as_object().into_iter().flatten() {
         match value {
             Value::Object(members) if key == "connection" || key == "diagnostics" => {
+                row(key, "", &Value::String(String::new()));
                 for (member, value) in members {
-                    row(&format!("{key}.{member}"), value);
+                    row(&format!("  {member}"), &format!("{key}.{member}"), value);
                 }
             }
-            value => row(key, value),
+            value => row(key, key, value),
         }
     }
+    page
 }
 
 /// A value without the marks of JSON.
@@ -206,6 +205,23 @@ fn ago(secs: f64) -> String {
     }
 }
 
+/// Bytes since the start, and what that makes in a day.
+fn network(status: &Status) -> String {
+    let so_far = format!("{} sent, {} received", bytes(status.sent_bytes), bytes(status.received_bytes));
+    let elapsed_s = status.written_at_s - status.started_at_s;
+    // The handshake counts for much in the first few heartbeats, which say little about a day.
+    if status.delivered + status.failed < HEARTBEATS_FOR_AVERAGE || elapsed_s <= 0.0 {
+        return so_far;
+    }
+    let elapsed_ms = std::time::Duration::try_from_secs_f64(elapsed_s)
+        .unwrap_or(std::time::Duration::MAX)
+        .as_millis()
+        .max(1);
+    let total = u128::from(status.sent_bytes) + u128::from(status.received_bytes);
+    let a_day = u64::try_from(total * MILLIS_A_DAY / elapsed_ms).unwrap_or(u64::MAX);
+    format!("{so_far}, on average {} a day", bytes(a_day))
+}
+
 fn bytes(count: u64) -> String {
     match count {
         0..=9_999 => format!("{count} bytes"),
@@ -217,7 +233,7 @@ fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::status::{Last, Totals};
+    use crate::service::status::Last;
     use serde_json::{json, value::to_raw_value};
 
     fn status() -> Status {
@@ -235,9 +251,10 @@ mod tests {
             failed: 1,
             consecutive_failures: 0,
             skipped: 0,
-            held_back: 2,
+            withheld: 2,
             late: None,
-            today: Totals { day: None, sent: 560_123, received: 98 },
+            sent_bytes: 560_123,
+            received_bytes: 98_000,
             last: Some(Last {
                 delivered: true,
                 outcome: "delivered, status 200".to_owned(),
@@ -245,8 +262,10 @@ mod tests {
                 document: to_raw_value(&document).expect("JSON"),
             }),
             sources: vec![
-                ("temp".to_owned(), "the firmware".to_owned()),
-                ("activity".to_owned(), "/tmp/*.pid".to_owned()),
+                ("temp".to_owned(), "/dev/vcio_gencmd measure_temp".to_owned()),
+                ("connection.ethernet".to_owned(), "/sys/class/net".to_owned()),
+                ("connection.wifi".to_owned(), "nl80211, /sys/class/net".to_owned()),
+                ("streaming_active".to_owned(), "/tmp/*.pid".to_owned()),
             ],
         }
     }
@@ -256,27 +275,39 @@ mod tests {
     }
 
     #[test]
-    fn a_page_says_everything() {
+    fn shows_counts_values_and_their_sources() {
         let pid = std::process::id();
         let expected = format!(
             "server           https://x.example/h, every 5 s\n\
              daemon           0.1.0 runs as {pid} since 66 min\n\
              last heartbeat   delivered, status 200 after 44.6 ms, 1 s ago\n\
              next heartbeat   in 3 s\n\
-             since its start  800 delivered, 1 not, 0 of them since the last delivery; 0 skipped, 2 held back\n\
-             today            560 kB sent, 98 bytes received\n\
+             since its start  800 delivered, 1 failed, 0 of them since the last delivery; 0\n\
+             \u{20}                skipped, 2 withheld\n\
+             network          560 kB sent, 98 kB received, on average 14 MB a day\n\
              \n\
-             temp                         48.8                                         the firmware\n\
-             fan_rpm                      -\n\
-             connection.wifi              -\n\
-             connection.ethernet          interface eth0, ip -\n\
-             streaming_active             true                                         /tmp/*.pid\n"
+             temp                    48.8                      /dev/vcio_gencmd measure_temp\n\
+             fan_rpm                 -\n\
+             connection\n\
+             \u{20} wifi                  -\n\
+             \u{20} ethernet              interface eth0, ip -      /sys/class/net\n\
+             streaming_active        true                      /tmp/*.pid\n"
         );
         assert_eq!(page(&status(), at(5_001)), expected);
     }
 
     #[test]
-    fn what_is_old_is_not_believed() {
+    fn average_per_day_needs_heartbeats_enough() {
+        let young = Status { delivered: 98, failed: 1, ..status() };
+        assert_eq!(network(&young), "560 kB sent, 98 kB received");
+        let no_time = Status { written_at_s: 1_000.0, ..status() };
+        assert_eq!(network(&no_time), "560 kB sent, 98 kB received");
+        let huge = Status { sent_bytes: u64::MAX, written_at_s: 1_000.001, ..status() };
+        assert!(network(&huge).ends_with(&format!("on average {} MB a day", u64::MAX / 1_000_000)));
+    }
+
+    #[test]
+    fn does_not_believe_an_old_status() {
         assert_eq!(trouble(&status(), at(5_009), true), None);
         let stuck = trouble(&status(), at(5_030), true);
         assert_eq!(stuck.as_deref(), Some("the daemon is stuck: a heartbeat was due 26 s ago"));

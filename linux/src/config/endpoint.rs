@@ -3,13 +3,15 @@
 use std::{fmt, net::IpAddr};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use serde::{Deserialize, Serialize, Serializer};
 use ureq::http::Uri;
 
 /// What may stand in a query unescaped: RFC 3986's unreserved characters.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// An `http` or `https` URL to which heartbeats are sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Endpoint {
     uri: Uri,
     text: String,
@@ -80,6 +82,28 @@ impl Endpoint {
     }
 }
 
+impl Default for Endpoint {
+    /// The server of the Python service that this program replaces.
+    fn default() -> Self {
+        const TEXT: &str = "https://streamer.lambda-tek.com/heartbeat.php";
+        Self { uri: Uri::from_static(TEXT), text: TEXT.to_owned() }
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -92,7 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn addresses_that_cannot_be_asked_are_refused() {
+    fn rejects_bad_url() {
         for (bad, reason) in [
             ("", "such as https://"),
             ("example.org/heartbeat.php", "such as https://"),
@@ -114,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_recognised() {
+    fn recognises_loopback() {
         for (url, loopback) in [
             ("http://127.0.0.1:8080/", true),
             ("http://127.9.9.9/", true),
@@ -128,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn params_are_escaped_and_appended() {
+    fn escapes_and_appends_params() {
         let plain = Endpoint::parse("http://localhost/h.php").expect("a URL");
         assert_eq!(plain.with_params(br#"{"a":1}"#), "http://localhost/h.php?params=%7B%22a%22%3A1%7D");
         let query = Endpoint::parse("http://localhost/h.php?key=7").expect("a URL");
@@ -137,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_survived(text: String, rest in "https?://[a-z0-9.:@\\[\\]/?#% -]{0,30}") {
+        fn any_text_never_panics(text: String, rest in "https?://[a-z0-9.:@\\[\\]/?#% -]{0,30}") {
             for text in [text, rest] {
                 if let Ok(endpoint) = Endpoint::parse(&text) {
                     prop_assert!(endpoint.with_params(b"{}").parse::<Uri>().is_ok(), "{}", text);

@@ -1,19 +1,20 @@
 //! The configuration file: TOML, one key per setting, nothing unknown.
 
 use std::{
-    fs::File,
-    io::Read,
-    ops::Range,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
-use toml::de::{DeTable, DeValue};
+use serde::{Deserialize, de::IntoDeserializer};
+use toml::{
+    Value,
+    de::{DeTable, DeValue},
+};
 
 use super::{
-    ConfigError, Key,
-    key::Kind,
-    layers::{Layers, Origin, Value},
+    Layers, Origin, SettingsError,
+    raw::{INPUTS, RawSettings},
+    regular_file, suggestion,
 };
 
 /// Where the configuration is read from when nothing else is said.
@@ -46,26 +47,17 @@ impl Layers {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or holds anything but known settings of the right type.
-    pub fn add_file(&mut self, file: &ConfigFile) -> Result<Vec<String>, ConfigError> {
+    /// When the file cannot be read, or holds anything but known settings with values that can be used.
+    pub fn add_file(&mut self, file: &ConfigFile) -> Result<Vec<String>, SettingsError> {
         let path = file.path();
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-        let opened = match File::open(path) {
+        let (bytes, metadata) = match regular_file::read(path, SIZE_MAX) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && *file == ConfigFile::Default => {
                 return Ok(Vec::new());
             }
-            opened => opened.map_err(unreadable)?,
+            read => read.map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?,
         };
-        let metadata = opened.metadata().map_err(unreadable)?;
-        let mut bytes = Vec::new();
-        opened.take(SIZE_MAX.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-        let refused = |line, problem| ConfigError::Syntax { path: path.to_owned(), line, problem };
-        if bytes.len() as u64 > SIZE_MAX {
-            return Err(refused(1, format!("is larger than {SIZE_MAX} bytes")));
-        }
         let text = str::from_utf8(&bytes).map_err(|error| {
-            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            refused(line_of(before, before.len()), "is not UTF-8 text".to_owned())
+            FileText { path, text: &bytes }.refuse(error.valid_up_to(), "is not UTF-8 text")
         })?;
         self.add_text(path, text)?;
         let writable = metadata.is_file() && metadata.permissions().mode() & 0o002 != 0;
@@ -75,97 +67,97 @@ impl Layers {
             .collect())
     }
 
-    /// Adds the settings in `text`, which was read from `path`.
+    /// Adds the settings in `text`, which was read from `path`. They must be usable by themselves, whatever replaces
+    /// them later: so a file is right or wrong for all commands.
     ///
     /// # Errors
     ///
     /// As [`Layers::add_file`].
-    pub fn add_text(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
-        let line = |span: Range<usize>| line_of(text.as_bytes(), span.start);
-        let refused = |line, problem| ConfigError::Syntax { path: path.to_owned(), line, problem };
+    pub fn add_text(&mut self, path: &Path, text: &str) -> Result<(), SettingsError> {
+        let source = FileText { path, text: text.as_bytes() };
         let table = DeTable::parse(text)
-            .map_err(|error| refused(line(error.span().unwrap_or_default()), error.message().to_owned()))?;
-        self.add_table(path, &line, "", table.into_inner())
+            .map_err(|error| source.refuse(error.span().unwrap_or_default().start, error.message()))?;
+        let known: Vec<_> = RawSettings::default().leaves().into_iter().map(|(key, _)| key).collect();
+        let mut given = Self::default();
+        given.add_table(&source, &known, "", table.get_ref())?;
+        given.raw()?;
+        self.0.append(&mut given.0);
+        Ok(())
     }
 
     /// Adds the settings of a table, whose own name is the `prefix` of theirs.
     fn add_table(
         &mut self,
-        path: &Path,
-        line: &impl Fn(Range<usize>) -> usize,
+        source: &FileText<'_>,
+        known: &[String],
         prefix: &str,
-        table: DeTable<'_>,
-    ) -> Result<(), ConfigError> {
+        table: &DeTable<'_>,
+    ) -> Result<(), SettingsError> {
         for (name, value) in table {
-            let line_of_key = line(name.span());
-            let refused = |problem| ConfigError::Syntax { path: path.to_owned(), line: line_of_key, problem };
-            let name = format!("{prefix}{}", name.into_inner());
-            if let Some(key) = Key::named(&name) {
-                let value = typed(key.kind(), value.get_ref())
-                    .map_err(|problem| refused(format!("{key}: {problem}")))?;
-                self.set(key, value, Origin::File { path: path.to_owned(), line: line_of_key });
-                continue;
+            let (key, start) = (format!("{prefix}{}", name.get_ref()), name.span().start);
+            let inside = format!("{key}.");
+            let is_section = known.iter().any(|known| known.starts_with(&inside));
+            if !is_section && !known.contains(&key) {
+                return Err(source.refuse(start, unknown(&key, value.get_ref(), known)));
             }
-            let inside = format!("{name}.");
-            match value.into_inner() {
-                DeValue::Table(table) if Key::ALL.iter().any(|key| key.name().starts_with(&inside)) => {
-                    self.add_table(path, line, &inside, table)?;
+            let refuse = |problem| source.refuse(start, format!("{key}: {problem}"));
+            // serde would take an array for a section, and a date for a text.
+            match value.get_ref() {
+                DeValue::Table(inner) if is_section => {
+                    self.add_table(source, known, &inside, inner)?;
+                    continue;
                 }
-                _ => {
-                    let known: Vec<_> = Key::ALL.iter().map(|key| key.name()).collect();
-                    return Err(refused(format!("unknown key `{name}`; known are {}", known.join(", "))));
+                other if is_section => {
+                    return Err(refuse(format!("expected a table, found {}", other.type_str())));
                 }
+                DeValue::Datetime(date) => {
+                    return Err(refuse(format!("expected no date, found {date}; a text needs quotes")));
+                }
+                _ => {}
             }
+            // All other TOML is a `Value`.
+            let value = Value::deserialize(value.clone().into_deserializer())
+                .map_err(|_| refuse("expected a number of at most 64 bits".to_owned()))?;
+            self.0.insert(key, (value, source.origin(start)));
         }
         Ok(())
     }
 }
 
-fn typed(kind: Kind, value: &DeValue<'_>) -> Result<Value, String> {
-    let wanted = match kind {
-        Kind::Text => "a text in quotes",
-        Kind::Seconds => "a number of seconds",
-        Kind::Number => "a number",
-        Kind::Flag => "true or false",
-    };
-    let found = match (kind, value) {
-        (Kind::Text, DeValue::String(text)) => return Ok(Value::Text(text.to_string())),
-        (Kind::Flag, DeValue::Boolean(flag)) => return Ok(Value::Flag(*flag)),
-        (Kind::Seconds | Kind::Number, DeValue::Integer(number)) => {
-            let digits = number.as_str().replace('_', "");
-            let parsed = i64::from_str_radix(&digits, number.radix());
-            // Beyond 2^53 nothing here is in range anyway.
-            return parsed
-                .map(|number| Value::Number(number as f64))
-                .map_err(|_| format!("expected {wanted}, found {digits}"));
-        }
-        (Kind::Seconds | Kind::Number, DeValue::Float(number)) => {
-            let digits = number.as_str().replace('_', "");
-            return digits
-                .parse()
-                .map(Value::Number)
-                .map_err(|_| format!("expected {wanted}, found {digits}"));
-        }
-        (_, other) => name_of(other),
-    };
-    Err(format!("expected {wanted}, found {found}"))
+/// A text of TOML, and where it was read.
+struct FileText<'a> {
+    path: &'a Path,
+    text: &'a [u8],
 }
 
-fn name_of(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) | DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
+impl FileText<'_> {
+    /// Where the byte at `offset` is.
+    fn origin(&self, offset: usize) -> Origin {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line = before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
+        Origin::File { path: self.path.to_owned(), line }
+    }
+
+    fn refuse(&self, offset: usize, problem: impl Into<String>) -> SettingsError {
+        SettingsError::Refused { origin: self.origin(offset), problem: problem.into() }
     }
 }
 
-/// Line of the byte at `offset`, from 1.
-fn line_of(text: &[u8], offset: usize) -> usize {
-    let before = text.get(..offset).unwrap_or(text);
-    before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1)
+/// What to say about a key that is not known.
+fn unknown(key: &str, value: &DeValue<'_>, known: &[String]) -> String {
+    let sections = known.iter().filter_map(|known| known.split_once('.')).map(|(section, _)| section);
+    let what = if value.is_table() { "section" } else { "key" };
+    let candidates = known.iter().map(String::as_str).chain(sections);
+    let variable = INPUTS.iter().find(|input| input.env == Some(key)).map(|input| input.key);
+    let advice = match variable.or_else(|| suggestion::nearest(key, candidates)) {
+        // TOML counts a key below a section's head to that section.
+        Some(near) if key.contains('.') && !near.contains('.') => {
+            format!("did you mean `{near}`? It belongs above the first section")
+        }
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "all keys are in `man heartbeat-daemon`".to_owned(),
+    };
+    format!("unknown {what} `{key}`; {advice}")
 }
 
 #[cfg(test)]
@@ -175,49 +167,119 @@ mod tests {
 
     fn error(text: &str) -> String {
         let mut layers = Layers::default();
-        layers.add_text(Path::new("c.toml"), text).expect_err("refused").to_string()
+        let error = layers.add_text(Path::new("c.toml"), text).expect_err("refused").to_string();
+        assert!(layers.0.is_empty(), "nothing is taken over");
+        error
     }
 
     #[test]
-    fn complaints_name_the_line_the_key_and_what_was_expected() {
-        assert_eq!(
-            error("# a comment\ninterval = \"5\"\n"),
-            "c.toml:2: interval: expected a number of seconds, found a text"
-        );
-        assert_eq!(error("url = 5"), "c.toml:1: url: expected a text in quotes, found a number");
-        assert_eq!(
-            error("interval = 99999999999999999999"),
-            "c.toml:1: interval: expected a number of seconds, found 99999999999999999999"
-        );
-        assert!(
-            error("\n\nintervall = 5\n")
-                .starts_with("c.toml:3: unknown key `intervall`; known are url, interval,")
-        );
-        assert_eq!(error("[ups]\nbus = 'one'\n"), "c.toml:2: ups.bus: expected a number, found a text");
-        assert!(error("[ups]\nbuss = 1\n").starts_with("c.toml:2: unknown key `ups.buss`; known are url,"));
-        assert_eq!(error("diagnostics = 1"), "c.toml:1: diagnostics: expected true or false, found a number");
-        assert!(error("[table]\nx = 1\n").starts_with("c.toml:1: unknown key `table`"));
-        assert!(error("url = \"a\"\nurl = \"b\"\n").starts_with("c.toml:2: duplicate key"));
+    fn error_names_line_key_and_what_was_expected() {
+        for (text, expected) in [
+            (
+                "# a comment\ninterval = \"5\"\n",
+                "2: interval: expected a number of seconds, found string \"5\"",
+            ),
+            ("url = 5", "1: url: expected a string, found integer `5`"),
+            ("pidfile = []", "1: pidfile: expected a string, found an array"),
+            ("[disk_path]\nx = 1", "1: disk_path: expected a string, found a table"),
+            ("diagnostics = 1", "1: diagnostics: expected a boolean, found integer `1`"),
+            ("method = { post = 1 }", "1: method: expected a string, found a table"),
+            ("interval = 99999999999999999999", "1: interval: expected a number of at most 64 bits"),
+            ("\n[ups]\nbus = 'one'\n", "3: ups.bus: expected a whole number, found string \"one\""),
+            ("backlog = 5", "1: backlog: expected a table, found integer"),
+            ("[[ups]]\npreset = 'x120x'", "1: ups: expected a table, found array"),
+            (
+                "app_version = 2024-01-01",
+                "1: app_version: expected no date, found 2024-01-01; a text needs quotes",
+            ),
+            ("url = \"a\"\nurl = \"b\"\n", "2: duplicate key"),
+        ] {
+            assert_eq!(error(text), format!("c.toml:{expected}"));
+        }
         assert!(error("interval = \n").starts_with("c.toml:1: "));
     }
 
     #[test]
-    fn other_line_ends_and_a_byte_order_mark_are_fine() {
+    fn rejects_unknown_key() {
+        for (text, expected) in [
+            ("\n\nintervall = 5\n", "3: unknown key `intervall`; did you mean `interval`?"),
+            ("REQUEST_TIMEOUT = 2", "1: unknown key `REQUEST_TIMEOUT`; did you mean `timeout`?"),
+            ("[ups]\nbuss = 1\n", "2: unknown key `ups.buss`; did you mean `ups.bus`?"),
+            ("beats = 7", "1: unknown key `beats`; did you mean `backlog.beats`?"),
+            (
+                "[ups]\ninterval = 7",
+                "2: unknown key `ups.interval`; did you mean `interval`? It belongs above the first section",
+            ),
+            ("x = 5", "1: unknown key `x`; all keys are in `man heartbeat-daemon`"),
+            ("ups.bus.x.y = 1", "1: ups.bus: expected a whole number, found a table"),
+        ] {
+            assert_eq!(error(text), format!("c.toml:{expected}"));
+        }
+    }
+
+    #[test]
+    fn rejects_unknown_section() {
+        for (text, expected) in [
+            ("[backlogs]\nbeats = 1", "1: unknown section `backlogs`; did you mean `backlog`?"),
+            ("[table]\nx = 1\n", "1: unknown section `table`; all keys are in `man heartbeat-daemon`"),
+            ("[ups.buss]\n", "1: unknown section `ups.buss`; did you mean `ups.bus`?"),
+        ] {
+            assert_eq!(error(text), format!("c.toml:{expected}"));
+        }
+    }
+
+    #[test]
+    fn rejects_file_whose_bad_value_is_replaced_later() {
+        let mut layers = Layers::default();
+        layers.add_flag("interval", "5");
+        let error = layers.add_text(Path::new("c.toml"), "interval = 0").expect_err("refused");
+        assert!(error.to_string().starts_with("c.toml:1: interval: expected from 0.05"), "{error}");
+    }
+
+    #[test]
+    fn accepts_crlf_byte_order_mark_and_all_forms_of_numbers() {
         let mut layers = Layers::default();
         layers
-            .add_text(Path::new("c.toml"), "\u{feff}interval = 0x10\r\ntimeout = 1_0.5\r\n")
+            .add_text(Path::new("c.toml"), "\u{feff}interval = 0x10\r\ntimeout = 1_0.5\r\nbackoff_cap = 1e1")
             .expect("accepted");
-        assert_eq!(layers.get(Key::Interval).map(|given| &given.value), Some(&Value::Number(16.0)));
-        assert_eq!(layers.get(Key::Timeout).map(|given| &given.value), Some(&Value::Number(10.5)));
-        assert_eq!(layers.origin(Key::Timeout), Origin::File { path: "c.toml".into(), line: 2 });
+        let raw = layers.raw().expect("usable");
+        assert_eq!((raw.interval.number(), raw.backoff_cap.number()), (16.0, 10.0));
+        assert_eq!(raw.timeout.map(|timeout| timeout.number()), Some(10.5));
+        assert_eq!(layers.origin("timeout"), Origin::File { path: "c.toml".into(), line: 2 });
+    }
+
+    #[test]
+    fn packaged_file_lists_every_key() {
+        let text = include_str!("../../../packaging/config.toml");
+        let mut layers = Layers::default();
+        layers.add_text(Path::new("config.toml"), text).expect("usable");
+        assert!(layers.0.is_empty(), "it changes no default: {layers:?}");
+        // A comment that is a setting has no space after its sign.
+        let all: String = text
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        layers.add_text(Path::new("config.toml"), &all).expect("usable");
+        let given: Vec<_> = layers.0.keys().cloned().collect();
+        let mut known: Vec<_> = RawSettings::default().leaves().into_iter().map(|(key, _)| key).collect();
+        known.sort();
+        assert_eq!(given, known);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_survived(text: String, lines in "((url|interval|x)=?[\"0-9nai.\n-]{0,9}){0,9}") {
+        fn any_text_never_panics(text: String, lines in "((url|interval|ups|x)[=.]?[\"0-9nai.{}\\[\\]\n-]{0,9}){0,9}") {
             for text in [text, lines] {
                 let _ = Layers::default().add_text(Path::new("c.toml"), &text);
             }
+        }
+
+        #[test]
+        fn any_bytes_never_panic(bytes: Vec<u8>) {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            std::fs::write(file.path(), bytes).expect("written");
+            let _ = Layers::default().add_file(&ConfigFile::Named(file.path().to_owned()));
         }
     }
 }

@@ -1,8 +1,15 @@
-//! Where settings come from: each value keeps its origin, so that every complaint can name it.
+//! Settings as they were given, each with its origin.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use super::Key;
+use toml::{Table, Value};
+
+use super::{
+    SettingsError,
+    error::reworded,
+    raw::{INPUTS, Input, RawSettings},
+    settings,
+};
 
 /// Where a value was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +25,7 @@ pub enum Origin {
     },
     /// In the environment.
     Environment(&'static str),
-    /// On the command line.
+    /// On the command line: the flag's name, without dashes in front.
     Flag(String),
 }
 
@@ -28,59 +35,116 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment variable {name}"),
-            Self::Flag(name) => f.write_str(name),
+            Self::Flag(name) => write!(f, "--{name}"),
         }
     }
 }
 
-/// A value as it was written.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
-    Text(String),
-    Number(f64),
-    Flag(bool),
+/// A setting in use. Prints as a line of a configuration file, with the origin as a comment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key, with its section: `backlog.beats`.
+    pub key: String,
+    /// The value in TOML.
+    pub value: String,
+    /// Where it was given.
+    pub origin: Origin,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Given {
-    pub(super) value: Value,
-    pub(super) origin: Origin,
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let setting = format!("{} = {}", self.key, self.value);
+        write!(f, "{setting:<58} # {}", self.origin)
+    }
 }
 
-/// Settings as they were given; a later source replaces an earlier one key by key.
+/// A text as a value. A text that should be a number and is none stays a text, and is refused as that.
+fn value(text: String, number: bool) -> Value {
+    match text.trim().parse() {
+        Ok(parsed) if number => Value::Float(parsed),
+        _ => Value::String(text),
+    }
+}
+
+/// Settings as they were given; what is added later replaces what was added earlier, key by key.
 #[derive(Debug, Clone, Default)]
-pub struct Layers(BTreeMap<Key, Given>);
+pub struct Layers(pub(super) BTreeMap<String, (Value, Origin)>);
 
 impl Layers {
-    pub(super) fn set(&mut self, key: Key, value: Value, origin: Origin) {
-        self.0.insert(key, Given { value, origin });
-    }
-
     /// Adds what the environment says. Empty variables count as not set.
     pub fn add_environment(&mut self, variable: impl Fn(&str) -> Option<String>) {
-        for key in Key::ALL {
-            if let Some(name) = key.env()
+        for input in INPUTS {
+            if let Some(name) = input.env
                 && let Some(text) = variable(name).filter(|text| !text.is_empty())
             {
-                self.set(*key, Value::Text(text), Origin::Environment(name));
+                let value = value(text, input.number);
+                self.0.insert(input.key.to_owned(), (value, Origin::Environment(name)));
             }
         }
     }
 
-    /// Adds a flag of the command line, if it was used.
-    pub fn add_flag(&mut self, key: Key, text: Option<&str>) {
-        if let Some(text) = text {
-            let flag = format!("--{}", key.name().replace('_', "-"));
-            self.set(key, Value::Text(text.to_owned()), Origin::Flag(flag));
+    /// Adds a flag of the command line by its name without dashes. One that is not in [`INPUTS`] is refused by
+    /// [`Settings::new`](super::Settings::new).
+    pub fn add_flag(&mut self, name: &str, text: &str) {
+        let is_named = |input: &&Input| input.flag.as_ref().is_some_and(|flag| flag.name == name);
+        let (key, number) =
+            INPUTS.iter().find(is_named).map_or((name, false), |input| (input.key, input.number));
+        let value = value(text.to_owned(), number);
+        self.0.insert(key.to_owned(), (value, Origin::Flag(name.to_owned())));
+    }
+
+    /// Where a setting was given. A key inside a setting that is a table was given with that setting.
+    pub fn origin(&self, key: &str) -> Origin {
+        match (self.0.get(key), key.rsplit_once('.')) {
+            (Some((_, origin)), _) => origin.clone(),
+            (None, Some((table, _))) => self.origin(table),
+            (None, None) => Origin::Default,
         }
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<&Given> {
-        self.0.get(&key)
+    /// The settings in use, with what follows from others.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::new`](super::Settings::new).
+    pub fn in_use(&self) -> Result<Vec<Entry>, SettingsError> {
+        let (_, raw) = settings::check(self)?;
+        let mut entries = Vec::new();
+        for (key, value) in raw.leaves() {
+            // What nobody set has no value in TOML.
+            let Ok(value) = Value::try_from(value) else { continue };
+            let value = match value {
+                // As `i2cdetect` shows addresses.
+                Value::Integer(address) if key == "ups.address" => format!("{address:#04x}"),
+                value => value.to_string(),
+            };
+            let origin = self.origin(&key);
+            entries.push(Entry { key, value, origin });
+        }
+        Ok(entries)
     }
 
-    /// Where a setting was given.
-    pub fn origin(&self, key: Key) -> Origin {
-        self.get(key).map_or(Origin::Default, |given| given.origin.clone())
+    /// What was given, with the defaults of the rest.
+    pub(super) fn raw(&self) -> Result<RawSettings, SettingsError> {
+        let mut table = Table::new();
+        for (key, (value, _)) in &self.0 {
+            let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+            let inner = match section {
+                "" => &mut table,
+                section => match table.entry(section).or_insert_with(|| Value::Table(Table::new())) {
+                    Value::Table(inner) => inner,
+                    // The section is a value: refused below.
+                    _ => continue,
+                },
+            };
+            inner.insert(name.to_owned(), value.clone());
+        }
+        serde_path_to_error::deserialize(Value::Table(table))
+            .map_err(|error| self.refuse(&error.path().to_string(), &reworded(error.inner().message())))
+    }
+
+    /// Refuses the value of a key.
+    pub(super) fn refuse(&self, key: &str, problem: &str) -> SettingsError {
+        SettingsError::Refused { origin: self.origin(key), problem: format!("{key}: {problem}") }
     }
 }

@@ -1,7 +1,12 @@
-//! Precedence, ranges, and what complaints say.
+//! Precedence, ranges, what goes together, and what errors say.
+
+use std::path::Path;
+
+use heartbeat_core::Config;
+use proptest::{prelude::*, sample::select};
+use toml::Value;
 
 use super::*;
-use std::path::Path;
 
 fn file(text: &str) -> Layers {
     let mut layers = Layers::default();
@@ -9,11 +14,9 @@ fn file(text: &str) -> Layers {
     layers
 }
 
-fn flags(flags: &[(Key, &str)]) -> Layers {
+fn flag(name: &str, text: &str) -> Layers {
     let mut layers = Layers::default();
-    for (key, text) in flags {
-        layers.add_flag(*key, Some(text));
-    }
+    layers.add_flag(name, text);
     layers
 }
 
@@ -21,12 +24,18 @@ fn refused(layers: &Layers) -> String {
     Settings::new(layers).expect_err("refused").to_string()
 }
 
+/// Refused when it is read, or for what does not go together.
+fn refused_file(text: &str) -> String {
+    let mut layers = Layers::default();
+    layers.add_text(Path::new("c.toml"), text).map_or_else(|error| error.to_string(), |()| refused(&layers))
+}
+
 fn millis(config: Config) -> (u64, u64) {
     (config.interval().as_millis(), config.timeout().as_millis())
 }
 
 #[test]
-fn the_later_source_wins() {
+fn later_layer_wins() {
     let mut layers = file("interval = 10\ntimeout = 3\nurl = 'https://file.example/'\n");
     let variables = |name: &str| match name {
         "HEARTBEAT_INTERVAL" => Some("20".to_owned()),
@@ -35,59 +44,61 @@ fn the_later_source_wins() {
         _ => None,
     };
     layers.add_environment(variables);
-    layers.add_flag(Key::Interval, Some("0.2e2"));
-    layers.add_flag(Key::Timeout, Some("6"));
-    layers.add_flag(Key::Url, None);
+    layers.add_flag("interval", "0.2e2");
+    layers.add_flag("timeout", " 6");
     let settings = Settings::new(&layers).expect("settings");
     assert_eq!(millis(settings.rhythm), (20_000, 6_000));
     assert_eq!(settings.endpoint.to_string(), "https://file.example/");
-    assert_eq!(settings.pidfile.as_deref(), Some(Path::new(DEFAULT_PIDFILE)), "an empty variable is none");
-    assert_eq!(layers.origin(Key::Timeout).to_string(), "--timeout");
-    assert_eq!(layers.origin(Key::Url).to_string(), "c.toml:3");
-    assert_eq!(layers.origin(Key::Method), Origin::Default);
+    assert_eq!(settings.pidfile.as_deref(), Some(Path::new("/tmp/heartbeat_daemon.pid")), "empty: not set");
+    assert_eq!(layers.origin("timeout").to_string(), "--timeout");
+    assert_eq!(layers.origin("url").to_string(), "c.toml:3");
+    assert_eq!(layers.origin("method"), Origin::Default);
 }
 
 #[test]
-fn without_anything_it_is_what_the_python_service_was() {
+fn defaults_are_those_of_the_python_service() {
     let settings = Settings::new(&Layers::default()).expect("settings");
-    assert_eq!(settings.endpoint.to_string(), DEFAULT_URL);
+    assert_eq!(settings.endpoint.to_string(), "https://streamer.lambda-tek.com/heartbeat.php");
     assert_eq!(millis(settings.rhythm), (5_000, 2_000));
     assert_eq!(settings.warnings(), Vec::<String>::new());
 }
 
 #[test]
-fn intervals_that_cannot_be_kept_are_refused() {
+fn rejects_interval_out_of_range() {
     for bad in ["0", "-1", "0.049", "86401", "1e300", "nan", "inf", "-inf"] {
-        let message = refused(&flags(&[(Key::Interval, bad)]));
+        let message = refused(&flag("interval", bad));
         assert!(
             message.starts_with("--interval: interval: expected from 0.05 to 86400 seconds, found "),
             "{message}"
         );
     }
     for bad in ["", "5s", "five", "0x10"] {
-        let message = refused(&flags(&[(Key::Interval, bad)]));
-        assert_eq!(message, format!("--interval: interval: expected a number of seconds, found {bad:?}"));
+        let message = refused(&flag("interval", bad));
+        assert_eq!(
+            message,
+            format!("--interval: interval: expected a number of seconds, found string {bad:?}")
+        );
     }
-    assert!(refused(&file("interval = nan")).starts_with("c.toml:1: interval: expected from 0.05"));
+    assert!(refused_file("interval = nan").starts_with("c.toml:1: interval: expected from 0.05"));
 }
 
 #[test]
-fn the_timeout_may_not_exceed_the_interval() {
+fn rejects_timeout_longer_than_interval() {
     let mut layers = file("\ntimeout = 2\n");
-    layers.add_flag(Key::Interval, Some("0.2"));
+    layers.add_flag("interval", "0.2");
     assert_eq!(
         refused(&layers),
         "c.toml:2: timeout: expected at most the interval of 0.2 seconds (--interval), found 2"
     );
-    let settings = Settings::new(&flags(&[(Key::Interval, "0.2")])).expect("the default timeout shrinks");
+    let settings = Settings::new(&flag("interval", "0.2")).expect("the default timeout shrinks");
     assert_eq!(millis(settings.rhythm), (200, 200));
     for bad in ["0", "-1", "nan"] {
-        assert!(refused(&flags(&[(Key::Timeout, bad)])).contains("expected from 0.001"), "{bad}");
+        assert!(refused(&flag("timeout", bad)).contains("expected from 0.001"), "{bad}");
     }
 }
 
 #[test]
-fn a_supply_is_a_preset_that_can_be_adjusted() {
+fn preset_of_a_supply_can_be_adjusted() {
     let ups = |text: &str| Settings::new(&file(text)).expect("settings").ups;
     assert_eq!(ups(""), None);
     assert_eq!(ups("ups.preset = 'x120x'").map(|ups| ups.chip), Some(UpsChip::Max17040));
@@ -119,16 +130,16 @@ fn a_supply_is_a_preset_that_can_be_adjusted() {
         ),
         (
             "ups = { preset = 'waveshare-b', positive_current = 'up' }",
-            "c.toml:1: ups.positive_current: expected charges or discharges",
+            "c.toml:1: ups.positive_current: expected `charges` or `discharges`, found `up`",
         ),
     ] {
-        let message = refused(&file(bad));
+        let message = refused_file(bad);
         assert!(message.starts_with(complaint), "{message}");
     }
 }
 
 #[test]
-fn a_backlog_is_a_number_and_what_belongs_to_it() {
+fn backlog_is_off_unless_asked_for() {
     let settings = Settings::new(&file("[backlog]\nbeats = 720\nfile = '/var/lib/x'\n")).expect("settings");
     assert_eq!((settings.rhythm.backlog(), settings.rhythm.late_per_interval()), (720, 4));
     assert_eq!(settings.backlog_file.as_deref(), Some(Path::new("/var/lib/x")));
@@ -150,23 +161,140 @@ fn a_backlog_is_a_number_and_what_belongs_to_it() {
             "c.toml:1: backlog.per_interval: expected a whole number",
         ),
     ] {
-        let message = refused(&file(bad));
+        let message = refused_file(bad);
         assert!(message.starts_with(complaint), "{message}");
     }
 }
 
 #[test]
-fn other_values_are_checked_too() {
-    assert_eq!(
-        refused(&flags(&[(Key::Method, "PUT")])),
-        "--method: method: expected post or get, found \"PUT\""
-    );
-    assert!(refused(&file("hardware_id = ''")).contains("1 to 64 visible"));
-    assert!(refused(&file("disk_path = 'data'")).contains("absolute path"));
-    assert!(
-        refused(&flags(&[(Key::Url, "ftp://x/")])).starts_with("--url: url: expected an http or https URL")
-    );
+fn rejects_other_values_out_of_range() {
+    assert_eq!(refused(&flag("method", "PUT")), "--method: method: expected `post` or `get`, found `PUT`");
+    for bad in ["", "a b", "a\"b", "a\\b", "ä", &"a".repeat(65)] {
+        let message = refused_file(&format!("hardware_id = {}", Value::String(bad.to_owned())));
+        assert!(message.contains("expected 1 to 64 visible ASCII characters"), "{bad}: {message}");
+    }
+    let longest = file(&format!("hardware_id = '{}'", "a".repeat(64)));
+    assert_eq!(Settings::new(&longest).expect("settings").hardware_id.map(|id| id.len()), Some(64));
+    assert!(refused_file("disk_path = 'data'").contains("absolute path"));
+    assert!(refused(&flag("url", "ftp://x/")).starts_with("--url: url: expected an http or https URL"));
     let settings = Settings::new(&file("pidfile = ''\nurl = 'http://192.0.2.1/'")).expect("settings");
     assert_eq!(settings.pidfile, None);
     assert_eq!(settings.warnings().len(), 1, "unencrypted");
+}
+
+#[test]
+fn environment_sets_text_and_numbers() {
+    let mut layers = Layers::default();
+    layers.add_environment(|name| Some(if name.ends_with("URL") { "http://[::1]/" } else { "5" }.to_owned()));
+    let raw = layers.raw().expect_err("app_tmp is no path").to_string();
+    assert_eq!(
+        raw,
+        "environment variable HEARTBEAT_APP_TMP: app_tmp: expected an absolute path, found \"5\""
+    );
+    layers.add_environment(|name| (name == "HEARTBEAT_APP_TMP").then(|| "/run/tmp".to_owned()));
+    let settings = Settings::new(&layers).expect("settings");
+    assert_eq!(settings.app_tmp, Path::new("/run/tmp"));
+    assert_eq!(settings.pidfile.as_deref(), Some(Path::new("5")), "a text that looks like a number");
+    assert_eq!(millis(settings.rhythm), (5_000, 5_000));
+}
+
+#[test]
+fn every_input_is_a_key() {
+    let keys: Vec<_> = raw::RawSettings::default().leaves().into_iter().map(|(key, _)| key).collect();
+    for input in INPUTS {
+        assert!(keys.iter().any(|key| key == input.key), "{}", input.key);
+    }
+}
+
+#[test]
+fn rejects_flag_that_is_no_setting() {
+    let message = refused(&flag("frequency", "5"));
+    assert!(message.starts_with("--frequency: frequency: unknown field `frequency`"), "{message}");
+}
+
+#[test]
+fn origin_of_a_key_inside_a_setting_is_that_of_the_setting() {
+    let layers = file("\nups.preset = 'x120x'\n");
+    assert_eq!(layers.origin("ups.preset.x.y").to_string(), "c.toml:2");
+    assert_eq!(layers.origin("ups.bus"), Origin::Default);
+}
+
+#[test]
+fn most_definite_version_wins() {
+    let version = |text: &str| Settings::new(&file(text)).expect("settings").app_version;
+    assert_eq!(version(""), VersionSource::Unknown);
+    assert_eq!(version("app_dir = '/d'"), VersionSource::Folder("/d".into()));
+    assert_eq!(version("app_dir = '/d'\napp_version_file = '/f'"), VersionSource::File("/f".into()));
+    let all = "app_dir = '/d'\napp_version_file = '/f'\napp_version = '1'";
+    assert_eq!(version(all), VersionSource::Fixed("1".to_owned()));
+    let shown: Vec<_> = file(all).in_use().expect("usable").into_iter().map(|entry| entry.key).collect();
+    assert!(shown.contains(&"app_version".to_owned()));
+    assert!(!shown.contains(&"app_version_file".to_owned()) && !shown.contains(&"app_dir".to_owned()));
+}
+
+#[test]
+fn settings_in_use_include_what_follows_from_others() {
+    let shown = |layers: &Layers| -> Vec<_> {
+        layers.in_use().expect("usable").into_iter().map(|entry| entry.to_string()).collect()
+    };
+    let lines = shown(&flag("interval", "1"));
+    assert!(lines.iter().any(|line| line.starts_with("timeout = 1.0 ") && line.ends_with(" # default")));
+    assert!(lines.iter().any(|line| line.starts_with("backlog.beats = 0 ")));
+    assert!(!lines.iter().any(|line| line.starts_with("backlog.per_interval")));
+    let lines = shown(&file("[backlog]\nbeats = 1\n[ups]\npreset = 'waveshare-c'"));
+    for start in [
+        "backlog.per_interval = 4 ",
+        "ups.bus = 1 ",
+        "ups.address = 0x43 ",
+        "ups.shunt_ohms = 0.01 ",
+        "ups.positive_current = \"charges\" ",
+    ] {
+        assert!(lines.iter().any(|line| line.starts_with(start)), "{start}: {lines:?}");
+    }
+}
+
+/// Lines of a file, of which at most one for each key.
+fn any_settings() -> impl Strategy<Value = Vec<String>> {
+    let times = |key: &'static str, min: f64| {
+        prop::option::of((min..86_400.0).prop_map(move |secs| format!("{key} = {secs:?}")))
+    };
+    let paths = |key: &'static str| {
+        prop::option::of(
+            any::<String>().prop_map(move |path| format!("{key} = {}", Value::String(format!("/{path}")))),
+        )
+    };
+    let text = any::<String>().prop_map(|text| format!("app_version = {}", Value::String(text)));
+    let backlog = (0..=1000u16, 0..=255u8).prop_map(|(beats, per_interval)| {
+        format!("backlog = {{ beats = {beats}, per_interval = {per_interval}, file = '/b' }}")
+    });
+    let ups = (select(UpsConfig::PRESETS), any::<u8>(), 0.0001..10.0, select(vec!["charges", "discharges"]))
+        .prop_map(|(preset, bus, shunt, positive)| match preset {
+            "x120x" => format!("ups = {{ preset = 'x120x', bus = {bus} }}"),
+            _ => format!(
+                "ups = {{ preset = '{preset}', bus = {bus}, shunt_ohms = {shunt:?}, positive_current = '{positive}' }}"
+            ),
+        });
+    let times = (times("interval", 0.05), times("timeout", 0.001), times("backoff_cap", 0.0));
+    let paths = (paths("disk_path"), paths("app_tmp"), paths("app_dir"), paths("ca_file"), paths("pidfile"));
+    let others = (prop::option::of(text), prop::option::of(backlog), prop::option::of(ups));
+    (times, paths, others).prop_map(|((a, b, c), (d, e, f, g, h), (i, j, k))| {
+        [a, b, c, d, e, f, g, h, i, j, k].into_iter().flatten().collect()
+    })
+}
+
+proptest! {
+    /// `check-config` prints a file that sets what is in use.
+    #[test]
+    fn printed_settings_parse_to_the_same(lines in any_settings()) {
+        let mut layers = Layers::default();
+        let text = lines.join("\n");
+        if layers.add_text(Path::new("c.toml"), &text).is_ok() && let Ok(entries) = layers.in_use() {
+            let printed: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
+            let again = file(&printed).in_use().expect("usable");
+            let pairs = |entries: Vec<Entry>| -> Vec<_> {
+                entries.into_iter().map(|entry| (entry.key, entry.value)).collect()
+            };
+            prop_assert_eq!(pairs(again), pairs(entries));
+        }
+    }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use heartbeat_core::{Agent, Backlog, Identity, Stats, Wake, time::Instant};
 
-use self::sleeper::Sleeper;
+pub(crate) use self::sleeper::Sleeper;
 pub use self::{
     once::sample_once,
     pidfile::{Pidfile, PidfileError},
@@ -24,13 +24,13 @@ use crate::{
     backlog::{self, Keeper},
     clock,
     config::Settings,
-    hal::{
+    sensors::{
         LinuxHal,
         hardware_id::{self, NoIdentity},
-        sysroot::Sysroot,
     },
-    passing::may_pass,
-    uplink::{CachedResolver, Client, HttpUplink, Traffic, TrustError},
+    sources::sysroot::Sysroot,
+    transient::is_transient,
+    uplink::{Client, HttpUplink, Traffic, TrustError},
     waker::{self, Waker},
 };
 
@@ -82,7 +82,6 @@ pub struct Daemon {
     agent: Agent<'static>,
     keeper: Option<Keeper>,
     hal: LinuxHal,
-    resolver: CachedResolver,
     uplink: HttpUplink,
     traffic: Traffic,
     sleeper: Sleeper,
@@ -98,13 +97,12 @@ impl Daemon {
     /// When the board cannot be identified, nobody can be trusted, or the system has no resources left.
     pub fn start(settings: &Settings, root: Arc<Sysroot>) -> Result<Self, StartError> {
         let identity = identity(settings, &root)?;
-        let resolver = CachedResolver::new();
         let traffic = Traffic::default();
-        let client = Client::new(settings, &resolver, &traffic)?;
+        let client = Client::new(settings, &traffic)?;
         let (waker, wake_ups) = waker::pair()?;
         let signals = Signals::install(&waker)?;
         let sleeper = Sleeper::new(wake_ups)?;
-        let hal = LinuxHal::start(Arc::clone(&root), settings, &waker);
+        let hal = LinuxHal::new(Arc::clone(&root), settings, &waker);
         let uplink = HttpUplink::start(client, waker.clone())?;
         let mut agent = Agent::new(identity.with_boot_id(random()), settings.rhythm);
         let keeps = settings.rhythm.backlog() > 0;
@@ -119,7 +117,7 @@ impl Daemon {
             }
             None => None,
         };
-        Ok(Self { root, agent, keeper, hal, resolver, uplink, traffic, sleeper, waker, signals })
+        Ok(Self { root, agent, keeper, hal, uplink, traffic, sleeper, waker, signals })
     }
 
     /// Asks the running daemon to stop, from any thread.
@@ -153,6 +151,7 @@ impl Daemon {
             }
             let now = clock::now();
             let wake = self.agent.poll(now, &mut self.hal, &mut self.uplink);
+            let hal_due = self.hal.dispatch();
             if let Some(keeper) = &mut self.keeper {
                 keeper.turn(now, &mut self.agent);
             }
@@ -160,7 +159,8 @@ impl Daemon {
             let at_the_latest = observer.turned(&turn);
             match wake {
                 Wake::At(when) => {
-                    self.sleeper.sleep_until(at_the_latest.map_or(when, |latest| when.min(latest)))?;
+                    let others = [hal_due, at_the_latest].into_iter().flatten();
+                    self.sleeper.sleep_until(others.fold(when, Instant::min))?;
                 }
                 Wake::Stopped => {
                     if let Some(keeper) = self.keeper.take() {
@@ -185,14 +185,14 @@ impl Daemon {
     /// Takes over new settings; the request under way goes on with the old ones. False when they cannot be used.
     fn reconfigure(&mut self, settings: &Settings) -> bool {
         let taken = identity(settings, &self.root)
-            .and_then(|identity| Ok((identity, Client::new(settings, &self.resolver, &self.traffic)?)));
+            .and_then(|identity| Ok((identity, Client::new(settings, &self.traffic)?)));
         match taken {
             Ok((identity, client)) => {
                 if settings.rhythm.backlog() > 0 && self.agent.config().backlog() == 0 {
                     log::warn!("heartbeats will be kept from the next start on");
                 }
                 self.agent.reconfigure(identity, settings.rhythm);
-                self.hal.reconfigure(settings, &self.waker);
+                self.hal.reconfigure(settings);
                 self.uplink.replace(client);
                 log::info!("configuration read again");
                 true
@@ -250,7 +250,7 @@ fn random() -> u64 {
 pub fn open_root(path: &Path) -> Result<Arc<Sysroot>, StartError> {
     match Sysroot::new(path) {
         Ok(root) => Ok(Arc::new(root)),
-        Err(error) if may_pass(&error) => Err(error.into()),
+        Err(error) if is_transient(&error) => Err(error.into()),
         Err(error) => Err(StartError::Unusable(format!("--sysroot: {}: {error}", path.display()))),
     }
 }

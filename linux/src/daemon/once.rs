@@ -2,15 +2,12 @@
 
 use std::{io, sync::Arc, task::Poll};
 
-use heartbeat_core::{Agent, Config, Identity, Reply, SendError, Uplink, Wake, time::Duration};
+use heartbeat_core::{
+    Agent, Config, Identity, Outcome, Uplink, Verdict, Wake, time::Duration, uplink::Fault,
+};
 
 use super::sleeper::Sleeper;
-use crate::{
-    clock,
-    config::Settings,
-    hal::{LinuxHal, sysroot::Sysroot},
-    waker,
-};
+use crate::{clock, config::Settings, sensors::LinuxHal, sources::sysroot::Sysroot, waker};
 
 /// Twice the time over which processor use is measured: with phase 0 the second beat follows after half of it.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -28,16 +25,16 @@ impl Uplink for Kept {
         self.answered = false;
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         if std::mem::replace(&mut self.answered, true) {
             Poll::Pending
         } else {
-            Poll::Ready(Ok(Reply::new(200)))
+            Poll::Ready(Outcome::new(Verdict::Accepted, ""))
         }
     }
 
-    fn cancel(&mut self) -> SendError {
-        SendError::Timeout
+    fn cancel(&mut self) -> Outcome {
+        Outcome::new(Verdict::Failed { fault: Fault::Device, may_have_arrived: false }, "")
     }
 }
 
@@ -50,13 +47,17 @@ impl Uplink for Kept {
 pub fn sample_once(settings: &Settings, root: Arc<Sysroot>, identity: Identity) -> io::Result<Vec<u8>> {
     let (waker, wake_ups) = waker::pair()?;
     let mut sleeper = Sleeper::new(wake_ups)?;
-    let mut hal = LinuxHal::start(root, settings, &waker);
+    let mut hal = LinuxHal::new(root, settings, &waker);
     let rhythm = Config::new(INTERVAL, INTERVAL).unwrap_or_default().with_phase(0);
     let mut agent = Agent::new(identity, rhythm);
     let mut kept = Kept::default();
     while kept.beats < 2 {
-        match agent.poll(clock::now(), &mut hal, &mut kept) {
-            Wake::At(when) if kept.beats < 2 => sleeper.sleep_until(when)?,
+        let wake = agent.poll(clock::now(), &mut hal, &mut kept);
+        let hal_due = hal.dispatch();
+        match wake {
+            Wake::At(when) if kept.beats < 2 => {
+                sleeper.sleep_until(hal_due.map_or(when, |due| when.min(due)))?;
+            }
             _ => break,
         }
     }

@@ -16,21 +16,21 @@ use crate::waker::WakeUps;
 
 /// The one place where the main loop waits.
 #[derive(Debug)]
-pub(super) struct Sleeper {
+pub(crate) struct Sleeper {
     timer: TimerFd,
     wake_ups: WakeUps,
     set_for: Option<Instant>,
 }
 
 impl Sleeper {
-    pub(super) fn new(wake_ups: WakeUps) -> io::Result<Self> {
+    pub(crate) fn new(wake_ups: WakeUps) -> io::Result<Self> {
         let timer =
             TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
         Ok(Self { timer, wake_ups, set_for: None })
     }
 
     /// Waits until `when` or until woken, whichever is first. May return early for no reason.
-    pub(super) fn sleep_until(&mut self, when: Instant) -> io::Result<()> {
+    pub(crate) fn sleep_until(&mut self, when: Instant) -> io::Result<()> {
         if self.set_for != Some(when) {
             self.set_for = None;
             // Zero would disarm the timer.

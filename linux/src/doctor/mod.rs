@@ -3,31 +3,34 @@
 mod advice;
 mod report;
 
-use std::{
-    sync::{Arc, mpsc},
-    thread,
-    time::Duration,
-};
+use std::{io, sync::Arc, task::Poll};
 
-use heartbeat_core::SensorError;
+use heartbeat_core::{
+    SensorError,
+    time::{Duration, Instant},
+};
 
 pub use self::report::{json, table};
 use crate::{
+    clock,
     config::Settings,
-    hal::{
-        probes::{self, Finding, Probe},
-        sysroot::Sysroot,
+    daemon::Sleeper,
+    sensors::{
+        LinuxHal,
+        value::{AnyValue, Finding, Problem},
     },
+    sources::sysroot::Sysroot,
+    waker,
 };
 
-/// What takes longer than this hangs, as far as a heartbeat is concerned.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A candidate that takes longer than this hangs, as far as a heartbeat is concerned.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is wrong with a value, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
     /// Whether something is broken, and not just not there.
-    pub serious: bool,
+    pub is_serious: bool,
     /// Why there is no value.
     pub why: String,
     /// What to do.
@@ -37,55 +40,106 @@ pub struct Complaint {
 /// One value with everything that was found out about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diagnosis {
-    /// Its key in the heartbeat.
+    /// Its name.
     pub value: &'static str,
-    /// All places that were asked; the last one answered, if any did.
+    /// All candidates that were asked; the last one answered, if any did.
     pub findings: Vec<Finding>,
     /// What is wrong, if anything is.
     pub complaint: Option<Complaint>,
 }
 
 impl Diagnosis {
-    /// The place that answered, with its value.
+    /// The candidate that answered, with its value.
     pub fn answer(&self) -> Option<(&Finding, &str)> {
         self.findings.iter().find_map(|finding| finding.outcome.as_deref().ok().map(|value| (finding, value)))
     }
 }
 
-/// Asks every place of every value, one after the other.
-pub fn examine(root: &Arc<Sysroot>, settings: &Settings) -> Vec<Diagnosis> {
-    probes::all(root, settings).into_iter().map(|probe| diagnose(probe, settings, PATIENCE)).collect()
+/// Asks the candidates of every value in their order up to the first that answers, as a heartbeat does, but waits for each.
+/// Takes 5 s for each that hangs.
+///
+/// # Errors
+///
+/// When the system has no resources left.
+pub fn examine(root: &Arc<Sysroot>, settings: &Settings) -> io::Result<Vec<Diagnosis>> {
+    let (waker, wake_ups) = waker::pair()?;
+    let mut sleeper = Sleeper::new(wake_ups)?;
+    let mut hal = LinuxHal::new(Arc::clone(root), settings, &waker);
+    let began = clock::now();
+    let mut examinations: Vec<_> = hal.values().iter().map(|_| Examination::new(began)).collect();
+    loop {
+        let now = clock::now();
+        let each = examinations.iter_mut().zip(hal.values());
+        let waits = each.filter_map(|(examination, value)| examination.go_on(value, now)).min();
+        let Some(ends) = waits else { break };
+        let dispatched = hal.dispatch();
+        sleeper.sleep_until(dispatched.map_or(ends, |due| due.min(ends)))?;
+    }
+    Ok(examinations.into_iter().zip(hal.values()).map(|(done, value)| done.conclude(value)).collect())
 }
 
-fn diagnose(probe: Probe, settings: &Settings, patience: Duration) -> Diagnosis {
-    let value = probe.value;
-    let (sender, receiver) = mpsc::channel();
-    let ask = probe.ask;
-    // A thread that hangs is left behind; the program ends without it.
-    let asked = thread::Builder::new().spawn(move || sender.send(ask()).is_ok()).is_ok();
-    match receiver.recv_timeout(patience) {
-        Ok(findings) => {
-            let answered = findings.iter().any(|finding| finding.outcome.is_ok());
-            let complaint = (!answered).then(|| advice::about(value, &findings, settings));
-            Diagnosis { value, findings, complaint }
-        }
-        Err(_) => {
-            let why = if asked {
-                format!("no answer within {} s", patience.as_secs_f64())
-            } else {
-                "no thread left".to_owned()
+/// A value that is being asked for.
+struct Examination {
+    asked: Instant,
+    /// Since when the current candidate is waited for.
+    waiting_since: Instant,
+    findings: Vec<Finding>,
+}
+
+impl Examination {
+    fn new(now: Instant) -> Self {
+        Self { asked: now, waiting_since: now, findings: Vec::new() }
+    }
+
+    /// Asks as far as possible. The answer is how long a candidate may still take; `None` when all is known.
+    fn go_on(&mut self, value: &mut dyn AnyValue, now: Instant) -> Option<Instant> {
+        while self.findings.len() < value.candidates() && !self.findings.iter().any(is_value) {
+            let candidate = self.findings.len();
+            let finding = match value.explain(candidate, self.asked, now) {
+                Poll::Ready(finding) => finding,
+                Poll::Pending if now.since(self.waiting_since) < TIMEOUT => {
+                    return Some(self.waiting_since + TIMEOUT);
+                }
+                Poll::Pending => Finding {
+                    place: value.place(candidate),
+                    outcome: Err(Problem::Silent),
+                    took: now.since(self.waiting_since),
+                },
             };
-            Diagnosis { value, findings: Vec::new(), complaint: Some(advice::about_hanging(value, why)) }
+            self.waiting_since = now;
+            self.findings.push(finding);
         }
+        None
+    }
+
+    fn conclude(self, value: &dyn AnyValue) -> Diagnosis {
+        let answered = self.findings.iter().any(is_value);
+        let complaint = (!answered).then(|| advice::about(value, &self.findings));
+        Diagnosis { value: value.name(), findings: self.findings, complaint }
     }
 }
 
-/// The most telling error: the first that is more than absence.
-fn telling(findings: &[Finding]) -> Option<(&Finding, SensorError)> {
-    let errors = || {
-        findings.iter().filter_map(|finding| finding.outcome.as_ref().err().map(|error| (finding, *error)))
-    };
-    errors().find(|(_, error)| *error != SensorError::Absent).or_else(|| errors().next())
+fn is_value(finding: &Finding) -> bool {
+    finding.outcome.is_ok()
+}
+
+/// The most telling problem: the first that is more than absence.
+fn telling(findings: &[Finding]) -> Option<(&Finding, Problem)> {
+    let problems = || findings.iter().filter_map(|finding| Some((finding, *finding.outcome.as_ref().err()?)));
+    problems().find(|(_, problem)| !is_absence(*problem)).or_else(|| problems().next())
+}
+
+fn is_absence(problem: Problem) -> bool {
+    problem == Problem::Failed(SensorError::Absent)
+}
+
+/// A problem in words.
+fn said(problem: Problem) -> String {
+    match problem {
+        Problem::NotConfigured => "not configured".to_owned(),
+        Problem::Silent => format!("no answer within {} s", TIMEOUT.as_secs()),
+        Problem::Failed(error) => error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -98,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_captured_tree_is_explained() {
+    fn explains_each_value_of_a_captured_tree() {
         let dir = tempfile::tempdir().expect("a directory");
         let write = |path: &str, content: &str| {
             let path = dir.path().join(path);
@@ -111,38 +165,81 @@ mod tests {
         write("sys/class/thermal/thermal_zone0/temp", "48774");
         write("proc/meminfo", "garbage");
         let root = Arc::new(Sysroot::new(dir.path()).expect("opened"));
-        let diagnoses = examine(&root, &settings());
+        let diagnoses = examine(&root, &settings()).expect("examined");
         let of = |value| diagnoses.iter().find(|diagnosis| diagnosis.value == value).expect("examined");
 
         assert_eq!(of("hardwareid").answer().map(|(_, value)| value), Some("10000000a1b2c3d4"));
         let temp = of("temp");
-        assert_eq!(temp.findings[0].outcome, Err(SensorError::Denied));
+        assert_eq!(temp.findings[0].outcome, Err(Problem::Failed(SensorError::Denied)));
         assert_eq!(temp.answer().map(|(_, value)| value), Some("48.8 °C"));
         assert_eq!(temp.complaint, None, "somebody answered");
         let mem = of("mem").complaint.as_ref().expect("a complaint");
-        assert!(mem.serious && mem.why.contains("not a valid reading"), "{mem:?}");
+        assert!(mem.is_serious && mem.why.contains("not a valid reading"), "{mem:?}");
         let power = of("power").complaint.as_ref().expect("a complaint");
-        assert!(!power.serious && power.advice.contains("ups.preset"), "{power:?}");
+        assert!(power.is_serious && power.why == "permission denied", "the PMIC may be there: {power:?}");
+        let fan = of("fan_rpm").complaint.as_ref().expect("a complaint");
+        assert!(!fan.is_serious && fan.advice.contains("no fan"), "{fan:?}");
         let table = table(&diagnoses);
         assert!(table.contains("48.8 °C") && table.contains("/proc/meminfo"), "{table}");
         let json: serde_json::Value = serde_json::from_str(&json(&diagnoses)).expect("JSON");
         assert_eq!(json[0]["value"], "hardwareid");
     }
 
+    /// Its first candidate never answers, its second does.
+    struct Half;
+
+    impl AnyValue for Half {
+        fn name(&self) -> &'static str {
+            "half"
+        }
+
+        fn keys(&self) -> &'static [&'static str] {
+            &["half"]
+        }
+
+        fn answered_by(&self) -> Option<String> {
+            None
+        }
+
+        fn due(&self, _: Instant) -> Option<Instant> {
+            None
+        }
+
+        fn candidates(&self) -> usize {
+            2
+        }
+
+        fn place(&self, candidate: usize) -> String {
+            format!("place {candidate}")
+        }
+
+        fn explain(&mut self, candidate: usize, _: Instant, _: Instant) -> Poll<Finding> {
+            match candidate {
+                0 => Poll::Pending,
+                _ => Poll::Ready(Finding {
+                    place: self.place(candidate),
+                    outcome: Ok("1".to_owned()),
+                    took: Duration::ZERO,
+                }),
+            }
+        }
+
+        fn advice(&self, _: Problem) -> Option<&'static str> {
+            None
+        }
+    }
+
     #[test]
-    fn a_place_that_hangs_is_named_and_left() {
-        let (_never, forever) = mpsc::channel::<()>();
-        let hanging = Probe {
-            value: "temp",
-            ask: Box::new(move || {
-                let _ = forever.recv_timeout(Duration::from_secs(60));
-                Vec::new()
-            }),
-        };
-        let diagnosis = diagnose(hanging, &settings(), Duration::from_millis(50));
-        assert_eq!(
-            diagnosis.complaint.map(|complaint| complaint.why).as_deref(),
-            Some("no answer within 0.05 s")
-        );
+    fn names_a_candidate_that_hangs_and_asks_the_next() {
+        let began = Instant::from_millis(1_000);
+        let mut examination = Examination::new(began);
+        let ends = examination.go_on(&mut Half, began).expect("it is waited for");
+        assert_eq!(ends, began + TIMEOUT);
+        assert_eq!(examination.go_on(&mut Half, ends), None);
+        let diagnosis = examination.conclude(&Half);
+        assert_eq!(diagnosis.findings[0].place, "place 0");
+        assert_eq!(diagnosis.findings[0].outcome, Err(Problem::Silent));
+        assert_eq!(diagnosis.answer().map(|(_, value)| value), Some("1"));
+        assert_eq!(diagnosis.complaint, None);
     }
 }

@@ -1,42 +1,39 @@
 //! The diagnoses as a table for people, and as JSON for machines.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
-use super::Diagnosis;
+use super::{Diagnosis, is_absence, said};
+use crate::page::Page;
 
-/// A line per value; under those without one every place that was asked, and what to do.
+/// Width of the names and of the values.
+const COLUMNS: [usize; 2] = [18, 28];
+
+/// A row per value; under those without one each candidate that was asked, and what to do.
 pub fn table(diagnoses: &[Diagnosis]) -> String {
-    let mut table = format!("{:<12} {:<42} {:<44} {:>9}\n", "VALUE", "READ", "FROM", "TOOK");
+    let mut page = Page::new(COLUMNS);
+    page.row("VALUE", "READ", "FROM");
     for diagnosis in diagnoses {
-        // Writing to a String cannot fail.
-        let _ = match (diagnosis.answer(), &diagnosis.complaint) {
+        match (diagnosis.answer(), &diagnosis.complaint) {
             (Some((finding, value)), _) => {
-                let took = finding.took.as_secs_f64() * 1e3;
-                writeln!(table, "{:<12} {value:<42} {:<44} {took:>6.1} ms", diagnosis.value, finding.place)
+                let took = finding.took.as_micros() as f64 / 1e3;
+                page.row(diagnosis.value, value, &format!("{} ({took:.1} ms)", finding.place));
             }
             (None, Some(complaint)) => {
-                writeln!(
-                    table,
-                    "{:<12} {:<42} {}",
-                    diagnosis.value,
-                    format!("- {}", complaint.why),
-                    complaint.advice
-                )
+                page.row(diagnosis.value, &format!("- {}", complaint.why), "");
+                page.note(&complaint.advice);
             }
-            (None, None) => writeln!(table, "{:<12} -", diagnosis.value),
-        };
-        // Of a value that was found, only the places that should have known it; of others, all.
+            (None, None) => page.row(diagnosis.value, "-", ""),
+        }
+        // Of a value that was found, only the candidates that should have known it; of others, all.
         for finding in &diagnosis.findings {
-            if let Err(error) = &finding.outcome
-                && (diagnosis.complaint.is_some() || *error != heartbeat_core::SensorError::Absent)
+            if let Err(problem) = finding.outcome
+                && (diagnosis.complaint.is_some() || !is_absence(problem))
             {
-                let _ = writeln!(table, "{:<12} {:<42} {}", "", format!("  {error}"), finding.place);
+                page.note(&format!("{}: {}", said(problem), finding.place));
             }
         }
     }
-    table
+    page.to_string()
 }
 
 /// A list of objects, one per value.
@@ -51,8 +48,8 @@ pub fn json(diagnoses: &[Diagnosis]) -> String {
                 .map(|finding| {
                     json!({
                         "place": finding.place,
-                        "error": finding.outcome.as_ref().err().map(ToString::to_string),
-                        "took_ms": finding.took.as_secs_f64() * 1e3,
+                        "error": finding.outcome.as_ref().err().map(|problem| said(*problem)),
+                        "took_ms": finding.took.as_micros() as f64 / 1e3,
                     })
                 })
                 .collect();
@@ -62,7 +59,7 @@ pub fn json(diagnoses: &[Diagnosis]) -> String {
                 "from": answer.map(|(finding, _)| &finding.place),
                 "places": places,
                 "why": diagnosis.complaint.as_ref().map(|complaint| &complaint.why),
-                "serious": diagnosis.complaint.as_ref().is_some_and(|complaint| complaint.serious),
+                "serious": diagnosis.complaint.as_ref().is_some_and(|complaint| complaint.is_serious),
                 "advice": diagnosis.complaint.as_ref().map(|complaint| &complaint.advice),
             })
         })

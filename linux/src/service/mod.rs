@@ -4,23 +4,18 @@
 mod notify;
 pub mod status;
 mod summary;
-mod today;
 
-use heartbeat_core::{Stats, time::Instant};
-
-use jiff::tz::TimeZone;
+use heartbeat_core::{Outcome, Stats, time::Instant};
 
 use self::{
     notify::Notifier,
     status::{Last, Late, Status, StatusFile},
-    summary::Summary,
-    today::Today,
+    summary::HourlySummary,
 };
 use crate::{
     clock,
     config::Settings,
     daemon::{Observer, Turn},
-    hal::sysroot::Sysroot,
 };
 
 /// Tells systemd, `status` and the journal.
@@ -28,9 +23,7 @@ use crate::{
 pub struct Service {
     notifier: Notifier,
     file: Option<StatusFile>,
-    summary: Summary,
-    today: Today,
-    zone: TimeZone,
+    summary: HourlySummary,
     server: String,
     started: Instant,
     /// What was told last.
@@ -43,17 +36,11 @@ pub struct Service {
 impl Service {
     /// For a daemon with these settings, which is about to run. Where there is no supervisor, or no place for `status`, it is
     /// not told.
-    pub fn new(settings: &Settings, root: &Sysroot) -> Self {
-        let file = StatusFile::for_this_process();
-        let zone = clock::local_zone(root);
-        let earlier = file.as_ref().and_then(|file| status::read(file.path()).ok());
-        let today = Today::after(earlier, clock::today(&zone));
+    pub fn new(settings: &Settings) -> Self {
         Self {
             notifier: Notifier::new(),
-            file,
-            summary: Summary::new(clock::now()),
-            today,
-            zone,
+            file: StatusFile::for_this_process(),
+            summary: HourlySummary::new(clock::now()),
             server: settings.endpoint.without_query().to_owned(),
             started: clock::now(),
             told: Stats::default(),
@@ -79,16 +66,17 @@ impl Service {
             failed: stats.failed,
             consecutive_failures: stats.consecutive_failures,
             skipped: stats.skipped,
-            held_back: stats.held_back,
-            late: (turn.agent.config().backlog() > 0 || counts.kept > 0).then(|| Late {
+            withheld: stats.withheld,
+            late: (turn.agent.config().backlog() > 0 || counts.queued > 0).then(|| Late {
                 waiting: backlog.len() as u64,
                 delivered: counts.replayed,
                 given_up: counts.dropped,
             }),
-            today: self.today.totals(turn.traffic),
-            last: stats.last.map(|last| Last {
-                delivered: last.result.is_ok(),
-                outcome: describe(last.result),
+            sent_bytes: turn.traffic.sent(),
+            received_bytes: turn.traffic.received(),
+            last: stats.last.as_ref().map(|last| Last {
+                delivered: last.outcome.verdict.is_accepted(),
+                outcome: describe(&last.outcome),
                 round_trip_ms: core::time::Duration::from(last.round_trip).as_secs_f64() * 1e3,
                 document: serde_json::from_slice(&self.document).unwrap_or_default(),
             }),
@@ -97,16 +85,17 @@ impl Service {
     }
 }
 
-fn describe(result: Result<u16, heartbeat_core::SendError>) -> String {
-    match result {
-        Ok(status) => format!("delivered, status {status}"),
-        Err(error) => format!("not delivered: {error}"),
+fn describe(outcome: &Outcome) -> String {
+    if outcome.verdict.is_accepted() {
+        format!("delivered, {}", outcome.detail)
+    } else {
+        format!("not delivered: {}", outcome.detail)
     }
 }
 
 impl Observer for Service {
     fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant> {
-        let stats = *turn.agent.stats();
+        let stats = turn.agent.stats();
         // Nothing is put together for nobody.
         let is_heard = self.file.is_some() || self.notifier.is_heard();
         if is_heard && stats.attempted > self.told.attempted {
@@ -114,8 +103,7 @@ impl Observer for Service {
         }
         let ended = stats.delivered + stats.failed > self.told.delivered + self.told.failed;
         if ended {
-            self.summary.ended(&stats);
-            self.today.turn(clock::today(&self.zone), turn.traffic);
+            self.summary.ended(stats);
         }
         let news = ended || self.stopping || self.told == Stats::default();
         let mut headline = None;
@@ -128,7 +116,7 @@ impl Observer for Service {
         }
         self.notifier.news(stats.attempted > 0, headline.as_deref());
         self.summary.turn(turn.now, turn.traffic);
-        self.told = stats;
+        self.told.clone_from(stats);
         self.notifier.alive(turn.now)
     }
 

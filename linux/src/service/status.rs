@@ -12,8 +12,6 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use super::today::Totals;
-
 /// Where systemd puts what a service keeps while it runs (`RuntimeDirectory=`, systemd.exec(5)).
 const DIRECTORY: &str = "/run/heartbeat-daemon";
 const NAME: &str = "status.json";
@@ -47,15 +45,17 @@ pub struct Status {
     pub consecutive_failures: u64,
     /// Beats that were skipped because the machine stood still.
     pub skipped: u64,
-    /// Beats that were given up to spare the server.
-    pub held_back: u64,
+    /// Beats that were withheld to back off from the server.
+    pub withheld: u64,
     /// What became of those that were not delivered; `None` when they are not kept.
     pub late: Option<Late>,
-    /// Bytes since midnight.
-    pub today: Totals,
+    /// Bytes sent since the start, encryption included, the headers of TCP and IP not.
+    pub sent_bytes: u64,
+    /// Bytes received since the start, likewise.
+    pub received_bytes: u64,
     /// The last heartbeat; `None` before the first has ended.
     pub last: Option<Last>,
-    /// Where each value is read.
+    /// Where each value was read, by its key in the document; a dot leads into an object.
     pub sources: Vec<(String, String)>,
 }
 
@@ -86,7 +86,7 @@ pub struct Last {
 impl Status {
     /// The most important in one line.
     pub fn headline(&self) -> String {
-        let counts = format!("{} delivered, {} not", self.delivered, self.failed);
+        let counts = format!("{} delivered, {} failed", self.delivered, self.failed);
         match &self.last {
             None => "taking the first sample".to_owned(),
             Some(last) if last.delivered => {
@@ -177,16 +177,17 @@ mod tests {
             failed: 1,
             consecutive_failures: 0,
             skipped: 0,
-            held_back: 0,
+            withheld: 0,
             late: None,
-            today: Totals::default(),
+            sent_bytes: 0,
+            received_bytes: 0,
             last: None,
             sources: Vec::new(),
         }
     }
 
     #[test]
-    fn what_is_published_is_read_and_what_is_not_is_an_error() {
+    fn reads_what_is_published_and_rejects_the_rest() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut file = StatusFile::in_directory(dir.path());
         assert!(read(file.path()).is_err_and(|error| error.kind() == ErrorKind::NotFound));
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headline_says_what_matters() {
+    fn headline_names_the_last_outcome_and_the_counts() {
         let last = |delivered, outcome: &str| {
             Some(Last {
                 delivered,
@@ -217,8 +218,8 @@ mod tests {
         };
         assert_eq!(status().headline(), "taking the first sample");
         let good = Status { last: last(true, "delivered, status 200"), ..status() };
-        assert_eq!(good.headline(), "last heartbeat delivered in 44.6 ms; 3 delivered, 1 not");
+        assert_eq!(good.headline(), "last heartbeat delivered in 44.6 ms; 3 delivered, 1 failed");
         let bad = Status { last: last(false, "not delivered: connection refused"), ..status() };
-        assert_eq!(bad.headline(), "last heartbeat not delivered: connection refused; 3 delivered, 1 not");
+        assert_eq!(bad.headline(), "last heartbeat not delivered: connection refused; 3 delivered, 1 failed");
     }
 }

@@ -11,7 +11,7 @@ const EVERY: Duration = Duration::from_secs(3_600);
 
 /// What has happened since the last line.
 #[derive(Debug)]
-pub(super) struct Summary {
+pub(super) struct HourlySummary {
     since: Instant,
     delivered: u64,
     failed: u64,
@@ -20,7 +20,7 @@ pub(super) struct Summary {
     counted: Stats,
 }
 
-impl Summary {
+impl HourlySummary {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             since: now,
@@ -36,10 +36,10 @@ impl Summary {
     pub(super) fn ended(&mut self, stats: &Stats) {
         self.delivered += stats.delivered - self.counted.delivered;
         self.failed += stats.failed - self.counted.failed;
-        if let Some(last) = stats.last.filter(|last| last.result.is_ok()) {
+        if let Some(last) = stats.last.as_ref().filter(|last| last.outcome.verdict.is_accepted()) {
             self.slowest = self.slowest.max(last.round_trip);
         }
-        self.counted = *stats;
+        self.counted = stats.clone();
     }
 
     /// Writes the line when it is due.
@@ -49,12 +49,12 @@ impl Summary {
         }
         let bytes = traffic.sent() + traffic.received();
         log::info!("{}", self.line(bytes));
-        *self = Self { bytes, counted: self.counted, ..Self::new(now) };
+        *self = Self { bytes, counted: std::mem::take(&mut self.counted), ..Self::new(now) };
     }
 
     fn line(&self, bytes: u64) -> String {
         format!(
-            "in the last hour {} heartbeats were delivered, {} not; the slowest took {} ms; {} kB over the network",
+            "in the last hour {} heartbeats were delivered, {} failed; the slowest took {} ms; {} kB over the network",
             self.delivered,
             self.failed,
             self.slowest.as_millis(),
@@ -66,23 +66,26 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use heartbeat_core::{SendError, agent::Outcome};
+    use crate::uplink::{Cause, Failure, Reply, Stage, outcome};
+    use heartbeat_core::agent::LastRequest;
 
     #[test]
-    fn an_hour_is_summed_up_and_forgotten() {
+    fn sums_up_an_hour_and_begins_anew() {
         let at = |secs: u64| Instant::ZERO + Duration::from_secs(secs);
-        let mut summary = Summary::new(at(100));
-        let outcome = |result, millis| Some(Outcome { result, round_trip: Duration::from_millis(millis) });
-        summary.ended(&Stats { delivered: 1, last: outcome(Ok(200), 45), ..Stats::default() });
+        let mut summary = HourlySummary::new(at(100));
+        let last = |ended, millis| {
+            Some(LastRequest { outcome: outcome(&ended), round_trip: Duration::from_millis(millis) })
+        };
+        summary.ended(&Stats { delivered: 1, last: last(Ok(Reply::new(200)), 45), ..Stats::default() });
         summary.ended(&Stats {
             delivered: 1,
             failed: 1,
-            last: outcome(Err(SendError::Timeout), 2_000),
+            last: last(Err(Failure::new(Stage::Exchange, Cause::Timeout)), 2_000),
             ..Stats::default()
         });
         assert_eq!(
             summary.line(5_432),
-            "in the last hour 1 heartbeats were delivered, 1 not; the slowest took 45 ms; 5 kB over the network"
+            "in the last hour 1 heartbeats were delivered, 1 failed; the slowest took 45 ms; 5 kB over the network"
         );
         summary.turn(at(3_699), &Traffic::default());
         assert_eq!(summary.delivered, 1, "not yet");

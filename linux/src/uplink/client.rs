@@ -1,11 +1,11 @@
-//! One request over HTTP: at most one retry, one deadline, nothing followed, little read.
+//! One heartbeat over HTTP: at most one retry, one deadline, nothing followed, little read.
 
 use std::{
-    io::Read,
+    io::{self, Read},
     time::{Duration, Instant},
 };
 
-use heartbeat_core::{Reply, SendError};
+use heartbeat_core::payload::BODY_MAX;
 use ureq::{
     Agent, Body,
     config::{AutoHeaderValue, Config},
@@ -13,213 +13,208 @@ use ureq::{
         Response,
         header::{DATE, RETRY_AFTER},
     },
-    tls::TlsConfig,
-    unversioned::transport::{Connector, RustlsConnector, TcpConnector},
 };
 
 use super::{
-    classify::classify,
-    progress::{Progress, Stage},
-    resolver::CachedResolver,
+    beat::{Beat, Limits},
+    connector::{BODY_READ_MAX, Lender, NoResolver},
+    failure::{Cause, Failure, Stage},
+    link::Link,
+    outcome::Reply,
     retry_after,
-    tls::{self, TrustError},
+    target::Target,
     traffic::Traffic,
+    trust::{Trust, TrustError},
 };
-use crate::config::{Method, Settings};
+use crate::{
+    config::{Endpoint, Method, Settings},
+    waker::{self, WakeUps, Waker},
+};
 
-/// Bytes of a reply's body that are read to keep its connection usable; what sends more loses it.
-const REPLY_MAX: u64 = 16 * 1024;
-/// Bytes of a reply's header.
-const HEADER_MAX: usize = 8 * 1024;
+/// How long a connection may take to make when nothing else is configured.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a reply's body is waited for to keep its connection usable: it comes with the status, or hardly later.
-const REST_MAX: Duration = Duration::from_millis(200);
-/// The input buffer must be larger than the header, or a long header is reported as a lost connection.
-const BUFFER: usize = HEADER_MAX + 2 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_millis(200);
+/// Bytes of a reply's head as it reaches the library.
+const HEADER_MAX: usize = 2 * 1024;
+/// Room for a request's head beside its URL and its document.
+const OUTPUT: usize = 2 * 1024;
+/// Bytes of a document's byte in a URL.
+const ESCAPED: usize = 3;
+/// Limits of how long a connection is kept idle.
+const IDLE: std::ops::RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from_secs(300);
 
-/// Time that this side gives up before the agent would, so that its own, more exact reason is reported.
-const HEAD_START_MAX: Duration = Duration::from_millis(50);
-
-/// Failures in a row after which the authorities are read again at the latest.
-const RENEWAL_MAX: u32 = 128;
-
-/// A client for the configured server, with its connection, its names and its trust.
+/// A configured server, and whom to trust that it is the one.
 #[derive(Debug)]
 pub struct Client {
-    agent: Agent,
-    settings: Settings,
-    resolver: CachedResolver,
+    endpoint: Endpoint,
+    method: Method,
+    timeout: Duration,
+    limits: Limits,
+    trust: Option<Trust>,
     traffic: Traffic,
-    progress: Progress,
-    /// Times that the server's certificate was refused since it was accepted.
-    refused: u32,
 }
 
 impl Client {
-    /// A client that has not connected yet, asks `resolver` for the server's addresses and counts its bytes in `traffic`.
+    /// A client that counts its bytes in `traffic`. Nothing is connected until there is something to send.
     ///
     /// # Errors
     ///
     /// When the server is to be verified and there is nobody to trust.
-    pub fn new(
-        settings: &Settings,
-        resolver: &CachedResolver,
-        traffic: &Traffic,
-    ) -> Result<Self, TrustError> {
-        let progress = Progress::default();
+    pub fn new(settings: &Settings, traffic: &Traffic) -> Result<Self, TrustError> {
+        let is_https = settings.endpoint.is_https();
+        let trust = is_https.then(|| Trust::load(settings.ca_file.as_deref())).transpose()?;
+        let interval = Duration::from(settings.rhythm.interval());
+        let idle = (interval * 2).clamp(*IDLE.start(), *IDLE.end());
         Ok(Self {
-            agent: agent(settings, resolver, traffic, &progress)?,
-            settings: settings.clone(),
-            resolver: resolver.clone(),
+            endpoint: settings.endpoint.clone(),
+            method: settings.method,
+            timeout: settings.rhythm.timeout().into(),
+            limits: Limits { connect: CONNECT_TIMEOUT, idle, interval },
+            trust,
             traffic: traffic.clone(),
-            progress,
-            refused: 0,
         })
     }
 
-    /// How far its latest request got.
-    pub(super) fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
-    /// Sends one document and waits for the status, which is the answer: what follows it is left to
-    /// [`Answer::finish`].
-    ///
-    /// A kept connection that the server closed in the same moment costs one more attempt, at once and within the
-    /// same deadline.
+    /// Sends one document, and makes the connection for it. Takes as long as both may take.
     ///
     /// # Errors
     ///
     /// Why there is no status.
-    pub fn exchange(&self, body: &[u8], deadline: Instant) -> Result<Answer, SendError> {
-        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
-        // A beat that waited for its sensors may have less time than usual.
-        let first = left(deadline);
-        let timeout = Duration::from(self.settings.rhythm.timeout());
-        let shortened = first.saturating_add(HEAD_START_MAX) < timeout;
-        let mut answer = self.attempt(body, shortened.then(|| before(first)));
-        if matches!(answer, Err(SendError::ConnectionLost))
-            && self.progress.stage() == Stage::Kept
-            && let left = left(deadline)
-            && !left.is_zero()
-        {
-            log::debug!("the server closed the kept connection: once more");
-            answer = self.attempt(body, Some(before(left)));
+    pub fn send_once(self, body: &[u8]) -> Result<Reply, Failure> {
+        let (waker, wake_ups) = waker::pair().map_err(|_| Failure::new(Stage::Name, Cause::Local))?;
+        let now = Instant::now();
+        let beat = Beat {
+            began: now,
+            until: now + self.limits.connect + self.timeout,
+            timeout: self.timeout,
+            generation: 1,
+        };
+        let mut sender = Sender::new(self, waker, wake_ups);
+        let answer = sender.exchange(body, beat);
+        let reply = answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone);
+        sender.finish(answer);
+        reply
+    }
+}
+
+/// Sends documents over one link.
+#[derive(Debug)]
+pub(super) struct Sender {
+    agent: Agent,
+    lender: Lender,
+    endpoint: Endpoint,
+    method: Method,
+    timeout: Duration,
+}
+
+impl Sender {
+    /// For the uplink's thread, which `waker` wakes through `wake_ups`.
+    pub(super) fn new(client: Client, waker: Waker, wake_ups: WakeUps) -> Self {
+        let Client { endpoint, method, timeout, limits, trust, traffic } = client;
+        let link = Link::new(Target::new(&endpoint), limits, trust, traffic, waker, wake_ups);
+        let lender = Lender::new(link);
+        let agent = agent(&lender, &endpoint, method);
+        Self { agent, lender, endpoint, method, timeout }
+    }
+
+    /// Goes on with another client.
+    pub(super) fn replace(&mut self, client: Client) {
+        let Client { endpoint, method, timeout, limits, trust, traffic: _ } = client;
+        self.lender.link().reconfigure(Target::new(&endpoint), limits, trust);
+        self.agent = agent(&self.lender, &endpoint, method);
+        (self.endpoint, self.method, self.timeout) = (endpoint, method, timeout);
+    }
+
+    /// The link.
+    pub(super) fn lender(&self) -> &Lender {
+        &self.lender
+    }
+
+    /// How long a request on a connection that stands may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Sends one document and waits for the status, which is the answer: what follows it is left to [`Self::finish`].
+    ///
+    /// A connection that had been idle and that the server closed in the same moment costs one more attempt, at once and
+    /// within the same deadline.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no status.
+    pub(super) fn exchange(&mut self, body: &[u8], beat: Beat) -> Result<Answer, Failure> {
+        self.lender.link().begin(beat);
+        let mut answer = self.attempt(body);
+        if let Err(Failure { cause: Cause::Lost, stage: Stage::Exchange, .. }) = &answer {
+            let used = self.lender.link().used();
+            if used.idle_for.is_some() && !used.was_answered && Instant::now() < beat.until {
+                log::debug!("the server closed the kept connection: once more");
+                answer = self.attempt(body);
+            }
         }
-        if !answer.as_ref().is_ok_and(|answer| answer.reply.accepted().is_ok()) {
-            self.resolver.suspect();
+        // What was cancelled ended when nobody waited for it any more.
+        if let Some(failure) = answer.as_ref().err().filter(|failure| failure.cause != Cause::Cancelled) {
+            log::debug!("request failed: {failure}");
         }
         answer
     }
 
-    /// One attempt, within the agent's own timeout or within `limit`.
-    fn attempt(&self, body: &[u8], limit: Option<Duration>) -> Result<Answer, SendError> {
-        self.progress.reset();
-        let endpoint = &self.settings.endpoint;
-        let response = match self.settings.method {
-            Method::Post => {
-                let request = self.agent.post(endpoint.uri()).content_type("application/json");
-                match limit {
-                    Some(_) => request.config().timeout_global(limit).build().send(body),
-                    None => request.send(body),
-                }
-            }
-            Method::Get => {
-                let request = self.agent.get(endpoint.with_params(body));
-                match limit {
-                    Some(_) => request.config().timeout_global(limit).build().call(),
-                    None => request.call(),
-                }
-            }
+    fn attempt(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let response = match self.method {
+            Method::Post => self.agent.post(self.endpoint.uri()).content_type("application/json").send(body),
+            Method::Get => self.agent.get(self.endpoint.with_params(body)).call(),
         };
-        let response = response.map_err(|error| {
-            log::debug!("request failed: {error}");
-            classify(&error, self.progress.stage())
-        })?;
+        let response = response.map_err(failure)?;
         let header = |name| Some(response.headers().get(name)?.as_bytes());
         let retry_after = header(RETRY_AFTER).and_then(|asked| retry_after::parse(asked, header(DATE)));
-        Ok(Answer { reply: Reply { status: response.status().as_u16(), retry_after }, response })
+        let reply = Reply { status: response.status().as_u16(), retry_after };
+        Ok(Answer { reply, response })
     }
 
-    /// Takes note of how an exchange ended.
-    ///
-    /// When the server's certificate is refused, those who are trusted are read again: this program outlives
-    /// authorities, and updates of the system bring new ones. At the first failure, the second, the fourth and so on,
-    /// then at every 128th, as it may be a captive portal's certificate that is refused.
-    pub(super) fn conclude(&mut self, outcome: Result<Reply, SendError>) {
-        match outcome {
-            Ok(_) => self.refused = 0,
-            Err(SendError::Certificate) => {
-                self.refused = self.refused.saturating_add(1);
-                if is_renewed_after(self.refused) {
-                    self.renew();
-                }
+    /// Reads what follows the status, for no other reason than that the connection can be used again; for a moment, and not
+    /// much of it. Then takes note of how it ended.
+    pub(super) fn finish(&mut self, answer: Result<Answer, Failure>) {
+        match answer {
+            Ok(Answer { reply, mut response }) => {
+                let mut rest = response.body_mut().as_reader().take(BODY_READ_MAX);
+                let _ = io::copy(&mut rest, &mut io::sink());
+                drop(response);
+                self.lender.link().conclude(Ok(reply.status));
             }
-            Err(_) => {}
+            Err(failure) => self.lender.link().conclude(Err(&failure)),
         }
     }
-
-    fn renew(&mut self) {
-        match agent(&self.settings, &self.resolver, &self.traffic, &self.progress) {
-            Ok(agent) => self.agent = agent,
-            Err(error) => log::debug!("those who were trusted before still are: {error}"),
-        }
-    }
-}
-
-/// Whether the authorities are read again after so many refusals in a row.
-const fn is_renewed_after(refused: u32) -> bool {
-    refused.is_power_of_two() || refused.is_multiple_of(RENEWAL_MAX)
-}
-
-/// The HTTP library's part.
-fn agent(
-    settings: &Settings,
-    resolver: &CachedResolver,
-    traffic: &Traffic,
-    progress: &Progress,
-) -> Result<Agent, TrustError> {
-    let tls =
-        if settings.endpoint.is_https() { Some(tls::config(settings.ca_file.as_deref())?) } else { None };
-    let connector =
-        ().chain(progress.mark(Stage::Dialling))
-            .chain(TcpConnector::default())
-            .chain(traffic.clone())
-            .chain(progress.mark(Stage::Handshaking))
-            .chain(RustlsConnector::default())
-            .chain(progress.mark(Stage::Exchanging));
-    let interval = Duration::from(settings.rhythm.interval());
-    let timeout = Duration::from(settings.rhythm.timeout());
-    Ok(Agent::with_parts(config(interval, timeout, tls), connector, progress.around(resolver.clone())))
 }
 
 /// What a server answered.
 #[derive(Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     /// What of it matters.
-    pub reply: Reply,
+    pub(super) reply: Reply,
     response: Response<Body>,
 }
 
-impl Answer {
-    /// Reads what follows the status, for no other reason than that the connection can be used again; for a moment, and
-    /// not much of it.
-    pub fn finish(mut self) {
-        let mut rest = self.response.body_mut().as_reader().take(REPLY_MAX);
-        let _ = std::io::copy(&mut rest, &mut std::io::sink());
+/// What the library says, of which our own failures are the most.
+fn failure(error: ureq::Error) -> Failure {
+    match error {
+        ureq::Error::Other(error) => match error.downcast::<Failure>() {
+            Ok(failure) => *failure,
+            Err(error) => Failure::new(Stage::Exchange, Cause::Protocol).because(error.to_string()),
+        },
+        ureq::Error::Io(error) => Failure::io(Stage::Exchange, &error).after_sending(true),
+        error => {
+            Failure::new(Stage::Exchange, Cause::Protocol).because(error.to_string()).after_sending(true)
+        }
     }
 }
 
-/// A little less than the agent's own time for a request.
-fn before(timeout: Duration) -> Duration {
-    timeout.saturating_sub((timeout / 10).min(HEAD_START_MAX))
-}
-
-fn config(interval: Duration, timeout: Duration, tls: Option<TlsConfig>) -> Config {
-    // A connection must outlive the gap between beats to be of use; a long idle one is dead behind some NAT.
-    let idle = (interval * 2).clamp(Duration::from_secs(15), Duration::from_secs(300));
-    let config = Agent::config_builder()
-        .timeout_global(Some(before(timeout)))
-        .timeout_recv_body(Some(REST_MAX))
+/// The HTTP library's part. The time is the link's matter.
+fn agent(lender: &Lender, endpoint: &Endpoint, method: Method) -> Agent {
+    let in_url = if method == Method::Get { BODY_MAX * ESCAPED } else { 0 };
+    let config: Config = Agent::config_builder()
+        .timeout_recv_body(Some(BODY_TIMEOUT))
         .http_status_as_error(false)
         .max_redirects(0)
         // The environment of a service must not send heartbeats elsewhere.
@@ -228,24 +223,12 @@ fn config(interval: Duration, timeout: Duration, tls: Option<TlsConfig>) -> Conf
         .accept(AutoHeaderValue::None)
         .accept_encoding(AutoHeaderValue::None)
         .max_response_header_size(HEADER_MAX)
-        .input_buffer_size(BUFFER)
-        .output_buffer_size(BUFFER)
-        .max_idle_connections(1)
-        .max_idle_connections_per_host(1)
-        .max_idle_age(idle);
-    match tls {
-        Some(tls) => config.tls_config(tls).build(),
-        None => config.build(),
-    }
+        .output_buffer_size(OUTPUT + endpoint.to_string().len() + in_url)
+        .max_idle_connections(0)
+        .max_idle_connections_per_host(0)
+        .build();
+    Agent::with_parts(config, lender.clone(), NoResolver)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_captive_portal_does_not_have_the_authorities_read_at_every_beat() {
-        let renewals: Vec<u32> = (1..=512).filter(|refused| is_renewed_after(*refused)).collect();
-        assert_eq!(renewals, [1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512]);
-    }
-}
+mod tests;

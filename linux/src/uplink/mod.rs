@@ -1,43 +1,72 @@
 //! The way to the server: [`Uplink`] over HTTP, on one thread for as long as the program lives.
 //!
+//! - `names` and `target`: where the server is. `book`: what was learnt of it.
+//! - `dial` and `attempt` make a connection over `tcp`; `connection` is one; `link` is what there is of both.
+//! - `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, whom to trust, and what happens when there is no
+//!   trust.
+//! - `connector` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what belongs to one.
+//! - `failure` says what went wrong; `outcome` tells the core.
+//!
 //! Requests carry a generation number. What was cancelled may still be under way for a moment; its outcome has an
 //! old number and changes nothing.
 
-mod classify;
+mod attempt;
+mod beat;
+mod book;
+mod certificate;
+mod certificate_backoff;
 mod client;
-mod progress;
-mod resolver;
+mod connection;
+mod connector;
+mod dial;
+mod failure;
+mod head;
+mod link;
+mod names;
+mod outcome;
 mod retry_after;
-mod tls;
+mod target;
+mod tcp;
 mod traffic;
+mod trust;
+mod verifier;
 
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
     thread,
     time::Instant,
 };
 
-use heartbeat_core::{Reply, SendError, Uplink, time::Duration};
+use heartbeat_core::{Outcome, Uplink, time::Duration};
 
-use self::progress::Progress;
-pub use self::{
-    client::{Answer, Client},
-    resolver::CachedResolver,
-    tls::TrustError,
-    traffic::Traffic,
+use self::{
+    beat::{Beat, Cancelled, Waiting},
+    client::Sender,
 };
-use crate::waker::Waker;
+pub use self::{
+    client::Client,
+    failure::{Cause, Failure, Stage},
+    outcome::{Reply, outcome},
+    traffic::Traffic,
+    trust::TrustError,
+};
+use crate::waker::{self, Waker};
+
+/// Time that this side gives up before the agent would, so that its own, more exact reason is reported.
+const HEAD_START_MAX: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Sends heartbeats on its own thread.
 #[derive(Debug)]
 pub struct HttpUplink {
     shared: Arc<Shared>,
     generation: u64,
-    /// Of the client in use.
-    progress: Progress,
+    /// Wakes the thread.
+    thread: Waker,
+    cancelled: Cancelled,
+    waiting: Waiting,
 }
 
 /// `Retry-After` for `cargo fuzz`: any header is survived.
@@ -47,18 +76,21 @@ pub fn fuzz_retry_after(bytes: &[u8]) {
     let _ = (retry_after::parse(bytes, None), retry_after::parse(asked, Some(date)));
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
+/// The head of a reply for `cargo fuzz`: any reply is survived.
+#[cfg(fuzzing)]
+pub fn fuzz_head(bytes: &[u8]) {
+    head::fuzz(bytes);
 }
+
+#[derive(Debug, Default)]
+struct Shared(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     /// Waits for the thread: at most one, the newest.
     request: Option<Request>,
     /// Of the latest request that the thread finished.
-    outcome: Option<(u64, Result<Reply, SendError>)>,
+    outcome: Option<(u64, Outcome)>,
     /// Replaces the thread's client before its next request.
     client: Option<Client>,
     /// Nobody sends any more: the thread ends when it can.
@@ -69,13 +101,14 @@ struct State {
 struct Request {
     generation: u64,
     body: Vec<u8>,
-    deadline: Instant,
+    began: Instant,
+    until: Instant,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nobody panics while holding the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,84 +117,102 @@ impl HttpUplink {
     ///
     /// # Errors
     ///
-    /// When the system has no thread left.
+    /// When the system has no thread or no descriptor left.
     pub fn start(client: Client, waker: Waker) -> io::Result<Self> {
+        let (thread, wake_ups) = waker::pair()?;
+        let sender = Sender::new(client, thread.clone(), wake_ups);
+        let (cancelled, waiting) = sender.lender().link().handles();
         let shared = Arc::new(Shared::default());
-        let progress = client.progress().clone();
         let theirs = Arc::clone(&shared);
-        thread::Builder::new().name("uplink".to_owned()).spawn(move || serve(&theirs, client, &waker))?;
-        Ok(Self { shared, generation: 0, progress })
+        thread::Builder::new().name("uplink".to_owned()).spawn(move || serve(&theirs, sender, &waker))?;
+        Ok(Self { shared, generation: 0, thread, cancelled, waiting })
     }
 
     /// Sends through another client from the next request on.
     pub fn replace(&mut self, client: Client) {
-        self.progress = client.progress().clone();
         self.shared.lock().client = Some(client);
+        self.thread.wake();
     }
 }
 
 impl Uplink for HttpUplink {
     fn send(&mut self, body: &[u8], timeout: Duration) {
         self.generation = self.generation.wrapping_add(1);
-        let deadline = Instant::now() + timeout.into();
-        let request = Request { generation: self.generation, body: body.to_vec(), deadline };
+        let (began, timeout) = (Instant::now(), std::time::Duration::from(timeout));
+        let until = began + timeout.saturating_sub((timeout / 10).min(HEAD_START_MAX));
         let mut state = self.shared.lock();
         state.outcome = None;
-        state.request = Some(request);
-        self.shared.changed.notify_one();
+        state.request = Some(Request { generation: self.generation, body: body.to_vec(), began, until });
+        drop(state);
+        self.thread.wake();
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         match self.shared.lock().outcome.take_if(|(generation, _)| *generation == self.generation) {
             Some((_, outcome)) => Poll::Ready(outcome),
             None => Poll::Pending,
         }
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
+        let failure = self.waiting.get();
+        self.cancelled.set(self.generation);
         self.generation = self.generation.wrapping_add(1);
         let mut state = self.shared.lock();
         state.request = None;
         state.outcome = None;
-        self.progress.stage().waiting_for()
+        drop(state);
+        self.thread.wake();
+        outcome(&Err(failure))
     }
 }
 
 impl Drop for HttpUplink {
     fn drop(&mut self) {
+        self.cancelled.set(u64::MAX);
         self.shared.lock().closed = true;
-        self.shared.changed.notify_one();
+        self.thread.wake();
     }
 }
 
-fn serve(shared: &Shared, mut client: Client, waker: &Waker) {
-    loop {
-        let mut state = shared.lock();
-        let request = loop {
-            match state.request.take() {
-                _ if state.closed => return,
-                Some(request) => break request,
-                None => state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            }
+fn serve(shared: &Shared, mut sender: Sender, waker: &Waker) {
+    while let Some(request) = next(shared, &mut sender) {
+        let beat = Beat {
+            began: request.began,
+            until: request.until,
+            timeout: sender.timeout(),
+            generation: request.generation,
         };
-        if let Some(replacement) = state.client.take() {
-            client = replacement;
-        }
-        drop(state);
-        // The thread may have been busy with a cancelled request until now.
-        let answer = if request.deadline <= Instant::now() {
-            Err(SendError::Timeout)
-        } else {
-            // A mistake in the libraries below costs one beat, not all that follow.
-            catch_unwind(AssertUnwindSafe(|| client.exchange(&request.body, request.deadline)))
-                .unwrap_or(Err(SendError::Local))
-        };
-        let outcome = answer.as_ref().map(|answer| answer.reply).map_err(|error| *error);
+        // A mistake in the libraries below costs one beat, not all that follow.
+        let answer = catch_unwind(AssertUnwindSafe(|| sender.exchange(&request.body, beat)))
+            .unwrap_or(Err(Failure::new(Stage::Exchange, Cause::Local).after_sending(true)));
+        let outcome = outcome(&answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone));
         shared.lock().outcome = Some((request.generation, outcome));
         waker.wake();
-        if let Ok(answer) = answer {
-            let _ = catch_unwind(AssertUnwindSafe(|| answer.finish()));
+        if catch_unwind(AssertUnwindSafe(|| sender.finish(answer))).is_err() {
+            sender.lender().link().forget();
         }
-        let _ = catch_unwind(AssertUnwindSafe(|| client.conclude(outcome)));
+    }
+    sender.lender().link().close();
+}
+
+/// The next request, when there is one; `None` when there will be none. Sees to the connection in the meantime.
+fn next(shared: &Shared, sender: &mut Sender) -> Option<Request> {
+    loop {
+        let mut state = shared.lock();
+        if state.closed {
+            return None;
+        }
+        let (client, request) = (state.client.take(), state.request.take());
+        drop(state);
+        if let Some(client) = client {
+            sender.replace(client);
+        }
+        if request.is_some() {
+            return request;
+        }
+        if catch_unwind(AssertUnwindSafe(|| sender.lender().link().idle())).is_err() {
+            sender.lender().link().forget();
+        }
     }
 }

@@ -3,13 +3,13 @@
 use std::task::Poll;
 
 use heartbeat_core::{
-    Hal, SensorError,
+    Hal, SensorError, for_each_sensor,
     readings::{Ethernet, Memory, Sampled},
     time::Instant,
     units::{Celsius, UnixTime},
 };
 
-use super::{Timed, sensors::with_sensors};
+use super::Timed;
 
 /// A sensor that has a value, or is not there.
 #[derive(Debug, Clone)]
@@ -41,14 +41,14 @@ impl<T> FakeSensor<T> {
 }
 
 macro_rules! device {
-    ($($method:ident, $variant:ident, $value:ty;)*) => {
+    ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
         /// A device in virtual time. Starts without any hardware.
         #[derive(Debug, Clone)]
         pub struct FakeDevice {
             /// Wall time.
             pub unix_time: Option<UnixTime>,
             $(
-                #[doc = concat!("What [`Hal::", stringify!($method), "`] reads.")]
+                #[doc = concat!("What [`Hal::", stringify!($method), "`](heartbeat_core::Hal::", stringify!($method), ") reads.")]
                 pub $method: FakeSensor<$value>,
             )*
         }
@@ -71,7 +71,7 @@ macro_rules! device {
     };
 }
 
-with_sensors!(device);
+for_each_sensor!(device);
 
 impl FakeDevice {
     /// A board on a wired network, with everything that it has working.

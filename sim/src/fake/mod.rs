@@ -4,7 +4,6 @@
 mod device;
 mod recorder;
 mod rig;
-mod sensors;
 mod server;
 
 use heartbeat_core::{Uplink, time::Instant};
@@ -12,8 +11,6 @@ use heartbeat_core::{Uplink, time::Instant};
 pub use device::{FakeDevice, FakeSensor};
 pub use recorder::{End, Recorder, Sent};
 pub use rig::{Clock, Rig, TrueClock};
-pub use sensors::Sensor;
-pub(crate) use sensors::with_sensors;
 pub use server::FakeServer;
 
 /// Something that lives in virtual time.

@@ -3,7 +3,7 @@
 use std::task::Poll;
 
 use heartbeat_core::{
-    Reply, SendError, Uplink,
+    Outcome, Uplink,
     time::{Duration, Instant},
 };
 
@@ -25,12 +25,12 @@ pub struct Sent {
 }
 
 /// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// By itself, with this outcome.
-    Outcome(Result<Reply, SendError>),
-    /// It was cancelled while it waited for this.
-    Cancelled(SendError),
+    Outcome(Outcome),
+    /// It was cancelled, with what it failed with.
+    Cancelled(Outcome),
 }
 
 impl Sent {
@@ -97,17 +97,17 @@ impl<U: Path> Uplink for Recorder<U> {
         self.sent.push(Sent { at: self.now, body: body.to_vec(), timeout, taken, end: None });
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         let outcome = self.inner.poll();
-        if let Poll::Ready(outcome) = outcome {
-            self.end(End::Outcome(outcome));
+        if let Poll::Ready(outcome) = &outcome {
+            self.end(End::Outcome(outcome.clone()));
         }
         outcome
     }
 
-    fn cancel(&mut self) -> SendError {
-        let waiting_for = self.inner.cancel();
-        self.end(End::Cancelled(waiting_for));
-        waiting_for
+    fn cancel(&mut self) -> Outcome {
+        let outcome = self.inner.cancel();
+        self.end(End::Cancelled(outcome.clone()));
+        outcome
     }
 }

@@ -3,9 +3,10 @@
 use std::task::Poll;
 
 use heartbeat_core::{
-    Reply, SendError, Uplink,
+    Outcome, Uplink,
     time::{Duration, Instant},
 };
+use heartbeat_daemon::uplink::{Cause, Failure, Reply, Stage, outcome};
 
 use super::{Path, Timed};
 
@@ -56,15 +57,15 @@ impl Uplink for FakeServer {
         self.reply_at = Some(self.now + self.latency);
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         match self.reply_at.take_if(|at| *at <= self.now) {
-            Some(_) => Poll::Ready(Ok(Reply::new(200))),
+            Some(_) => Poll::Ready(outcome(&Ok(Reply::new(200)))),
             None => Poll::Pending,
         }
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
         self.reply_at = None;
-        SendError::Timeout
+        outcome(&Err(Failure::new(Stage::Exchange, Cause::Timeout).after_sending(true)))
     }
 }

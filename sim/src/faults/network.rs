@@ -3,9 +3,10 @@
 use std::{fmt, task::Poll};
 
 use heartbeat_core::{
-    Reply, SendError, Uplink,
+    Outcome, Uplink,
     time::{Duration, Instant},
 };
+use heartbeat_daemon::uplink::{self, Cause, Failure, Reply, Stage};
 
 use crate::fake::{Path, Timed};
 
@@ -56,35 +57,41 @@ struct Symptom {
 }
 
 enum End {
-    Outcome(Result<Reply, SendError>),
-    /// None by itself; whoever cancels it is told what it was waiting for.
-    Never(SendError),
+    Ended(Result<Reply, Failure>),
+    /// None by itself; a cancellation returns what it was waiting for.
+    Never(Failure),
 }
 
 impl NetworkFault {
     fn symptom(self) -> Symptom {
-        let outcome = |outcome| Symptom { taken: false, end: End::Outcome(outcome) };
-        let never = |waiting_for| Symptom { taken: false, end: End::Never(waiting_for) };
+        let ended = |end| Symptom { taken: false, end: End::Ended(end) };
+        let failed = |stage, cause| ended(Err(Failure::new(stage, cause)));
+        // The client cannot tell whether the request has arrived.
+        let broke = |cause| ended(Err(Failure::new(Stage::Exchange, cause).after_sending(true)));
+        let never = |stage| {
+            let waiting_for = Failure::new(stage, Cause::Timeout).after_sending(stage == Stage::Exchange);
+            Symptom { taken: false, end: End::Never(waiting_for) }
+        };
         match self {
-            Self::NoRoute => outcome(Err(SendError::Unreachable)),
-            Self::NameFails => outcome(Err(SendError::Name)),
-            Self::NameSilent => never(SendError::Name),
-            Self::Refused => outcome(Err(SendError::Refused)),
-            Self::ConnectSilent => never(SendError::ConnectTimeout),
-            Self::HandshakeFails => outcome(Err(SendError::Tls)),
-            Self::HandshakeSilent => never(SendError::HandshakeTimeout),
-            Self::CertificateTime => outcome(Err(SendError::CertificateTime)),
-            Self::WrongCertificate => outcome(Err(SendError::Certificate)),
-            Self::BreaksBefore => outcome(Err(SendError::ConnectionLost)),
-            Self::BreaksAfter => Symptom { taken: true, ..outcome(Err(SendError::ConnectionLost)) },
-            Self::RequestLost => never(SendError::Timeout),
-            Self::ReplyLost => Symptom { taken: true, ..never(SendError::Timeout) },
-            Self::NotHttp => outcome(Err(SendError::Protocol)),
+            Self::NoRoute => failed(Stage::Connect, Cause::NoRoute),
+            Self::NameFails => failed(Stage::Name, Cause::NameServer),
+            Self::NameSilent => never(Stage::Name),
+            Self::Refused => failed(Stage::Connect, Cause::Refused),
+            Self::ConnectSilent => never(Stage::Connect),
+            Self::HandshakeFails => failed(Stage::Handshake, Cause::Tls),
+            Self::HandshakeSilent => never(Stage::Handshake),
+            Self::CertificateTime => failed(Stage::Handshake, Cause::CertificateTime),
+            Self::WrongCertificate => failed(Stage::Handshake, Cause::Certificate),
+            Self::BreaksBefore => broke(Cause::Lost),
+            Self::BreaksAfter => Symptom { taken: true, ..broke(Cause::Lost) },
+            Self::RequestLost => never(Stage::Exchange),
+            Self::ReplyLost => Symptom { taken: true, ..never(Stage::Exchange) },
+            Self::NotHttp => broke(Cause::Protocol),
             Self::Status(status) => {
-                Symptom { taken: (200..300).contains(&status), ..outcome(Ok(Reply::new(status))) }
+                Symptom { taken: (200..300).contains(&status), ..ended(Ok(Reply::new(status))) }
             }
-            Self::Busy(status, time) => outcome(Ok(Reply { status, retry_after: Some(time) })),
-            Self::NoResources => outcome(Err(SendError::Local)),
+            Self::Busy(status, time) => ended(Ok(Reply { status, retry_after: Some(time) })),
+            Self::NoResources => failed(Stage::Connect, Cause::Local),
         }
     }
 }
@@ -120,7 +127,7 @@ impl<U> FaultyUplink<U> {
     pub fn will_accept(&self) -> bool {
         match self.flight.map(|flight| flight.fault.map(|fault| fault.symptom().end)) {
             Some(None) => true,
-            Some(Some(End::Outcome(Ok(reply)))) => reply.accepted().is_ok(),
+            Some(Some(End::Ended(ended))) => uplink::outcome(&ended).verdict.is_accepted(),
             _ => false,
         }
     }
@@ -142,7 +149,7 @@ impl<U: Timed> Timed for FaultyUplink<U> {
         let flight = self.flight?;
         match flight.fault.map(|fault| fault.symptom().end) {
             None => Some(self.inner.due()?.max(flight.not_before)),
-            Some(End::Outcome(_)) => Some(flight.not_before),
+            Some(End::Ended(_)) => Some(flight.not_before),
             Some(End::Never(_)) => None,
         }
     }
@@ -162,15 +169,15 @@ impl<U: Uplink> Uplink for FaultyUplink<U> {
         }
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         let Some(flight) = self.flight.filter(|flight| flight.not_before <= self.now) else {
             return Poll::Pending;
         };
         let outcome = match flight.fault.map(|fault| fault.symptom().end) {
             None => self.inner.poll(),
-            Some(End::Outcome(outcome)) => {
+            Some(End::Ended(ended)) => {
                 self.inner.cancel();
-                Poll::Ready(outcome)
+                Poll::Ready(uplink::outcome(&ended))
             }
             Some(End::Never(_)) => Poll::Pending,
         };
@@ -180,11 +187,11 @@ impl<U: Uplink> Uplink for FaultyUplink<U> {
         outcome
     }
 
-    fn cancel(&mut self) -> SendError {
-        let waiting_for = self.inner.cancel();
+    fn cancel(&mut self) -> Outcome {
+        let outcome = self.inner.cancel();
         match self.flight.take().and_then(|flight| flight.fault).map(|fault| fault.symptom().end) {
-            Some(End::Never(waiting_for)) => waiting_for,
-            _ => waiting_for,
+            Some(End::Never(waiting_for)) => uplink::outcome(&Err(waiting_for)),
+            _ => outcome,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, task::Poll};
 
 use heartbeat_core::{
-    Hal, SensorError,
+    Hal, Sensor, SensorError, for_each_sensor,
     readings::{
         Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Memory, Position, Recording, Sampled,
         Throttled, Ups, Uptime, Wifi, WifiMode,
@@ -16,7 +16,7 @@ use heartbeat_core::{
     },
 };
 
-use crate::fake::{FakeDevice, Sensor, Timed, with_sensors};
+use crate::fake::{FakeDevice, Timed};
 
 /// What is wrong with a sensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +157,7 @@ impl<H: Timed> Timed for FaultyHal<H> {
 }
 
 macro_rules! faulty_hal {
-    ($($method:ident, $variant:ident, $value:ty;)*) => {
+    ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
         impl<H: Hal> Hal for FaultyHal<H> {
             fn unix_time(&mut self) -> Option<UnixTime> {
                 self.inner.unix_time()
@@ -170,7 +170,7 @@ macro_rules! faulty_hal {
     };
 }
 
-with_sensors!(faulty_hal);
+for_each_sensor!(faulty_hal);
 
 impl fmt::Display for SensorFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

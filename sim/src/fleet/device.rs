@@ -3,10 +3,11 @@
 use std::task::Poll;
 
 use heartbeat_core::{
-    Agent, Config, Hal, Identity, Reply, SendError, Uplink, Wake,
+    Agent, Config, Hal, Identity, Outcome, Uplink, Wake,
     time::{Duration, Instant},
     units::UnixTime,
 };
+use heartbeat_daemon::uplink::{Cause, Failure, Reply, Stage, outcome};
 
 use super::server::{Fate, Server};
 
@@ -39,20 +40,24 @@ impl Device {
     }
 
     pub(super) fn turn(&mut self, now: Instant, server: &mut Server) -> Turn {
-        let before = *self.agent.stats();
+        let counts = |agent: &Agent<'_>| {
+            let stats = agent.stats();
+            (stats.attempted, stats.delivered, stats.failed)
+        };
+        let (attempted, delivered, failed) = counts(&self.agent);
         let mut way = Way { line: &mut self.line, server, now, connects: false };
         let wake = self.agent.poll(now, &mut Nothing, &mut way);
         let connects = way.connects;
-        let stats = self.agent.stats();
+        let after = counts(&self.agent);
         let next = match wake {
             Wake::At(when) => self.line.reply.map_or(when, |(at, _)| when.min(at)),
             Wake::Stopped => Instant::from_micros(u64::MAX),
         };
         Turn {
-            began: stats.attempted > before.attempted,
+            began: after.0 > attempted,
             connects,
-            delivered: stats.delivered > before.delivered,
-            failed: stats.failed > before.failed,
+            delivered: after.1 > delivered,
+            failed: after.2 > failed,
             next,
         }
     }
@@ -103,22 +108,23 @@ impl Uplink for Way<'_> {
         };
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         match self.line.reply.take_if(|(at, _)| *at <= self.now) {
             Some((_, status)) => {
                 self.line.since = Some(self.now);
-                Poll::Ready(Ok(Reply::new(status)))
+                Poll::Ready(outcome(&Ok(Reply::new(status))))
             }
             None => Poll::Pending,
         }
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
         // Without a reply that was to come nobody had answered at all.
-        match (self.line.reply.take(), self.line.connecting) {
-            (None, true) => SendError::ConnectTimeout,
-            (Some(_), true) => SendError::HandshakeTimeout,
-            (_, false) => SendError::Timeout,
-        }
+        let stage = match (self.line.reply.take(), self.line.connecting) {
+            (None, true) => Stage::Connect,
+            (Some(_), true) => Stage::Handshake,
+            (_, false) => Stage::Exchange,
+        };
+        outcome(&Err(Failure::new(stage, Cause::Timeout).after_sending(stage == Stage::Exchange)))
     }
 }

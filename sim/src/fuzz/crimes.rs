@@ -4,13 +4,14 @@
 use std::{fmt, task::Poll};
 
 use heartbeat_core::{
-    Hal, Reply, SendError, Uplink,
+    Hal, Outcome, Uplink, Verdict, for_each_sensor,
     readings::Sampled,
     time::{Duration, Instant},
     units::{Celsius, UnixTime},
+    uplink::Fault,
 };
 
-use crate::fake::{Clock, Timed, with_sensors};
+use crate::fake::{Clock, Timed};
 
 macro_rules! crimes {
     ($($(#[doc = $doc:literal])* $crime:ident, $name:literal;)*) => {
@@ -158,7 +159,7 @@ impl Clock for CrookedClock {
 }
 
 macro_rules! crooked_hal {
-    ($($method:ident, $variant:ident, $value:ty;)*) => {
+    ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
         /// The device of a frontend that may be crooked.
         #[derive(Debug)]
         pub(super) struct CrookedHal<H> {
@@ -192,7 +193,7 @@ macro_rules! crooked_hal {
     };
 }
 
-with_sensors!(crooked_hal);
+for_each_sensor!(crooked_hal);
 
 fn twist<T: Clone + Zero>(
     crime: Crime,
@@ -237,7 +238,7 @@ impl Zero for Celsius {
 }
 
 macro_rules! no_zero {
-    ($($method:ident, $variant:ident, $value:ty;)*) => {
+    ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
         $(no_zero!(@ $method, $value);)*
     };
     (@ temperature, $value:ty) => {};
@@ -247,7 +248,7 @@ macro_rules! no_zero {
     };
 }
 
-with_sensors!(no_zero);
+for_each_sensor!(no_zero);
 
 /// The uplink of a frontend that may be crooked.
 #[derive(Debug)]
@@ -283,14 +284,14 @@ impl<U: Uplink> Uplink for CrookedUplink<U> {
         }
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         if self.crime == Some(Crime::LateResult) && std::mem::take(&mut self.again) {
-            return Poll::Ready(Ok(Reply::new(200)));
+            return Poll::Ready(accepted());
         }
         let Poll::Ready(outcome) = self.inner.poll() else { return Poll::Pending };
-        let resend = match (self.crime, outcome) {
-            (Some(Crime::SecondSend), Err(_)) => !self.again,
-            (Some(Crime::FollowsRedirects), Ok(reply)) => (300..400).contains(&reply.status) && !self.again,
+        let resend = match self.crime {
+            Some(Crime::SecondSend) => !outcome.verdict.is_accepted() && !self.again,
+            Some(Crime::FollowsRedirects) => outcome.detail.as_str().contains("redirect") && !self.again,
             _ => false,
         };
         if resend {
@@ -298,21 +299,22 @@ impl<U: Uplink> Uplink for CrookedUplink<U> {
             self.inner.send(&self.body, Duration::from_secs(2));
             return Poll::Pending;
         }
-        Poll::Ready(match (self.crime, outcome) {
-            (Some(Crime::SwallowsFailures), Err(_)) => Ok(Reply::new(200)),
-            (Some(Crime::InventsFailures), Ok(_)) => Err(SendError::ServerError(500)),
-            (Some(Crime::IgnoresRetryAfter), Ok(reply)) => Ok(Reply { retry_after: None, ..reply }),
-            (
-                Some(Crime::BlamesServer),
-                Err(SendError::Unreachable | SendError::Name | SendError::Refused),
-            ) => Err(SendError::Timeout),
+        Poll::Ready(match (self.crime, outcome.verdict) {
+            (Some(Crime::SwallowsFailures), Verdict::Failed { .. } | Verdict::Refused { .. }) => accepted(),
+            (Some(Crime::InventsFailures), Verdict::Accepted) => {
+                Outcome::new(Verdict::Refused { lasting: false, retry_after: None }, "made up")
+            }
+            (Some(Crime::IgnoresRetryAfter), Verdict::Refused { lasting, .. }) => {
+                Outcome { verdict: Verdict::Refused { lasting, retry_after: None }, ..outcome }
+            }
+            (Some(Crime::BlamesServer), Verdict::Failed { fault: Fault::Network, .. }) => timeout(),
             _ => outcome,
         })
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
         match self.crime {
-            Some(Crime::IgnoresCancel) => SendError::Timeout,
+            Some(Crime::IgnoresCancel) => timeout(),
             Some(Crime::LateResult) => {
                 self.again = true;
                 self.inner.cancel()
@@ -320,6 +322,14 @@ impl<U: Uplink> Uplink for CrookedUplink<U> {
             _ => self.inner.cancel(),
         }
     }
+}
+
+fn accepted() -> Outcome {
+    Outcome::new(Verdict::Accepted, "made up")
+}
+
+fn timeout() -> Outcome {
+    Outcome::new(Verdict::Failed { fault: Fault::Server, may_have_arrived: true }, "made up")
 }
 
 impl<H: Timed> Timed for CrookedHal<H> {

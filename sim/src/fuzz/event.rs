@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use heartbeat_core::{SensorError, time::Duration};
+use heartbeat_core::{Sensor, SensorError, time::Duration};
 
 use crate::{
-    fake::Sensor,
     faults::{NetworkFault, SensorFault},
     random::Random,
 };

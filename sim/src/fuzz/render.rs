@@ -3,28 +3,33 @@
 
 use heartbeat_core::{
     readings::{
-        Activity, Cellular, DiskSpace, Ethernet, Fix, Memory, Position, Throttled, Ups, Uptime, Wifi,
-        WifiMode,
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Memory, Position, Throttled, Ups, Uptime,
+        Wifi, WifiMode,
     },
     text::Text,
     units::{Celsius, Rpm, Watts},
 };
 
 /// Readings that show in a document.
-pub(super) trait Render {
+pub(super) trait Render: PartialEq {
     /// Its place in the document; `null` when no device can mean it.
     fn render(&self) -> String;
+
+    /// Its place in the document when this was the reading before it; `None` if that has not changed.
+    fn render_after(&self, before: Option<&Self>) -> Option<String> {
+        (before != Some(self)).then(|| self.render())
+    }
 }
 
 /// `raw` thousandths, hundredths, tenths.
-pub(super) fn fixed(raw: i64, places: usize) -> String {
+fn fixed(raw: i64, places: usize) -> String {
     let digits = format!("{:0width$}", raw.unsigned_abs(), width = places + 1);
     let (whole, fraction) = digits.split_at(digits.len() - places);
     format!("{}{whole}.{fraction}", if raw < 0 { "-" } else { "" })
 }
 
 /// `part` of `whole` in percent with one decimal, rounded half up.
-pub(super) fn percent(part: u64, whole: u64) -> Option<String> {
+fn percent(part: u64, whole: u64) -> Option<String> {
     let (part, whole) = (u128::from(part.min(whole)), u128::from(whole));
     let tenths = (part * 1000 + whole / 2).checked_div(whole)?;
     Some(format!("{}.{}", tenths / 10, tenths % 10))
@@ -43,8 +48,24 @@ fn within(raw: i64, low: i64, high: i64, places: usize) -> Option<String> {
     (low..=high).contains(&raw).then(|| fixed(raw, places))
 }
 
+/// The shortest escapes, with upper-case digits.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
+            ..' ' => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn text<const N: usize>(text: &Text<N>) -> Option<String> {
@@ -54,6 +75,21 @@ fn text<const N: usize>(text: &Text<N>) -> Option<String> {
 impl<const N: usize> Render for Text<N> {
     fn render(&self) -> String {
         or_null(text(self))
+    }
+}
+
+impl Render for CpuTimes {
+    /// One reading of counters is no value.
+    fn render(&self) -> String {
+        or_null(None)
+    }
+
+    fn render_after(&self, before: Option<&Self>) -> Option<String> {
+        let usage = before.and_then(|before| {
+            let total = self.total.checked_sub(before.total)?;
+            percent(self.busy.saturating_sub(before.busy), total)
+        });
+        Some(or_null(usage))
     }
 }
 

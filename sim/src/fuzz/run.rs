@@ -6,9 +6,10 @@ use std::{
 };
 
 use heartbeat_core::{
-    Config,
+    Config, Sensor,
     agent::backlog::{Ring, Storage as Backing},
-    limits::BODY_MAX,
+    for_each_sensor,
+    payload::BODY_MAX,
     time::{Duration, Instant},
 };
 
@@ -25,7 +26,7 @@ use super::{
     wall::WallClock,
 };
 use crate::{
-    fake::{FakeDevice, FakeServer, Sensor, with_sensors},
+    fake::{FakeDevice, FakeServer},
     faults::{FaultyHal, FaultyUplink},
     random::Random,
 };
@@ -305,7 +306,7 @@ fn latency(config: &Config) -> Duration {
 fn set_value(device: &mut FaultyHal<FakeDevice>, sensor: Sensor, seed: u64) {
     let mut random = Random::new(seed);
     macro_rules! set {
-        ($($method:ident, $variant:ident, $value:ty;)*) => {
+        ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
             match sensor {
                 $(Sensor::$variant => {
                     device.inner.$method.value = Some(Draw::draw(&mut random));
@@ -313,5 +314,5 @@ fn set_value(device: &mut FaultyHal<FakeDevice>, sensor: Sensor, seed: u64) {
             }
         };
     }
-    with_sensors!(set);
+    for_each_sensor!(set);
 }

@@ -3,17 +3,17 @@
 use std::task::Poll;
 
 use heartbeat_core::{
-    Hal,
-    readings::{CpuTimes, Sampled},
+    Hal, for_each_sensor,
+    readings::Sampled,
     time::{Duration, Instant},
     units::UnixTime,
 };
 
-use super::render::{NO_ACTIVITY, Render, percent};
-use crate::fake::{Timed, with_sensors};
+use super::render::{NO_ACTIVITY, Render};
+use crate::fake::Timed;
 
 /// The latest answer of a sensor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Said<T> {
     value: Option<T>,
     /// What `value` becomes in a document.
@@ -24,15 +24,21 @@ struct Said<T> {
     owes: bool,
 }
 
-impl<T: PartialEq + Clone> Said<T> {
-    fn hear(&mut self, now: Instant, answer: &Sampled<T>, render: impl FnOnce(&T) -> String) {
+impl<T> Default for Said<T> {
+    fn default() -> Self {
+        Self { value: None, text: String::new(), at: None, owes: false }
+    }
+}
+
+impl<T: Render + Clone> Said<T> {
+    fn hear(&mut self, now: Instant, answer: &Sampled<T>) {
         self.owes = answer.is_pending();
         match answer {
             Poll::Pending => {}
             Poll::Ready(Err(_)) => self.at = None,
             Poll::Ready(Ok(value)) => {
-                if self.value.as_ref() != Some(value) {
-                    self.text = render(value);
+                if let Some(text) = value.render_after(self.value.as_ref()) {
+                    self.text = text;
                     self.value = Some(value.clone());
                 }
                 self.at = Some(now);
@@ -48,28 +54,8 @@ impl<T: PartialEq + Clone> Said<T> {
     }
 }
 
-/// Counters of the processor as they become a percentage, which needs two readings.
-#[derive(Debug, Default)]
-struct Usage {
-    before: Option<CpuTimes>,
-    said: Said<String>,
-}
-
-impl Usage {
-    fn hear(&mut self, now: Instant, answer: &Sampled<CpuTimes>) {
-        let usage = answer.map(|answer| {
-            let after = answer?;
-            let none = heartbeat_core::SensorError::Absent;
-            let before = self.before.replace(after).ok_or(none)?;
-            let total = after.total.checked_sub(before.total).ok_or(none)?;
-            percent(after.busy.saturating_sub(before.busy), total).ok_or(none)
-        });
-        self.said.hear(now, &usage, String::clone);
-    }
-}
-
 macro_rules! witness {
-    ($($method:ident, $variant:ident, $value:ty;)*) => {
+    ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
         /// A device whose answers are remembered.
         #[derive(Debug)]
         pub(super) struct Witness<H> {
@@ -77,7 +63,6 @@ macro_rules! witness {
             now: Instant,
             /// What the clock said when it was last read.
             pub(super) time_read: Option<UnixTime>,
-            usage: Usage,
             $($method: Said<$value>,)*
         }
 
@@ -87,8 +72,7 @@ macro_rules! witness {
                     inner,
                     now: Instant::ZERO,
                     time_read: None,
-                    usage: Usage::default(),
-                    $($method: Said { value: None, text: String::new(), at: None, owes: false },)*
+                    $($method: Said::default(),)*
                 }
             }
 
@@ -106,21 +90,14 @@ macro_rules! witness {
 
             $(fn $method(&mut self) -> Sampled<$value> {
                 let answer = self.inner.$method();
-                witness!(@hear $method, self, answer);
+                self.$method.hear(self.now, &answer);
                 answer
             })*
         }
     };
-    (@hear cpu, $self:ident, $answer:ident) => {
-        $self.usage.hear($self.now, &$answer);
-        $self.cpu.owes = $answer.is_pending();
-    };
-    (@hear $method:ident, $self:ident, $answer:ident) => {
-        $self.$method.hear($self.now, &$answer, Render::render);
-    };
 }
 
-with_sensors!(witness);
+for_each_sensor!(witness);
 
 impl<H> Witness<H> {
     /// Writes the parts of a document that come from sensors, and calls `between` where the timestamp stands.
@@ -132,46 +109,68 @@ impl<H> Witness<H> {
         out: &mut String,
         timestamp: impl FnOnce(&mut String),
     ) {
+        // Named one by one, so that no sensor can be forgotten.
+        let Self {
+            inner: _,
+            now: _,
+            time_read: _,
+            cpu,
+            memory,
+            temperature,
+            power,
+            fan,
+            disk,
+            default_interface,
+            ethernet,
+            wifi,
+            cellular,
+            position,
+            app_version,
+            activity,
+            uptime,
+            throttled,
+            ups,
+        } = self;
         macro_rules! put {
             ($key:literal, $said:expr) => {
                 out.push_str(concat!("\"", $key, "\":"));
                 out.push_str($said.fresh(now, limit, "null"));
             };
         }
-        put!("cpu", self.usage.said);
+        put!("cpu", cpu);
         out.push(',');
-        put!("mem", self.memory);
+        put!("mem", memory);
         out.push(',');
-        put!("temp", self.temperature);
+        put!("temp", temperature);
         out.push(',');
-        put!("power", self.power);
+        put!("power", power);
         out.push(',');
-        put!("fan_rpm", self.fan);
+        put!("fan_rpm", fan);
         out.push(',');
-        put!("disk", self.disk);
+        put!("disk", disk);
         out.push_str(",\"connection\":{");
-        put!("default_interface", self.default_interface);
+        put!("default_interface", default_interface);
         out.push(',');
-        put!("ethernet", self.ethernet);
+        put!("ethernet", ethernet);
         out.push(',');
-        put!("wifi", self.wifi);
+        put!("wifi", wifi);
         out.push(',');
-        put!("4g", self.cellular);
+        put!("4g", cellular);
         out.push(',');
-        put!("gps", self.position);
+        put!("gps", position);
         out.push_str("},");
         timestamp(out);
         out.push(',');
-        put!("app_version", self.app_version);
+        put!("app_version", app_version);
         out.push(',');
-        out.push_str(self.activity.fresh(now, limit, NO_ACTIVITY));
+        out.push_str(activity.fresh(now, limit, NO_ACTIVITY));
         if diagnostics {
             out.push(',');
-            put!("uptime_s", self.uptime);
+            put!("uptime_s", uptime);
             out.push_str(",\"diagnostics\":{");
-            put!("throttled", self.throttled);
+            put!("throttled", throttled);
             out.push(',');
-            put!("ups", self.ups);
+            put!("ups", ups);
             out.push('}');
         }
     }

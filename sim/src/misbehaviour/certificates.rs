@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use heartbeat_core::SendError;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
 use super::{Act, Fault};
 
-const NOT_ACCEPTED: &[SendError] = &[SendError::Certificate];
-const OTHER_TIME: &[SendError] = &[SendError::CertificateTime];
+const NOT_ACCEPTED: &[&str] = &["the server's certificate was not accepted"];
+const OTHER_TIME: &[&str] = &["the server's certificate is not valid at this time"];
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {

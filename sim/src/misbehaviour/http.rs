@@ -2,16 +2,14 @@
 
 use std::{io, thread, time::Duration};
 
-use heartbeat_core::SendError;
-
 use super::{Act, Fault, Wire, tcp::reset};
 
 /// The pause between drops.
 const DROP_EVERY: Duration = Duration::from_millis(50);
 
-const TIMEOUT: &[SendError] = &[SendError::Timeout];
-const LOST: &[SendError] = &[SendError::ConnectionLost];
-const PROTOCOL: &[SendError] = &[SendError::Protocol];
+const TIMEOUT: &[&str] = &["no complete answer in time"];
+const LOST: &[&str] = &["the connection broke"];
+const PROTOCOL: &[&str] = &["the answer was not acceptable HTTP"];
 
 macro_rules! faults {
     // `about => seconds` for what asks to be left alone.
@@ -80,7 +78,7 @@ faults! {
         wire.write_all(&[b'x'; 65_536])?;
         wire.write_all(b"\r\n\r\n")
     };
-    "500-headers", "N15", "sends 500 headers", PROTOCOL, |wire| {
+    "500-headers", "N15", "sends 500 headers", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\n")?;
         for number in 0..500 {
             wire.write_all(format!("X-{number}: {number}\r\n").as_bytes())?;
@@ -91,15 +89,15 @@ faults! {
         wire.write_all(b"HTTP/1.1 200 OK\r\n")?;
         for_ever(wire, b"X-Padding: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n")
     };
-    "nul-header", "N15", "sends a header with a NUL byte", PROTOCOL, |wire| {
+    "nul-header", "N15", "sends a header with a NUL byte", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\nX-Nul: a\0b\r\nContent-Length: 0\r\n\r\n")
     };
-    "folded-header", "N15", "folds a header's line, which is obsolete", PROTOCOL, |wire| {
+    "folded-header", "N15", "folds a header's line, which is obsolete", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\nX-Fold: a\r\n b\r\nContent-Length: 0\r\n\r\n")
     };
-    "endless-100", "N16", "answers 100 Continue without end", &[SendError::Protocol, SendError::Timeout], |wire| for_ever(wire, b"HTTP/1.1 100 Continue\r\n\r\n");
+    "endless-100", "N16", "answers 100 Continue without end", &["the answer was not acceptable HTTP", "no complete answer in time"], |wire| for_ever(wire, b"HTTP/1.1 100 Continue\r\n\r\n");
     "slow-100", "N16", "answers 100 Continue now and then", TIMEOUT, |wire| drip(wire, b"HTTP/1.1 100 Continue\r\n\r\n");
-    "endless-103", "N16", "answers 103 Early Hints without end", &[SendError::Protocol, SendError::Timeout], |wire| for_ever(wire, b"HTTP/1.1 103 Early Hints\r\n\r\n");
+    "endless-103", "N16", "answers 103 Early Hints without end", &["the answer was not acceptable HTTP", "no complete answer in time"], |wire| for_ever(wire, b"HTTP/1.1 103 Early Hints\r\n\r\n");
 
     // Bodies: the status is the answer, whatever follows.
     "endless-body", "N17", "sends a body without end", &[], |wire| {
@@ -132,11 +130,11 @@ faults! {
     "long-body", "N17", "sends more than it said", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}and more that nobody asked for")
     };
-    "negative-length", "N17", "says that the body has -1 bytes", PROTOCOL, |wire| {
+    "negative-length", "N17", "says that the body has -1 bytes", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n")?;
         silence(wire)
     };
-    "two-lengths", "N17", "says two lengths of the body", PROTOCOL, |wire| {
+    "two-lengths", "N17", "says two lengths of the body", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}x")?;
         silence(wire)
     };
@@ -160,37 +158,37 @@ faults! {
     };
 
     // Statuses.
-    "redirect", "N21", "redirects to another path", &[SendError::Redirect(302)], |wire| {
+    "redirect", "N21", "redirects to another path", &["the server sent a redirect (302), which is not followed"], |wire| {
         wire.write_all(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
     };
-    "redirect-307", "N21", "redirects a POST to itself", &[SendError::Redirect(307)], |wire| {
+    "redirect-307", "N21", "redirects a POST to itself", &["the server sent a redirect (307), which is not followed"], |wire| {
         wire.write_all(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /heartbeat.php\r\nContent-Length: 0\r\n\r\n")
     };
-    "redirect-away", "N21", "redirects to another host without TLS", &[SendError::Redirect(301)], |wire| {
+    "redirect-away", "N21", "redirects to another host without TLS", &["the server sent a redirect (301), which is not followed"], |wire| {
         wire.write_all(b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n")
     };
-    "unauthorized", "N22", "asks for a password", &[SendError::Rejected(401)], |wire| {
+    "unauthorized", "N22", "asks for a password", &["the server refused the heartbeat (401)"], |wire| {
         wire.write_all(b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n")
     };
-    "gone", "N22", "says that there is nothing any more", &[SendError::Rejected(410)], |wire| {
+    "gone", "N22", "says that there is nothing any more", &["the server refused the heartbeat (410)"], |wire| {
         wire.write_all(b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n")
     };
-    "busy", "N23", "asks to be left alone for two minutes" => 120, &[SendError::ServerError(503)], |wire| {
+    "busy", "N23", "asks to be left alone for two minutes" => 120, &["the server failed (503)"], |wire| {
         wire.write_all(b"HTTP/1.1 503 Busy\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n")
     };
-    "busy-date", "N23", "asks to be left alone until a date" => 120, &[SendError::Rejected(429)], |wire| {
+    "busy-date", "N23", "asks to be left alone until a date" => 120, &["the server refused the heartbeat (429)"], |wire| {
         wire.write_all(
             b"HTTP/1.1 429 Slow down\r\nDate: Tue, 24 Nov 2026 12:00:00 GMT\r\n\
               Retry-After: Tue, 24 Nov 2026 12:02:00 GMT\r\nContent-Length: 0\r\n\r\n",
         )
     };
-    "busy-garbage", "N23", "asks to be left alone, and not for how long", &[SendError::ServerError(503)], |wire| {
+    "busy-garbage", "N23", "asks to be left alone, and not for how long", &["the server failed (503)"], |wire| {
         wire.write_all(b"HTTP/1.1 503 Busy\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n")
     };
-    "fails", "N24", "fails", &[SendError::ServerError(500)], |wire| {
+    "fails", "N24", "fails", &["the server failed (500)"], |wire| {
         wire.write_all(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
     };
-    "status-999", "N24", "answers with a status that means nothing", &[SendError::ServerError(999)], |wire| {
+    "status-999", "N24", "answers with a status that means nothing", &["the server failed (999)"], |wire| {
         wire.write_all(b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n")
     };
 }

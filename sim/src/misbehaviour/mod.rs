@@ -20,7 +20,6 @@ use std::{
     time::Duration,
 };
 
-use heartbeat_core::SendError;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub use self::certificates::Authority;
@@ -38,8 +37,9 @@ pub struct Fault {
     pub rows: &'static str,
     /// What it does.
     pub about: &'static str,
-    /// What a client must make of it: one of these, or a delivery, because the status had arrived, when there are none.
-    pub expected: &'static [SendError],
+    /// How a client's complaint must begin: as one of these. When there are none the heartbeat is delivered, because the status
+    /// had arrived.
+    pub expected: &'static [&'static str],
     /// How long it asks to be left alone, in seconds.
     pub asks_for: Option<u64>,
     act: Act,
@@ -91,6 +91,11 @@ impl Fault {
     /// Whether it is about requests and replies, with TLS as without.
     pub const fn is_about_http(&self) -> bool {
         matches!(self.act, Act::Http(_))
+    }
+
+    /// Whether its handshake is only slow: who waits for its end has a server that can be trusted.
+    pub const fn is_slow_handshake(&self) -> bool {
+        matches!(self.act, Act::Handshake(_))
     }
 
     /// Whether it needs a client that expects TLS.

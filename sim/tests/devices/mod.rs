@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use heartbeat_core::{
-    SensorError,
+    Sensor, SensorError,
     readings::{
         Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Ip, Memory, Position, Recording, Throttled,
         Ups, Uptime, Wifi, WifiMode,
@@ -16,7 +16,7 @@ use heartbeat_core::{
     },
 };
 use heartbeat_sim::{
-    fake::{FakeDevice, FakeSensor, Sensor},
+    fake::{FakeDevice, FakeSensor},
     faults::{FaultyHal, SensorFault},
 };
 use proptest::prelude::*;

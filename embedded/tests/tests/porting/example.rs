@@ -23,22 +23,27 @@ impl Uplink for Radio {
         self.deadline = Some(clock::now() + timeout);
     }
 
-    fn poll(&mut self) -> Poll<Result<Reply, SendError>> {
+    fn poll(&mut self) -> Poll<Outcome> {
         let Some(deadline) = self.deadline else { return Poll::Pending };
         let outcome = match self.socket.status() {
-            Some(status) => Ok(Reply::new(status)),
-            None if clock::now() >= deadline => Err(SendError::Timeout),
+            Some(200) => Outcome::new(Verdict::Accepted, ""),
+            Some(_) => Outcome::new(Verdict::Refused { lasting: false, retry_after: None }, "refused"),
+            None if clock::now() >= deadline => no_answer(),
             None => return Poll::Pending,
         };
         self.deadline = None;
         Poll::Ready(outcome)
     }
 
-    fn cancel(&mut self) -> SendError {
+    fn cancel(&mut self) -> Outcome {
         self.deadline = None;
         self.socket.forget();
-        SendError::Timeout
+        no_answer()
     }
+}
+
+fn no_answer() -> Outcome {
+    Outcome::new(Verdict::Failed { fault: Fault::Server, may_have_arrived: true }, "no answer in time")
 }
 
 fn run(id: &str, phase: u32, mut board: Board, mut radio: Radio) {

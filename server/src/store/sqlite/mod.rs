@@ -3,7 +3,7 @@
 //! One connection writes, in write-ahead mode with a sync at each commit (`synchronous=FULL`), so that what was
 //! committed survives a power cut. Readers have connections of their own and see the last commit.
 //!
-//! - [`write`][]: [`super::Store`], what the engine changes
+//! - [`mod@write`]: [`super::Store`], what the engine changes
 //! - [`read`][]: [`super::Read`], history and events
 //! - [`admin`][]: [`super::Admin`], tokens, logins and labels, which the command line changes too
 //! - [`backup`][]: a copy while all that goes on

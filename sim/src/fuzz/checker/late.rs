@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use heartbeat_core::{Agent, Config, SendError, agent::backlog::Counts, time::Instant};
+use heartbeat_core::{Agent, Config, Verdict, agent::backlog::Counts, time::Instant};
 
-use super::{Broken, broken, requests::Verdict};
+use super::{Broken, broken};
 use crate::fake::Sent;
 
 /// What a late heartbeat ends with, in place of its last brace.
@@ -40,7 +40,7 @@ impl Late {
         Self {
             memory,
             waiting: VecDeque::new(),
-            counts: Counts { kept: 0, replayed: 0, dropped: 0 },
+            counts: Counts { queued: 0, replayed: 0, dropped: 0 },
             refusals: 0,
             left: 0,
             released: u64::MAX,
@@ -127,12 +127,12 @@ impl Late {
     /// The live heartbeat has ended so.
     pub(super) fn live_ended(&mut self, verdict: Verdict, request: &Sent, config: &Config) {
         match verdict {
-            Ok(_) => {
+            Verdict::Accepted => {
                 self.left = config.late_per_interval();
                 self.turn = true;
             }
-            Err(error) if has_left(error) => {}
-            Err(_) => {
+            Verdict::Failed { may_have_arrived: true, .. } => {}
+            Verdict::Failed { may_have_arrived: false, .. } | Verdict::Refused { .. } => {
                 let id = self.taken.len().saturating_sub(1);
                 self.keep(Kept { id, document: request.body.clone() }, config);
             }
@@ -141,25 +141,35 @@ impl Late {
 
     /// The late heartbeat has ended so.
     pub(super) fn late_ended(&mut self, verdict: Verdict) {
-        self.turn = verdict.is_ok();
+        self.turn = false;
         match verdict {
-            Ok(_) => {
+            Verdict::Accepted => {
+                self.turn = true;
                 self.waiting.pop_front();
                 self.refusals = 0;
                 self.counts.replayed += 1;
             }
-            Err(error) => {
+            Verdict::Refused { .. } => {
                 self.left = 0;
-                let refused = matches!(
-                    error,
-                    SendError::Redirect(_) | SendError::Rejected(_) | SendError::ServerError(_)
-                );
-                self.refusals += u32::from(refused);
-                if has_left(error) || self.refusals >= 3 {
+                self.refusals += 1;
+                if self.refusals >= 3 {
+                    self.drop_oldest();
+                }
+            }
+            Verdict::Failed { may_have_arrived, .. } => {
+                self.left = 0;
+                if may_have_arrived {
                     self.drop_oldest();
                 }
             }
         }
+    }
+
+    /// A stop has cancelled the late heartbeat, which may have arrived.
+    pub(super) fn late_stopped(&mut self) {
+        self.left = 0;
+        self.turn = false;
+        self.drop_oldest();
     }
 
     /// After everything else: the agent keeps what it must, and has sent what it may.
@@ -190,7 +200,7 @@ impl Late {
     fn keep(&mut self, kept: Kept, config: &Config) {
         let Some(others) = config.backlog().checked_sub(1) else { return };
         let needed = kept.document.len() + 2;
-        self.counts.kept += 1;
+        self.counts.queued += 1;
         self.shrink(others, needed);
         if needed > self.memory {
             self.counts.dropped += 1;
@@ -214,16 +224,4 @@ impl Late {
         self.refusals = 0;
         self.counts.dropped += 1;
     }
-}
-
-/// Whether a heartbeat that ended so may have arrived.
-fn has_left(error: SendError) -> bool {
-    matches!(
-        error,
-        SendError::ConnectionLost
-            | SendError::Protocol
-            | SendError::Timeout
-            | SendError::Local
-            | SendError::Stopped
-    )
 }

@@ -13,7 +13,7 @@ mod slots;
 
 use std::fmt;
 
-use heartbeat_core::{Agent, Config, SendError, Stats, Wake, time::Instant};
+use heartbeat_core::{Agent, Config, Stats, Wake, time::Instant};
 
 pub(super) use self::{
     document::HARDWARE_ID,
@@ -214,9 +214,9 @@ impl Checker {
     }
 
     fn end(&mut self, request: &Sent) -> Result<(), Broken> {
-        let Some((at, end)) = request.end else { return Ok(()) };
+        let Some((at, end)) = &request.end else { return Ok(()) };
         let live = self.requests.is_live();
-        let verdict = self.requests.end(at, end, &self.config, self.stalled)?;
+        let verdict = self.requests.end(*at, end, &self.config, self.stalled)?;
         if live {
             self.late.live_ended(verdict, request, &self.config);
         } else {
@@ -245,7 +245,7 @@ impl Checker {
         }
         self.slots.stop();
         if self.requests.stop(scene.now) == Some(Stopped::Late) {
-            self.late.late_ended(Err(SendError::Stopped));
+            self.late.late_stopped();
         }
         self.count(scene.agent.stats())
     }
@@ -255,8 +255,7 @@ impl Checker {
         let expected = Stats {
             slots: self.slots.passed(),
             skipped: self.slots.skipped(),
-            held_back: self.slots.held_back(),
-            last_body_len: stats.last_body_len,
+            withheld: self.slots.held_back(),
             ..self.requests.counts()
         };
         if *stats != expected {

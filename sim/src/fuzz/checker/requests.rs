@@ -1,16 +1,14 @@
 //! Requests: one at a time, each within its deadline, as often as the server permits, counted by how they ended.
 
 use heartbeat_core::{
-    Config, Reply, SendError, Stats,
-    agent::Outcome,
+    Config, Outcome, Stats, Verdict,
+    agent::LastRequest,
     time::{Duration, Instant},
+    uplink::Fault,
 };
 
 use super::{Broken, broken};
 use crate::fake::{End, Sent};
-
-/// What of a request's outcome counts.
-pub(super) type Verdict = Result<u16, SendError>;
 
 #[derive(Debug)]
 struct Flight {
@@ -58,7 +56,7 @@ impl Requests {
     }
 
     pub(super) fn counts(&self) -> Stats {
-        self.counts
+        self.counts.clone()
     }
 
     /// Until when the server must be left alone, and until when it may be.
@@ -94,7 +92,7 @@ impl Requests {
     pub(super) fn end(
         &mut self,
         at: Instant,
-        end: End,
+        end: &End,
         config: &Config,
         stalled: bool,
     ) -> Result<Verdict, Broken> {
@@ -109,14 +107,14 @@ impl Requests {
             End::Cancelled(_) if at < deadline => {
                 broken!("S5 deadline", "a request was cancelled {:?} early", deadline.since(at))
             }
-            End::Cancelled(waiting_for) => Err(waiting_for),
+            End::Cancelled(outcome) => outcome,
         };
-        let verdict = judge(outcome);
+        let verdict = outcome.verdict;
         if let Some(slot) = slot {
-            self.count(verdict, at.since(started));
+            self.count(outcome, at.since(started));
             self.learn(slot, verdict, config);
         }
-        self.obey(at, outcome);
+        self.obey(at, verdict);
         Ok(verdict)
     }
 
@@ -126,7 +124,8 @@ impl Requests {
         if flight.slot.is_none() {
             return Some(Stopped::Late);
         }
-        self.count(Err(SendError::Stopped), now.since(flight.started));
+        let verdict = Verdict::Failed { fault: Fault::Device, may_have_arrived: true };
+        self.count(&Outcome::new(verdict, "stopped while sending"), now.since(flight.started));
         Some(Stopped::Live)
     }
 
@@ -137,9 +136,9 @@ impl Requests {
         self.seen = sent.len();
     }
 
-    fn count(&mut self, verdict: Verdict, round_trip: Duration) {
-        self.counts.last = Some(Outcome { result: verdict, round_trip });
-        if verdict.is_ok() {
+    fn count(&mut self, outcome: &Outcome, round_trip: Duration) {
+        self.counts.last = Some(LastRequest { outcome: outcome.clone(), round_trip });
+        if outcome.verdict == Verdict::Accepted {
             self.counts.delivered += 1;
             self.counts.consecutive_failures = 0;
         } else {
@@ -152,18 +151,10 @@ impl Requests {
     /// the server's own failure only while it is spared for others.
     fn learn(&mut self, slot: Instant, verdict: Verdict, config: &Config) {
         match verdict {
-            Ok(_) => self.forgive(),
-            Err(SendError::ConnectTimeout) if self.failures <= 2 => {}
-            Err(
-                SendError::ConnectTimeout
-                | SendError::Tls
-                | SendError::HandshakeTimeout
-                | SendError::ConnectionLost
-                | SendError::Protocol
-                | SendError::Timeout
-                | SendError::Rejected(429)
-                | SendError::ServerError(_),
-            ) => {
+            Verdict::Accepted => self.forgive(),
+            Verdict::Failed { fault: Fault::Unanswered, .. } if self.failures <= 2 => {}
+            Verdict::Refused { lasting: false, .. }
+            | Verdict::Failed { fault: Fault::Unanswered | Fault::Server, .. } => {
                 self.failures += 1;
                 let interval = config.interval().as_micros();
                 let (mut least, mut most) = (0, 0);
@@ -177,25 +168,15 @@ impl Requests {
                 let after = |micros| slot + Duration::from_micros(micros);
                 self.patience = (after(least), after(most));
             }
-            Err(_) => {}
+            Verdict::Refused { lasting: true, .. }
+            | Verdict::Failed { fault: Fault::Device | Fault::Network, .. } => {}
         }
     }
 
-    fn obey(&mut self, at: Instant, outcome: Result<Reply, SendError>) {
-        if let Ok(Reply { status: 429 | 503, retry_after: Some(asked) }) = outcome {
+    fn obey(&mut self, at: Instant, verdict: Verdict) {
+        if let Verdict::Refused { retry_after: Some(asked), .. } = verdict {
             let until = at + asked.clamp(Duration::from_secs(5), Duration::from_secs(600));
             self.patience = (self.patience.0.max(until), self.patience.1.max(until));
         }
-    }
-}
-
-/// What an outcome means: only a 2xx is a delivery.
-fn judge(outcome: Result<Reply, SendError>) -> Verdict {
-    let status = outcome?.status;
-    match status {
-        200..=299 => Ok(status),
-        300..=399 => Err(SendError::Redirect(status)),
-        400..=499 => Err(SendError::Rejected(status)),
-        _ => Err(SendError::ServerError(status)),
     }
 }

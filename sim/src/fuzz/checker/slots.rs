@@ -116,7 +116,7 @@ impl Slots {
         if self.fate != Fate::Open {
             return Ok(());
         }
-        if stats.held_back > self.held_back {
+        if stats.withheld > self.held_back {
             if self.current >= patience.1 {
                 broken!("S15 back-off", "a beat was held back at {:?} without reason", self.current);
             }

@@ -232,7 +232,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
             if *at == now {
                 self.trace.line(now, || format!("sends {}", String::from_utf8_lossy(body)));
             }
-            if let Some((_, end)) = end.filter(|(at, _)| *at == now) {
+            if let Some((_, end)) = end.as_ref().filter(|(at, _)| *at == now) {
                 self.trace.line(now, || format!("ended: {end:?}"));
             }
         }
@@ -272,7 +272,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
     /// Calling without need changes nothing.
     fn poll_again(&mut self, shown: Instant) -> Result<(), Broken> {
         let glance = |rig: &Rig<'b, Device, Way, CrookedClock>| {
-            (*rig.agent.stats(), rig.wake(), rig.agent.backlog().counts(), rig.uplink.inner.sent.len())
+            (rig.agent.stats().clone(), rig.wake(), rig.agent.backlog().counts(), rig.uplink.inner.sent.len())
         };
         let before = glance(&self.rig);
         self.rig.poll_showing(shown);
@@ -349,7 +349,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
 
     /// Gives back what outlives this start, whose process is gone. `lucky`: what was being written is there.
     pub(super) fn end(mut self, lucky: bool) -> World {
-        let stats = *self.rig.agent.stats();
+        let stats = self.rig.agent.stats();
         let counts = self.rig.agent.backlog().counts();
         self.tally.slots += stats.slots;
         self.tally.attempted += stats.attempted;

@@ -1,0 +1,148 @@
+//! A candidate for a value: a source, a part of what one yields, or what two know together.
+
+use std::{sync::Arc, task::Poll};
+
+use heartbeat_core::{
+    SensorError,
+    readings::Sampled,
+    time::{Duration, Instant},
+};
+
+use super::reader::Reader;
+use crate::{
+    clock,
+    sources::{Source, sysroot::Sysroot},
+};
+
+/// Makes one reading of what two sources say.
+type Join<A, B, T> = fn(Result<&A, SensorError>, Result<&B, SensorError>) -> Result<T, SensorError>;
+
+/// One candidate for a value.
+pub(super) struct Candidate<T> {
+    pub(super) source: Box<dyn Ask<T>>,
+    /// Since when it has been asked without an answer.
+    pub(super) waiting_since: Option<Instant>,
+}
+
+/// A way to get a reading.
+pub(super) trait Ask<T>: Send {
+    /// The reading for a question of the time `asked`.
+    fn ask(&mut self, asked: Instant, now: Instant) -> Sampled<T>;
+    /// Where it looks.
+    fn place(&self) -> String;
+    /// How long the latest reading took.
+    fn took(&self) -> Duration;
+}
+
+impl<T: 'static> Candidate<T> {
+    /// Asked in this way.
+    pub(super) fn new(source: impl Ask<T> + 'static) -> Self {
+        Self { source: Box::new(source), waiting_since: None }
+    }
+
+    /// A source that never blocks: it is read at once.
+    pub(super) fn prompt(root: &Arc<Sysroot>, source: impl Source<Reading = T>) -> Self {
+        Self::new(Prompt { root: Arc::clone(root), source, took: Duration::ZERO })
+    }
+
+    /// One part of what a source yields.
+    pub(super) fn part<R: Send + 'static>(
+        reader: &Reader<R>,
+        part: impl Fn(&R) -> Result<T, SensorError> + Send + 'static,
+    ) -> Self {
+        Self::named_part(reader, |place| place, part)
+    }
+
+    /// One part of what a source yields, at a place that `name` makes of the source's.
+    pub(super) fn named_part<R: Send + 'static>(
+        reader: &Reader<R>,
+        name: fn(String) -> String,
+        part: impl Fn(&R) -> Result<T, SensorError> + Send + 'static,
+    ) -> Self {
+        Self::new(Part { reader: reader.clone(), name, part })
+    }
+
+    /// What two sources know together, found at `place`.
+    pub(super) fn joined<A: Send + 'static, B: Send + 'static>(
+        first: &Reader<A>,
+        second: &Reader<B>,
+        place: &'static str,
+        join: Join<A, B, T>,
+    ) -> Self {
+        Self::new(Joined { first: first.clone(), second: second.clone(), place, join })
+    }
+}
+
+struct Prompt<S> {
+    root: Arc<Sysroot>,
+    source: S,
+    took: Duration,
+}
+
+impl<S: Source> Ask<S::Reading> for Prompt<S> {
+    fn ask(&mut self, _: Instant, now: Instant) -> Sampled<S::Reading> {
+        let answer = self.source.read(&self.root);
+        self.took = clock::now().since(now);
+        Poll::Ready(answer)
+    }
+
+    fn place(&self) -> String {
+        self.source.place()
+    }
+
+    fn took(&self) -> Duration {
+        self.took
+    }
+}
+
+struct Part<R, F> {
+    reader: Reader<R>,
+    name: fn(String) -> String,
+    part: F,
+}
+
+impl<R: Send + 'static, T, F: Fn(&R) -> Result<T, SensorError> + Send> Ask<T> for Part<R, F> {
+    fn ask(&mut self, asked: Instant, now: Instant) -> Sampled<T> {
+        self.reader.ask(asked, now, |outcome| outcome.and_then(&self.part))
+    }
+
+    fn place(&self) -> String {
+        (self.name)(self.reader.place())
+    }
+
+    fn took(&self) -> Duration {
+        self.reader.took()
+    }
+}
+
+struct Joined<A, B, T> {
+    first: Reader<A>,
+    second: Reader<B>,
+    place: &'static str,
+    join: Join<A, B, T>,
+}
+
+impl<A: Send + 'static, B: Send + 'static, T> Ask<T> for Joined<A, B, T> {
+    fn ask(&mut self, asked: Instant, now: Instant) -> Sampled<T> {
+        // Both are asked before one is waited for.
+        let is_second_ready = self.second.ask(asked, now, |_| ()).is_ready();
+        let joined = self.first.ask(asked, now, |first| {
+            if !is_second_ready {
+                return Poll::Pending;
+            }
+            self.second.ask(asked, now, |second| (self.join)(first, second))
+        });
+        match joined {
+            Poll::Ready(joined) => joined,
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn place(&self) -> String {
+        self.place.to_owned()
+    }
+
+    fn took(&self) -> Duration {
+        self.first.took().max(self.second.took())
+    }
+}

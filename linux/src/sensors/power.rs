@@ -1,0 +1,53 @@
+//! `power`: power that the device draws.
+
+use heartbeat_core::{SensorError, units::Watts};
+
+use super::{Candidate, Definition, Problem, Shared, ups};
+use crate::{
+    config::Settings,
+    config::UpsConfig,
+    sources::{hwmon::HwmonPower, power_supply::PowerSupply},
+};
+
+/// Defines the value.
+pub(super) struct Sensor;
+
+impl Definition for Sensor {
+    type Reading = Watts;
+    type Config = Option<UpsConfig>;
+    const NAME: &'static str = "power";
+    const KEYS: &'static [&'static str] = &["power"];
+
+    fn config(settings: &Settings) -> Self::Config {
+        settings.ups
+    }
+
+    /// That of a monitor, else what the PMIC's rails add up to.
+    fn candidates(shared: &Shared, _: &Self::Config) -> Vec<Candidate<Watts>> {
+        let mut candidates = Vec::new();
+        candidates.extend(shared.battery.as_ref().and_then(ups::Battery::power));
+        candidates.push(shared.blocking(HwmonPower::default()));
+        candidates.push(shared.blocking(PowerSupply));
+        candidates.push(Candidate::named_part(
+            &shared.firmware,
+            |place| format!("{place} pmic_read_adc"),
+            |firmware| firmware.power,
+        ));
+        candidates
+    }
+
+    fn show(power: &Watts) -> String {
+        format!("{power} W")
+    }
+
+    fn advice(problem: Problem, ups: &Self::Config) -> Option<&'static str> {
+        match problem {
+            Problem::Failed(SensorError::Absent) if ups.is_none() => {
+                Some("nothing to do, unless the board stands on a supply with a battery: set ups.preset")
+            }
+            Problem::Failed(SensorError::Absent) => Some(ups::IS_IT_ON),
+            Problem::Silent => Some(super::FIRMWARE_HANGS),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! A source that the worker reads when a value asks for it. Several values may share what one read yields.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
+
+use heartbeat_core::{
+    SensorError,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    clock,
+    sources::{Source, sysroot::Sysroot},
+    worker::{Failure, Job, Worker},
+};
+
+/// An outcome that nobody has taken for this long is the past, for example after a suspend.
+const STALE: Duration = Duration::from_secs(2);
+
+/// A handle of a source; clones share it.
+pub(super) struct Reader<R> {
+    worker: Arc<Worker>,
+    task: Arc<Task<R>>,
+}
+
+/// The job of reading the source.
+struct Task<R> {
+    root: Arc<Sysroot>,
+    source: Mutex<Box<dyn Source<Reading = R>>>,
+    state: Mutex<State<R>>,
+}
+
+struct State<R> {
+    /// Where the source looked last.
+    place: String,
+    /// The worker has been asked and has not answered. It may never.
+    is_reading: bool,
+    last: Option<Read<R>>,
+}
+
+/// The latest read.
+struct Read<R> {
+    outcome: Result<R, SensorError>,
+    began: Instant,
+    ended: Instant,
+    /// Until then there is no point in reading again.
+    holds_until: Instant,
+}
+
+impl<R> Clone for Reader<R> {
+    fn clone(&self) -> Self {
+        Self { worker: Arc::clone(&self.worker), task: Arc::clone(&self.task) }
+    }
+}
+
+impl<R: Send + 'static> Reader<R> {
+    /// Reads nothing before somebody asks.
+    pub(super) fn new(root: &Arc<Sysroot>, worker: &Arc<Worker>, source: impl Source<Reading = R>) -> Self {
+        let state = State { place: source.place(), is_reading: false, last: None };
+        let task =
+            Task { root: Arc::clone(root), source: Mutex::new(Box::new(source)), state: Mutex::new(state) };
+        Self { worker: Arc::clone(worker), task: Arc::new(task) }
+    }
+
+    /// What `part` makes of an outcome that was read for a question of the time `asked`, or that still holds. Queues a
+    /// read if there is none and none is under way; the next dispatch of the worker begins it.
+    pub(super) fn ask<T>(
+        &self,
+        asked: Instant,
+        now: Instant,
+        part: impl FnOnce(Result<&R, SensorError>) -> T,
+    ) -> Poll<T> {
+        let mut state = self.task.lock();
+        if let Some(read) = state.last.as_ref().filter(|read| read.serves(asked, now)) {
+            return Poll::Ready(part(read.outcome.as_ref().map_err(|error| *error)));
+        }
+        if !state.is_reading {
+            state.is_reading = true;
+            self.worker.queue(Arc::clone(&self.task) as Arc<dyn Job>);
+        }
+        Poll::Pending
+    }
+
+    /// Where the source looked last.
+    pub(super) fn place(&self) -> String {
+        self.task.lock().place.clone()
+    }
+
+    /// How long the latest read took.
+    pub(super) fn took(&self) -> Duration {
+        self.task.lock().last.as_ref().map_or(Duration::ZERO, |read| read.ended.since(read.began))
+    }
+}
+
+impl<R> Read<R> {
+    fn serves(&self, asked: Instant, now: Instant) -> bool {
+        now < self.holds_until || self.began >= asked && now.since(self.ended) < STALE
+    }
+}
+
+impl<R> Task<R> {
+    fn lock(&self) -> MutexGuard<'_, State<R>> {
+        // Nobody panics while holding the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: Send + 'static> Job for Task<R> {
+    fn run(&self) {
+        // What a read that panicked has left behind is only its cache.
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = clock::now();
+        let outcome = source.read(&self.root);
+        let ended = clock::now();
+        let holds_until = ended + source.holds(&outcome);
+        let place = source.place();
+        let mut state = self.lock();
+        state.place = place;
+        state.is_reading = false;
+        state.last = Some(Read { outcome, began, ended, holds_until });
+    }
+
+    fn fail(&self, why: Failure) {
+        let error = match why {
+            Failure::NoThread => SensorError::Io,
+            Failure::Panicked => SensorError::Invalid,
+        };
+        let now = clock::now();
+        let mut state = self.lock();
+        state.is_reading = false;
+        state.last = Some(Read { outcome: Err(error), began: now, ended: now, holds_until: now });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::waker::{self, WakeUps};
+    use std::{path::Path, sync::mpsc};
+
+    /// Reads by calling a function.
+    struct Called<F>(F);
+
+    impl<F: FnMut() -> Result<u32, SensorError> + Send + 'static> Source for Called<F> {
+        type Reading = u32;
+
+        fn place(&self) -> String {
+            "a function".to_owned()
+        }
+
+        fn read(&mut self, _: &Sysroot) -> Result<u32, SensorError> {
+            (self.0)()
+        }
+    }
+
+    fn reader(read: impl FnMut() -> Result<u32, SensorError> + Send + 'static) -> (Reader<u32>, WakeUps) {
+        let (waker, wake_ups) = waker::pair().expect("a pair");
+        let root = Arc::new(Sysroot::new(Path::new("/")).expect("opened"));
+        (Reader::new(&root, &Arc::new(Worker::new(waker)), Called(read)), wake_ups)
+    }
+
+    fn ask(reader: &Reader<u32>, asked: Instant, now: Instant) -> Poll<Result<u32, SensorError>> {
+        reader.ask(asked, now, |outcome| outcome.copied())
+    }
+
+    /// The answer to a question of now; the waker says when it is there.
+    fn answer(reader: &Reader<u32>, wake_ups: &mut WakeUps) -> Result<u32, SensorError> {
+        let asked = clock::now();
+        loop {
+            if let Poll::Ready(answer) = ask(reader, asked, clock::now()) {
+                return answer;
+            }
+            reader.worker.dispatch(clock::now());
+            wake_ups.wait();
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_invalid_reading_and_the_next_read_works() {
+        let mut calls = 0;
+        let (reader, mut wake_ups) = reader(move || {
+            calls += 1;
+            if calls == 1 { panic!("a parser's mistake") } else { Ok(calls) }
+        });
+        assert_eq!(answer(&reader, &mut wake_ups), Err(SensorError::Invalid));
+        assert_eq!(answer(&reader, &mut wake_ups), Ok(2));
+    }
+
+    #[test]
+    fn a_source_that_hangs_is_asked_once() {
+        let (release, hang) = mpsc::channel::<()>();
+        let (began, begun) = mpsc::channel();
+        let (reader, mut wake_ups) = reader(move || {
+            began.send(()).expect("the test waits");
+            hang.recv().expect("the test releases");
+            Ok(1)
+        });
+        let asked = clock::now();
+        assert!(ask(&reader, asked, asked).is_pending());
+        reader.worker.dispatch(asked);
+        begun.recv().expect("began");
+        for later in 1..100 {
+            let now = asked + Duration::from_secs(later);
+            assert!(ask(&reader, now, now).is_pending());
+            assert_eq!(reader.worker.dispatch(now), None, "nothing is queued");
+        }
+        release.send(()).expect("it hangs");
+        wake_ups.wait();
+        assert_eq!(ask(&reader, asked, clock::now()), Poll::Ready(Ok(1)), "late, but what was asked for");
+        assert!(begun.try_recv().is_err(), "it was asked a second time");
+    }
+
+    #[test]
+    fn one_read_serves_all_questions_before_it_and_none_after_it() {
+        let mut calls = 0;
+        let (reader, mut wake_ups) = reader(move || {
+            calls += 1;
+            Ok(calls)
+        });
+        let asked = clock::now();
+        let other = reader.clone();
+        assert!(ask(&reader, asked, asked).is_pending() && ask(&other, asked, asked).is_pending());
+        reader.worker.dispatch(asked);
+        wake_ups.wait();
+        let now = clock::now();
+        assert_eq!([ask(&reader, asked, now), ask(&other, asked, now)], [Poll::Ready(Ok(1)); 2]);
+        assert!(ask(&reader, asked, now + STALE).is_pending(), "it is too old by then");
+        reader.worker.dispatch(now);
+        wake_ups.wait();
+        let later = clock::now() + Duration::from_millis(1);
+        assert!(ask(&reader, later, later).is_pending(), "it was read before the question");
+    }
+
+    #[test]
+    fn what_is_absent_is_not_read_again_before_the_reprobe_interval() {
+        let (began, begun) = mpsc::channel();
+        let (reader, mut wake_ups) = reader(move || {
+            began.send(()).expect("the test waits");
+            Err(SensorError::Absent)
+        });
+        assert_eq!(answer(&reader, &mut wake_ups), Err(SensorError::Absent));
+        let soon = clock::now() + Duration::from_secs(50);
+        assert_eq!(ask(&reader, soon, soon), Poll::Ready(Err(SensorError::Absent)));
+        let late = clock::now() + crate::sources::REPROBE;
+        assert!(ask(&reader, late, late).is_pending());
+        assert_eq!(begun.try_iter().count(), 1);
+    }
+}

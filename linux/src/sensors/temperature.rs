@@ -1,0 +1,41 @@
+//! `temp`: temperature of the system-on-chip.
+
+use heartbeat_core::{SensorError, units::Celsius};
+
+use super::{Candidate, Definition, Problem, Shared};
+use crate::{config::Settings, sources::thermal::Thermal};
+
+/// Defines the value.
+pub(super) struct Sensor;
+
+impl Definition for Sensor {
+    type Reading = Celsius;
+    type Config = ();
+    const NAME: &'static str = "temp";
+    const KEYS: &'static [&'static str] = &["temp"];
+
+    fn config(_: &Settings) {}
+
+    fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Celsius>> {
+        let firmware = Candidate::named_part(
+            &shared.firmware,
+            |place| format!("{place} measure_temp"),
+            |firmware| firmware.temperature,
+        );
+        vec![firmware, shared.blocking(Thermal::default())]
+    }
+
+    fn show(temperature: &Celsius) -> String {
+        format!("{temperature} °C")
+    }
+
+    fn advice(problem: Problem, (): &()) -> Option<&'static str> {
+        match problem {
+            Problem::Failed(SensorError::Absent) => {
+                Some("nothing to do: this machine has no sensor that the kernel knows")
+            }
+            Problem::Silent => Some(super::FIRMWARE_HANGS),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Space of a filesystem.
+
+use std::path::{Path, PathBuf};
+
+use heartbeat_core::{SensorError, readings::DiskSpace};
+use nix::sys::statvfs::statvfs;
+
+use super::{
+    Source,
+    sysroot::{Sysroot, sensor_error},
+};
+
+/// The filesystem that holds a path.
+pub(crate) struct Filesystem {
+    path: PathBuf,
+}
+
+impl Filesystem {
+    pub(crate) fn of(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+}
+
+impl Source for Filesystem {
+    type Reading = DiskSpace;
+
+    fn place(&self) -> String {
+        format!("statvfs {}", self.path.display())
+    }
+
+    fn read(&mut self, root: &Sysroot) -> Result<DiskSpace, SensorError> {
+        space_of(&root.host_path(&self.path))
+    }
+}
+
+/// Asks the kernel. Blocks for as long as the filesystem does.
+fn space_of(path: &Path) -> Result<DiskSpace, SensorError> {
+    let stat = statvfs(path).map_err(sensor_error)?;
+    // 32 bits wide on some 32-bit targets.
+    #[allow(clippy::useless_conversion)]
+    let [fragment_size, blocks, free, available] = [
+        u64::from(stat.fragment_size()),
+        u64::from(stat.blocks()),
+        u64::from(stat.blocks_free()),
+        u64::from(stat.blocks_available()),
+    ];
+    Ok(space(fragment_size, blocks, free, available))
+}
+
+/// As `df` computes it (statvfs(3)): used is what is not free, available what is free for the unprivileged.
+fn space(fragment_size: u64, blocks: u64, free: u64, available: u64) -> DiskSpace {
+    DiskSpace {
+        total: blocks.saturating_mul(fragment_size),
+        used: blocks.saturating_sub(free).saturating_mul(fragment_size),
+        available: available.saturating_mul(fragment_size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saturates_impossible_figures() {
+        assert_eq!(space(4096, 100, 60, 50), DiskSpace { total: 409_600, used: 163_840, available: 204_800 });
+        assert_eq!(space(4096, 10, 11, 10).used, 0, "more free than there is");
+        assert_eq!(space(u64::MAX, 2, 0, 0).total, u64::MAX);
+    }
+
+    #[test]
+    fn a_path_that_is_gone_is_absent() {
+        assert_eq!(space_of(Path::new("/nonexistent")), Err(SensorError::Absent));
+    }
+}

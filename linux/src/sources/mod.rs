@@ -1,0 +1,60 @@
+//! Where things are read: files of the kernel, the firmware, chips on a bus, daemons and programs of this machine.
+//!
+//! A source knows how to read and nothing of what is made of it: which value asks whom, in which order, is said in
+//! [`sensors`](crate::sensors). Each has its parser beside it, a pure function, so that it can be tested on captured
+//! samples and fuzzed.
+
+pub(crate) mod app_version;
+pub(crate) mod filesystem;
+pub(crate) mod firmware;
+pub(crate) mod gps;
+pub(crate) mod hwmon;
+pub(crate) mod i2c;
+mod kept;
+pub(crate) mod modem_manager;
+mod netlink;
+pub(crate) mod network;
+pub(crate) mod nl80211;
+pub(crate) mod pidfiles;
+pub(crate) mod power_supply;
+pub(crate) mod proc_wireless;
+mod process;
+pub(crate) mod procfs;
+pub mod sysroot;
+pub(crate) mod thermal;
+pub mod time_zone;
+
+#[cfg(fuzzing)]
+pub(crate) use netlink::{attributes, messages};
+
+use heartbeat_core::{SensorError, time::Duration};
+
+use self::sysroot::Sysroot;
+
+/// Re-probe interval: how long an absent source is not asked again. Hardware that is plugged in shows up within it.
+pub const REPROBE: Duration = Duration::from_secs(60);
+
+/// Something that can be read again and again. Reading may block for as long as the device likes.
+pub trait Source: Send + 'static {
+    /// What it yields.
+    type Reading: Send + 'static;
+
+    /// Where it looks, for people: a path, a device, a program. After a read this is where it looked last.
+    fn place(&self) -> String;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Absent`] when this machine has no such source.
+    fn read(&mut self, root: &Sysroot) -> Result<Self::Reading, SensorError>;
+
+    /// How long an outcome holds before there is any point in reading again. By default a value and an error are of the
+    /// moment, and what is absent stays so for [`REPROBE`].
+    fn holds(&self, outcome: &Result<Self::Reading, SensorError>) -> Duration {
+        match outcome {
+            Err(SensorError::Absent) => REPROBE,
+            _ => Duration::ZERO,
+        }
+    }
+}

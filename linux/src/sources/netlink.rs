@@ -1,0 +1,228 @@
+//! Generic netlink: requests and replies as bytes (`linux/netlink.h`, `linux/genetlink.h`).
+//!
+//! Of the published crates `neli` 0.7 brings procedural macros for its own builders and would still leave nl80211's numbers
+//! to us, `wl-nl80211` brings an async runtime. What is needed is one request and a walk over attributes.
+
+use std::{
+    os::fd::{AsRawFd, OwnedFd},
+    time::Duration,
+};
+
+use heartbeat_core::SensorError;
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{
+            AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, sendto,
+            setsockopt, socket, sockopt,
+        },
+        time::TimeVal,
+    },
+};
+
+use super::sysroot::sensor_error;
+
+/// The kernel answers from memory; who waits longer than this waits for a lock that somebody holds.
+const TIMEOUT: Duration = Duration::from_millis(500);
+/// Largest datagram of a dump that the kernel sends to a buffer of this size (`netlink_dump`).
+const BUFFER: usize = 16 * 1024;
+/// Datagrams of one answer.
+const DATAGRAMS_MAX: u32 = 64;
+
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NLM_F_REQUEST: u16 = 0x01;
+const NLM_F_ACK: u16 = 0x04;
+/// All entries, not one.
+pub(super) const NLM_F_DUMP: u16 = 0x300;
+
+/// Length of `struct nlmsghdr` and `struct genlmsghdr`.
+const MESSAGE_HEADER: usize = 16;
+const GENERIC_HEADER: usize = 4;
+
+/// The controller, which knows the numbers of the families.
+const GENL_ID_CTRL: u16 = 0x10;
+const CTRL_CMD_GETFAMILY: u8 = 3;
+const CTRL_ATTR_FAMILY_ID: u16 = 1;
+const CTRL_ATTR_FAMILY_NAME: u16 = 2;
+
+/// A socket for generic netlink.
+#[derive(Debug)]
+pub(super) struct Netlink {
+    socket: OwnedFd,
+    sequence: u32,
+}
+
+impl Netlink {
+    pub(super) fn open() -> Result<Self, SensorError> {
+        let open = || -> nix::Result<OwnedFd> {
+            let protocol = SockProtocol::NetlinkGeneric;
+            let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
+            bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
+            let timeout = TimeVal::new(0, i64::from(TIMEOUT.subsec_micros()) as _);
+            setsockopt(&socket, sockopt::ReceiveTimeout, &timeout)?;
+            Ok(socket)
+        };
+        // A kernel without this protocol has no wireless interfaces to tell about either.
+        open().map(|socket| Self { socket, sequence: 0 }).map_err(|error| match error {
+            Errno::EPROTONOSUPPORT | Errno::EAFNOSUPPORT => SensorError::Absent,
+            error => sensor_error(error),
+        })
+    }
+
+    /// The number of a family, [`SensorError::Absent`] when the kernel has no such family.
+    pub(super) fn family(&mut self, name: &str) -> Result<u16, SensorError> {
+        let name = [name.as_bytes(), b"\0"].concat();
+        let mut id = None;
+        self.request(GENL_ID_CTRL, 0, CTRL_CMD_GETFAMILY, &[(CTRL_ATTR_FAMILY_NAME, &name)], |reply| {
+            id = id.or_else(|| attribute(reply, CTRL_ATTR_FAMILY_ID).and_then(u16_of));
+        })?;
+        id.ok_or(SensorError::Invalid)
+    }
+
+    /// Sends one command and hands the attributes of every reply to `take`.
+    pub(super) fn request(
+        &mut self,
+        family: u16,
+        flags: u16,
+        command: u8,
+        attributes: &[(u16, &[u8])],
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), SensorError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let message = encode(family, flags, self.sequence, command, attributes);
+        let fd = self.socket.as_raw_fd();
+        sendto(fd, &message, &NetlinkAddr::new(0, 0), MsgFlags::empty()).map_err(sensor_error)?;
+        let mut buffer = vec![0; BUFFER];
+        for _ in 0..DATAGRAMS_MAX {
+            let len = recv(fd, &mut buffer, MsgFlags::MSG_TRUNC).map_err(sensor_error)?;
+            let datagram = buffer.get(..len).ok_or(SensorError::Invalid)?;
+            for message in messages(datagram) {
+                // What an earlier request left behind is not an answer to this one.
+                if message.sequence != self.sequence {
+                    continue;
+                }
+                match message.kind {
+                    NLMSG_DONE => return Ok(()),
+                    NLMSG_ERROR => return outcome(message.payload),
+                    _ => take(message.payload.get(GENERIC_HEADER..).unwrap_or_default()),
+                }
+            }
+        }
+        Err(SensorError::Invalid)
+    }
+}
+
+/// One command as bytes. Every request asks for an acknowledgement, so that its answer has an end.
+fn encode(family: u16, flags: u16, sequence: u32, command: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut message = vec![0; MESSAGE_HEADER];
+    // Version 1 of the command; two bytes are reserved.
+    message.extend_from_slice(&[command, 1, 0, 0]);
+    for (kind, value) in attributes {
+        // Only short values are ever sent.
+        let len = u16::try_from(value.len().saturating_add(4)).unwrap_or(u16::MAX);
+        message.extend_from_slice(&len.to_ne_bytes());
+        message.extend_from_slice(&kind.to_ne_bytes());
+        message.extend_from_slice(value);
+        message.resize(message.len().next_multiple_of(4), 0);
+    }
+    let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    let flags = flags | NLM_F_REQUEST | NLM_F_ACK;
+    let header = [
+        &len.to_ne_bytes()[..],
+        &family.to_ne_bytes(),
+        &flags.to_ne_bytes(),
+        &sequence.to_ne_bytes(),
+        &[0; 4],
+    ];
+    for (place, byte) in message.iter_mut().zip(header.concat()) {
+        *place = byte;
+    }
+    message
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Message<'m> {
+    kind: u16,
+    sequence: u32,
+    pub(crate) payload: &'m [u8],
+}
+
+/// The messages of one datagram, up to the first that is not whole.
+pub(crate) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let len = usize::try_from(u32_of(datagram.get(..4)?)?).ok()?;
+        let kind = u16_of(datagram.get(4..6)?)?;
+        let sequence = u32_of(datagram.get(8..12)?)?;
+        let payload = datagram.get(MESSAGE_HEADER..len)?;
+        datagram = datagram.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some(Message { kind, sequence, payload })
+    })
+}
+
+/// What an acknowledgement says: 0, or a negative error number.
+fn outcome(payload: &[u8]) -> Result<(), SensorError> {
+    match payload.get(..4).and_then(u32_of).map(u32::cast_signed) {
+        Some(0) => Ok(()),
+        Some(code) => Err(sensor_error(Errno::from_raw(code.saturating_neg()))),
+        None => Err(SensorError::Invalid),
+    }
+}
+
+/// The attributes of a message, up to the first that is not whole. The two upper bits of a kind are flags.
+pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let len = usize::from(u16_of(bytes.get(..2)?)?);
+        let kind = u16_of(bytes.get(2..4)?)? & 0x3fff;
+        let value = bytes.get(4..len)?;
+        bytes = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    })
+}
+
+/// The first attribute of this kind.
+pub(super) fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(bytes).find(|(other, _)| *other == kind).map(|(_, value)| value)
+}
+
+fn u16_of(bytes: &[u8]) -> Option<u16> {
+    bytes.try_into().ok().map(u16::from_ne_bytes)
+}
+
+/// A 32-bit value; `None` for any other length.
+pub(super) fn u32_of(bytes: &[u8]) -> Option<u32> {
+    bytes.try_into().ok().map(u32::from_ne_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_what_it_encodes() {
+        let message = encode(0x1c, NLM_F_DUMP, 7, 17, &[(3, &[1, 0, 0, 0]), (52, b"abc")]);
+        let read: Vec<_> = messages(&message).collect();
+        assert_eq!(read.len(), 1);
+        assert_eq!((read[0].kind, read[0].sequence, read[0].payload[0]), (0x1c, 7, 17));
+        let found: Vec<_> = attributes(&read[0].payload[4..]).collect();
+        assert_eq!(found, [(3, &[1, 0, 0, 0][..]), (52, b"abc")]);
+    }
+
+    #[test]
+    fn asks_the_kernel_for_a_familys_number() {
+        // Also in containers: generic netlink needs no privilege.
+        let Ok(mut netlink) = Netlink::open() else { return println!("skipped: no generic netlink here") };
+        assert_eq!(netlink.family("nlctrl"), Ok(GENL_ID_CTRL));
+        assert_eq!(netlink.family("no such family"), Err(SensorError::Absent));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>) {
+            prop_assert!(messages(&bytes).count() <= bytes.len());
+            prop_assert!(attributes(&bytes).count() <= bytes.len());
+            let _ = outcome(&bytes);
+        }
+    }
+}

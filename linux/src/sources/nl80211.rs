@@ -1,0 +1,276 @@
+//! Details of wireless interfaces from the kernel's nl80211 (`linux/nl80211.h`).
+
+use heartbeat_core::{
+    SensorError,
+    limits::SSID_MAX,
+    readings::{Wifi, WifiMode},
+    text::Text,
+    units::{Dbm, SignalPercent},
+};
+
+use super::{
+    Source,
+    netlink::{NLM_F_DUMP, Netlink, attribute, u32_of},
+    network::interfaces::{Interfaces, Kind},
+    sysroot::Sysroot,
+};
+
+const NL80211_CMD_GET_INTERFACE: u8 = 5;
+const NL80211_CMD_GET_STATION: u8 = 17;
+const NL80211_ATTR_IFINDEX: u16 = 3;
+const NL80211_ATTR_IFTYPE: u16 = 5;
+const NL80211_ATTR_STA_INFO: u16 = 21;
+const NL80211_ATTR_SSID: u16 = 52;
+const NL80211_STA_INFO_SIGNAL: u16 = 7;
+const NL80211_IFTYPE_STATION: u32 = 2;
+const NL80211_IFTYPE_AP: u32 = 3;
+
+/// What a radio knows about its interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Details {
+    /// Name of the interface.
+    pub(crate) interface: String,
+    mode: Option<WifiMode>,
+    ssid: Option<Text<SSID_MAX>>,
+    signal: Option<Dbm>,
+    clients: Option<u16>,
+}
+
+impl Details {
+    /// Completes what the kernel's list of interfaces says.
+    pub(crate) fn complete(&self, wifi: &mut Wifi) {
+        wifi.mode = self.mode;
+        wifi.ssid.clone_from(&self.ssid);
+        wifi.signal_dbm = self.signal;
+        wifi.signal_percent = self.signal.map(SignalPercent::from_dbm);
+        wifi.clients = self.clients;
+    }
+
+    /// Takes over what one answer about the interface says.
+    pub(crate) fn take_interface(&mut self, reply: &[u8]) {
+        self.mode = match attribute(reply, NL80211_ATTR_IFTYPE).and_then(u32_of) {
+            Some(NL80211_IFTYPE_STATION) => Some(WifiMode::Client),
+            Some(NL80211_IFTYPE_AP) => Some(WifiMode::Hotspot),
+            _ => None,
+        };
+        // At most 32 bytes of anything (IEEE 802.11-2020, 9.4.2.2); none while it is not connected.
+        let ssid = attribute(reply, NL80211_ATTR_SSID).filter(|ssid| (1..=32).contains(&ssid.len()));
+        self.ssid = ssid.map(Text::from_bytes);
+    }
+
+    /// Takes over one station: the access point of a client, or a client of a hotspot.
+    pub(crate) fn take_station(&mut self, reply: &[u8]) {
+        match self.mode {
+            Some(WifiMode::Client) => {
+                let info = attribute(reply, NL80211_ATTR_STA_INFO);
+                let signal = info.and_then(|info| attribute(info, NL80211_STA_INFO_SIGNAL));
+                if let Some(&[dbm]) = signal {
+                    self.signal = Some(Dbm(i16::from(dbm.cast_signed())));
+                }
+            }
+            Some(WifiMode::Hotspot) => self.clients = Some(self.clients.unwrap_or(0).saturating_add(1)),
+            None => {}
+        }
+    }
+}
+
+/// Asks a radio; the kernel's, or a fake.
+trait Radio: Send {
+    /// Hands the answer about one interface to `take`.
+    fn interface(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError>;
+    /// Hands the answers about its stations to `take`.
+    fn stations(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError>;
+}
+
+/// The running kernel's.
+#[derive(Debug, Default)]
+struct KernelRadio {
+    open: Option<(Netlink, u16)>,
+}
+
+impl KernelRadio {
+    fn request(
+        &mut self,
+        command: u8,
+        flags: u16,
+        index: u32,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), SensorError> {
+        let (mut netlink, family) = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let mut netlink = Netlink::open()?;
+                let family = netlink.family("nl80211")?;
+                (netlink, family)
+            }
+        };
+        netlink.request(family, flags, command, &[(NL80211_ATTR_IFINDEX, &index.to_ne_bytes())], take)?;
+        // Kept only while it answers: the family's number changes when its module is loaded again.
+        self.open = Some((netlink, family));
+        Ok(())
+    }
+}
+
+impl Radio for KernelRadio {
+    fn interface(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
+        self.request(NL80211_CMD_GET_INTERFACE, 0, index, take)
+    }
+
+    fn stations(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
+        self.request(NL80211_CMD_GET_STATION, NLM_F_DUMP, index, take)
+    }
+}
+
+/// All wireless interfaces.
+pub(crate) struct Nl80211 {
+    interfaces: Interfaces,
+    radio: Option<Box<dyn Radio>>,
+}
+
+impl Nl80211 {
+    /// A captured tree has no radio.
+    pub(crate) fn new(root: &Sysroot) -> Self {
+        let radio = root.is_live().then(|| Box::new(KernelRadio::default()) as _);
+        Self { interfaces: Interfaces::default(), radio }
+    }
+}
+
+impl Source for Nl80211 {
+    type Reading = Vec<Details>;
+
+    fn place(&self) -> String {
+        "nl80211".to_owned()
+    }
+
+    /// The details of every wireless interface that gives some: one radio that answers is an answer.
+    fn read(&mut self, root: &Sysroot) -> Result<Vec<Details>, SensorError> {
+        let radio = self.radio.as_mut().ok_or(SensorError::Absent)?;
+        let mut all = Vec::new();
+        let mut trouble = SensorError::Absent;
+        let interfaces = self.interfaces.list(root)?.iter();
+        for interface in interfaces.filter(|interface| interface.kind == Kind::Wifi) {
+            match ask(radio.as_mut(), root, &interface.name) {
+                Ok(details) => all.push(details),
+                Err(error) if trouble == SensorError::Absent => trouble = error,
+                Err(_) => {}
+            }
+        }
+        if all.is_empty() { Err(trouble) } else { Ok(all) }
+    }
+}
+
+fn ask(radio: &mut dyn Radio, root: &Sysroot, name: &str) -> Result<Details, SensorError> {
+    let index = root.read_integer(format!("/sys/class/net/{name}/ifindex"))?;
+    let index = u32::try_from(index).map_err(|_| SensorError::Invalid)?;
+    let mut details = Details { interface: name.to_owned(), ..Details::default() };
+    radio.interface(index, &mut |reply| details.take_interface(reply))?;
+    if details.mode == Some(WifiMode::Hotspot) {
+        details.clients = Some(0);
+    }
+    radio.stations(index, &mut |reply| details.take_station(reply))?;
+    Ok(details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+
+    fn attr(kind: u16, value: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(value.len() + 4).expect("short");
+        let mut bytes = [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    /// A fake radio: the answers to both questions.
+    struct Fake {
+        interface: Result<Vec<u8>, SensorError>,
+        stations: Vec<Vec<u8>>,
+    }
+
+    impl Radio for Fake {
+        fn interface(&mut self, _: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
+            take(&self.interface.clone()?);
+            Ok(())
+        }
+
+        fn stations(&mut self, _: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
+            self.stations.iter().for_each(|station| take(station));
+            Ok(())
+        }
+    }
+
+    fn look(fake: Fake) -> Result<Vec<Details>, SensorError> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let wlan = dir.path().join("sys/class/net/wlan0");
+        fs::create_dir_all(wlan.join("phy80211")).expect("created");
+        fs::write(wlan.join("ifindex"), "3\n").expect("written");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        Nl80211 { interfaces: Interfaces::default(), radio: Some(Box::new(fake)) }.read(&root)
+    }
+
+    fn signal(dbm: i8) -> Vec<u8> {
+        attr(NL80211_ATTR_STA_INFO, &attr(NL80211_STA_INFO_SIGNAL, &[dbm.cast_unsigned()]))
+    }
+
+    #[test]
+    fn a_client_has_network_name_and_signal() {
+        let ssid = [0xff, b'"', 0, b'\\', b'x'];
+        let interface = [
+            attr(NL80211_ATTR_IFTYPE, &NL80211_IFTYPE_STATION.to_ne_bytes()),
+            attr(NL80211_ATTR_SSID, &ssid),
+        ]
+        .concat();
+        let details = look(Fake { interface: Ok(interface), stations: vec![signal(-51)] }).expect("details");
+        let mut wifi = Wifi {
+            interface: "wlan0".into(),
+            ip: None,
+            mode: None,
+            ssid: None,
+            signal_dbm: None,
+            signal_percent: None,
+            clients: None,
+        };
+        details[0].complete(&mut wifi);
+        assert_eq!(wifi.mode, Some(WifiMode::Client));
+        assert_eq!(wifi.ssid.as_ref().map(Text::as_str), Some("\u{fffd}\"\0\\x"));
+        assert_eq!((wifi.signal_dbm, wifi.signal_percent), (Some(Dbm(-51)), Some(SignalPercent(69))));
+        assert_eq!(wifi.clients, None);
+    }
+
+    #[test]
+    fn a_hotspot_has_clients() {
+        let interface = attr(NL80211_ATTR_IFTYPE, &NL80211_IFTYPE_AP.to_ne_bytes());
+        let stations = |count| vec![signal(-40); count];
+        for count in [0, 3] {
+            let fake = Fake { interface: Ok(interface.clone()), stations: stations(count) };
+            let details = look(fake).expect("details");
+            assert_eq!(details[0].clients, Some(u16::try_from(count).expect("few")));
+            assert_eq!(details[0].signal, None, "of whom?");
+        }
+    }
+
+    #[test]
+    fn reports_a_failing_radio_and_absence_without_one() {
+        let trouble = |error| look(Fake { interface: Err(error), stations: Vec::new() });
+        assert_eq!(trouble(SensorError::Io), Err(SensorError::Io));
+        assert_eq!(trouble(SensorError::Absent), Err(SensorError::Absent));
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(dir.path().join("sys/class/net")).expect("created");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let radio = Fake { interface: Err(SensorError::Io), stations: Vec::new() };
+        let mut nobody = Nl80211 { interfaces: Interfaces::default(), radio: Some(Box::new(radio)) };
+        assert_eq!(nobody.read(&root), Err(SensorError::Absent), "no wireless interface");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>) {
+            let mut details = Details { mode: Some(WifiMode::Client), ..Details::default() };
+            details.take_station(&bytes);
+            details.take_interface(&bytes);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What the streaming application is doing, from the pidfiles that it leaves in `/tmp`.
+
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use heartbeat_core::{
+    SensorError,
+    readings::{Activity, Recording},
+    text::Text,
+    units::Mebibytes,
+};
+use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+
+use super::{
+    Source,
+    sysroot::{Sysroot, read_whole},
+};
+
+/// Where the application leaves them.
+const TMP: &str = "/tmp";
+const STREAMING: &str = "relay-ffmpeg-webcam.pid";
+const RECORDING: &str = "relay-ffmpeg-record-webcam.pid";
+const TRACKING: &str = "gps-tracker.pid";
+
+/// A pid, a colon and the longest path that the kernel takes fit twice.
+const PIDFILE_MAX: u64 = 8 * 1024;
+
+/// The streaming application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Application {
+    /// Where its `/tmp` is for this process, which may have another one of its own.
+    tmp: PathBuf,
+}
+
+impl Application {
+    pub(crate) fn new(tmp: &Path) -> Self {
+        Self { tmp: tmp.to_owned() }
+    }
+
+    /// `None` when there is no such file, or nothing in it that names a process.
+    fn pidfile(&self, root: &Sysroot, name: &str) -> Result<Option<Process>, SensorError> {
+        match root.open_untrusted(self.tmp.join(name)) {
+            Ok(file) => Ok(parse(&read_whole(file, PIDFILE_MAX)?)),
+            Err(SensorError::Absent) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn recording(&self, root: &Sysroot, process: &Process) -> Recording {
+        let path: PathBuf = OsStr::from_bytes(&process.details).into();
+        let here = path.strip_prefix(TMP).map_or(path.clone(), |below| self.tmp.join(below));
+        // A relative path is relative to a directory that is not ours to know.
+        let size = if path.is_absolute() { root.file_size(&here).ok() } else { None };
+        Recording { path: Text::from_bytes(&process.details), size: size.map(Mebibytes::from_bytes) }
+    }
+}
+
+impl Source for Application {
+    type Reading = Activity;
+
+    fn place(&self) -> String {
+        format!("{}/*.pid", self.tmp.display())
+    }
+
+    /// Reads the three pidfiles and asks whether their processes live.
+    fn read(&mut self, root: &Sysroot) -> Result<Activity, SensorError> {
+        let alive = |name| -> Result<_, SensorError> {
+            Ok(self.pidfile(root, name)?.filter(|process| process.lives(root)))
+        };
+        Ok(Activity {
+            streaming: alive(STREAMING)?.is_some(),
+            tracking: alive(TRACKING)?.is_some(),
+            recording: alive(RECORDING)?.map(|process| self.recording(root, &process)),
+        })
+    }
+}
+
+/// The process that a pidfile names: `PID` or `PID:DETAILS`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pid: i32,
+    details: Vec<u8>,
+}
+
+pub(crate) fn parse(content: &[u8]) -> Option<Process> {
+    let mut parts = content.splitn(2, |byte| *byte == b':');
+    let pid = str::from_utf8(parts.next()?).ok()?.trim().parse().ok().filter(|pid| *pid > 0)?;
+    let details = parts.next().unwrap_or_default();
+    // The writer's line end, if there is one; a path may itself hold line ends.
+    let details = details.strip_suffix(b"\n").unwrap_or(details).to_vec();
+    Some(Process { pid, details })
+}
+
+impl Process {
+    /// Whether the process exists and is not a zombie.
+    fn lives(&self, root: &Sysroot) -> bool {
+        let process = format!("/proc/{}", self.pid);
+        let mut buffer = [0; 512];
+        match root.read(format!("{process}/stat"), &mut buffer) {
+            Ok(stat) => !is_zombie(stat),
+            // A captured tree may hold only the directory; /proc mounted with hidepid shows not even that.
+            Err(_) => root.exists(&process) || (root.is_live() && answers_signals(self.pid)),
+        }
+    }
+}
+
+/// Whether the state in `/proc/PID/stat` is `Z` or `X`: ended, but not yet reaped. It follows the program's name,
+/// which stands in parentheses and may hold any character (proc_pid_stat(5)).
+pub(crate) fn is_zombie(stat: &[u8]) -> bool {
+    let after_name = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end..));
+    matches!(after_name, Some([b')', b' ', b'Z' | b'X', ..]))
+}
+
+fn answers_signals(pid: i32) -> bool {
+    matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::{fs, os::unix::fs::symlink};
+
+    fn activity(root: &Sysroot) -> Result<Activity, SensorError> {
+        Application::new(Path::new(TMP)).read(root)
+    }
+
+    fn tree() -> (tempfile::TempDir, Sysroot) {
+        let dir = tempfile::tempdir().expect("a directory");
+        for path in ["tmp", "proc/4711", "proc/4712", "media"] {
+            fs::create_dir_all(dir.path().join(path)).expect("created");
+        }
+        fs::write(dir.path().join("proc/4712/stat"), "4712 (a) Z b) Z 1 4712").expect("written");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        (dir, root)
+    }
+
+    #[test]
+    fn reports_what_living_processes_do() {
+        let (dir, root) = tree();
+        assert_eq!(activity(&root), Ok(Activity::default()));
+        fs::write(dir.path().join("tmp/relay-ffmpeg-webcam.pid"), "4711\n").expect("written");
+        fs::write(dir.path().join("tmp/gps-tracker.pid"), "4711:user:example.org:9").expect("written");
+        fs::write(dir.path().join("tmp/relay-ffmpeg-record-webcam.pid"), "4711:/media/a:b.mp4\n")
+            .expect("written");
+        fs::write(dir.path().join("media/a:b.mp4"), vec![0; 1 << 20]).expect("written");
+        let recording = Recording { path: "/media/a:b.mp4".into(), size: Some(Mebibytes::from_raw(100)) };
+        assert_eq!(
+            activity(&root),
+            Ok(Activity { streaming: true, tracking: true, recording: Some(recording) })
+        );
+    }
+
+    #[test]
+    fn reads_the_applications_own_tmp() {
+        let (dir, root) = tree();
+        fs::create_dir_all(dir.path().join("run/tmp/films")).expect("created");
+        fs::write(dir.path().join("run/tmp/relay-ffmpeg-record-webcam.pid"), "4711:/tmp/films/a.mp4")
+            .expect("written");
+        fs::write(dir.path().join("run/tmp/films/a.mp4"), vec![0; 1 << 19]).expect("written");
+        let found = Application::new(Path::new("/run/tmp")).read(&root).expect("an activity");
+        let recording = Recording { path: "/tmp/films/a.mp4".into(), size: Some(Mebibytes::from_raw(50)) };
+        assert_eq!(found.recording, Some(recording));
+        assert_eq!(activity(&root), Ok(Activity::default()), "nothing is in the other");
+    }
+
+    #[test]
+    fn ignores_dead_reaped_and_senseless_pids() {
+        let (dir, root) = tree();
+        for dead in ["", "0", "-1", "4710", "4712", "99999999999", "x", "\u{0}", ":/path"] {
+            fs::write(dir.path().join("tmp/relay-ffmpeg-webcam.pid"), dead).expect("written");
+            assert_eq!(activity(&root), Ok(Activity::default()), "{dead:?}");
+        }
+    }
+
+    #[test]
+    fn rejects_a_planted_link() {
+        let (dir, root) = tree();
+        fs::write(dir.path().join("tmp/real"), "4711").expect("written");
+        symlink("real", dir.path().join("tmp/relay-ffmpeg-webcam.pid")).expect("linked");
+        assert_eq!(activity(&root), Err(SensorError::Invalid));
+    }
+
+    #[test]
+    fn sees_that_this_process_lives() {
+        let root = Sysroot::new(Path::new("/")).expect("opened");
+        let pid = i32::try_from(std::process::id()).expect("a pid");
+        assert!(Process { pid, details: Vec::new() }.lives(&root));
+        assert!(answers_signals(pid));
+        assert!(!Process { pid: i32::MAX, details: Vec::new() }.lives(&root));
+    }
+
+    #[test]
+    fn a_recording_that_is_gone_or_no_file_has_no_size() {
+        let (dir, root) = tree();
+        let long = format!("4711:/{}", "x".repeat(5_000));
+        for content in
+            [&b"4711:/media/gone.mp4"[..], b"4711:relative.mp4", b"4711:/media", b"4711:", long.as_bytes()]
+        {
+            fs::write(dir.path().join("tmp/relay-ffmpeg-record-webcam.pid"), content).expect("written");
+            let recording = activity(&root).expect("an activity").recording.expect("a recording");
+            assert_eq!(recording.size, None, "{content:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>) {
+            let _ = is_zombie(&bytes);
+            if let Some(process) = parse(&bytes) {
+                prop_assert!(process.pid > 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Counters of the kernel in `/proc`. Reading them never blocks: the kernel computes them as they are read.
+
+pub(crate) mod meminfo;
+pub(crate) mod stat;
+pub(crate) mod uptime;

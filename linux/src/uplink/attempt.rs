@@ -1,0 +1,200 @@
+//! One attempt to reach the server at one address: TCP, then TLS if it is to be secured.
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nix::poll::PollFlags;
+use rustls::{ClientConfig, pki_types::ServerName};
+
+use super::{
+    connection::{Connection, Facts},
+    failure::{Cause, Failure, Stage},
+    tcp,
+    traffic::Traffic,
+};
+
+/// Longest time for TCP to connect.
+const CONNECT_MAX: Duration = Duration::from_secs(4);
+/// Longest time for the TLS handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// How long a handshake is waited for before another address is tried as well; three round trips if those are longer.
+const HANDSHAKE_GRACE: Duration = Duration::from_secs(2);
+
+/// What an attempt needs from outside.
+#[derive(Debug)]
+pub(super) struct AttemptContext<'d> {
+    /// Settings and name for TLS; `None` for a plain connection.
+    pub(super) tls: Option<(&'d Arc<ClientConfig>, &'d ServerName<'static>)>,
+    /// Counts the bytes.
+    pub(super) traffic: &'d Traffic,
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    address: SocketAddr,
+    began: Instant,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// TCP is connecting.
+    Connecting(TcpStream),
+    /// TCP stands, and the handshake has not begun, because another attempt is in its own.
+    Connected(TcpStream, Facts),
+    /// The TLS handshake is under way.
+    Handshaking(Connection),
+}
+
+/// How an attempt goes on.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Nothing has changed.
+    Waiting(Attempt),
+    /// TCP stands, after this time.
+    Connected(Attempt, Duration),
+    /// A connection that can be used.
+    Ready(Connection),
+    /// It has failed.
+    Failed(Failure),
+}
+
+impl Attempt {
+    /// Begins to connect to `address`.
+    ///
+    /// # Errors
+    ///
+    /// What fails at once, such as a missing route.
+    pub(super) fn begin(address: SocketAddr) -> Result<Self, Failure> {
+        let began = Instant::now();
+        log::debug!("connecting to {address}");
+        match tcp::begin(address) {
+            Ok(stream) => Ok(Self { address, began, phase: Phase::Connecting(stream) }),
+            Err(error) => Err(Failure::io(Stage::Connect, &error).at(address)),
+        }
+    }
+
+    /// Goes on as far as it can without waiting. `happened`: the kernel reports something about its descriptor.
+    pub(super) fn go_on(mut self, happened: bool, may_handshake: bool, context: &AttemptContext<'_>) -> Step {
+        let address = self.address;
+        match self.phase {
+            Phase::Connecting(stream) if happened => match stream.take_error() {
+                Ok(None) => {
+                    let took = self.began.elapsed();
+                    log::debug!("connected to {address} after {} ms", took.as_millis());
+                    let facts = Facts {
+                        address,
+                        connect_time: took,
+                        handshake_round_trip: Duration::ZERO,
+                        since: Instant::now(),
+                    };
+                    self.phase = Phase::Connected(stream, facts);
+                    Step::Connected(self, took)
+                }
+                Ok(Some(error)) | Err(error) => Step::Failed(Failure::io(Stage::Connect, &error).at(address)),
+            },
+            Phase::Connected(stream, facts) if may_handshake => {
+                let Some((config, name)) = context.tls else {
+                    return Step::Ready(Connection::plain(stream, facts, context.traffic));
+                };
+                match Connection::secured(stream, facts, context.traffic, config, name) {
+                    Ok(connection) => handshake(address, self.began, connection),
+                    Err(error) => Step::Failed(Failure::tls(Stage::Handshake, &error).at(address)),
+                }
+            }
+            Phase::Handshaking(connection) if happened => handshake(address, self.began, connection),
+            phase => Step::Waiting(Self { phase, ..self }),
+        }
+    }
+
+    /// Whether its time is over.
+    pub(super) fn overdue(&self, now: Instant) -> Option<Failure> {
+        (now >= self.until()?).then(|| self.waiting(now))
+    }
+
+    /// When its time is over; `None` while it waits for another attempt.
+    pub(super) fn until(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Connecting(_) => Some(self.began + CONNECT_MAX),
+            Phase::Connected(..) => None,
+            Phase::Handshaking(connection) => Some(connection.facts().since + HANDSHAKE_MAX),
+        }
+    }
+
+    /// While its handshake is under way: until when nothing else is tried.
+    pub(super) fn preferred_until(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Handshaking(connection) => {
+                let facts = connection.facts();
+                Some(facts.since + HANDSHAKE_GRACE.max(facts.connect_time * 3))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether TCP stands and the handshake has not begun.
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Connected(..))
+    }
+
+    /// The failure that it would be if it were given up now.
+    pub(super) fn waiting(&self, now: Instant) -> Failure {
+        let (stage, detail) = match &self.phase {
+            Phase::Connecting(_) => {
+                let waited = now.saturating_duration_since(self.began);
+                (Stage::Connect, format!("after {:.1} s", waited.as_secs_f64()))
+            }
+            Phase::Connected(_, facts) => (Stage::Handshake, round_trip(facts)),
+            Phase::Handshaking(connection) => (Stage::Handshake, round_trip(connection.facts())),
+        };
+        Failure::new(stage, Cause::Timeout).at(self.address).because(detail)
+    }
+
+    /// What to wait for on its descriptor.
+    pub(super) fn interest(&self) -> PollFlags {
+        match &self.phase {
+            Phase::Connecting(_) => PollFlags::POLLOUT,
+            Phase::Connected(..) => PollFlags::empty(),
+            Phase::Handshaking(connection) => connection.interest(),
+        }
+    }
+
+    /// Whether the kernel's report is news; an attempt that waits for another one is told of its end again and again.
+    pub(super) fn listens(&self) -> bool {
+        !self.is_connected()
+    }
+}
+
+impl AsFd for Attempt {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.phase {
+            Phase::Connecting(stream) | Phase::Connected(stream, _) => stream.as_fd(),
+            Phase::Handshaking(connection) => connection.as_fd(),
+        }
+    }
+}
+
+/// How far away the server is.
+fn round_trip(facts: &Facts) -> String {
+    format!("the link's round trip was {} ms", facts.connect_time.as_millis())
+}
+
+fn handshake(address: SocketAddr, began: Instant, mut connection: Connection) -> Step {
+    match connection.handshake() {
+        Ok(true) => {
+            let session = connection.session().unwrap_or_default();
+            log::debug!(
+                "TLS with {address} {} ms after the beginning: {session}",
+                began.elapsed().as_millis()
+            );
+            Step::Ready(connection)
+        }
+        Ok(false) => Step::Waiting(Attempt { address, began, phase: Phase::Handshaking(connection) }),
+        Err(error) => Step::Failed(Failure::io(Stage::Handshake, &error).at(address)),
+    }
+}

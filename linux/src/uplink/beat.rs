@@ -1,0 +1,82 @@
+//! What belongs to one heartbeat on its way, and what its sender may ask of it from another thread.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::failure::{Cause, Failure, Stage};
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// For making a connection, from the lookup of the name to the end of the handshake.
+    pub(super) connect: Duration,
+    /// For a idle connection. Longer rests cost more in probes than a new connection.
+    pub(super) idle: Duration,
+    /// From one heartbeat to the next. Without a chance to use it a connection is not kept.
+    pub(super) interval: Duration,
+}
+
+/// The heartbeat that is being sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beat {
+    /// When it began.
+    pub(super) began: Instant,
+    /// When nobody waits for it any more.
+    pub(super) until: Instant,
+    /// For the request on a connection that stands, from its first byte to the status.
+    pub(super) timeout: Duration,
+    /// Its number; see [`Cancelled`].
+    pub(super) generation: u64,
+}
+
+/// The newest heartbeat for which nobody waits any more.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cancelled(Arc<AtomicU64>);
+
+impl Cancelled {
+    /// Nobody waits for this heartbeat, nor for older ones.
+    pub(super) fn set(&self, generation: u64) {
+        self.0.fetch_max(generation, Ordering::Release);
+    }
+
+    pub(super) fn includes(&self, beat: &Beat) -> bool {
+        self.0.load(Ordering::Acquire) >= beat.generation
+    }
+}
+
+/// What the heartbeat under way would fail with if it were given up now.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Waiting(Arc<Mutex<Option<Failure>>>);
+
+impl Waiting {
+    pub(super) fn set(&self, failure: Option<Failure>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+
+    /// A timeout if nothing is known.
+    pub(super) fn get(&self) -> Failure {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.unwrap_or(Failure::new(Stage::Exchange, Cause::Timeout))
+    }
+}
+
+/// How a connection was used.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Used {
+    /// The server's address; `None` before the first use.
+    pub(super) address: Option<SocketAddr>,
+    /// For how long it had been idle; `None` if it was new.
+    pub(super) idle_for: Option<Duration>,
+    /// When the request began.
+    pub(super) began: Option<Instant>,
+    /// Something of a reply came.
+    pub(super) was_answered: bool,
+    /// How long the status took.
+    pub(super) took: Option<Duration>,
+}

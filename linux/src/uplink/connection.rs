@@ -1,0 +1,397 @@
+//! A connection to the server, plain or with TLS, that never blocks and knows what it has cost.
+//!
+//! Dropping it resets it: what was written and not sent is forgotten. [`Connection::close`] ends it in order.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nix::poll::PollFlags;
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, pki_types::ServerName};
+
+use super::{
+    failure::{Cause, Failure, Stage, TooMuch},
+    tcp,
+    traffic::Traffic,
+};
+
+/// Bytes from the wire in one handshake. The longest chains of certificates have some 20 KiB.
+pub(super) const HANDSHAKE_MAX: u64 = 64 * 1024;
+/// Bytes from the wire for one reply: 64 KiB of header, 16 KiB of body, and what TLS adds.
+pub(super) const REPLY_MAX: u64 = 128 * 1024;
+/// Bytes from the wire while nothing is asked: session tickets.
+pub(super) const IDLE_MAX: u64 = 16 * 1024;
+/// Reads from the wire in one turn, after which the caller looks at the time again.
+const READS_PER_TURN: u32 = 16;
+
+/// What is known of a connection since it was made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    /// The server's address.
+    pub(super) address: SocketAddr,
+    /// From the first packet until the connection stood: one round trip, if nothing was lost.
+    pub(super) connect_time: Duration,
+    /// One round trip of the TLS handshake, and what the peers had to compute; zero without TLS. Longer than the time to
+    /// connect where somebody on the way answers in the server's place, as on links over satellites.
+    pub(super) handshake_round_trip: Duration,
+    /// When it could be used.
+    pub(super) since: Instant,
+}
+
+impl Facts {
+    /// How long an answer takes at least.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.connect_time.max(self.handshake_round_trip)
+    }
+
+    /// A request had no answer, although it had this much time. The server is not blamed when the link alone needs half of
+    /// it.
+    pub(super) fn no_answer_within(&self, timeout: Duration) -> Failure {
+        let round_trip = self.round_trip();
+        let (millis, limit) = (round_trip.as_millis(), timeout.as_millis());
+        Failure::new(Stage::Exchange, Cause::Timeout)
+            .at(self.address)
+            .because(format!("the link's round trip was {millis} ms, the timeout is {limit} ms"))
+            .excused(round_trip > timeout / 2)
+    }
+}
+
+/// A connection to the server.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+    /// Plain bytes that are still to be sent.
+    output: Vec<u8>,
+    traffic: Traffic,
+    /// Bytes that the peer may still send.
+    allowance: u64,
+    facts: Facts,
+    /// Requests that were answered over it.
+    answered: u32,
+    /// When the last of them was, or when it was made.
+    idle_since: Instant,
+}
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    /// So many bytes.
+    Bytes(usize),
+    /// Nothing now.
+    Nothing,
+    /// Nothing that concerns the caller, but there may be more at once.
+    More,
+    /// The peer's end.
+    End,
+}
+
+impl Connection {
+    /// A plain connection over a stream that stands.
+    pub(super) fn plain(stream: TcpStream, facts: Facts, traffic: &Traffic) -> Self {
+        let traffic = traffic.clone();
+        let idle_since = facts.since;
+        Self {
+            stream,
+            tls: None,
+            output: Vec::new(),
+            traffic,
+            allowance: IDLE_MAX,
+            facts,
+            answered: 0,
+            idle_since,
+        }
+    }
+
+    /// The beginning of a connection with TLS over a stream that stands; see [`Self::handshake`].
+    ///
+    /// # Errors
+    ///
+    /// When the settings cannot be used.
+    pub(super) fn secured(
+        stream: TcpStream,
+        facts: Facts,
+        traffic: &Traffic,
+        config: &Arc<ClientConfig>,
+        name: &ServerName<'static>,
+    ) -> Result<Self, rustls::Error> {
+        let tls = ClientConnection::new(Arc::clone(config), name.clone())?;
+        Ok(Self { tls: Some(Box::new(tls)), allowance: HANDSHAKE_MAX, ..Self::plain(stream, facts, traffic) })
+    }
+
+    /// Goes on with the handshake as far as it can without waiting. True when it is complete.
+    ///
+    /// # Errors
+    ///
+    /// What the stream or the TLS library says.
+    pub(super) fn handshake(&mut self) -> io::Result<bool> {
+        for _ in 0..READS_PER_TURN {
+            self.flush()?;
+            let Some(tls) = &mut self.tls else { return Ok(true) };
+            if !tls.is_handshaking() {
+                self.facts.handshake_round_trip = self.facts.since.elapsed() / round_trips(tls);
+                self.facts.since = Instant::now();
+                self.idle_since = self.facts.since;
+                self.allowance = IDLE_MAX;
+                return Ok(true);
+            }
+            match receive(tls, &self.stream, &self.traffic, &mut self.allowance)? {
+                Received::Bytes => {}
+                Received::Nothing => return Ok(false),
+                Received::End => return Err(ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        Ok(false)
+    }
+
+    /// What is known of it.
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Whether it is encrypted.
+    pub(super) fn is_secured(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The version of TLS, and whether an earlier session was resumed.
+    pub(super) fn session(&self) -> Option<String> {
+        let tls = self.tls.as_ref()?;
+        let resumed = matches!(tls.handshake_kind(), Some(HandshakeKind::Resumed));
+        let how = if resumed { "resumed" } else { "new session" };
+        Some(format!("{:?}, {how}", tls.protocol_version()?))
+    }
+
+    /// For how long nothing was asked; `None` when nothing ever was.
+    pub(super) fn idle_for(&self, now: Instant) -> Option<Duration> {
+        (self.answered > 0).then(|| now.saturating_duration_since(self.idle_since))
+    }
+
+    /// Since when nothing was asked.
+    pub(super) fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    /// A request begins, for whose reply the peer may send [`REPLY_MAX`].
+    pub(super) fn begin_request(&mut self) {
+        self.allowance = REPLY_MAX;
+    }
+
+    /// The reply has ended, and the connection is idle.
+    pub(super) fn become_idle(&mut self) {
+        self.allowance = IDLE_MAX;
+        self.answered = self.answered.saturating_add(1);
+        self.idle_since = Instant::now();
+    }
+
+    /// Takes bytes to send; [`Self::flush`] sends them, all that was taken until then in one piece: one packet, and one
+    /// record of TLS.
+    pub(super) fn enqueue(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    /// Sends as much as can be sent without waiting. True when nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// What the stream says.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        let mut wire = Wire { stream: &self.stream, traffic: &self.traffic, allowance: &mut self.allowance };
+        loop {
+            if let Some(tls) = self.tls.as_mut().filter(|tls| !tls.is_handshaking()) {
+                // What the TLS library has no room for stays until it has sent some.
+                let taken = tls.writer().write(&self.output)?;
+                self.output.drain(..taken);
+            }
+            let sent = match &mut self.tls {
+                Some(tls) if tls.wants_write() => tls.write_tls(&mut wire),
+                None if !self.output.is_empty() => {
+                    wire.write(&self.output).inspect(|sent| drop(self.output.drain(..*sent)))
+                }
+                _ => return Ok(true),
+            };
+            match sent {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads what has come, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// What the stream or the TLS library says, or that the peer has sent too much.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
+        let Some(tls) = &mut self.tls else {
+            let mut wire =
+                Wire { stream: &self.stream, traffic: &self.traffic, allowance: &mut self.allowance };
+            return match wire.read(buffer) {
+                Ok(0) => Ok(Input::End),
+                Ok(count) => Ok(Input::Bytes(count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Input::Nothing),
+                Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Input::More),
+                Err(error) => Err(error),
+            };
+        };
+        for _ in 0..READS_PER_TURN {
+            match tls.reader().read(buffer) {
+                Ok(0) => return Ok(Input::End),
+                Ok(count) => return Ok(Input::Bytes(count)),
+                // Without the end that TLS provides for, which many servers leave out.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(Input::End),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            match receive(tls, &self.stream, &self.traffic, &mut self.allowance)? {
+                Received::Bytes => {}
+                Received::Nothing => return Ok(Input::Nothing),
+                Received::End => return Ok(Input::End),
+            }
+        }
+        Ok(Input::More)
+    }
+
+    /// Whether it can be used for a request: reads tickets, and sees the peer's end and what nobody asked for.
+    ///
+    /// # Errors
+    ///
+    /// Why not, when the peer gave a reason.
+    pub(super) fn is_usable(&mut self) -> io::Result<bool> {
+        for _ in 0..READS_PER_TURN {
+            match self.read(&mut [0])? {
+                Input::Nothing => return self.flush(),
+                Input::More => {}
+                // What nobody asked for is often the announcement of an end.
+                Input::Bytes(_) | Input::End => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    /// What to wait for.
+    pub(super) fn interest(&self) -> PollFlags {
+        let writes = !self.output.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.wants_write());
+        if writes { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN }
+    }
+
+    /// Ends it in order.
+    pub(super) fn close(mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            let _ = self.flush();
+        }
+        tcp::close(self.stream);
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// How many round trips this handshake took (RFC 5246, section 7.3; RFC 8446, section 2).
+fn round_trips(tls: &ClientConnection) -> u32 {
+    let is_old = tls.protocol_version() == Some(ProtocolVersion::TLSv1_2);
+    match tls.handshake_kind() {
+        Some(HandshakeKind::FullWithHelloRetryRequest) => 2,
+        Some(HandshakeKind::Full) if is_old => 2,
+        _ => 1,
+    }
+}
+
+/// What one read from the wire brought.
+enum Received {
+    Bytes,
+    Nothing,
+    End,
+}
+
+/// Reads once from the wire and lets the TLS library see it.
+fn receive(
+    tls: &mut ClientConnection,
+    stream: &TcpStream,
+    traffic: &Traffic,
+    allowance: &mut u64,
+) -> io::Result<Received> {
+    let mut wire = Wire { stream, traffic, allowance };
+    let count = match tls.read_tls(&mut wire) {
+        Ok(count) => count,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Received::Nothing),
+        Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Received::Bytes),
+        Err(error) => return Err(error),
+    };
+    if let Err(error) = tls.process_new_packets() {
+        // The alert that tells the peer.
+        let _ = tls.write_tls(&mut wire);
+        return Err(io::Error::new(ErrorKind::InvalidData, error));
+    }
+    Ok(if count == 0 { Received::End } else { Received::Bytes })
+}
+
+/// The stream, whose bytes are counted.
+struct Wire<'c> {
+    stream: &'c TcpStream,
+    traffic: &'c Traffic,
+    allowance: &'c mut u64,
+}
+
+impl Read for Wire<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let allowed = usize::try_from(*self.allowance).unwrap_or(usize::MAX).min(buffer.len());
+        let Some(buffer) = buffer.get_mut(..allowed).filter(|buffer| !buffer.is_empty()) else {
+            return Err(io::Error::other(TooMuch));
+        };
+        let count = self.stream.read(buffer)?;
+        *self.allowance = self.allowance.saturating_sub(count as u64);
+        self.traffic.received_more(count);
+        Ok(count)
+    }
+}
+
+impl Write for Wire<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.stream.write(bytes)?;
+        self.traffic.sent_more(count);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uplink::outcome;
+
+    #[test]
+    fn silence_on_a_slow_link_is_not_blamed_on_the_server() {
+        let (limit, address) = (Duration::from_secs(2), SocketAddr::from(([192, 0, 2, 1], 443)));
+        let silent = |connect_ms, handshake_ms| {
+            let connect_time = Duration::from_millis(connect_ms);
+            let handshake_round_trip = Duration::from_millis(handshake_ms);
+            let since = Instant::now();
+            Facts { address, connect_time, handshake_round_trip, since }.no_answer_within(limit)
+        };
+        assert!(outcome::verdict(&silent(100, 200)).is_server_fault());
+        assert!(!outcome::verdict(&silent(1_200, 0)).is_server_fault());
+        assert!(
+            !outcome::verdict(&silent(1, 1_200)).is_server_fault(),
+            "somebody on the way answers for the server"
+        );
+        assert_eq!(
+            silent(100, 0).to_string(),
+            "no complete answer in time [IPv4 192.0.2.1:443]: the link's round trip was 100 ms, the timeout is 2000 ms"
+        );
+    }
+}

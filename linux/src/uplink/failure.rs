@@ -1,0 +1,295 @@
+//! Why a heartbeat got no status: where the attempt ended, what the cause was, and with which address.
+//!
+//! This type knows nothing of the core. [`outcome`](super::outcome()) translates it.
+
+use std::{
+    fmt,
+    io::{self, ErrorKind},
+    net::SocketAddr,
+};
+
+use nix::errno::Errno;
+use rustls::{AlertDescription, CertificateError};
+
+use super::certificate;
+
+/// Where an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The server's name was being looked up.
+    Name,
+    /// A connection was being made.
+    Connect,
+    /// The TLS handshake was under way.
+    Handshake,
+    /// The connection stood, and the request was on its way.
+    Exchange,
+}
+
+/// What the cause was, as far as it decides what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// This device is out of descriptors, memory or threads, or a library panicked.
+    Local,
+    /// The name servers answered that there is no such name, or no address for it.
+    NoSuchName,
+    /// The name servers failed or were not reached.
+    NameServer,
+    /// This device has no route to the address, or its own firewall refuses.
+    NoRoute,
+    /// The host answered that nobody listens.
+    Refused,
+    /// No answer in time; the [`Stage`] says to what.
+    Timeout,
+    /// The connection was made too late for this heartbeat. It stands, and the next heartbeat uses it.
+    Late,
+    /// The server's certificate is not valid now: expired, or not valid yet.
+    CertificateTime,
+    /// The server's certificate was refused for another reason.
+    Certificate,
+    /// The server wants a certificate of this device, or another one.
+    ClientCertificate,
+    /// The TLS session failed for another reason.
+    Tls,
+    /// The connection broke.
+    Lost,
+    /// The answer was not HTTP.
+    Protocol,
+    /// The peer sent more bytes than this program takes.
+    TooMuch,
+    /// Nobody waits for the outcome any more.
+    Cancelled,
+}
+
+/// Why there is no status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Where the attempt ended.
+    pub stage: Stage,
+    /// What the cause was.
+    pub cause: Cause,
+    /// The address that was tried last; `None` before there was one.
+    pub address: Option<SocketAddr>,
+    /// Bytes of the request have left this device, and nobody has said that they were refused.
+    pub may_have_arrived: bool,
+    /// The link is slow, or what was begun goes on and may still succeed: nothing that speaks against the server.
+    pub is_only_slow: bool,
+    /// More about the cause, in words.
+    pub detail: Option<String>,
+}
+
+impl Failure {
+    /// A failure without an address and without details, of which nothing arrived.
+    pub const fn new(stage: Stage, cause: Cause) -> Self {
+        Self { stage, cause, address: None, may_have_arrived: false, is_only_slow: false, detail: None }
+    }
+
+    /// The same failure at this address.
+    #[must_use]
+    pub(super) fn at(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    /// The same failure, explained.
+    #[must_use]
+    pub(super) fn because(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// The same failure after bytes of the request left.
+    #[must_use]
+    pub const fn after_sending(mut self, sent: bool) -> Self {
+        self.may_have_arrived = sent;
+        self
+    }
+
+    /// The same failure, which says nothing about the server if the link `is_only_slow`.
+    #[must_use]
+    pub(super) const fn excused(mut self, is_only_slow: bool) -> Self {
+        self.is_only_slow = is_only_slow;
+        self
+    }
+
+    /// What a system call on a connection failed with.
+    pub(super) fn io(stage: Stage, error: &io::Error) -> Self {
+        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::tls(stage, error);
+        }
+        if error.get_ref().is_some_and(|inner| inner.is::<TooMuch>()) {
+            return Self::new(stage, Cause::TooMuch).because(error.to_string());
+        }
+        let cause = match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EAGAIN) => {
+                Cause::Local
+            }
+            Some(Errno::EADDRNOTAVAIL | Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT)
+                if stage == Stage::Connect =>
+            {
+                Cause::NoRoute
+            }
+            _ => match error.kind() {
+                ErrorKind::ConnectionRefused if stage == Stage::Connect => Cause::Refused,
+                ErrorKind::TimedOut => Cause::Timeout,
+                // More than the TLS library keeps of messages that are not complete.
+                ErrorKind::InvalidData => Cause::Tls,
+                ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown
+                    if stage == Stage::Connect =>
+                {
+                    Cause::NoRoute
+                }
+                _ => Cause::Lost,
+            },
+        };
+        Self::new(stage, cause).because(error.to_string())
+    }
+
+    /// What the TLS library complained about.
+    pub(super) fn tls(stage: Stage, error: &rustls::Error) -> Self {
+        let cause = match error {
+            rustls::Error::InvalidCertificate(
+                CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. },
+            ) => Cause::CertificateTime,
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+                Cause::Certificate
+            }
+            rustls::Error::AlertReceived(
+                AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied,
+            ) => Cause::ClientCertificate,
+            _ => Cause::Tls,
+        };
+        Self::new(stage, cause).because(certificate::words(error))
+    }
+
+    /// Whether trust is the matter: the server's in this device, or this device's in the server.
+    pub(super) const fn is_about_certificates(&self) -> bool {
+        matches!(self.cause, Cause::CertificateTime | Cause::Certificate | Cause::ClientCertificate)
+    }
+
+    /// Which of two failures tells more: the one that came further, and then the one that is rarer.
+    pub(super) fn or_more_telling(self, other: Self) -> Self {
+        let rank = |failure: &Self| {
+            let rarity = match failure.cause {
+                Cause::CertificateTime | Cause::Certificate | Cause::ClientCertificate => 4,
+                Cause::Local | Cause::Tls => 3,
+                Cause::Refused | Cause::Lost | Cause::Protocol => 2,
+                Cause::NoRoute | Cause::Cancelled => 0,
+                _ => 1,
+            };
+            (failure.stage, rarity)
+        };
+        if rank(&other) > rank(&self) { other } else { self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match (self.cause, self.stage) {
+            (Cause::Local, _) => "out of local resources",
+            (Cause::NoSuchName, _) => "the server's name has no address",
+            (Cause::NameServer, _) => "the name servers failed",
+            (Cause::NoRoute, _) => "no route to the server",
+            (Cause::Refused, _) => "connection refused",
+            (Cause::Timeout, Stage::Name) => "no answer from the name servers",
+            (Cause::Timeout, Stage::Connect) => "no answer to the attempt to connect",
+            (Cause::Timeout, Stage::Handshake) => "no end of the TLS handshake in time",
+            (Cause::Timeout, Stage::Exchange) => "no complete answer in time",
+            (Cause::Late, _) => "connected too late for this heartbeat",
+            (Cause::CertificateTime, _) => "the server's certificate is not valid at this time",
+            (Cause::Certificate, _) => "the server's certificate was not accepted",
+            (Cause::ClientCertificate, _) => "the server does not accept this device's certificate",
+            (Cause::Tls, _) => "the TLS session failed",
+            (Cause::Lost, Stage::Handshake) => "the connection broke in the TLS handshake",
+            (Cause::Lost, _) => "the connection broke",
+            (Cause::Protocol, _) => "the answer was not acceptable HTTP",
+            (Cause::TooMuch, _) => "the server sent too much",
+            (Cause::Cancelled, _) => "cancelled",
+        };
+        f.write_str(what)?;
+        if let Some(address) = self.address {
+            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            write!(f, " [{family} {address}]")?;
+        }
+        match &self.detail {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The peer has sent more than this program takes for one purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more bytes than a server has reason to send")]
+pub(super) struct TooMuch;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn os(stage: Stage, errno: Errno) -> Cause {
+        Failure::io(stage, &errno.into()).cause
+    }
+
+    #[test]
+    fn system_errors_are_judged_by_stage() {
+        assert_eq!(os(Stage::Connect, Errno::ENETUNREACH), Cause::NoRoute);
+        assert_eq!(os(Stage::Connect, Errno::EHOSTUNREACH), Cause::NoRoute);
+        assert_eq!(os(Stage::Connect, Errno::EPERM), Cause::NoRoute, "a firewall of this device");
+        assert_eq!(os(Stage::Connect, Errno::ECONNREFUSED), Cause::Refused);
+        assert_eq!(os(Stage::Connect, Errno::ETIMEDOUT), Cause::Timeout);
+        assert_eq!(os(Stage::Connect, Errno::EMFILE), Cause::Local);
+        assert_eq!(os(Stage::Exchange, Errno::EHOSTUNREACH), Cause::Lost);
+        assert_eq!(os(Stage::Exchange, Errno::ECONNRESET), Cause::Lost);
+    }
+
+    #[test]
+    fn certificate_errors_are_told_apart_from_other_tls_errors() {
+        let tls = |error| Failure::tls(Stage::Handshake, &error).cause;
+        let invalid = rustls::Error::InvalidCertificate;
+        assert_eq!(tls(invalid(CertificateError::NotValidYet)), Cause::CertificateTime);
+        assert_eq!(tls(invalid(CertificateError::Expired)), Cause::CertificateTime);
+        assert_eq!(tls(invalid(CertificateError::UnknownIssuer)), Cause::Certificate);
+        assert_eq!(tls(rustls::Error::DecryptError), Cause::Tls);
+        let alert = |alert| tls(rustls::Error::AlertReceived(alert));
+        assert_eq!(alert(AlertDescription::CertificateRequired), Cause::ClientCertificate);
+        assert_eq!(alert(AlertDescription::HandshakeFailure), Cause::Tls);
+    }
+
+    #[test]
+    fn failure_names_cause_family_address_and_detail() {
+        let failure = Failure::new(Stage::Connect, Cause::Timeout)
+            .at("[2001:db8::1]:443".parse().expect("an address"))
+            .because("4.0 s");
+        assert_eq!(
+            failure.to_string(),
+            "no answer to the attempt to connect [IPv6 [2001:db8::1]:443]: 4.0 s"
+        );
+        assert_eq!(
+            Failure::new(Stage::Name, Cause::NoSuchName).to_string(),
+            "the server's name has no address"
+        );
+    }
+
+    #[test]
+    fn failure_that_came_further_tells_more() {
+        let unreachable = Failure::new(Stage::Connect, Cause::NoRoute);
+        let refused = Failure::new(Stage::Connect, Cause::Refused);
+        let expired = Failure::new(Stage::Handshake, Cause::CertificateTime);
+        assert_eq!(unreachable.clone().or_more_telling(refused.clone()), refused);
+        assert_eq!(refused.clone().or_more_telling(unreachable), refused);
+        assert_eq!(expired.clone().or_more_telling(refused), expired);
+    }
+}

@@ -1,0 +1,416 @@
+//! The way to the server between heartbeats and for each of them: the idle connection, the one that is being made,
+//! and what is to be remembered of both.
+//!
+//! All of it lives on the uplink's thread. A heartbeat takes the connection, or drives the making of one for as long as it
+//! may wait; what is not done by then goes on while the thread waits for the next heartbeat.
+
+use std::{
+    os::fd::AsFd,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use nix::poll::{PollFd, PollFlags};
+
+use super::{
+    beat::{Beat, Cancelled, Limits, Used, Waiting},
+    book::Book,
+    certificate_backoff::CertificateBackoff,
+    connection::Connection,
+    dial::{Dial, DialContext, Doubt, Turn},
+    failure::{Cause, Failure, Stage},
+    names::Names,
+    outcome,
+    target::Target,
+    tcp,
+    traffic::Traffic,
+    trust::Trust,
+};
+use crate::waker::{WakeUps, Waker};
+
+/// After a refusal a connection that is older than this is given up: the server's name may lead elsewhere by now.
+const REFUSED_AGE: Duration = Duration::from_secs(30);
+/// Pause when the kernel is out of memory and cannot even wait.
+const NO_WAIT_PAUSE: Duration = Duration::from_millis(200);
+
+/// The way to the server.
+#[derive(Debug)]
+pub(super) struct Link {
+    target: Target,
+    limits: Limits,
+    trust: Option<Trust>,
+    traffic: Traffic,
+    names: Names,
+    book: Book,
+    /// The idle connection.
+    kept: Option<Connection>,
+    /// The connection that is being made.
+    dial: Option<Dial>,
+    doubt: Doubt,
+    /// The latest dial that has ended failed at the server, so that the next one that takes long is not only slow.
+    is_server_failing: bool,
+    certificate_backoff: CertificateBackoff,
+    beat: Beat,
+    cancelled: Cancelled,
+    waiting: Waiting,
+    waker: Waker,
+    wake_ups: WakeUps,
+    /// Of the connection of the latest request.
+    used: Used,
+}
+
+impl Link {
+    /// A link that has not connected yet.
+    pub(super) fn new(
+        target: Target,
+        limits: Limits,
+        trust: Option<Trust>,
+        traffic: Traffic,
+        waker: Waker,
+        wake_ups: WakeUps,
+    ) -> Self {
+        let names = Names::system();
+        names.wakes(waker.clone());
+        let now = Instant::now();
+        Self {
+            target,
+            limits,
+            trust,
+            traffic,
+            names,
+            book: Book::default(),
+            kept: None,
+            dial: None,
+            doubt: Doubt::None,
+            is_server_failing: false,
+            certificate_backoff: CertificateBackoff::default(),
+            beat: Beat { began: now, until: now, timeout: Duration::ZERO, generation: 0 },
+            cancelled: Cancelled::default(),
+            waiting: Waiting::default(),
+            waker,
+            wake_ups,
+            used: Used::default(),
+        }
+    }
+
+    /// Takes over other settings. What leads to the same server and trusts the same certificates stays, with its
+    /// connection and its TLS sessions.
+    pub(super) fn reconfigure(&mut self, target: Target, limits: Limits, trust: Option<Trust>) {
+        let is_same_trust = match (&self.trust, &trust) {
+            (Some(old), Some(new)) => old.is_same_as(new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        if target != self.target || !is_same_trust {
+            self.close();
+            self.dial = None;
+            self.doubt = Doubt::None;
+            self.trust = trust;
+        }
+        if target != self.target {
+            self.book = Book::default();
+        }
+        self.certificate_backoff.release();
+        (self.target, self.limits) = (target, limits);
+    }
+
+    /// Handles for those who wait for a heartbeat.
+    pub(super) fn handles(&self) -> (Cancelled, Waiting) {
+        (self.cancelled.clone(), self.waiting.clone())
+    }
+
+    /// A heartbeat begins.
+    pub(super) fn begin(&mut self, beat: Beat) {
+        self.beat = beat;
+        self.waiting.set(None);
+        if self.trust.as_mut().is_some_and(Trust::take_renewal) {
+            self.certificate_backoff.release();
+        }
+    }
+
+    /// The heartbeat that is being sent.
+    pub(super) fn beat(&self) -> &Beat {
+        &self.beat
+    }
+
+    /// How the latest request used its connection.
+    pub(super) fn used(&self) -> Used {
+        self.used
+    }
+
+    /// A connection for the heartbeat that has begun: the idle one, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none in time.
+    pub(super) fn take(&mut self) -> Result<Connection, Failure> {
+        let connection = match self.take_kept() {
+            Some(kept) => kept,
+            None => self.make()?,
+        };
+        let facts = connection.facts();
+        let idle_for = connection.idle_for(Instant::now());
+        self.used = Used {
+            address: Some(facts.address),
+            idle_for,
+            began: Some(Instant::now()),
+            was_answered: false,
+            took: None,
+        };
+        let failure = facts.no_answer_within(self.beat.timeout);
+        self.waiting.set(Some(failure.after_sending(true)));
+        Ok(connection)
+    }
+
+    /// The idle connection, if it can be used.
+    fn take_kept(&mut self) -> Option<Connection> {
+        let mut kept = self.kept.take()?;
+        if self.is_idle_too_long(&kept, Instant::now()) {
+            log::debug!("the connection was idle for too long");
+            kept.close();
+            return None;
+        }
+        match kept.is_usable() {
+            Ok(true) => return Some(kept),
+            Ok(false) => {
+                log::debug!("the server closed the connection");
+                kept.close();
+            }
+            Err(error) => self.idle_failed(&kept, &error),
+        }
+        None
+    }
+
+    /// The reason why a connection that was never used came to its end is the reason why the server refuses it.
+    fn idle_failed(&mut self, kept: &Connection, error: &std::io::Error) {
+        let failure = Failure::io(Stage::Handshake, error).at(kept.facts().address);
+        log::debug!("the connection is lost: {failure}");
+        if kept.idle_for(Instant::now()).is_none() {
+            self.note_failure(&failure);
+        }
+    }
+
+    fn is_idle_too_long(&self, kept: &Connection, now: Instant) -> bool {
+        let max = self.book.idle_max(now).map_or(self.limits.idle, |max| max.min(self.limits.idle));
+        kept.idle_for(now).unwrap_or_else(|| now.saturating_duration_since(kept.facts().since)) > max
+    }
+
+    /// Makes a connection, or goes on with one that is being made.
+    fn make(&mut self) -> Result<Connection, Failure> {
+        loop {
+            let mut dial = match self.dial.take() {
+                Some(dial) => dial,
+                None => self.begin_dial()?,
+            };
+            let unfinished = dial.failure(&self.context().0).excused(!self.is_server_failing);
+            self.waiting.set(Some(unfinished));
+            match self.drive(&mut dial, Some(self.beat.until)) {
+                Turn::Connected(connection) if self.is_too_late_for(&connection) => {
+                    let address = connection.facts().address;
+                    self.kept = Some(connection);
+                    return Err(Failure::new(Stage::Handshake, Cause::Late).at(address));
+                }
+                Turn::Connected(connection) => return Ok(connection),
+                Turn::Failed(failure) => {
+                    self.note_failure(&failure);
+                    // What an earlier heartbeat began has not cost this one its own attempt.
+                    if dial.began() >= self.beat.began || failure.is_about_certificates() {
+                        return Err(failure);
+                    }
+                }
+                Turn::Waiting if self.cancelled.includes(&self.beat) => {
+                    self.dial = Some(dial);
+                    return Err(Failure::new(Stage::Connect, Cause::Cancelled));
+                }
+                Turn::Waiting if Instant::now() >= self.beat.until => {
+                    let failure = dial.failure(&self.context().0);
+                    self.dial = Some(dial);
+                    return Err(failure.excused(!self.is_server_failing));
+                }
+                Turn::Waiting => self.dial = Some(dial),
+            }
+        }
+    }
+
+    fn begin_dial(&mut self) -> Result<Dial, Failure> {
+        if let Some(failure) = self.certificate_backoff.suppressed(Instant::now(), SystemTime::now()) {
+            return Err(failure);
+        }
+        let (doubt, limit) = (self.doubt, self.limits.connect);
+        Ok(Dial::begin(&self.context().0, doubt, limit))
+    }
+
+    /// Whether a request over this new connection would be cut off before the reply can be here. It would be given up
+    /// and the connection with it, and the next heartbeat would be as late.
+    fn is_too_late_for(&self, connection: &Connection) -> bool {
+        let left = self.beat.until.saturating_duration_since(Instant::now());
+        let needed = self.book.reply_time().max(connection.facts().round_trip()) * 3 / 2;
+        left < needed.min(nearly(self.beat.timeout))
+    }
+
+    /// Whether the latest request had less time than it should have, so that the connection may have been good.
+    fn was_cut_short(&self) -> bool {
+        let had = self.used.began.map(|began| self.beat.until.saturating_duration_since(began));
+        had.is_some_and(|had| had < nearly(self.beat.timeout))
+    }
+
+    fn context(&mut self) -> (DialContext<'_>, &mut WakeUps) {
+        let Self { target, names, book, trust, traffic, wake_ups, .. } = self;
+        let tls = trust.as_ref().map(Trust::config);
+        (DialContext { target, names, book, tls, traffic }, wake_ups)
+    }
+
+    fn drive(&mut self, dial: &mut Dial, until: Option<Instant>) -> Turn {
+        let (mut context, wake_ups) = self.context();
+        let turn = dial.turn(&mut context, wake_ups, until);
+        match &turn {
+            Turn::Waiting => {}
+            Turn::Connected(_) => self.is_server_failing = false,
+            Turn::Failed(failure) => self.is_server_failing = outcome::verdict(failure).is_server_fault(),
+        }
+        turn
+    }
+
+    fn note_failure(&mut self, failure: &Failure) {
+        if self.doubt == Doubt::None {
+            self.doubt = Doubt::Failed;
+        }
+        if failure.is_about_certificates() {
+            self.doubt = Doubt::Refused;
+            self.certificate_backoff.failed(failure.clone());
+            if let Some(trust) = self.trust.as_ref().filter(|_| failure.cause != Cause::ClientCertificate) {
+                trust.renew(Some(self.waker.clone()));
+            }
+        }
+    }
+
+    /// Waits on behalf of a request until something happens on its connection, or until `until`. True when nobody waits
+    /// for the request any more.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel is out of memory.
+    pub(super) fn wait_on(&mut self, connection: &Connection, until: Instant) -> std::io::Result<bool> {
+        let mut fds = [
+            PollFd::new(self.wake_ups.as_fd(), PollFlags::POLLIN),
+            PollFd::new(connection.as_fd(), connection.interest()),
+        ];
+        tcp::wait(&mut fds, Some(until))?;
+        let [woken, _] = fds.map(|fd| fd.any().unwrap_or(false));
+        if woken {
+            self.wake_ups.clear()?;
+        }
+        Ok(self.cancelled.includes(&self.beat))
+    }
+
+    /// Something of a reply has come; its whole head if it is complete.
+    pub(super) fn is_answered(&mut self, is_complete: bool) {
+        self.used.was_answered = true;
+        if is_complete {
+            self.used.took = self.used.began.map(|began| began.elapsed());
+        }
+    }
+
+    /// A request has ended with this status, and its connection can be used again.
+    pub(super) fn put_back(&mut self, mut connection: Connection, status: u16) {
+        let age = connection.facts().since.elapsed();
+        let is_refusal = !(200..300).contains(&status);
+        if status == 421 || is_refusal && age > REFUSED_AGE {
+            log::debug!("refused with {status}: the connection is closed, its name will be looked up");
+            self.book.failed(connection.facts().address);
+            return connection.close();
+        }
+        if self.limits.interval > self.limits.idle {
+            return connection.close();
+        }
+        connection.become_idle();
+        self.kept = Some(connection);
+    }
+
+    /// A heartbeat has ended: with this status, or why not.
+    pub(super) fn conclude(&mut self, outcome: Result<u16, &Failure>) {
+        let Used { address, idle_for, was_answered, took, .. } = self.used;
+        match outcome {
+            Ok(status) => {
+                took.into_iter().for_each(|took| self.book.replied_after(took));
+                self.certificate_backoff.release();
+                self.book.answered_after(idle_for, Instant::now());
+                if (200..300).contains(&status) {
+                    self.doubt = Doubt::None;
+                    address.into_iter().for_each(|address| self.book.worked(address));
+                } else {
+                    self.doubt = Doubt::Refused;
+                }
+            }
+            Err(failure) if failure.stage == Stage::Exchange && failure.cause != Cause::Cancelled => {
+                self.note_failure(failure);
+                failure.address.into_iter().for_each(|address| self.book.failed(address));
+                if failure.cause == Cause::Timeout && self.was_cut_short() {
+                    self.book.replied_after(self.beat.timeout);
+                }
+                if failure.is_only_slow && self.dial.is_none() {
+                    // On a slow link a new connection is not ready in time unless it is begun now.
+                    self.dial = self.begin_dial().ok();
+                }
+                if let (Cause::Timeout, false, Some(idle_for)) = (failure.cause, was_answered, idle_for) {
+                    self.book.silent_after(idle_for);
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Waits for a heartbeat, or until something else has happened.
+    pub(super) fn idle(&mut self) {
+        if self.trust.as_mut().is_some_and(Trust::take_renewal) {
+            self.certificate_backoff.release();
+        }
+        if let Some(mut dial) = self.dial.take() {
+            match self.drive(&mut dial, None) {
+                Turn::Waiting => self.dial = Some(dial),
+                Turn::Connected(connection) => self.kept = Some(connection),
+                Turn::Failed(failure) => self.note_failure(&failure),
+            }
+            return;
+        }
+        if let Err(error) = self.wait_idle() {
+            log::debug!("cannot wait: {error}");
+            self.forget();
+            thread::sleep(NO_WAIT_PAUSE);
+        }
+    }
+
+    /// Waits for a wake-up, and keeps an eye on the idle connection.
+    fn wait_idle(&mut self) -> std::io::Result<()> {
+        let mut fds = vec![PollFd::new(self.wake_ups.as_fd(), PollFlags::POLLIN)];
+        let mut until = None;
+        if let Some(kept) = &self.kept {
+            fds.push(PollFd::new(kept.as_fd(), kept.interest()));
+            until = Some(kept.idle_since() + self.limits.idle);
+        }
+        tcp::wait(&mut fds, until)?;
+        let reports: Vec<_> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        if reports.first() == Some(&true) {
+            self.wake_ups.clear()?;
+        }
+        // Whatever else there was is about the connection.
+        if reports.get(1) == Some(&true) || until.is_some_and(|until| Instant::now() >= until) {
+            self.kept = self.take_kept();
+        }
+        Ok(())
+    }
+
+    /// Gives everything up that is under way, such as after a panic.
+    pub(super) fn forget(&mut self) {
+        (self.kept, self.dial) = (None, None);
+    }
+
+    /// Ends the idle connection in order.
+    pub(super) fn close(&mut self) {
+        self.kept.take().into_iter().for_each(Connection::close);
+    }
+}
+
+/// As much of a request's time as makes no difference.
+fn nearly(timeout: Duration) -> Duration {
+    timeout * 3 / 4
+}

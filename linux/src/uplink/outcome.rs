@@ -1,0 +1,190 @@
+//! What the end of a request over HTTP means for the agent: the one place where HTTP and the core meet.
+
+use heartbeat_core::{Outcome, Verdict, time::Duration, uplink::Fault};
+
+use super::failure::{Cause, Failure, Stage};
+
+/// What a server answered, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status code.
+    pub status: u16,
+    /// How long the server asks its clients to wait (`Retry-After`, RFC 9110 section 10.2.3).
+    pub retry_after: Option<Duration>,
+}
+
+impl Reply {
+    /// A reply with this status that asks for nothing.
+    pub const fn new(status: u16) -> Self {
+        Self { status, retry_after: None }
+    }
+}
+
+/// What the end of a request means for the agent, and in words.
+pub fn outcome(ended: &Result<Reply, Failure>) -> Outcome {
+    match ended {
+        Ok(reply) => of_reply(*reply),
+        Err(failure) => Outcome::new(verdict(failure), &failure.to_string()),
+    }
+}
+
+fn of_reply(Reply { status, retry_after }: Reply) -> Outcome {
+    let (verdict, detail) = match status {
+        200..=299 => (Verdict::Accepted, format!("status {status}")),
+        300..=399 => (
+            Verdict::Refused { lasting: true, retry_after: None },
+            format!("the server sent a redirect ({status}), which is not followed"),
+        ),
+        // Only these two statuses may ask for time (RFC 9110 section 10.2.3, RFC 6585 section 4).
+        429 => (
+            Verdict::Refused { lasting: false, retry_after },
+            format!("the server refused the heartbeat ({status})"),
+        ),
+        503 => (Verdict::Refused { lasting: false, retry_after }, format!("the server failed ({status})")),
+        400..=499 => (
+            Verdict::Refused { lasting: true, retry_after: None },
+            format!("the server refused the heartbeat ({status})"),
+        ),
+        _ => {
+            (Verdict::Refused { lasting: false, retry_after: None }, format!("the server failed ({status})"))
+        }
+    };
+    Outcome::new(verdict, &detail)
+}
+
+/// What a failure means for the agent.
+pub(super) fn verdict(failure: &Failure) -> Verdict {
+    let fault = match (failure.cause, failure.stage) {
+        (Cause::Timeout, _) if failure.is_only_slow => Fault::Network,
+        (Cause::Local | Cause::CertificateTime, _) => Fault::Device,
+        (
+            Cause::NoSuchName
+            | Cause::NameServer
+            | Cause::NoRoute
+            | Cause::Refused
+            | Cause::Late
+            | Cause::Certificate,
+            _,
+        )
+        | (Cause::Timeout, Stage::Name) => Fault::Network,
+        (Cause::Timeout, Stage::Connect) => Fault::Unanswered,
+        (Cause::Timeout, Stage::Handshake | Stage::Exchange)
+        | (
+            Cause::ClientCertificate
+            | Cause::Tls
+            | Cause::Lost
+            | Cause::Protocol
+            | Cause::TooMuch
+            | Cause::Cancelled,
+            _,
+        ) => Fault::Server,
+    };
+    // A server that refuses this device's certificate has not looked at the request.
+    let may_have_arrived = failure.may_have_arrived && failure.cause != Cause::ClientCertificate;
+    Verdict::Failed { fault, may_have_arrived }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(fault: Fault) -> Verdict {
+        Verdict::Failed { fault, may_have_arrived: false }
+    }
+
+    fn refused(lasting: bool) -> Verdict {
+        Verdict::Refused { lasting, retry_after: None }
+    }
+
+    #[test]
+    fn failures_have_a_message_and_a_verdict() {
+        for (stage, cause, verdict, message) in [
+            (Stage::Connect, Cause::NoRoute, failed(Fault::Network), "no route to the server"),
+            (Stage::Name, Cause::NoSuchName, failed(Fault::Network), "the server's name has no address"),
+            (Stage::Name, Cause::NameServer, failed(Fault::Network), "the name servers failed"),
+            (Stage::Name, Cause::Timeout, failed(Fault::Network), "no answer from the name servers"),
+            (Stage::Connect, Cause::Refused, failed(Fault::Network), "connection refused"),
+            (
+                Stage::Connect,
+                Cause::Timeout,
+                failed(Fault::Unanswered),
+                "no answer to the attempt to connect",
+            ),
+            (Stage::Handshake, Cause::Late, failed(Fault::Network), "connected too late for this heartbeat"),
+            (
+                Stage::Handshake,
+                Cause::CertificateTime,
+                failed(Fault::Device),
+                "the server's certificate is not valid at this time",
+            ),
+            (
+                Stage::Handshake,
+                Cause::Certificate,
+                failed(Fault::Network),
+                "the server's certificate was not accepted",
+            ),
+            (Stage::Handshake, Cause::Tls, failed(Fault::Server), "the TLS session failed"),
+            (Stage::Handshake, Cause::Timeout, failed(Fault::Server), "no end of the TLS handshake in time"),
+            (Stage::Exchange, Cause::Lost, failed(Fault::Server), "the connection broke"),
+            (Stage::Exchange, Cause::Protocol, failed(Fault::Server), "the answer was not acceptable HTTP"),
+            (Stage::Exchange, Cause::TooMuch, failed(Fault::Server), "the server sent too much"),
+            (Stage::Exchange, Cause::Timeout, failed(Fault::Server), "no complete answer in time"),
+            (Stage::Exchange, Cause::Local, failed(Fault::Device), "out of local resources"),
+            (
+                Stage::Exchange,
+                Cause::ClientCertificate,
+                failed(Fault::Server),
+                "the server does not accept this device's certificate",
+            ),
+        ] {
+            assert_eq!(outcome(&Err(Failure::new(stage, cause))), Outcome::new(verdict, message));
+        }
+    }
+
+    #[test]
+    fn slow_link_is_not_blamed_on_the_server() {
+        let timeout = Failure::new(Stage::Exchange, Cause::Timeout);
+        assert!(outcome(&Err(timeout.clone())).verdict.is_server_fault());
+        assert!(!outcome(&Err(timeout.excused(true))).verdict.is_server_fault());
+    }
+
+    /// Else the backlog would lose heartbeats that the server has refused to see.
+    #[test]
+    fn refused_client_certificate_means_that_nothing_arrived() {
+        let refused = Failure::new(Stage::Exchange, Cause::ClientCertificate).after_sending(true);
+        assert!(!outcome(&Err(refused)).verdict.may_have_arrived());
+    }
+
+    /// Else the backlog would lose what the server has not seen, or deliver twice what it has seen.
+    #[test]
+    fn only_what_left_the_device_may_have_arrived() {
+        let lost = Failure::new(Stage::Exchange, Cause::Lost);
+        assert!(!outcome(&Err(lost.clone())).verdict.may_have_arrived());
+        assert!(outcome(&Err(lost.after_sending(true))).verdict.may_have_arrived());
+    }
+
+    #[test]
+    fn only_a_2xx_is_accepted() {
+        let of = |status| outcome(&Ok(Reply::new(status)));
+        assert_eq!(of(204), Outcome::new(Verdict::Accepted, "status 204"));
+        assert_eq!(
+            of(302),
+            Outcome::new(refused(true), "the server sent a redirect (302), which is not followed")
+        );
+        assert_eq!(of(404), Outcome::new(refused(true), "the server refused the heartbeat (404)"));
+        assert_eq!(of(500), Outcome::new(refused(false), "the server failed (500)"));
+        let verdict = |status| of(status).verdict;
+        assert_eq!([200, 299].map(verdict), [Verdict::Accepted; 2]);
+        assert_eq!([300, 302, 399, 400, 404, 428, 430, 499].map(verdict), [refused(true); 8]);
+        assert_eq!([99, 199, 429, 500, 503, 599, 999].map(verdict), [refused(false); 7]);
+    }
+
+    #[test]
+    fn only_429_and_503_ask_for_time() {
+        let asked = Some(Duration::from_secs(7));
+        for (status, retry_after) in [(429, asked), (503, asked), (500, None), (404, None), (302, None)] {
+            let verdict = outcome(&Ok(Reply { status, retry_after: asked })).verdict;
+            assert_eq!(verdict.retry_after(), retry_after, "{status}");
+        }
+    }
+}
