@@ -47,6 +47,7 @@ mod fmt;
 pub mod agent;
 pub mod drivers;
 pub mod hal;
+mod json_max;
 pub mod limits;
 pub mod payload;
 pub mod readings;

@@ -10,6 +10,8 @@ use core::{fmt, ops::RangeInclusive};
 
 use serde::{Serialize, Serializer};
 
+use crate::json_max::{JsonMax, longest};
+
 /// Longest number as text: sign, the 19 digits of an `i64`, the point; or the 20 digits of a `u64`.
 pub(crate) const DECIMAL_MAX: usize = 21;
 
@@ -71,6 +73,8 @@ macro_rules! fixed_point {
                 self.0
             }
         }
+
+        longest! { $name: DECIMAL_MAX; }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -276,6 +280,8 @@ macro_rules! whole_number {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         #[cfg_attr(feature = "defmt", derive(defmt::Format))]
         pub struct $name(pub $inner);
+
+        longest! { $name: <$inner as JsonMax>::JSON_MAX; }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,12 +3,10 @@
 //! Keys have the order of the structs' fields and are always present, except for optional ones; a value that was not read is
 //! `null`. The JSON Schema in `schema/heartbeat-v1.schema.json` ([`SCHEMA`]) is the contract with servers.
 
-mod size;
-
 use serde::{Serialize, Serializer};
 
-use self::size::JsonMax;
 use crate::{
+    json_max::{JsonMax, longest, objects},
     limits::{HARDWARE_ID_MAX, RECORDING_PATH_MAX},
     readings::{
         AppVersion, Cellular, DiskSpace, Ethernet, InterfaceName, Position, Throttled, Ups, Uptime, Wifi,
@@ -71,6 +69,13 @@ pub struct Heartbeat<'a> {
     pub seq: Option<u64>,
 }
 
+objects! {
+    Heartbeat<'a> {
+        hardwareid, cpu, mem, temp, power, fan_rpm, disk, connection, timestamp, app_version, streaming_active,
+        tracking_active, recording_active, recording_file_size_mb, recording_file_path, uptime_s, diagnostics, boot_id, seq,
+    }
+}
+
 /// All connections of the device; `None` for each kind that it does not have.
 #[derive(Debug, Clone, Serialize)]
 pub struct Connection<'a> {
@@ -87,10 +92,14 @@ pub struct Connection<'a> {
     pub gps: Option<&'a Position>,
 }
 
+objects! { Connection<'a> { default_interface, ethernet, wifi, cellular as "4g", gps } }
+
 /// Identifies a start of the agent: a random number, 16 hexadecimal digits in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BootId(pub u64);
+
+longest! { BootId: "\"0123456789abcdef\"".len(); }
 
 /// Diagnostics of the power supply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -100,6 +109,8 @@ pub struct Diagnostics {
     /// The battery of a UPS HAT.
     pub ups: Option<Ups>,
 }
+
+objects! { Diagnostics { throttled, ups } }
 
 /// Space of a filesystem, as `df` computes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -111,6 +122,8 @@ pub struct Disk {
     /// Size of the filesystem.
     pub total_gb: Gibibytes,
 }
+
+objects! { Disk { percent, used_gb, total_gb } }
 
 impl Disk {
     /// `None` for a filesystem without any space, such as `/proc`.

@@ -11,6 +11,7 @@ pub(crate) mod gps;
 pub(crate) mod hwmon;
 pub(crate) mod i2c;
 mod kept;
+pub(crate) mod kernel_file;
 pub(crate) mod modem_manager;
 mod netlink;
 pub(crate) mod network;
