@@ -12,7 +12,9 @@ use crate::{
         AppVersion, Cellular, DiskSpace, Ethernet, InterfaceName, Position, Throttled, Ups, Uptime, Wifi,
     },
     text::Text,
-    units::{Celsius, Gibibytes, Mebibytes, Percent, Rpm, UnixTime, Watts, serialize_optional_whole},
+    units::{
+        Celsius, Gibibytes, Mebibytes, Megahertz, Percent, Rpm, UnixTime, Watts, serialize_optional_whole,
+    },
 };
 
 /// JSON Schema (draft 2020-12) of a heartbeat body.
@@ -57,7 +59,7 @@ pub struct Heartbeat<'a> {
     /// Time since the device booted. Optional: `None` leaves the key out, `Some(None)` is `null`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime_s: Option<Option<Uptime>>,
-    /// Diagnostics of the power supply. Optional: `None` leaves the key out.
+    /// Diagnostics of the power supply and the processor. Optional: `None` leaves the key out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnostics: Option<Diagnostics>,
     /// Identifies the start of the agent. Optional: `None` leaves the key out.
@@ -101,16 +103,18 @@ pub struct BootId(pub u64);
 
 longest! { BootId: "\"0123456789abcdef\"".len(); }
 
-/// Diagnostics of the power supply.
+/// Diagnostics of the power supply and the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Diagnostics {
     /// Under-voltage and throttling.
     pub throttled: Option<Throttled>,
+    /// Current frequency of the first processor core.
+    pub cpu_mhz: Option<Megahertz>,
     /// The battery of a UPS HAT.
     pub ups: Option<Ups>,
 }
 
-objects! { Diagnostics { throttled, ups } }
+objects! { Diagnostics { throttled, cpu_mhz, ups } }
 
 /// Space of a filesystem, as `df` computes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -12,6 +12,7 @@ mod app_version;
 mod candidate;
 mod cellular;
 mod cpu;
+mod cpu_mhz;
 mod default_interface;
 mod disk;
 mod ethernet;

@@ -10,8 +10,8 @@ use heartbeat_core::{
     },
     text::Text,
     units::{
-        Celsius, Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, Rpm, SignalPercent,
-        Volts, Watts,
+        Celsius, Dbm, Degrees, Heading, Mebibytes, Megahertz, Metres, MetresPerSecond, Percent, Rpm,
+        SignalPercent, Volts, Watts,
     },
 };
 
@@ -143,6 +143,16 @@ impl Reading for Rpm {
 
     fn implausible() -> Self {
         Self(u32::MAX)
+    }
+}
+
+impl Reading for Megahertz {
+    fn draw(random: &mut Random) -> Self {
+        Self(u16::try_from(near(random, 1, 10_000)).unwrap_or(0))
+    }
+
+    fn implausible() -> Self {
+        Self(u16::MAX)
     }
 }
 

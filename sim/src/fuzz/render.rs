@@ -8,7 +8,7 @@ use heartbeat_core::{
     },
     text::Text,
     time::{Duration, Instant},
-    units::{Celsius, Rpm, Watts},
+    units::{Celsius, Megahertz, Rpm, Watts},
 };
 
 use super::recording_device::RecordingDevice;
@@ -129,6 +129,12 @@ impl Render for Watts {
 impl Render for Rpm {
     fn render(&self) -> String {
         or_null((self.0 <= 100_000).then(|| self.0.to_string()))
+    }
+}
+
+impl Render for Megahertz {
+    fn render(&self) -> String {
+        or_null((1..=10_000).contains(&self.0).then(|| self.0.to_string()))
     }
 }
 
@@ -276,6 +282,7 @@ impl<H> RecordingDevice<H> {
             activity,
             uptime,
             throttled,
+            cpu_mhz,
             ups,
         } = self;
         macro_rules! put {
@@ -316,6 +323,8 @@ impl<H> RecordingDevice<H> {
             put!("uptime_s", uptime);
             out.push_str(",\"diagnostics\":{");
             put!("throttled", throttled);
+            out.push(',');
+            put!("cpu_mhz", cpu_mhz);
             out.push(',');
             put!("ups", ups);
             out.push('}');

@@ -1,39 +1,32 @@
-//! Plausibility: the ranges of [`units`](crate::units) are applied here to every answer of a sensor, whichever frontend
-//! gives it.
+//! Plausibility: what is physically possible. The ranges of numbers stand beside their [`units`](crate::units).
+//!
+//! The agent checks every answer of a sensor with it, whichever frontend gives it. A frontend that has several sources of a
+//! value uses the same check to choose between them, so that no source has ranges of its own.
 
 use crate::{
     readings::{Activity, Cellular, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi},
     text::Text,
-    units::{Celsius, Degrees, Heading, Metres, MetresPerSecond, Percent, Rpm, SignalPercent, Volts, Watts},
+    units::{Degrees, Heading},
 };
 
-/// Values that are checked against what is physically possible.
-pub(super) trait Plausible: Sized {
-    /// The value without its implausible parts; `None` when nothing is left.
+/// A reading that is checked against what is physically possible.
+pub trait Plausible: Sized {
+    /// The reading without its implausible parts; `None` when nothing is left.
     fn plausible(self) -> Option<Self>;
 }
 
+/// `Plausible` of numbers: those of a range.
 macro_rules! within {
-    ($($unit:ty: $range:expr,)*) => {
-        $(impl Plausible for $unit {
+    ($($unit:ident: $range:ident;)*) => {
+        $(impl $crate::plausible::Plausible for $unit {
             fn plausible(self) -> Option<Self> {
-                $range.contains(&self).then_some(self)
+                Self::$range.contains(&self).then_some(self)
             }
         })*
     };
 }
 
-within! {
-    Celsius: Self::SOC_RANGE,
-    Watts: Self::RANGE,
-    Rpm: Self::RANGE,
-    Metres: Self::RANGE,
-    MetresPerSecond: Self::RANGE,
-    SignalPercent: Self::RANGE,
-    crate::units::Dbm: Self::RANGE,
-    Volts: Self::RANGE,
-    Percent: Self::ZERO..=Self::FULL,
-}
+pub(crate) use within;
 
 macro_rules! always {
     ($($value:ty,)*) => {
@@ -119,6 +112,7 @@ impl Plausible for Position {
 mod tests {
     use super::*;
     use crate::readings::Fix;
+    use crate::units::{Celsius, Metres, MetresPerSecond, SignalPercent, Watts};
 
     #[test]
     fn ranges_include_their_ends() {
