@@ -1,4 +1,4 @@
-//! Plausibility: the ranges of [`units`](crate::units), applied to readings in one place.
+//! Plausibility: what is physically possible. The ranges of numbers stand beside their [`units`](crate::units).
 //!
 //! The agent checks every answer of a sensor with it, whichever frontend gives it. A frontend that has several sources of a
 //! value uses the same check to choose between them, so that no source has ranges of its own.
@@ -8,10 +8,7 @@ use crate::{
         Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi,
     },
     text::Text,
-    units::{
-        Celsius, Degrees, Heading, Metres, MetresPerSecond, Percent, Rpm, SignalPercent, UnixTime, Volts,
-        Watts,
-    },
+    units::{Degrees, Heading},
 };
 
 /// A reading that is checked against what is physically possible.
@@ -20,28 +17,18 @@ pub trait Plausible: Sized {
     fn plausible(self) -> Option<Self>;
 }
 
+/// `Plausible` of numbers: those of a range.
 macro_rules! within {
-    ($($unit:ty: $range:expr,)*) => {
-        $(impl Plausible for $unit {
+    ($($unit:ident: $range:ident;)*) => {
+        $(impl $crate::plausible::Plausible for $unit {
             fn plausible(self) -> Option<Self> {
-                $range.contains(&self).then_some(self)
+                Self::$range.contains(&self).then_some(self)
             }
         })*
     };
 }
 
-within! {
-    Celsius: Self::SOC_RANGE,
-    Watts: Self::RANGE,
-    Rpm: Self::RANGE,
-    Metres: Self::RANGE,
-    MetresPerSecond: Self::RANGE,
-    SignalPercent: Self::RANGE,
-    crate::units::Dbm: Self::RANGE,
-    Volts: Self::RANGE,
-    UnixTime: Self::RANGE,
-    Percent: Self::ZERO..=Self::FULL,
-}
+pub(crate) use within;
 
 macro_rules! always {
     ($($value:ty,)*) => {
@@ -128,6 +115,7 @@ impl Plausible for Position {
 mod tests {
     use super::*;
     use crate::readings::Fix;
+    use crate::units::{Celsius, Metres, MetresPerSecond, SignalPercent, Watts};
 
     #[test]
     fn ranges_include_their_ends() {

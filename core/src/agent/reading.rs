@@ -11,7 +11,7 @@ use crate::{
     },
     text::Text,
     time::{Duration, Instant},
-    units::{Celsius, Rpm, Watts},
+    units::{Celsius, Megahertz, Rpm, Watts},
 };
 
 /// The answer of a sensor, and the value that the agent stores.
@@ -61,6 +61,7 @@ stored_as_they_are! {
     Uptime,
     Throttled,
     Ups,
+    Megahertz,
 }
 
 impl<const N: usize> Answer for Text<N> {

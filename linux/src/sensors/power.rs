@@ -5,7 +5,7 @@ use heartbeat_core::{SensorError, units::Watts};
 use super::{Candidate, Definition, Problem, Shared, ups};
 use crate::{
     config::{Settings, UpsChip, UpsConfig},
-    sources::{Source, hwmon_power::HwmonPower, power_supply::PowerSupply},
+    sources::{Source, firmware::replies, hwmon_power::HwmonPower, power_supply::PowerSupply},
 };
 
 /// Defines the value.
@@ -31,11 +31,7 @@ impl Definition for Sensor {
         });
         candidates.push(measured(shared, HwmonPower::new(positive_charges)));
         candidates.push(measured(shared, PowerSupply));
-        candidates.push(Candidate::named_part(
-            &shared.firmware,
-            |place| format!("{place} pmic_read_adc"),
-            |firmware| firmware.power,
-        ));
+        candidates.push(shared.firmware("pmic_read_adc", replies::pmic_power));
         candidates
     }
 

@@ -5,7 +5,7 @@ use heartbeat_core::{SensorError, units::Celsius};
 use super::{Candidate, Definition, Problem, Shared};
 use crate::{
     config::Settings,
-    sources::{hwmon_temperature::HwmonTemperature, thermal::Thermal},
+    sources::{firmware::replies, hwmon_temperature::HwmonTemperature, thermal::Thermal},
 };
 
 /// Defines the value.
@@ -20,11 +20,7 @@ impl Definition for Sensor {
     fn config(_: &Settings) {}
 
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Celsius>> {
-        let firmware = Candidate::named_part(
-            &shared.firmware,
-            |place| format!("{place} measure_temp"),
-            |firmware| firmware.temperature,
-        );
+        let firmware = shared.firmware("measure_temp", replies::temperature);
         vec![firmware, shared.blocking(Thermal::default()), shared.blocking(HwmonTemperature::default())]
     }
 

@@ -15,6 +15,7 @@ pub(crate) mod hwmon_power;
 pub(crate) mod hwmon_temperature;
 pub(crate) mod i2c;
 mod kept;
+pub(crate) mod kernel_file;
 pub(crate) mod modem_manager;
 mod natural;
 mod netlink;

@@ -106,13 +106,13 @@ impl Fault {
 
 /// A server that misbehaves. It lives until the process ends.
 #[derive(Debug)]
-pub struct Misbehaving {
+pub struct HostileServer {
     address: SocketAddr,
     connections: Arc<AtomicU64>,
     requests: Arc<AtomicU64>,
 }
 
-impl Misbehaving {
+impl HostileServer {
     /// Listens on `address`; port 0 picks a free one. `authority`: speaks TLS, with a certificate of this authority unless
     /// that is the fault.
     ///
@@ -135,7 +135,7 @@ impl Misbehaving {
             Act::Certificate(config) => config(authority),
             _ => authority.server("localhost"),
         });
-        thread::Builder::new().name("misbehaving".to_owned()).spawn(move || {
+        thread::Builder::new().name("hostile server".to_owned()).spawn(move || {
             for stream in listener.incoming() {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let (tls, requests) = (tls.clone(), Arc::clone(&requests));

@@ -17,7 +17,7 @@ use std::{
 };
 
 use heartbeat_sim::{
-    misbehaviour::Authority,
+    hostile_servers::Authority,
     receiver::{Event, Receiver},
 };
 use nix::sys::signal::Signal;
@@ -184,7 +184,7 @@ fn unknown(path: &str, value: &Value) -> BTreeSet<String> {
 
 #[test]
 #[ignore = "needs strace and takes a minute"]
-fn whatever_fails_it_beats_on_or_says_why_not() {
+fn survives_each_failing_system_call_or_exits_with_a_reason() {
     let scene = Scene::new();
     let mut daemon = Daemon::start(scene.run());
     // The first knows nothing about the processor.

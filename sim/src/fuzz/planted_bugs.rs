@@ -1,4 +1,4 @@
-//! Classic crimes of frontends, to prove that the checker sees them: a driver, a device and an uplink that each do one
+//! Planted bugs of frontends, to prove that the checker sees them: a driver, a device and an uplink that each do one
 //! thing wrong. The agent between them is the real one.
 
 use std::{fmt, task::Poll};
@@ -13,30 +13,30 @@ use heartbeat_core::{
 
 use crate::fake::{Clock, Timed};
 
-macro_rules! crimes {
-    ($($(#[doc = $doc:literal])* $crime:ident, $name:literal;)*) => {
+macro_rules! planted_bugs {
+    ($($(#[doc = $doc:literal])* $bug:ident, $name:literal;)*) => {
         /// What a frontend does wrong.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Crime {
-            $($(#[doc = $doc])* $crime,)*
+        pub enum PlantedBug {
+            $($(#[doc = $doc])* $bug,)*
         }
 
-        impl Crime {
+        impl PlantedBug {
             /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$crime,)*];
+            pub const ALL: &[Self] = &[$(Self::$bug,)*];
         }
 
-        impl fmt::Display for Crime {
+        impl fmt::Display for PlantedBug {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(match self {
-                    $(Self::$crime => $name,)*
+                    $(Self::$bug => $name,)*
                 })
             }
         }
     };
 }
 
-crimes! {
+planted_bugs! {
     /// The clock that people set drives the grid.
     WallClock, "wall clock passed as monotonic";
     /// The clock stands still while the machine sleeps.
@@ -117,38 +117,38 @@ crimes! {
     TornFile, "torn file restored";
 }
 
-/// The clock of a frontend that may be crooked.
+/// The clock of a frontend that may have a planted bug.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct CrookedClock {
-    pub(super) crime: Option<Crime>,
+pub(super) struct BuggyClock {
+    pub(super) bug: Option<PlantedBug>,
     /// What the wall clock is ahead, in microseconds.
     pub(super) wall_ahead: i64,
     /// How long the machine has slept.
     pub(super) slept: Duration,
 }
 
-impl Clock for CrookedClock {
+impl Clock for BuggyClock {
     fn show(&self, now: Instant) -> Instant {
         let micros = now.as_micros();
-        Instant::from_micros(match self.crime {
-            Some(Crime::WallClock) => micros.saturating_add_signed(self.wall_ahead),
-            Some(Crime::SleepingClock) => micros.saturating_sub(self.slept.as_micros()),
-            Some(Crime::NarrowClock) => micros & u64::from(u32::MAX),
-            Some(Crime::CoarseClock) => micros / 1_000_000 * 1_000_000,
-            Some(Crime::SlowClock) => micros - micros / 100,
+        Instant::from_micros(match self.bug {
+            Some(PlantedBug::WallClock) => micros.saturating_add_signed(self.wall_ahead),
+            Some(PlantedBug::SleepingClock) => micros.saturating_sub(self.slept.as_micros()),
+            Some(PlantedBug::NarrowClock) => micros & u64::from(u32::MAX),
+            Some(PlantedBug::CoarseClock) => micros / 1_000_000 * 1_000_000,
+            Some(PlantedBug::SlowClock) => micros - micros / 100,
             _ => return now,
         })
     }
 
     fn when(&self, shown: Instant, now: Instant) -> Instant {
-        match self.crime {
+        match self.bug {
             // It sleeps for as long as it thinks is left, and looks again.
             Some(
-                Crime::WallClock
-                | Crime::SleepingClock
-                | Crime::NarrowClock
-                | Crime::CoarseClock
-                | Crime::SlowClock,
+                PlantedBug::WallClock
+                | PlantedBug::SleepingClock
+                | PlantedBug::NarrowClock
+                | PlantedBug::CoarseClock
+                | PlantedBug::SlowClock,
             ) => {
                 let left = shown.since(self.show(now));
                 now + left.max(Duration::from_millis(1))
@@ -158,34 +158,34 @@ impl Clock for CrookedClock {
     }
 }
 
-macro_rules! crooked_hal {
+macro_rules! buggy_hal {
     ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
-        /// The device of a frontend that may be crooked.
+        /// The device of a frontend that may have a planted bug.
         #[derive(Debug)]
-        pub(super) struct CrookedHal<H> {
+        pub(super) struct BuggyHal<H> {
             pub(super) inner: H,
-            crime: Option<Crime>,
+            bug: Option<PlantedBug>,
             $($method: Option<$value>,)*
         }
 
-        impl<H> CrookedHal<H> {
-            pub(super) fn new(inner: H, crime: Option<Crime>) -> Self {
-                Self { inner, crime, $($method: None,)* }
+        impl<H> BuggyHal<H> {
+            pub(super) fn new(inner: H, bug: Option<PlantedBug>) -> Self {
+                Self { inner, bug, $($method: None,)* }
             }
         }
 
-        impl<H: Hal> Hal for CrookedHal<H> {
+        impl<H: Hal> Hal for BuggyHal<H> {
             fn unix_time(&mut self) -> Option<UnixTime> {
                 let time = self.inner.unix_time();
-                match self.crime {
-                    Some(Crime::InventsTime) => time.or(Some(UnixTime::from_millis(0))),
+                match self.bug {
+                    Some(PlantedBug::InventsTime) => time.or(Some(UnixTime::from_millis(0))),
                     _ => time,
                 }
             }
 
             $(fn $method(&mut self) -> Sampled<$value> {
-                match self.crime {
-                    Some(crime) => twist(crime, &mut self.$method, || self.inner.$method()),
+                match self.bug {
+                    Some(bug) => twist(bug, &mut self.$method, || self.inner.$method()),
                     None => self.inner.$method(),
                 }
             })*
@@ -193,33 +193,35 @@ macro_rules! crooked_hal {
     };
 }
 
-for_each_sensor!(crooked_hal);
+for_each_sensor!(buggy_hal);
 
 fn twist<T: Clone + Zero>(
-    crime: Crime,
+    bug: PlantedBug,
     last: &mut Option<T>,
     read: impl FnOnce() -> Sampled<T>,
 ) -> Sampled<T> {
-    if crime == Crime::ReadsOnce
+    if bug == PlantedBug::ReadsOnce
         && let Some(last) = last
     {
         return Poll::Ready(Ok(last.clone()));
     }
     let answer = read();
     if let Poll::Ready(Ok(value)) = &answer
-        && matches!(crime, Crime::ReadsOnce | Crime::StaleAsFresh)
+        && matches!(bug, PlantedBug::ReadsOnce | PlantedBug::StaleAsFresh)
     {
         *last = Some(value.clone());
     }
-    match (crime, &answer, last) {
-        (Crime::StaleAsFresh, Poll::Pending, Some(last)) => Poll::Ready(Ok(last.clone())),
-        (Crime::ZeroForMissing, Poll::Ready(Err(_)), _) => {
+    match (bug, &answer, last) {
+        (PlantedBug::StaleAsFresh, Poll::Pending, Some(last)) => Poll::Ready(Ok(last.clone())),
+        (PlantedBug::ZeroForMissing, Poll::Ready(Err(_)), _) => {
             T::zero().map_or(answer, |zero| Poll::Ready(Ok(zero)))
         }
-        (Crime::SilentAboutErrors, Poll::Ready(Err(_)), _) => Poll::Pending,
-        // The crime itself.
+        (PlantedBug::SilentAboutErrors, Poll::Ready(Err(_)), _) => Poll::Pending,
+        // The bug itself.
         #[allow(clippy::panic)]
-        (Crime::PanicsOnErrors, Poll::Ready(Err(heartbeat_core::SensorError::Denied)), _) => panic!("denied"),
+        (PlantedBug::PanicsOnErrors, Poll::Ready(Err(heartbeat_core::SensorError::Denied)), _) => {
+            panic!("denied")
+        }
         _ => answer,
     }
 }
@@ -250,33 +252,35 @@ macro_rules! no_zero {
 
 for_each_sensor!(no_zero);
 
-/// The uplink of a frontend that may be crooked.
+/// The uplink of a frontend that may have a planted bug.
 #[derive(Debug)]
-pub(super) struct CrookedUplink<U> {
+pub(super) struct BuggyUplink<U> {
     pub(super) inner: U,
-    crime: Option<Crime>,
+    bug: Option<PlantedBug>,
     body: Vec<u8>,
     /// It has been sent a second time, or a cancelled request's outcome is still to come.
     again: bool,
 }
 
-impl<U> CrookedUplink<U> {
-    pub(super) const fn new(inner: U, crime: Option<Crime>) -> Self {
-        Self { inner, crime, body: Vec::new(), again: false }
+impl<U> BuggyUplink<U> {
+    pub(super) const fn new(inner: U, bug: Option<PlantedBug>) -> Self {
+        Self { inner, bug, body: Vec::new(), again: false }
     }
 }
 
-impl<U: Uplink> Uplink for CrookedUplink<U> {
+impl<U: Uplink> Uplink for BuggyUplink<U> {
     fn send(&mut self, body: &[u8], timeout: Duration) {
-        let previous = match self.crime {
+        let previous = match self.bug {
             None => Vec::new(),
             Some(_) => std::mem::replace(&mut self.body, body.to_vec()),
         };
-        match self.crime {
-            Some(Crime::CutsBody) => self.inner.send(body.get(..512).unwrap_or(body), timeout),
-            Some(Crime::SendsPreviousBody) if !previous.is_empty() => self.inner.send(&previous, timeout),
-            Some(Crime::OwnTimeout) => self.inner.send(body, timeout * 2),
-            Some(Crime::SecondSend | Crime::FollowsRedirects) => {
+        match self.bug {
+            Some(PlantedBug::CutsBody) => self.inner.send(body.get(..512).unwrap_or(body), timeout),
+            Some(PlantedBug::SendsPreviousBody) if !previous.is_empty() => {
+                self.inner.send(&previous, timeout)
+            }
+            Some(PlantedBug::OwnTimeout) => self.inner.send(body, timeout * 2),
+            Some(PlantedBug::SecondSend | PlantedBug::FollowsRedirects) => {
                 self.again = false;
                 self.inner.send(body, timeout);
             }
@@ -285,13 +289,13 @@ impl<U: Uplink> Uplink for CrookedUplink<U> {
     }
 
     fn poll(&mut self) -> Poll<Outcome> {
-        if self.crime == Some(Crime::LateResult) && std::mem::take(&mut self.again) {
+        if self.bug == Some(PlantedBug::LateResult) && std::mem::take(&mut self.again) {
             return Poll::Ready(accepted());
         }
         let Poll::Ready(outcome) = self.inner.poll() else { return Poll::Pending };
-        let resend = match self.crime {
-            Some(Crime::SecondSend) => !outcome.verdict.is_accepted() && !self.again,
-            Some(Crime::FollowsRedirects) => outcome.detail.as_str().contains("redirect") && !self.again,
+        let resend = match self.bug {
+            Some(PlantedBug::SecondSend) => !outcome.verdict.is_accepted() && !self.again,
+            Some(PlantedBug::FollowsRedirects) => outcome.detail.as_str().contains("redirect") && !self.again,
             _ => false,
         };
         if resend {
@@ -299,23 +303,25 @@ impl<U: Uplink> Uplink for CrookedUplink<U> {
             self.inner.send(&self.body, Duration::from_secs(2));
             return Poll::Pending;
         }
-        Poll::Ready(match (self.crime, outcome.verdict) {
-            (Some(Crime::SwallowsFailures), Verdict::Failed { .. } | Verdict::Refused { .. }) => accepted(),
-            (Some(Crime::InventsFailures), Verdict::Accepted) => {
+        Poll::Ready(match (self.bug, outcome.verdict) {
+            (Some(PlantedBug::SwallowsFailures), Verdict::Failed { .. } | Verdict::Refused { .. }) => {
+                accepted()
+            }
+            (Some(PlantedBug::InventsFailures), Verdict::Accepted) => {
                 Outcome::new(Verdict::Refused { lasting: false, retry_after: None }, "made up")
             }
-            (Some(Crime::IgnoresRetryAfter), Verdict::Refused { lasting, .. }) => {
+            (Some(PlantedBug::IgnoresRetryAfter), Verdict::Refused { lasting, .. }) => {
                 Outcome { verdict: Verdict::Refused { lasting, retry_after: None }, ..outcome }
             }
-            (Some(Crime::BlamesServer), Verdict::Failed { fault: Fault::Network, .. }) => timeout(),
+            (Some(PlantedBug::BlamesServer), Verdict::Failed { fault: Fault::Network, .. }) => timeout(),
             _ => outcome,
         })
     }
 
     fn cancel(&mut self) -> Outcome {
-        match self.crime {
-            Some(Crime::IgnoresCancel) => timeout(),
-            Some(Crime::LateResult) => {
+        match self.bug {
+            Some(PlantedBug::IgnoresCancel) => timeout(),
+            Some(PlantedBug::LateResult) => {
                 self.again = true;
                 self.inner.cancel()
             }
@@ -332,7 +338,7 @@ fn timeout() -> Outcome {
     Outcome::new(Verdict::Failed { fault: Fault::Server, may_have_arrived: true }, "made up")
 }
 
-impl<H: Timed> Timed for CrookedHal<H> {
+impl<H: Timed> Timed for BuggyHal<H> {
     fn advance(&mut self, now: Instant) {
         self.inner.advance(now);
     }
@@ -342,7 +348,7 @@ impl<H: Timed> Timed for CrookedHal<H> {
     }
 }
 
-impl<U: Timed> Timed for CrookedUplink<U> {
+impl<U: Timed> Timed for BuggyUplink<U> {
     fn advance(&mut self, now: Instant) {
         self.inner.advance(now);
     }

@@ -1,4 +1,5 @@
-//! What sensors measure: mostly what boards measure, sometimes the limits of that, sometimes anything.
+//! What sensors answer in a simulation. Drawn values are mostly what boards measure, sometimes the limits of that,
+//! sometimes anything.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,16 +11,20 @@ use heartbeat_core::{
     },
     text::Text,
     units::{
-        Celsius, Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, Rpm, SignalPercent,
-        Volts, Watts,
+        Celsius, Dbm, Degrees, Heading, Mebibytes, Megahertz, Metres, MetresPerSecond, Percent, Rpm,
+        SignalPercent, Volts, Watts,
     },
 };
 
 use crate::random::Random;
 
-/// Values that can be drawn.
-pub(super) trait Draw {
+/// What each type of reading is in a simulation.
+pub(crate) trait Reading {
+    /// A value at random.
     fn draw(random: &mut Random) -> Self;
+
+    /// A value that no device can mean; where every value can be meant, the largest and ugliest.
+    fn implausible() -> Self;
 }
 
 /// A number from a range, its ends and what lies beside them included.
@@ -52,7 +57,7 @@ fn ip(random: &mut Random) -> Option<Ip> {
     })
 }
 
-impl<const N: usize> Draw for Text<N> {
+impl<const N: usize> Reading for Text<N> {
     fn draw(random: &mut Random) -> Self {
         if random.chance(75) {
             return Self::new(random.pick([
@@ -69,76 +74,133 @@ impl<const N: usize> Draw for Text<N> {
         let bytes: Vec<u8> = (0..len).map(|_| random.any() as u8).collect();
         Self::from_bytes(&bytes)
     }
+
+    /// Quotes, backslashes, controls and broken UTF-8, longer than there is room for.
+    fn implausible() -> Self {
+        Self::from_bytes(&b"\"\\\x07\xff\xc3\xa9".repeat(N))
+    }
 }
 
-impl Draw for CpuTimes {
+impl Reading for CpuTimes {
     fn draw(random: &mut Random) -> Self {
         let total = random.below(1 << 40);
         Self { busy: random.below(total + 2), total }
     }
+
+    fn implausible() -> Self {
+        // The counters went back, and further than they ever came.
+        Self { busy: u64::MAX, total: 1 }
+    }
 }
 
-impl Draw for Memory {
+impl Reading for Memory {
     fn draw(random: &mut Random) -> Self {
         let total = random.pick([0, 1, 512 << 20, 8 << 30, u64::MAX]);
         Self { total, available: random.below(total).saturating_add(random.below(2)) }
     }
+
+    fn implausible() -> Self {
+        Self { total: 1, available: u64::MAX }
+    }
 }
 
-impl Draw for DiskSpace {
+impl Reading for DiskSpace {
     fn draw(random: &mut Random) -> Self {
         let total = random.pick([0, 1, 32_000_000_000, 1 << 40, u64::MAX]);
         let used = random.below(total).saturating_add(random.below(2));
         Self { total, used, available: random.below(total.saturating_sub(used)) }
     }
+
+    fn implausible() -> Self {
+        Self { total: 1, used: u64::MAX, available: u64::MAX }
+    }
 }
 
-impl Draw for Celsius {
+impl Reading for Celsius {
     fn draw(random: &mut Random) -> Self {
         Self::from_raw(near(random, -400, 1_250))
     }
+
+    fn implausible() -> Self {
+        // What a DS18B20 reads right after power-up, and other chips when unplugged.
+        Self::from_raw(-2_731)
+    }
 }
 
-impl Draw for Watts {
+impl Reading for Watts {
     fn draw(random: &mut Random) -> Self {
         Self::from_raw(near(random, -100_000, 100_000))
     }
+
+    fn implausible() -> Self {
+        Self::from_raw(i64::MIN)
+    }
 }
 
-impl Draw for Rpm {
+impl Reading for Rpm {
     fn draw(random: &mut Random) -> Self {
         Self(u32::try_from(near(random, 0, 100_000)).unwrap_or(0))
     }
+
+    fn implausible() -> Self {
+        Self(u32::MAX)
+    }
 }
 
-impl Draw for Uptime {
+impl Reading for Megahertz {
+    fn draw(random: &mut Random) -> Self {
+        Self(u16::try_from(near(random, 1, 10_000)).unwrap_or(0))
+    }
+
+    fn implausible() -> Self {
+        Self(u16::MAX)
+    }
+}
+
+impl Reading for Uptime {
     fn draw(random: &mut Random) -> Self {
         Self(random.below(1 << 32))
     }
-}
 
-impl Draw for Throttled {
-    fn draw(random: &mut Random) -> Self {
-        Self(random.pick([0, 0x1, 0x50005, u32::MAX]))
+    fn implausible() -> Self {
+        Self(u64::MAX)
     }
 }
 
-impl Draw for Ups {
+impl Reading for Throttled {
+    fn draw(random: &mut Random) -> Self {
+        Self(random.pick([0, 0x1, 0x50005, u32::MAX]))
+    }
+
+    fn implausible() -> Self {
+        Self(u32::MAX)
+    }
+}
+
+impl Reading for Ups {
     fn draw(random: &mut Random) -> Self {
         Self {
             voltage: maybe(random, |random| Volts::from_raw(near(random, 0, 10_000))),
             percent: maybe(random, |random| Percent::from_raw(near(random, 0, 1_000))),
         }
     }
-}
 
-impl Draw for Ethernet {
-    fn draw(random: &mut Random) -> Self {
-        Self { interface: Text::draw(random), ip: ip(random) }
+    fn implausible() -> Self {
+        Self { voltage: Some(Volts::from_raw(-1)), percent: Some(Percent::from_raw(i64::MAX)) }
     }
 }
 
-impl Draw for Wifi {
+impl Reading for Ethernet {
+    fn draw(random: &mut Random) -> Self {
+        Self { interface: Text::draw(random), ip: ip(random) }
+    }
+
+    fn implausible() -> Self {
+        Self { interface: Text::default(), ip: None }
+    }
+}
+
+impl Reading for Wifi {
     fn draw(random: &mut Random) -> Self {
         Self {
             interface: Text::draw(random),
@@ -152,9 +214,21 @@ impl Draw for Wifi {
             clients: maybe(random, |random| random.pick([0, 3, u16::MAX])),
         }
     }
+
+    fn implausible() -> Self {
+        Self {
+            interface: Text::implausible(),
+            ip: None,
+            mode: Some(WifiMode::Hotspot),
+            ssid: Some(Text::from_bytes(&[0; 32])),
+            signal_dbm: Some(Dbm(i16::MAX)),
+            signal_percent: Some(SignalPercent(u8::MAX)),
+            clients: Some(u16::MAX),
+        }
+    }
 }
 
-impl Draw for Cellular {
+impl Reading for Cellular {
     fn draw(random: &mut Random) -> Self {
         Self {
             interface: maybe(random, Text::draw),
@@ -167,9 +241,20 @@ impl Draw for Cellular {
             }),
         }
     }
+
+    fn implausible() -> Self {
+        Self {
+            interface: Some(Text::default()),
+            ip: None,
+            state: Some(Text::implausible()),
+            operator: Some(Text::implausible()),
+            technology: Some(Text::implausible()),
+            signal_percent: Some(SignalPercent(101)),
+        }
+    }
 }
 
-impl Draw for Position {
+impl Reading for Position {
     fn draw(random: &mut Random) -> Self {
         Self {
             fix: random.pick([Fix::None, Fix::TwoD, Fix::ThreeD]),
@@ -181,9 +266,21 @@ impl Draw for Position {
             satellites: maybe(random, |random| random.pick([0, 9, u8::MAX])),
         }
     }
+
+    fn implausible() -> Self {
+        Self {
+            fix: Fix::ThreeD,
+            latitude: Some(Degrees::from_raw(i64::MAX)),
+            longitude: Some(Degrees::from_raw(0)),
+            altitude_m: Some(Metres::from_raw(i64::MIN)),
+            speed_mps: Some(MetresPerSecond::from_raw(-1)),
+            heading: Some(Heading::from_raw(3_601)),
+            satellites: Some(u8::MAX),
+        }
+    }
 }
 
-impl Draw for Activity {
+impl Reading for Activity {
     fn draw(random: &mut Random) -> Self {
         Self {
             streaming: part(random, |random| random.chance(50)),
@@ -197,6 +294,17 @@ impl Draw for Activity {
                     }),
                 })
             }),
+        }
+    }
+
+    fn implausible() -> Self {
+        Self {
+            streaming: Ok(true),
+            tracking: Err(SensorError::Invalid),
+            recording: Ok(Some(Recording {
+                path: Text::implausible(),
+                size: Some(Mebibytes::from_bytes(u64::MAX)),
+            })),
         }
     }
 }
