@@ -99,12 +99,12 @@ impl KernelRadio {
         let (mut netlink, family) = match self.open.take() {
             Some(open) => open,
             None => {
-                let mut netlink = Netlink::open()?;
+                let mut netlink = Netlink::generic()?;
                 let family = netlink.family("nl80211")?;
                 (netlink, family)
             }
         };
-        netlink.request(family, flags, command, &[(NL80211_ATTR_IFINDEX, &index.to_ne_bytes())], take)?;
+        netlink.generic_request(family, flags, command, &[(NL80211_ATTR_IFINDEX, &index.to_ne_bytes())], take)?;
         // Kept only while it answers: the family's number changes when its module is loaded again.
         self.open = Some((netlink, family));
         Ok(())
