@@ -12,7 +12,7 @@ use heartbeat_core::{
 
 use crate::{
     clock,
-    sources::{Source, sysroot::Sysroot},
+    sources::{Remark, Source, sysroot::Sysroot},
     worker::{Failure, Job, Worker},
 };
 
@@ -47,6 +47,8 @@ struct Read<R> {
     ended: Instant,
     /// Until then there is no point in reading again.
     holds_until: Instant,
+    /// What more the source knows of an error.
+    remark: Option<Remark>,
 }
 
 impl<R> Clone for Reader<R> {
@@ -88,6 +90,11 @@ impl<R: Send + 'static> Reader<R> {
         self.task.lock().place.clone()
     }
 
+    /// What more the source knows of its latest error.
+    pub(super) fn remark(&self) -> Option<Remark> {
+        self.task.lock().last.as_ref().and_then(|read| read.remark)
+    }
+
     /// How long the latest read took.
     pub(super) fn took(&self) -> Duration {
         self.task.lock().last.as_ref().map_or(Duration::ZERO, |read| read.ended.since(read.began))
@@ -115,11 +122,12 @@ impl<R: Send + 'static> Job for Task<R> {
         let outcome = source.read(&self.root);
         let ended = clock::now();
         let holds_until = ended + source.holds(&outcome);
+        let remark = if outcome.is_err() { source.remark() } else { None };
         let place = source.place();
         let mut state = self.lock();
         state.place = place;
         state.is_reading = false;
-        state.last = Some(Read { outcome, began, ended, holds_until });
+        state.last = Some(Read { outcome, began, ended, holds_until, remark });
     }
 
     fn fail(&self, why: Failure) {
@@ -130,7 +138,8 @@ impl<R: Send + 'static> Job for Task<R> {
         let now = clock::now();
         let mut state = self.lock();
         state.is_reading = false;
-        state.last = Some(Read { outcome: Err(error), began: now, ended: now, holds_until: now });
+        state.last =
+            Some(Read { outcome: Err(error), began: now, ended: now, holds_until: now, remark: None });
     }
 }
 

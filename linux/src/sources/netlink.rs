@@ -83,9 +83,15 @@ impl Netlink {
     pub(super) fn family(&mut self, name: &str) -> Result<u16, SensorError> {
         let name = [name.as_bytes(), b"\0"].concat();
         let mut id = None;
-        self.generic_request(GENL_ID_CTRL, 0, CTRL_CMD_GETFAMILY, &[(CTRL_ATTR_FAMILY_NAME, &name)], |reply| {
-            id = id.or_else(|| attribute(reply, CTRL_ATTR_FAMILY_ID).and_then(u16_of));
-        })?;
+        self.generic_request(
+            GENL_ID_CTRL,
+            0,
+            CTRL_CMD_GETFAMILY,
+            &[(CTRL_ATTR_FAMILY_NAME, &name)],
+            |reply| {
+                id = id.or_else(|| attribute(reply, CTRL_ATTR_FAMILY_ID).and_then(u16_of));
+            },
+        )?;
         id.ok_or(SensorError::Invalid)
     }
 

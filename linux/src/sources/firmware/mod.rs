@@ -15,7 +15,12 @@ use heartbeat_core::{
     units::{Celsius, Watts},
 };
 
-use super::{REPROBE, Source, kept::Kept, process, sysroot::Sysroot};
+use super::{
+    REPROBE, Source,
+    kept::Kept,
+    process,
+    sysroot::{Answer, Sysroot},
+};
 use crate::clock;
 use mailbox::Mailbox;
 #[cfg(fuzzing)]
@@ -27,6 +32,8 @@ const PROGRAMS: [&str; 2] = ["/usr/bin/vcgencmd", "/opt/vc/bin/vcgencmd"];
 const PROGRAM_DEADLINE: std::time::Duration = std::time::Duration::from_millis(500);
 /// The program is asked at most this often; what it said is used in between.
 const PROGRAM_EVERY: Duration = Duration::from_secs(10);
+/// Where a captured tree has the answers.
+const CAPTURED: &str = "/vcgencmd";
 /// Longest answer of the firmware.
 const REPLY_MAX: usize = 1024;
 
@@ -47,12 +54,12 @@ struct Captured;
 
 impl Gencmd for Captured {
     fn place(&self) -> String {
-        "/vcgencmd".to_owned()
+        CAPTURED.to_owned()
     }
 
     fn ask(&mut self, root: &Sysroot, command: &str) -> Result<String, SensorError> {
         let mut buffer = [0; 4 * REPLY_MAX];
-        root.read_text(format!("/vcgencmd/{command}"), &mut buffer).map(str::to_owned)
+        root.read_text(format!("{CAPTURED}/{command}"), &mut buffer).map(str::to_owned)
     }
 }
 
@@ -65,8 +72,9 @@ impl Gencmd for Program {
     }
 
     fn ask(&mut self, _: &Sysroot, command: &str) -> Result<String, SensorError> {
+        // It explains itself on standard output, whatever its exit status.
         let output = process::ask(Path::new(self.0), &[command], PROGRAM_DEADLINE)?;
-        String::from_utf8(output).map_err(|_| SensorError::Invalid)
+        String::from_utf8(output.stdout).map_err(|_| SensorError::Invalid)
     }
 
     fn is_program(&self) -> bool {
@@ -103,7 +111,7 @@ impl Firmware {
     /// Asked in all ways that can exist for this root.
     pub(crate) fn new(root: &Sysroot) -> Self {
         if !root.is_live() {
-            return Self::asked_by(vec![Box::new(Captured)], "/vcgencmd");
+            return Self::asked_by(vec![Box::new(Captured)], CAPTURED);
         }
         let mut ways: Vec<Box<dyn Gencmd>> = Vec::new();
         ways.extend(mailbox::NODES.map(|node| Box::new(Mailbox::new(node)) as _));
@@ -167,8 +175,16 @@ impl Source for Firmware {
     }
 }
 
+/// Asks, and notes the answer.
+fn ask(way: &mut dyn Gencmd, root: &Sysroot, command: &str) -> Result<String, SensorError> {
+    let answer = way.ask(root, command);
+    let text = answer.as_ref().map(|text| Answer::Text(text.clone().into_bytes()));
+    root.note_answer(format!("{CAPTURED}/{command}"), None, text.as_ref().map_err(|error| **error));
+    answer
+}
+
 fn temperature(way: &mut dyn Gencmd, root: &Sysroot) -> Result<Celsius, SensorError> {
-    way.ask(root, "measure_temp").and_then(|text| replies::temperature(&text))
+    ask(way, root, "measure_temp").and_then(|text| replies::temperature(&text))
 }
 
 fn rest_of(
@@ -178,11 +194,11 @@ fn rest_of(
     now: Instant,
     temperature: Result<Celsius, SensorError>,
 ) -> Readings {
-    let throttled = way.ask(root, "get_throttled").and_then(|text| replies::throttled(&text));
+    let throttled = ask(way, root, "get_throttled").and_then(|text| replies::throttled(&text));
     let power = if without_pmic.get(now).is_some() {
         Err(SensorError::Absent)
     } else {
-        way.ask(root, "pmic_read_adc").and_then(|text| replies::pmic_power(&text))
+        ask(way, root, "pmic_read_adc").and_then(|text| replies::pmic_power(&text))
     };
     if power == Err(SensorError::Absent) && without_pmic.get(now).is_none() {
         without_pmic.keep((), now, REPROBE);
