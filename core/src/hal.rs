@@ -57,6 +57,8 @@ macro_rules! for_each_sensor {
             uptime, Uptime, $crate::readings::Uptime, "uptime";
             /// Under-voltage and throttling, from the firmware.
             throttled, Throttled, $crate::readings::Throttled, "throttling";
+            /// Current frequency of the first processor core.
+            cpu_mhz, CpuMhz, $crate::units::Megahertz, "cpu frequency";
             /// The battery of an uninterruptible power supply.
             ups, Ups, $crate::readings::Ups, "ups";
         }

@@ -9,6 +9,7 @@
 //! - [`units`], [`time`], [`text`]: value types. Fixed-point numbers that print the same bytes on every platform,
 //!   saturating time, text whose size *in JSON* is bounded.
 //! - [`readings`]: the values of sensors, and the reasons for having none.
+//! - [`plausible`]: which readings are possible at all.
 //! - [`hal`]: the table of sensors, and the [`Hal`] trait that asks them. Every sensor is polled, absent by default.
 //! - [`uplink`]: the [`Uplink`] trait, one request at a time to the server.
 //! - [`payload`]: the document that is sent, version 1, and its greatest length.
@@ -47,8 +48,10 @@ mod fmt;
 pub mod agent;
 pub mod drivers;
 pub mod hal;
+mod json_max;
 pub mod limits;
 pub mod payload;
+pub mod plausible;
 pub mod readings;
 pub mod text;
 pub mod time;

@@ -7,6 +7,7 @@ use core::{fmt, task::Poll};
 use serde::Serialize;
 
 use crate::{
+    json_max::{longest, objects},
     limits::{
         APP_VERSION_MAX, INTERFACE_MAX, IP_MAX, MODEM_WORD_MAX, OPERATOR_MAX, RECORDING_PATH_MAX, SSID_MAX,
     },
@@ -99,6 +100,8 @@ pub struct Ethernet {
     pub ip: Option<Ip>,
 }
 
+objects! { Ethernet { interface, ip } }
+
 /// A wireless interface that is up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -120,6 +123,8 @@ pub struct Wifi {
     pub clients: Option<u16>,
 }
 
+objects! { Wifi { interface, ip, mode, ssid, signal_dbm, signal_percent, clients } }
+
 /// Role of a wireless interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -130,6 +135,8 @@ pub enum WifiMode {
     /// It offers a network.
     Hotspot,
 }
+
+longest! { WifiMode: "\"hotspot\"".len(); }
 
 /// A mobile interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -148,6 +155,8 @@ pub struct Cellular {
     /// Strength of the signal.
     pub signal_percent: Option<SignalPercent>,
 }
+
+objects! { Cellular { interface, ip, state, operator, technology, signal_percent } }
 
 /// The position from the satellite receiver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -170,6 +179,8 @@ pub struct Position {
     pub satellites: Option<u8>,
 }
 
+objects! { Position { fix, latitude, longitude, altitude_m, speed_mps, heading, satellites } }
+
 /// Kind of a satellite fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -184,6 +195,8 @@ pub enum Fix {
     #[serde(rename = "3d")]
     ThreeD,
 }
+
+longest! { Fix: "\"none\"".len(); }
 
 /// What the streaming application is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -203,6 +216,8 @@ pub struct Activity {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Uptime(#[serde(serialize_with = "serialize_whole")] pub u64);
 
+longest! { Uptime: u64::JSON_MAX; }
+
 /// The firmware's bit mask as `vcgencmd get_throttled` prints it.
 ///
 /// Bits 0 to 3 are now: under-voltage, ARM frequency capped, throttled, soft temperature limit; bits 16 to 19 say
@@ -211,6 +226,8 @@ pub struct Uptime(#[serde(serialize_with = "serialize_whole")] pub u64);
 #[serde(transparent)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Throttled(#[serde(serialize_with = "serialize_whole")] pub u32);
+
+longest! { Throttled: u32::JSON_MAX; }
 
 /// The battery of an uninterruptible power supply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -221,6 +238,8 @@ pub struct Ups {
     /// State of charge.
     pub percent: Option<Percent>,
 }
+
+objects! { Ups { voltage, percent } }
 
 /// A recording in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,11 @@ use core::{fmt, ops::RangeInclusive};
 
 use serde::{Serialize, Serializer};
 
+use crate::{
+    json_max::{JsonMax, longest},
+    plausible::within,
+};
+
 /// Longest number as text: sign, the 19 digits of an `i64`, the point; or the 20 digits of a `u64`.
 pub(crate) const DECIMAL_MAX: usize = 21;
 
@@ -71,6 +76,8 @@ macro_rules! fixed_point {
                 self.0
             }
         }
+
+        longest! { $name: DECIMAL_MAX; }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,6 +152,8 @@ impl Celsius {
     }
 }
 
+within! { Celsius: SOC_RANGE; }
+
 impl Watts {
     /// Plausible power of a small computer and its battery: a kilowatt in either direction.
     pub const RANGE: RangeInclusive<Self> = Self(-100_000)..=Self(100_000);
@@ -154,6 +163,8 @@ impl Watts {
         Self(div_round(microwatts, 10_000))
     }
 }
+
+within! { Watts: RANGE; }
 
 impl Degrees {
     /// Valid latitudes.
@@ -167,10 +178,14 @@ impl Metres {
     pub const RANGE: RangeInclusive<Self> = Self(-10_000)..=Self(1_000_000);
 }
 
+within! { Metres: RANGE; }
+
 impl MetresPerSecond {
     /// Plausible speeds: to the limit of satellite receivers (515 m/s by export rules, some more).
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100_000);
 }
+
+within! { MetresPerSecond: RANGE; }
 
 impl Heading {
     /// North.
@@ -191,11 +206,15 @@ impl Volts {
     }
 }
 
+within! { Volts: RANGE; }
+
 impl Percent {
     /// 0 %.
     pub const ZERO: Self = Self(0);
     /// 100 %.
     pub const FULL: Self = Self(1000);
+    /// All shares.
+    pub const RANGE: RangeInclusive<Self> = Self::ZERO..=Self::FULL;
 
     /// `part` of `whole`, rounded to a tenth, at most 100 %. `None` when `whole` is 0.
     pub fn of(part: u64, whole: u64) -> Option<Self> {
@@ -209,6 +228,8 @@ impl Percent {
         i64::try_from(tenths).ok().map(Self)
     }
 }
+
+within! { Percent: RANGE; }
 
 impl Gibibytes {
     /// From bytes, rounded to a tenth of a GiB.
@@ -277,6 +298,8 @@ macro_rules! whole_number {
         #[cfg_attr(feature = "defmt", derive(defmt::Format))]
         pub struct $name(pub $inner);
 
+        longest! { $name: <$inner as JsonMax>::JSON_MAX; }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
@@ -297,6 +320,10 @@ whole_number! {
     Rpm(u32)
 }
 whole_number! {
+    /// Frequency in MHz.
+    Megahertz(u16)
+}
+whole_number! {
     /// Strength of a radio signal in dBm.
     Dbm(i16)
 }
@@ -310,11 +337,28 @@ impl Rpm {
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100_000);
 }
 
+within! { Rpm: RANGE; }
+
+impl Megahertz {
+    /// Plausible clocks of a processor.
+    pub const RANGE: RangeInclusive<Self> = Self(1)..=Self(10_000);
+
+    /// From hertz, rounded. `None`: more than the type holds.
+    pub fn from_hertz(hertz: u64) -> Option<Self> {
+        let rounded = hertz.saturating_add(500_000) / 1_000_000;
+        u16::try_from(rounded).ok().map(Self)
+    }
+}
+
+within! { Megahertz: RANGE; }
+
 impl Dbm {
     /// Levels that a receiver measures, from below thermal noise: drivers that know none give 0, those that count
     /// otherwise give more.
     pub const RANGE: RangeInclusive<Self> = Self(-150)..=Self(-1);
 }
+
+within! { Dbm: RANGE; }
 
 impl SignalPercent {
     /// The percentage that NetworkManager shows for a level (`nl80211_xbm_to_percent`): -20 dBm and above is
@@ -326,6 +370,8 @@ impl SignalPercent {
     /// Valid percentages.
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(100);
 }
+
+within! { SignalPercent: RANGE; }
 
 #[cfg(test)]
 mod tests {
@@ -350,6 +396,9 @@ mod tests {
         assert_eq!(json(Gibibytes::from_bytes(31_268_536_320)), "29.1");
         assert_eq!(json(Mebibytes::from_bytes(1_572_864)), "1.50");
         assert_eq!(json(Rpm(3012)), "3012");
+        assert_eq!(Megahertz::from_hertz(1_500_398_464), Some(Megahertz(1_500)));
+        assert_eq!(Megahertz::from_hertz(1_500_500_000), Some(Megahertz(1_501)));
+        assert_eq!(Megahertz::from_hertz(u64::MAX), None);
         assert_eq!(json(Dbm(-51)), "-51");
     }
 

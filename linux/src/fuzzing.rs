@@ -81,11 +81,11 @@ pub fn nl80211(bytes: &[u8]) {
 /// The firmware's answers as text.
 pub fn gencmd(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = firmware::throttled(&text);
-    if let Ok(celsius) = firmware::parse_temperature(&text) {
+    let _ = firmware::replies::throttled(&text);
+    if let Ok(celsius) = firmware::replies::temperature(&text) {
         assert!(Celsius::SOC_RANGE.contains(&celsius));
     }
-    if let Ok(watts) = firmware::pmic_power(&text) {
+    if let Ok(watts) = firmware::replies::pmic_power(&text) {
         assert!(Watts::RANGE.contains(&watts));
     }
 }

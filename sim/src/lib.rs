@@ -13,7 +13,7 @@ pub mod fake;
 pub mod faults;
 pub mod fleet;
 pub mod fuzz;
-pub mod misbehaviour;
+pub mod hostile_servers;
 mod random;
 pub mod receiver;
 pub mod schema;

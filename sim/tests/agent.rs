@@ -159,7 +159,7 @@ fn a_silent_server_costs_its_own_beat_only() {
 }
 
 #[test]
-fn the_next_beat_is_foretold() {
+fn reports_when_the_next_beat_is_due() {
     let mut rig = rig(FakeDevice::healthy());
     rig.uplink.inner.fault = Some(NetworkFault::Busy(503, Duration::from_secs(31)));
     rig.run_for(MS(9_000));
@@ -213,7 +213,7 @@ proptest! {
 }
 
 #[test]
-fn a_sensor_that_falls_silent_is_believed_for_three_intervals() {
+fn keeps_the_last_value_of_a_silent_sensor_for_three_intervals() {
     let mut rig = rig(FakeDevice::healthy());
     rig.run_for(MS(4_000));
     rig.device.set(Sensor::Temperature, Some(SensorFault::Hangs));

@@ -37,7 +37,7 @@ fn sequence(rig: &Rig<'_>) -> Vec<(i64, u64)> {
 }
 
 #[test]
-fn after_an_outage_the_live_one_goes_first_and_the_oldest_follow() {
+fn after_an_outage_live_goes_first_then_the_oldest() {
     with_backlog(|mut rig| {
         rig.uplink.inner.fault = Some(NetworkFault::NoRoute);
         rig.run_for(MS(11_000));
@@ -65,7 +65,7 @@ fn after_an_outage_the_live_one_goes_first_and_the_oldest_follow() {
 }
 
 #[test]
-fn a_late_one_never_delays_a_live_one() {
+fn late_heartbeat_never_delays_a_live_one() {
     with_backlog(|mut rig| {
         rig.uplink.inner.fault = Some(NetworkFault::NoRoute);
         rig.run_for(MS(5_000));
@@ -81,7 +81,7 @@ fn a_late_one_never_delays_a_live_one() {
 }
 
 #[test]
-fn what_may_have_arrived_is_not_kept() {
+fn drops_a_heartbeat_that_may_have_arrived() {
     for (fault, kept) in [
         (NetworkFault::ReplyLost, 0),
         (NetworkFault::RequestLost, 0),
@@ -104,7 +104,7 @@ fn what_may_have_arrived_is_not_kept() {
 }
 
 #[test]
-fn a_late_one_without_an_answer_is_given_up_and_one_without_a_way_waits() {
+fn unanswered_late_heartbeat_is_dropped_and_unsent_one_waits() {
     with_backlog(|mut rig| {
         rig.uplink.inner.fault = Some(NetworkFault::NoRoute);
         rig.run_for(MS(6_000));
@@ -124,7 +124,7 @@ fn a_late_one_without_an_answer_is_given_up_and_one_without_a_way_waits() {
 }
 
 #[test]
-fn a_server_that_asks_for_peace_gets_it_from_late_ones_too() {
+fn retry_after_applies_to_late_heartbeats() {
     with_backlog(|mut rig| {
         rig.uplink.inner.fault = Some(NetworkFault::NoRoute);
         rig.run_for(MS(6_000));
@@ -139,7 +139,7 @@ fn a_server_that_asks_for_peace_gets_it_from_late_ones_too() {
 }
 
 #[test]
-fn a_stop_gives_up_the_late_one_in_flight() {
+fn stop_cancels_the_late_heartbeat_in_flight() {
     with_backlog(|mut rig| {
         rig.uplink.inner.fault = Some(NetworkFault::NoRoute);
         rig.run_for(MS(6_000));
@@ -154,7 +154,7 @@ fn a_stop_gives_up_the_late_one_in_flight() {
 }
 
 #[test]
-fn a_smaller_backlog_gives_up_the_oldest() {
+fn smaller_backlog_drops_the_oldest() {
     with_backlog(|mut rig| {
         rig.uplink.inner.fault = Some(NetworkFault::NoRoute);
         rig.run_for(MS(26_000));

@@ -42,7 +42,7 @@ fn is_late(value: &Value) -> bool {
 }
 
 #[test]
-fn what_an_outage_held_up_arrives_late_in_order_and_once() {
+fn backlog_of_an_outage_is_delivered_in_order_and_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let address = nobody();
     let mut daemon = start(address, &config(dir.path(), "beats = 100\nper_interval = 2"));
@@ -67,7 +67,7 @@ fn what_an_outage_held_up_arrives_late_in_order_and_once() {
 }
 
 #[test]
-fn a_stop_keeps_them_for_the_next_start_and_turning_it_off_forgets_them() {
+fn stop_stores_the_backlog_and_disabling_it_deletes_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("kept");
     let settings = format!("beats = 100\nfile = {:?}", file);
@@ -102,7 +102,7 @@ fn a_stop_keeps_them_for_the_next_start_and_turning_it_off_forgets_them() {
 }
 
 #[test]
-fn storage_that_fails_costs_no_beat() {
+fn failing_storage_costs_no_beat() {
     let dir = tempfile::tempdir().expect("a directory");
     let settings = format!("beats = 100\nfile = {:?}", dir.path().join("no/such/folder"));
     let mut daemon = start(nobody(), &config(dir.path(), &settings));
@@ -120,7 +120,7 @@ fn storage_that_fails_costs_no_beat() {
 /// Files are a minute apart, so this takes as long.
 #[test]
 #[ignore = "takes more than a minute"]
-fn what_an_earlier_start_left_arrives_late_and_once() {
+fn backlog_of_an_earlier_start_is_delivered_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("kept");
     let config = config(dir.path(), &format!("beats = 100\nfile = {:?}", file));
@@ -158,7 +158,7 @@ fn what_an_earlier_start_left_arrives_late_and_once() {
 }
 
 #[test]
-fn an_old_service_without_a_backlog_says_so() {
+fn unit_without_a_state_directory_is_reported() {
     let output = command(&["check-config", "--url", "http://127.0.0.1:1/"]).output().expect("it runs");
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(shown.lines().any(|line| line.starts_with("backlog.beats = 0 ")), "{shown}");

@@ -40,7 +40,7 @@ fn beats_arrive_one_after_the_other_on_one_connection() {
 }
 
 #[test]
-fn the_deprecated_form_arrives_too() {
+fn delivers_the_deprecated_get_form() {
     let receiver = receiver();
     let _daemon = Daemon::sending_to(receiver.address(), "0.2", &["--method", "get"]);
     let beats = [beat(&receiver), beat(&receiver)];
@@ -77,7 +77,7 @@ fn sighup_takes_over_a_new_configuration_and_refuses_a_bad_one() {
 }
 
 #[test]
-fn a_second_instance_is_told_who_is_running() {
+fn second_instance_names_the_running_one() {
     let receiver = receiver();
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("heartbeat.pid");
@@ -112,7 +112,7 @@ fn a_killed_instance_leaves_no_lock_behind() {
 }
 
 #[test]
-fn what_stands_in_the_pidfiles_place_silences_nobody() {
+fn foreign_pidfile_does_not_stop_the_beats() {
     let receiver = receiver();
     let dir = tempfile::tempdir().expect("a directory");
     write(dir.path(), "precious", b"do not touch");
@@ -130,7 +130,7 @@ fn what_stands_in_the_pidfiles_place_silences_nobody() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_stop_the_beats() {
+fn unread_log_does_not_stop_the_beats() {
     use std::process::Stdio;
     let receiver = receiver();
     let url = format!("http://{}/", receiver.address());
@@ -187,7 +187,7 @@ fn bad_files_of_the_device_cost_their_own_values_only() {
 }
 
 #[test]
-fn strange_recordings_are_reported_as_far_as_they_can_be() {
+fn reports_what_is_readable_of_strange_recordings() {
     let schema = Schema::new();
     let long = format!("/{}", "ä".repeat(2_500));
     for (path, expected) in [
@@ -209,7 +209,7 @@ fn strange_recordings_are_reported_as_far_as_they_can_be() {
 }
 
 #[test]
-fn a_board_without_identity_is_refused_with_the_way_out() {
+fn rejects_a_board_without_identity_and_says_what_to_set() {
     let tree = tempfile::tempdir().expect("a directory");
     let (output, errors) = output(&["--sysroot", tree.path().to_str().expect("UTF-8"), "sample"]);
     assert_eq!(output.status.code(), Some(78));
@@ -220,7 +220,7 @@ fn a_board_without_identity_is_refused_with_the_way_out() {
 }
 
 #[test]
-fn send_says_what_became_of_it() {
+fn send_prints_the_outcome() {
     let receiver = receiver();
     let url = format!("http://{}/heartbeat.php?key=secret", receiver.address());
     let (output, errors) = output(&["send", "--url", &url]);

@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use heartbeat_sim::misbehaviour::{Authority, Fault, Misbehaving};
+use heartbeat_sim::hostile_servers::{Authority, Fault, HostileServer};
 use support::{Daemon, command};
 
 /// Servers that are endured at once.
@@ -50,8 +50,8 @@ fn folder(authority: &Authority) -> tempfile::TempDir {
 
 /// Runs a daemon against one server for a few beats. `Err` says what was wrong.
 fn endure(fault: &'static Fault, authority: Option<&Authority>, dir: &Path) -> Result<(), String> {
-    let server =
-        Misbehaving::listen("127.0.0.1:0".parse().expect("an address"), fault, authority).expect("listening");
+    let server = HostileServer::listen("127.0.0.1:0".parse().expect("an address"), fault, authority)
+        .expect("listening");
     let scheme = if authority.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://localhost:{}/heartbeat.php", server.address().port());
     let file = |name: &str| dir.join(name).to_str().expect("UTF-8").to_owned();
@@ -123,7 +123,7 @@ fn endure(fault: &'static Fault, authority: Option<&Authority>, dir: &Path) -> R
 }
 
 #[test]
-fn every_fault_is_survived_and_named() {
+fn survives_and_names_every_server_fault() {
     let authority = Authority::new();
     let dir = folder(&authority);
     let mut runs: Vec<(&'static Fault, bool)> = Vec::new();

@@ -32,7 +32,7 @@ fn summary(plan: &Plan) -> Summary {
 }
 
 #[test]
-fn a_power_cut_of_everything_leaves_no_rhythm() {
+fn fleet_is_spread_after_a_common_power_cut() {
     let strong = Server::new(100_000, 100_000, 4_096, Overload::Queue, Outage::None);
     let cut = Plan {
         start_within: Duration::from_millis(200),
@@ -48,7 +48,7 @@ fn a_power_cut_of_everything_leaves_no_rhythm() {
 }
 
 #[test]
-fn after_an_outage_back_off_brings_a_fleet_back_that_would_not_come_back_without() {
+fn back_off_lets_a_fleet_recover_after_an_outage() {
     let outage = Outage::Unreachable(at(6), at(11));
     let sparing = plan(Overload::KeptFirst, outage);
     let recovery = summary(&sparing).after_outage.expect("an outage");
@@ -60,7 +60,7 @@ fn after_an_outage_back_off_brings_a_fleet_back_that_would_not_come_back_without
 }
 
 #[test]
-fn a_server_that_says_that_it_has_enough_is_left_alone() {
+fn fleet_obeys_retry_after() {
     let outage = Outage::Failing(at(6), at(11));
     let history = run(&plan(Overload::Shed, outage), |_| {});
     let attempts = |minute: usize| -> u32 {
@@ -75,7 +75,7 @@ fn a_server_that_says_that_it_has_enough_is_left_alone() {
 }
 
 #[test]
-fn everything_is_counted_and_follows_from_the_seed() {
+fn fleet_run_is_deterministic_and_counts_all_heartbeats() {
     let plan = plan(Overload::Queue, Outage::Unreachable(at(6), at(7)));
     let history = run(&plan, |_| {});
     let sum = |value: fn(&Second) -> u32| history.iter().map(|second| u64::from(value(second))).sum::<u64>();

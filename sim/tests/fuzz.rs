@@ -4,12 +4,12 @@
 
 use heartbeat_core::time::Instant;
 use heartbeat_sim::{
-    fuzz::{Crime, Scenario, Told, Untraced, campaign, minimise, regressions, run, trace_hash},
+    fuzz::{PlantedBug, Scenario, Told, Untraced, campaign, minimise, regressions, run, trace_hash},
     schema::Schema,
 };
 
 #[test]
-fn a_fixed_set_of_runs_breaks_no_promise() {
+fn fixed_seeds_break_no_property() {
     assert!(regressions().count() >= 2, "the kept runs are not read");
     match campaign(0..200, 200, |_| {}) {
         Ok(total) => {
@@ -20,19 +20,19 @@ fn a_fixed_set_of_runs_breaks_no_promise() {
 }
 
 #[test]
-fn every_crime_is_seen() {
-    // Panics are among the crimes, and not news.
+fn checker_finds_every_planted_bug() {
+    // Panics are among the planted bugs, and not news.
     std::panic::set_hook(Box::new(|_| {}));
-    let unseen: Vec<_> = Crime::ALL
+    let unseen: Vec<_> = PlantedBug::ALL
         .iter()
-        .filter(|crime| {
-            (0..10_000).all(|seed| run(&Scenario::draw(seed, 100), Some(**crime), &mut Untraced).is_ok())
+        .filter(|bug| {
+            (0..10_000).all(|seed| run(&Scenario::draw(seed, 100), Some(**bug), &mut Untraced).is_ok())
         })
         .map(ToString::to_string)
         .collect();
     let _ = std::panic::take_hook();
     assert_eq!(unseen, [""; 0]);
-    assert!(Crime::ALL.len() >= 20);
+    assert!(PlantedBug::ALL.len() >= 20);
 }
 
 /// Lines that tell of requests, with the document of each.
@@ -49,7 +49,7 @@ fn documents(scenario: &Scenario) -> Vec<String> {
 
 /// The checker knows the bytes that must be sent; this shows that those are right.
 #[test]
-fn what_the_checker_expects_fits_the_schema() {
+fn expected_documents_match_the_schema() {
     let schema = Schema::new();
     let mut checked = 0;
     for seed in 0..100 {
@@ -64,18 +64,18 @@ fn what_the_checker_expects_fits_the_schema() {
 }
 
 #[test]
-fn a_seed_tells_the_same_story_again() {
+fn same_seed_gives_the_same_trace() {
     let hash = |seed| trace_hash(&Scenario::draw(seed, 100));
     assert_eq!(hash(7), hash(7));
     assert_ne!(hash(7), hash(8));
 }
 
 #[test]
-fn a_run_is_shortened_to_what_breaks_the_promise() {
-    let crime = Some(Crime::CatchesUp);
-    let minimal = minimise(0, 200, crime).expect("a broken promise");
+fn minimises_a_run_to_the_events_that_break_the_property() {
+    let bug = Some(PlantedBug::CatchesUp);
+    let minimal = minimise(0, 200, bug).expect("a broken promise");
     let shortened = Scenario::draw(0, minimal.beats).only(&minimal.steps);
-    let violation = run(&shortened, crime, &mut Untraced).expect_err("still broken");
+    let violation = run(&shortened, bug, &mut Untraced).expect_err("still broken");
     assert_eq!(violation.property, minimal.violation.property);
     // A stall is what it takes.
     assert!(shortened.steps.len() <= 2, "{:?}", shortened.steps);
@@ -83,7 +83,7 @@ fn a_run_is_shortened_to_what_breaks_the_promise() {
 }
 
 #[test]
-fn what_is_left_of_a_shortened_run_keeps_its_time() {
+fn minimised_run_keeps_event_times() {
     let scenario = Scenario::draw(3, 50);
     let end = |scenario: &Scenario| {
         scenario.steps.iter().fold(scenario.start, |at, step| at + step.after + step.event.span())

@@ -22,7 +22,7 @@ fn can_overlay(lower: &str) -> bool {
 }
 
 #[test]
-fn with_every_slow_source_hanging_beats_go_on_with_everything_else() {
+fn hanging_sources_do_not_delay_beats_or_other_values() {
     let dir = tempfile::tempdir().expect("a directory");
     let programs = dir.path().join("bin");
     fs::create_dir(&programs).expect("created");

@@ -41,7 +41,7 @@ fn reset(stream: &TcpStream) {
 }
 
 #[test]
-fn a_server_that_asks_to_be_left_alone() {
+fn obeys_retry_after() {
     let address = server(move |_, mut stream| {
         read_request(&mut stream)?;
         stream.write_all(b"HTTP/1.1 503 Busy\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n")?;
@@ -96,7 +96,7 @@ fn a_server_that_refuses() {
 }
 
 #[test]
-fn a_server_that_sends_elsewhere() {
+fn redirect_is_not_followed() {
     let (asked, elsewhere) = mpsc::channel();
     let target = server(move |_, _| {
         asked.send(()).expect("the test listens");
@@ -114,7 +114,7 @@ fn a_server_that_sends_elsewhere() {
 
 /// With an hour for the request only the limit on the reply's size can end it.
 #[test]
-fn a_body_without_end_is_cut_off_by_its_size() {
+fn endless_body_is_cut_off_by_its_size() {
     let address = server(|_, mut stream| {
         read_request(&mut stream)?;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")?;
@@ -201,7 +201,7 @@ fn sigterm_does_not_wait_for_a_hanging_connect() {
 }
 
 #[test]
-fn nobody_answers_the_connect() {
+fn unanswered_connect_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).expect("a backlog"))
         .expect("shrunk");

@@ -20,7 +20,7 @@ use std::{
 };
 
 use heartbeat_sim::{
-    misbehaviour::{Authority, Fault, Misbehaving},
+    hostile_servers::{Authority, Fault, HostileServer},
     receiver::Receiver,
 };
 use name_server::Answer;
@@ -197,8 +197,8 @@ fn the_last_good_address_outlives_its_name_server() {
     let namespace = Namespace::with_loopback();
     // Every connection is a new one, and the address in doubt after each failure.
     let fault = Fault::named("stale-reset").expect("a fault");
-    let server =
-        namespace.inside(move || Misbehaving::listen((LOOPBACK, 0).into(), fault, None).expect("listening"));
+    let server = namespace
+        .inside(move || HostileServer::listen((LOOPBACK, 0).into(), fault, None).expect("listening"));
     let current = name_server(&namespace, Answer::Addresses(vec![LOOPBACK]));
     let mut daemon = namespace.daemon(&format!("http://server.test:{}/", server.address().port()), &[]);
     daemon.logs("debug: sending");

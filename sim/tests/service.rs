@@ -63,7 +63,7 @@ impl Supervisor {
 }
 
 #[test]
-fn systemd_is_told_what_happens() {
+fn notifies_systemd_of_ready_status_and_stopping() {
     let (receiver, tree, supervisor) =
         (Receiver::listen("127.0.0.1:0").expect("a port"), bare_tree(), Supervisor::new());
     let url = format!("http://{}/", receiver.address());
@@ -81,7 +81,7 @@ fn systemd_is_told_what_happens() {
 }
 
 #[test]
-fn a_supervisor_that_cannot_be_told_costs_no_heartbeat() {
+fn unreachable_supervisor_costs_no_heartbeat() {
     let (receiver, tree) = (Receiver::listen("127.0.0.1:0").expect("a port"), bare_tree());
     let url = format!("http://{}/", receiver.address());
     let long = format!("/{}", "x".repeat(200));
@@ -100,7 +100,7 @@ fn a_supervisor_that_cannot_be_told_costs_no_heartbeat() {
 
 /// At its start, with its first heartbeat on the way, when that has been delivered, and in between.
 #[test]
-fn whenever_it_is_killed_the_next_start_finds_nothing_torn() {
+fn kill_at_any_time_leaves_no_torn_file() {
     let (receiver, tree, supervisor) =
         (Receiver::listen("127.0.0.1:0").expect("a port"), bare_tree(), Supervisor::new());
     let url = format!("http://{}/", receiver.address());
@@ -158,7 +158,7 @@ fn it_is_not_ready_before_its_first_sample_is_complete() {
 }
 
 #[test]
-fn the_watchdog_is_fed_while_the_loop_turns_and_not_while_it_is_frozen() {
+fn watchdog_is_notified_only_while_the_loop_runs() {
     let (tree, supervisor) = (bare_tree(), Supervisor::new());
     // Between two heartbeats, too, which are far apart here.
     let mut command =
@@ -188,7 +188,7 @@ fn the_watchdog_is_fed_while_the_loop_turns_and_not_while_it_is_frozen() {
 }
 
 #[test]
-fn status_shows_what_the_daemon_did_and_when_it_is_not_there() {
+fn status_shows_the_last_heartbeat_and_a_stopped_daemon() {
     let (receiver, tree, supervisor) =
         (Receiver::listen("127.0.0.1:0").expect("a port"), bare_tree(), Supervisor::new());
     let (status, out, error) = supervisor.status(&[]);

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use heartbeat_sim::{misbehaviour::Authority, receiver::Receiver};
+use heartbeat_sim::{hostile_servers::Authority, receiver::Receiver};
 use support::{Daemon, beat, command, server};
 
 /// One way.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use heartbeat_sim::{
-    misbehaviour::{Authority, Fault, Misbehaving},
+    hostile_servers::{Authority, Fault, HostileServer},
     receiver::{Event, Receiver},
 };
 use support::{Daemon, PATIENCE, command, server};
@@ -88,7 +88,7 @@ fn a_handshake_that_hangs_is_no_failure_to_connect() {
 fn a_hostile_server_cannot_fill_the_log() {
     let ca = Trusted::new();
     let fault = Fault::named("tls-ccs-flood").expect("a fault");
-    let server = Misbehaving::listen(SocketAddr::from(([127, 0, 0, 1], 0)), fault, Some(&ca.authority))
+    let server = HostileServer::listen(SocketAddr::from(([127, 0, 0, 1], 0)), fault, Some(&ca.authority))
         .expect("listening");
     let url = format!("https://localhost:{}/", server.address().port());
     let ca_file = ca.file();

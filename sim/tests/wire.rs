@@ -96,7 +96,7 @@ fn the_deprecated_form_has_the_document_in_the_address() {
 
 /// Nobody answers at these addresses.
 #[test]
-fn the_proxies_of_the_environment_are_not_asked() {
+fn ignores_proxies_of_the_environment() {
     let names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
     let (_, request) = request(&[], &names.map(|name| (name, "http://127.0.0.1:9/")));
     assert!(request.starts_with("POST /heartbeat.php?"), "{request}");

@@ -15,7 +15,6 @@ mod config;
 mod log_limit;
 mod outage;
 pub mod persistence;
-mod plausible;
 mod reading;
 mod sampling;
 mod schedule;

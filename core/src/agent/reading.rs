@@ -2,8 +2,9 @@
 
 use core::task::Poll;
 
-use super::{plausible::Plausible, sensor_log::SensorLog};
+use super::sensor_log::SensorLog;
 use crate::{
+    plausible::Plausible,
     readings::{Sampled, SensorError},
     time::{Duration, Instant},
 };

@@ -91,6 +91,7 @@ impl Sampler {
             activity,
             uptime,
             throttled,
+            cpu_mhz,
             ups,
         } = &self.sensors;
         let activity = activity.fresh(now, fresh);
@@ -120,6 +121,7 @@ impl Sampler {
             uptime_s: config.diagnostics().then(|| uptime.fresh(now, fresh).copied()),
             diagnostics: config.diagnostics().then(|| Diagnostics {
                 throttled: throttled.fresh(now, fresh).copied(),
+                cpu_mhz: cpu_mhz.fresh(now, fresh).copied(),
                 ups: ups.fresh(now, fresh).copied(),
             }),
             boot_id,

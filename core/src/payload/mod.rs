@@ -3,18 +3,18 @@
 //! Keys have the order of the structs' fields and are always present, except for optional ones; a value that was not read is
 //! `null`. The JSON Schema in `schema/heartbeat-v1.schema.json` ([`SCHEMA`]) is the contract with servers.
 
-mod size;
-
 use serde::{Serialize, Serializer};
 
-use self::size::JsonMax;
 use crate::{
+    json_max::{JsonMax, longest, objects},
     limits::{HARDWARE_ID_MAX, RECORDING_PATH_MAX},
     readings::{
         AppVersion, Cellular, DiskSpace, Ethernet, InterfaceName, Position, Throttled, Ups, Uptime, Wifi,
     },
     text::Text,
-    units::{Celsius, Gibibytes, Mebibytes, Percent, Rpm, UnixTime, Watts, serialize_optional_whole},
+    units::{
+        Celsius, Gibibytes, Mebibytes, Megahertz, Percent, Rpm, UnixTime, Watts, serialize_optional_whole,
+    },
 };
 
 /// JSON Schema (draft 2020-12) of a heartbeat body.
@@ -59,7 +59,7 @@ pub struct Heartbeat<'a> {
     /// Time since the device booted. Optional: `None` leaves the key out, `Some(None)` is `null`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime_s: Option<Option<Uptime>>,
-    /// Diagnostics of the power supply. Optional: `None` leaves the key out.
+    /// Diagnostics of the power supply and the processor. Optional: `None` leaves the key out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnostics: Option<Diagnostics>,
     /// Identifies the start of the agent. Optional: `None` leaves the key out.
@@ -69,6 +69,13 @@ pub struct Heartbeat<'a> {
     /// out.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_optional_whole")]
     pub seq: Option<u64>,
+}
+
+objects! {
+    Heartbeat<'a> {
+        hardwareid, cpu, mem, temp, power, fan_rpm, disk, connection, timestamp, app_version, streaming_active,
+        tracking_active, recording_active, recording_file_size_mb, recording_file_path, uptime_s, diagnostics, boot_id, seq,
+    }
 }
 
 /// All connections of the device; `None` for each kind that it does not have.
@@ -87,19 +94,27 @@ pub struct Connection<'a> {
     pub gps: Option<&'a Position>,
 }
 
+objects! { Connection<'a> { default_interface, ethernet, wifi, cellular as "4g", gps } }
+
 /// Identifies a start of the agent: a random number, 16 hexadecimal digits in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BootId(pub u64);
 
-/// Diagnostics of the power supply.
+longest! { BootId: "\"0123456789abcdef\"".len(); }
+
+/// Diagnostics of the power supply and the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Diagnostics {
     /// Under-voltage and throttling.
     pub throttled: Option<Throttled>,
+    /// Current frequency of the first processor core.
+    pub cpu_mhz: Option<Megahertz>,
     /// The battery of a UPS HAT.
     pub ups: Option<Ups>,
 }
+
+objects! { Diagnostics { throttled, cpu_mhz, ups } }
 
 /// Space of a filesystem, as `df` computes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -111,6 +126,8 @@ pub struct Disk {
     /// Size of the filesystem.
     pub total_gb: Gibibytes,
 }
+
+objects! { Disk { percent, used_gb, total_gb } }
 
 impl Disk {
     /// `None` for a filesystem without any space, such as `/proc`.

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     limits::{INTERFACE_MAX, MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
     readings::{Fix, Ip, Throttled, Ups, Uptime, WifiMode},
-    units::{Dbm, Degrees, Heading, Metres, MetresPerSecond, SignalPercent, Volts},
+    units::{Dbm, Degrees, Heading, Megahertz, Metres, MetresPerSecond, SignalPercent, Volts},
 };
 use std::{borrow::ToOwned, string::String};
 
@@ -138,6 +138,7 @@ fn full_document_has_exact_bytes() {
         uptime_s: Some(Some(Uptime(86_400))),
         diagnostics: Some(Diagnostics {
             throttled: Some(Throttled(0x50005)),
+            cpu_mhz: Some(Megahertz(1_500)),
             ups: Some(Ups { voltage: Some(Volts::from_raw(410)), percent: Some(Percent::from_raw(895)) }),
         }),
         boot_id: Some(BootId(0x0123_4567_89ab_cdef)),
@@ -160,7 +161,7 @@ fn full_document_has_exact_bytes() {
             r#""timestamp":1795464000.123,"app_version":"2026-11-01 12:00","streaming_active":true,"#,
             r#""tracking_active":true,"recording_active":true,"recording_file_size_mb":1.50,"#,
             r#""recording_file_path":"/tmp/a \"b\".mp4","uptime_s":86400,"#,
-            r#""diagnostics":{"throttled":327685,"ups":{"voltage":4.10,"percent":89.5}},"#,
+            r#""diagnostics":{"throttled":327685,"cpu_mhz":1500,"ups":{"voltage":4.10,"percent":89.5}},"#,
             r#""boot_id":"0123456789abcdef","seq":17}"#
         )
     );
@@ -233,6 +234,7 @@ fn largest_document_fills_the_buffer() {
         uptime_s: Some(Some(Uptime(u64::MAX))),
         diagnostics: Some(Diagnostics {
             throttled: Some(Throttled(u32::MAX)),
+            cpu_mhz: Some(Megahertz(u16::MAX)),
             ups: Some(Ups {
                 voltage: Some(Volts::from_raw(i64::MIN)),
                 percent: Some(Percent::from_raw(i64::MIN)),

@@ -12,8 +12,8 @@ use heartbeat_core::{
     text::Text,
     time::{Duration, Instant},
     units::{
-        Celsius, Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, Rpm, SignalPercent,
-        UnixTime, Volts, Watts,
+        Celsius, Dbm, Degrees, Heading, Mebibytes, Megahertz, Metres, MetresPerSecond, Percent, Rpm,
+        SignalPercent, UnixTime, Volts, Watts,
     },
     uplink::Fault,
 };
@@ -219,6 +219,11 @@ impl CompleteHal for Source {
     fn throttled(&mut self) -> Sampled<Throttled> {
         let bits = self.random.below(1 << 20) as u32;
         self.random.sampled(Throttled(bits))
+    }
+
+    fn cpu_mhz(&mut self) -> Sampled<Megahertz> {
+        let mhz = self.random.below(3_000) as u16;
+        self.random.sampled(Megahertz(mhz))
     }
 
     fn ups(&mut self) -> Sampled<Ups> {

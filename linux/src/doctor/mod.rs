@@ -187,6 +187,7 @@ mod tests {
         };
         write("proc/cpuinfo", "Serial\t\t: 10000000a1b2c3d4\n");
         write("vcgencmd/measure_temp", "VCHI initialization failed");
+        write("vcgencmd/pmic_read_adc", "VCHI initialization failed");
         write("sys/class/thermal/thermal_zone0/type", "cpu-thermal");
         write("sys/class/thermal/thermal_zone0/temp", "48774");
         write("proc/meminfo", "garbage");

@@ -3,7 +3,10 @@
 use heartbeat_core::{readings::CpuTimes, units::Percent};
 
 use super::{Candidate, Definition, Shared};
-use crate::{config::Settings, sources::procfs::stat::Stat};
+use crate::{
+    config::Settings,
+    sources::{kernel_file::KernelFile, procfs::stat},
+};
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -17,7 +20,7 @@ impl Definition for Sensor {
     fn config(_: &Settings) {}
 
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<CpuTimes>> {
-        vec![shared.prompt(Stat::new())]
+        vec![shared.prompt(KernelFile::new(stat::PATH, stat::parse))]
     }
 
     /// One reading knows only the time since boot; the agent takes the difference between two.

@@ -3,7 +3,10 @@
 use heartbeat_core::readings::Memory;
 
 use super::{Candidate, Definition, Shared};
-use crate::{config::Settings, sources::procfs::meminfo::Meminfo};
+use crate::{
+    config::Settings,
+    sources::{kernel_file::KernelFile, procfs::meminfo},
+};
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -17,7 +20,7 @@ impl Definition for Sensor {
     fn config(_: &Settings) {}
 
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Memory>> {
-        vec![shared.prompt(Meminfo::new())]
+        vec![shared.prompt(KernelFile::new(meminfo::PATH, meminfo::parse))]
     }
 
     fn show(memory: &Memory) -> String {

@@ -12,6 +12,7 @@ mod app_version;
 mod candidate;
 mod cellular;
 mod cpu;
+mod cpu_mhz;
 mod default_interface;
 mod disk;
 mod ethernet;
@@ -44,7 +45,7 @@ use crate::{
     config::Settings,
     sources::{
         Source,
-        firmware::{self, Firmware},
+        firmware::{self, Gencmd},
         modem_manager::{Modem, ModemManager},
         network::{self, Network},
         nl80211::{Details, Nl80211},
@@ -67,12 +68,16 @@ pub struct LinuxHal {
 impl LinuxHal {
     /// Reads nothing before it is asked. `waker` is woken whenever something that was asked for may be there.
     pub fn new(root: Arc<Sysroot>, settings: &Settings, waker: &Waker) -> Self {
-        let firmware = Firmware::new(&root);
-        Self::with_firmware(root, settings, waker, firmware)
+        Self::with_firmware(root, settings, waker, firmware::ways)
     }
 
-    fn with_firmware(root: Arc<Sysroot>, settings: &Settings, waker: &Waker, firmware: Firmware) -> Self {
-        let shared = Shared::new(root, settings, waker, firmware);
+    fn with_firmware(
+        root: Arc<Sysroot>,
+        settings: &Settings,
+        waker: &Waker,
+        ways: impl Fn(&Sysroot) -> Vec<Box<dyn Gencmd>> + 'static,
+    ) -> Self {
+        let shared = Shared::new(root, settings, waker, Box::new(ways));
         let values = Values::new(&shared, settings);
         Self { shared, values }
     }
@@ -113,11 +118,14 @@ impl LinuxHal {
     }
 }
 
+type FirmwareWays = Box<dyn Fn(&Sysroot) -> Vec<Box<dyn Gencmd>>>;
+
 /// What several values share.
 struct Shared {
     root: Arc<Sysroot>,
     worker: Arc<Worker>,
-    firmware: Reader<firmware::Readings>,
+    /// Makes the ways to ask the firmware.
+    firmware_ways: FirmwareWays,
     network: Reader<network::Snapshot>,
     nl80211: Reader<Vec<Details>>,
     proc_wireless: Reader<<ProcWireless as Source>::Reading>,
@@ -126,10 +134,10 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(root: Arc<Sysroot>, settings: &Settings, waker: &Waker, firmware: Firmware) -> Self {
+    fn new(root: Arc<Sysroot>, settings: &Settings, waker: &Waker, firmware_ways: FirmwareWays) -> Self {
         let worker = Arc::new(Worker::new(waker.clone()));
         let mut shared = Self {
-            firmware: Reader::new(&root, &worker, firmware),
+            firmware_ways,
             network: Reader::new(&root, &worker, Network::default()),
             nl80211: Reader::new(&root, &worker, Nl80211::new(&root)),
             proc_wireless: Reader::new(&root, &worker, ProcWireless),
@@ -156,6 +164,15 @@ impl Shared {
     /// A candidate that may block.
     fn blocking<S: Source<Reading: Clone>>(&self, source: S) -> Candidate<S::Reading> {
         Candidate::part(&self.reader(source), |reading| Ok(reading.clone()))
+    }
+
+    /// What the firmware answers to `command`.
+    fn firmware<T: Clone + Send + 'static>(
+        &self,
+        command: &'static str,
+        parse: fn(&str) -> Result<T, SensorError>,
+    ) -> Candidate<T> {
+        self.blocking(firmware::Command::new(command, parse, (self.firmware_ways)(&self.root)))
     }
 
     /// A candidate that never blocks.
@@ -238,17 +255,22 @@ heartbeat_core::for_each_sensor!(values);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Layers, daemon::Sleeper, sources::firmware::Gencmd, waker};
+    use crate::{config::Layers, daemon::Sleeper, waker};
     use heartbeat_core::{time::Duration, units::Celsius};
     use std::{
         fs,
-        sync::mpsc::{self, Receiver},
+        sync::{
+            Mutex,
+            atomic::{AtomicU32, Ordering},
+            mpsc::{self, Receiver},
+        },
     };
 
     /// A firmware that answers once, hangs when it is asked again, and answers after that.
+    #[derive(Clone)]
     struct Hanging {
-        answered: u32,
-        released: Receiver<()>,
+        answered: Arc<AtomicU32>,
+        released: Arc<Mutex<Receiver<()>>>,
     }
 
     impl Gencmd for Hanging {
@@ -260,9 +282,8 @@ mod tests {
             if command != "measure_temp" {
                 return Err(SensorError::Io);
             }
-            self.answered += 1;
-            if self.answered == 2 {
-                self.released.recv().expect("the test releases");
+            if self.answered.fetch_add(1, Ordering::Relaxed) == 1 {
+                self.released.lock().expect("one thread").recv().expect("the test releases");
             }
             Ok("temp=61.3'C".to_owned())
         }
@@ -274,11 +295,10 @@ mod tests {
     }
 
     impl Scene {
-        fn new(root: Sysroot, ways: Vec<Box<dyn Gencmd>>) -> Self {
+        fn new(root: Sysroot, ways: impl Fn(&Sysroot) -> Vec<Box<dyn Gencmd>> + 'static) -> Self {
             let (waker, wake_ups) = waker::pair().expect("a pair");
             let settings = Settings::new(&Layers::default()).expect("the defaults");
-            let firmware = Firmware::asked_by(ways, "nowhere");
-            let hal = LinuxHal::with_firmware(Arc::new(root), &settings, &waker, firmware);
+            let hal = LinuxHal::with_firmware(Arc::new(root), &settings, &waker, ways);
             Self { hal, sleeper: Sleeper::new(wake_ups).expect("a timer") }
         }
 
@@ -306,8 +326,9 @@ mod tests {
         fs::write(zone.join("type"), "cpu-thermal").expect("written");
         fs::write(zone.join("temp"), "48774").expect("written");
         let (release, released) = mpsc::channel();
+        let hanging = Hanging { answered: Arc::default(), released: Arc::new(Mutex::new(released)) };
         let root = Sysroot::new(dir.path()).expect("opened");
-        let mut scene = Scene::new(root, vec![Box::new(Hanging { answered: 0, released })]);
+        let mut scene = Scene::new(root, move |_| vec![Box::new(hanging.clone())]);
         assert_eq!(scene.source("temp"), None, "nothing has been read");
         assert_eq!(scene.read(Hal::temperature), Ok(Celsius::from_raw(613)));
         assert_eq!(scene.source("temp").as_deref(), Some("fake measure_temp"));
@@ -325,7 +346,7 @@ mod tests {
     #[test]
     fn each_value_has_a_name_and_keys_of_its_own() {
         let root = Sysroot::new(std::path::Path::new("/")).expect("opened");
-        let mut scene = Scene::new(root, Vec::new());
+        let mut scene = Scene::new(root, |_| Vec::new());
         let values = scene.hal.values();
         let mut names: Vec<_> = values.iter().map(|value| value.name()).collect();
         let mut keys: Vec<_> = values.iter().flat_map(|value| value.keys()).collect();
@@ -339,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_setting_begins_only_the_values_anew_that_depend_on_it() {
-        let mut scene = Scene::new(Sysroot::new(std::path::Path::new("/")).expect("opened"), Vec::new());
+        let mut scene = Scene::new(Sysroot::new(std::path::Path::new("/")).expect("opened"), |_| Vec::new());
         assert!(scene.read(Hal::disk).is_ok());
         let mut settings = Settings::new(&Layers::default()).expect("the defaults");
         settings.disk_path = "/proc".into();

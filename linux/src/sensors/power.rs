@@ -4,9 +4,8 @@ use heartbeat_core::{SensorError, units::Watts};
 
 use super::{Candidate, Definition, Problem, Shared, ups};
 use crate::{
-    config::Settings,
-    config::UpsConfig,
-    sources::{hwmon::HwmonPower, power_supply::PowerSupply},
+    config::{Settings, UpsConfig},
+    sources::{firmware::replies, hwmon::HwmonPower, power_supply::PowerSupply},
 };
 
 /// Defines the value.
@@ -28,11 +27,7 @@ impl Definition for Sensor {
         candidates.extend(shared.battery.as_ref().and_then(ups::Battery::power));
         candidates.push(shared.blocking(HwmonPower::default()));
         candidates.push(shared.blocking(PowerSupply));
-        candidates.push(Candidate::named_part(
-            &shared.firmware,
-            |place| format!("{place} pmic_read_adc"),
-            |firmware| firmware.power,
-        ));
+        candidates.push(shared.firmware("pmic_read_adc", replies::pmic_power));
         candidates
     }
 

@@ -3,7 +3,10 @@
 use heartbeat_core::{SensorError, units::Celsius};
 
 use super::{Candidate, Definition, Problem, Shared};
-use crate::{config::Settings, sources::thermal::Thermal};
+use crate::{
+    config::Settings,
+    sources::{firmware::replies, thermal::Thermal},
+};
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -17,12 +20,7 @@ impl Definition for Sensor {
     fn config(_: &Settings) {}
 
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Celsius>> {
-        let firmware = Candidate::named_part(
-            &shared.firmware,
-            |place| format!("{place} measure_temp"),
-            |firmware| firmware.temperature,
-        );
-        vec![firmware, shared.blocking(Thermal::default())]
+        vec![shared.firmware("measure_temp", replies::temperature), shared.blocking(Thermal::default())]
     }
 
     fn show(temperature: &Celsius) -> String {

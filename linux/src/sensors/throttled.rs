@@ -3,7 +3,7 @@
 use heartbeat_core::{SensorError, readings::Throttled};
 
 use super::{Candidate, Definition, Problem, Shared};
-use crate::config::Settings;
+use crate::{config::Settings, sources::firmware::replies};
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -17,11 +17,7 @@ impl Definition for Sensor {
     fn config(_: &Settings) {}
 
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Throttled>> {
-        vec![Candidate::named_part(
-            &shared.firmware,
-            |place| format!("{place} get_throttled"),
-            |firmware| firmware.throttled,
-        )]
+        vec![shared.firmware("get_throttled", replies::throttled)]
     }
 
     fn show(throttled: &Throttled) -> String {

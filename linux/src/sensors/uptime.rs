@@ -3,7 +3,10 @@
 use heartbeat_core::readings::Uptime;
 
 use super::{Candidate, Definition, Shared};
-use crate::{config::Settings, sources::procfs::uptime::UptimeFile};
+use crate::{
+    config::Settings,
+    sources::{kernel_file::KernelFile, procfs::uptime},
+};
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -17,7 +20,7 @@ impl Definition for Sensor {
     fn config(_: &Settings) {}
 
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Uptime>> {
-        vec![shared.prompt(UptimeFile::new())]
+        vec![shared.prompt(KernelFile::new(uptime::PATH, uptime::parse))]
     }
 
     fn show(uptime: &Uptime) -> String {

@@ -13,6 +13,7 @@ pub(crate) mod i2c;
 pub(crate) mod iw;
 mod json;
 mod kept;
+pub(crate) mod kernel_file;
 pub(crate) mod mmcli;
 pub(crate) mod modem_manager;
 mod natural;

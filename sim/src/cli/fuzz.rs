@@ -1,4 +1,4 @@
-//! `fuzz`, `crimes`, `replay` and `minimise`.
+//! `fuzz`, `planted bugs`, `replay` and `minimise`.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::print;
 use crate::fuzz::{
-    self, Crime, Event, Failure, Report, Scenario, Told, Trace, TraceHash, Untraced, campaign, minimise,
+    self, Event, Failure, PlantedBug, Report, Scenario, Told, Trace, TraceHash, Untraced, campaign, minimise,
     missing, trace_hash,
 };
 
-/// Seeds within which every crime must be found.
-const CRIME_SEEDS: u64 = 10_000;
+/// Seeds within which every bug must be found.
+const PLANTED_BUG_SEEDS: u64 = 10_000;
 
 /// Many runs.
 #[derive(Debug, Args)]
@@ -143,28 +143,28 @@ fn told(failure: Failure) -> String {
     )
 }
 
-/// Lets frontends commit each crime until the checker sees it.
-pub(super) fn crimes(beats: u64) -> Result<(), String> {
-    // Panics are among the crimes, and not news.
+/// Lets frontends commit each bug until the checker sees it.
+pub(super) fn planted_bugs(beats: u64) -> Result<(), String> {
+    // Panics are among the planted bugs, and not news.
     std::panic::set_hook(Box::new(|_| {}));
     let mut unseen = Vec::new();
-    for crime in Crime::ALL {
-        let seen = (0..CRIME_SEEDS).find_map(|seed| {
-            let violation = fuzz::run(&Scenario::draw(seed, beats), Some(*crime), &mut Untraced).err()?;
+    for bug in PlantedBug::ALL {
+        let seen = (0..PLANTED_BUG_SEEDS).find_map(|seed| {
+            let violation = fuzz::run(&Scenario::draw(seed, beats), Some(*bug), &mut Untraced).err()?;
             Some((seed, violation.property))
         });
         match seen {
             Some((seed, property)) => {
-                print(&format!("{crime:52} seed {seed:>4}  {property}", crime = crime.to_string()))
+                print(&format!("{bug:52} seed {seed:>4}  {property}", bug = bug.to_string()))
             }
-            None => unseen.push(crime.to_string()),
+            None => unseen.push(bug.to_string()),
         }
     }
     if unseen.is_empty() {
-        print(&format!("{} crimes, each seen", Crime::ALL.len()));
+        print(&format!("{} planted bugs, each found", PlantedBug::ALL.len()));
         return Ok(());
     }
-    Err(format!("not seen within {CRIME_SEEDS} seeds: {}", unseen.join(", ")))
+    Err(format!("not seen within {PLANTED_BUG_SEEDS} seeds: {}", unseen.join(", ")))
 }
 
 impl Replay {

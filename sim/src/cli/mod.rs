@@ -35,8 +35,8 @@ enum Command {
     },
     /// Run the agent through random trouble in virtual time and check that it keeps its promises
     Fuzz(fuzz::Fuzz),
-    /// Let frontends commit classic crimes, and see that each is found
-    Crimes {
+    /// Run frontends with planted bugs, and see that each is found
+    PlantedBugs {
         /// Slots in each run
         #[arg(long, value_name = "N", default_value = "1000")]
         beats: u64,
@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
             demo::run(beats, &interval, print).map_err(|error| error.to_string())
         }
         Command::Fuzz(fuzz) => fuzz.run(),
-        Command::Crimes { beats } => fuzz::crimes(beats),
+        Command::PlantedBugs { beats } => fuzz::planted_bugs(beats),
         Command::Replay(replay) => replay.run(),
         Command::Fleet(fleet) => fleet.run(),
         Command::Minimise(minimise) => minimise.run(),

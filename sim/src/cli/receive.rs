@@ -13,7 +13,7 @@ use heartbeat_daemon::logging;
 
 use super::print;
 use crate::{
-    misbehaviour::{Authority, Fault, Misbehaving},
+    hostile_servers::{Authority, Fault, HostileServer},
     receiver::{Event, Line, Receiver},
 };
 
@@ -64,7 +64,7 @@ impl Receive {
             Some(fault) if fault.needs_tls() && authority.is_none() => {
                 return Err(format!("the fault {} needs --tls", fault.name));
             }
-            Some(fault) => self.misbehave(fault, authority.as_ref()),
+            Some(fault) => self.serve_fault(fault, authority.as_ref()),
             None => self.receive(authority.as_ref()),
         };
         result.map_err(|error| format!("{}: {error}", self.listen))
@@ -92,8 +92,8 @@ impl Receive {
         Ok(())
     }
 
-    fn misbehave(&self, fault: &'static Fault, authority: Option<&Authority>) -> io::Result<()> {
-        let server = Misbehaving::listen(self.listen, fault, authority)?;
+    fn serve_fault(&self, fault: &'static Fault, authority: Option<&Authority>) -> io::Result<()> {
+        let server = HostileServer::listen(self.listen, fault, authority)?;
         print(&format!("At {}: {}", self.url(server.address()), fault.about));
         print(&format!("A daemon should say: {}", should_say(fault)));
         let mut seen = (0, 0);

@@ -9,7 +9,8 @@ use heartbeat_core::{
     units::{Celsius, UnixTime},
 };
 
-use super::Timed;
+use super::{Reading, Timed};
+use crate::random::Random;
 
 /// A sensor that has a value, or is not there.
 #[derive(Debug, Clone)]
@@ -29,6 +30,13 @@ impl<T> FakeSensor<T> {
     /// Hardware that is not there.
     pub const fn absent() -> Self {
         Self { value: None, read: 0 }
+    }
+
+    fn drawn(random: &mut Random) -> Self
+    where
+        T: Reading,
+    {
+        Self { value: random.chance(90).then(|| T::draw(random)), read: 0 }
     }
 
     fn poll(&mut self) -> Sampled<T>
@@ -56,6 +64,15 @@ macro_rules! device {
         impl Default for FakeDevice {
             fn default() -> Self {
                 Self { unix_time: None, $($method: FakeSensor::absent(),)* }
+            }
+        }
+
+        impl FakeDevice {
+            /// A device whose sensors measure anything, or are absent. The same seed gives the same device.
+            pub fn drawn(seed: u64) -> Self {
+                let mut random = Random::new(seed);
+                let unix_time = random.chance(80).then(|| UnixTime::from_millis(random.any().cast_signed()));
+                Self { unix_time, $($method: FakeSensor::drawn(&mut random),)* }
             }
         }
 

@@ -5,6 +5,7 @@ mod device;
 mod recorder;
 mod rig;
 mod server;
+mod values;
 
 use heartbeat_core::{Uplink, time::Instant};
 
@@ -12,6 +13,7 @@ pub use device::{FakeDevice, FakeSensor};
 pub use recorder::{End, Recorder, Sent};
 pub use rig::{Clock, Rig, TrueClock};
 pub use server::FakeServer;
+pub(crate) use values::Reading;
 
 /// Something that lives in virtual time.
 pub trait Timed {

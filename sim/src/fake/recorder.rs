@@ -50,7 +50,7 @@ pub struct Recorder<U> {
     pub inner: U,
     /// All requests so far, or since the list was last emptied; one in flight is the last.
     pub sent: Vec<Sent>,
-    /// Requests that began while another was in flight: a crime.
+    /// Requests that began while another was in flight, which must not happen.
     pub overlapping: u64,
     now: Instant,
     busy: bool,

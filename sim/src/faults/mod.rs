@@ -5,4 +5,4 @@ mod network;
 mod sensors;
 
 pub use network::{FaultyUplink, NetworkFault};
-pub use sensors::{FaultyHal, Lie, SensorFault};
+pub use sensors::{FaultyHal, SensorFault};

@@ -4,19 +4,12 @@ use std::{fmt, task::Poll};
 
 use heartbeat_core::{
     Hal, Sensor, SensorError, for_each_sensor,
-    readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Memory, Position, Recording, Sampled,
-        Throttled, Ups, Uptime, Wifi, WifiMode,
-    },
-    text::Text,
+    readings::Sampled,
     time::{Duration, Instant},
-    units::{
-        Celsius, Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, Rpm, SignalPercent,
-        UnixTime, Volts, Watts,
-    },
+    units::UnixTime,
 };
 
-use crate::fake::{FakeDevice, Timed};
+use crate::fake::{FakeDevice, Reading, Timed};
 
 /// What is wrong with a sensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +20,8 @@ pub enum SensorFault {
     Hangs,
     /// It answers after this time.
     Slow(Duration),
-    /// It claims what cannot be, or the worst that can: see [`Lie`].
-    Lies,
-}
-
-/// A value that no device can mean; where every value can be meant, the largest and ugliest.
-pub trait Lie {
-    /// The lie.
-    fn lie() -> Self;
+    /// Its value is [implausible](Reading::implausible).
+    Implausible,
 }
 
 /// What a sensor's questions meet.
@@ -42,7 +29,7 @@ enum Way {
     Free,
     Blocked,
     Failed(SensorError),
-    Twisted,
+    Implausible,
 }
 
 /// The way to one sensor.
@@ -63,7 +50,7 @@ impl Line {
             Some(SensorFault::Hangs) => Way::Blocked,
             Some(SensorFault::Slow(time)) if now.since(since) < time => Way::Blocked,
             Some(SensorFault::Fails(error)) => Way::Failed(error),
-            Some(SensorFault::Lies) => Way::Twisted,
+            Some(SensorFault::Implausible) => Way::Implausible,
             Some(SensorFault::Slow(_)) | None => Way::Free,
         }
     }
@@ -74,7 +61,7 @@ impl Line {
             Some(SensorFault::Hangs) => None,
             Some(SensorFault::Slow(time)) => Some(since + time),
             // The fault that it was asked in has passed: it answers at once.
-            Some(SensorFault::Fails(_) | SensorFault::Lies) | None => Some(since),
+            Some(SensorFault::Fails(_) | SensorFault::Implausible) | None => Some(since),
         }
     }
 }
@@ -124,12 +111,12 @@ impl<H> FaultyHal<H> {
         &mut self.lines[sensor as usize]
     }
 
-    fn ask<T: Lie>(&mut self, sensor: Sensor, read: impl FnOnce(&mut H) -> Sampled<T>) -> Sampled<T> {
+    fn ask<T: Reading>(&mut self, sensor: Sensor, read: impl FnOnce(&mut H) -> Sampled<T>) -> Sampled<T> {
         let now = self.now;
         let answer = match self.line(sensor).ask(now) {
             Way::Blocked => return Poll::Pending,
             Way::Failed(error) => Poll::Ready(Err(error)),
-            Way::Twisted => Poll::Ready(Ok(T::lie())),
+            Way::Implausible => Poll::Ready(Ok(T::implausible())),
             Way::Free => read(&mut self.inner),
         };
         if answer.is_ready() {
@@ -178,70 +165,7 @@ impl fmt::Display for SensorFault {
             Self::Fails(error) => write!(f, "{error}"),
             Self::Hangs => f.write_str("hangs"),
             Self::Slow(time) => write!(f, "answers after {} ms", time.as_millis()),
-            Self::Lies => f.write_str("lies"),
+            Self::Implausible => f.write_str("answers with an implausible value"),
         }
-    }
-}
-
-macro_rules! lies {
-    ($($value:ty: $lie:expr;)*) => {
-        $(impl Lie for $value {
-            fn lie() -> Self {
-                $lie
-            }
-        })*
-    };
-}
-
-lies! {
-    // The counters went back, and further than they ever came.
-    CpuTimes: Self { busy: u64::MAX, total: 1 };
-    Memory: Self { total: 1, available: u64::MAX };
-    DiskSpace: Self { total: 1, used: u64::MAX, available: u64::MAX };
-    // What a DS18B20 reads right after power-up, and other chips when unplugged.
-    Celsius: Self::from_raw(-2_731);
-    Watts: Self::from_raw(i64::MIN);
-    Rpm: Self(u32::MAX);
-    Uptime: Self(u64::MAX);
-    Throttled: Self(u32::MAX);
-    Ups: Self { voltage: Some(Volts::from_raw(-1)), percent: Some(Percent::from_raw(i64::MAX)) };
-    Ethernet: Self { interface: Text::default(), ip: None };
-    Wifi: Self {
-        interface: Text::lie(),
-        ip: None,
-        mode: Some(WifiMode::Hotspot),
-        ssid: Some(Text::from_bytes(&[0; 32])),
-        signal_dbm: Some(Dbm(i16::MAX)),
-        signal_percent: Some(SignalPercent(u8::MAX)),
-        clients: Some(u16::MAX),
-    };
-    Cellular: Self {
-        interface: Some(Text::default()),
-        ip: None,
-        state: Some(Text::lie()),
-        operator: Some(Text::lie()),
-        technology: Some(Text::lie()),
-        signal_percent: Some(SignalPercent(101)),
-    };
-    Position: Self {
-        fix: Fix::ThreeD,
-        latitude: Some(Degrees::from_raw(i64::MAX)),
-        longitude: Some(Degrees::from_raw(0)),
-        altitude_m: Some(Metres::from_raw(i64::MIN)),
-        speed_mps: Some(MetresPerSecond::from_raw(-1)),
-        heading: Some(Heading::from_raw(3_601)),
-        satellites: Some(u8::MAX),
-    };
-    Activity: Self {
-        streaming: true,
-        tracking: true,
-        recording: Some(Recording { path: Text::lie(), size: Some(Mebibytes::from_bytes(u64::MAX)) }),
-    };
-}
-
-impl<const N: usize> Lie for Text<N> {
-    /// Quotes, backslashes, controls and broken UTF-8, longer than there is room for.
-    fn lie() -> Self {
-        Self::from_bytes(&b"\"\\\x07\xff\xc3\xa9".repeat(N))
     }
 }

@@ -1,6 +1,6 @@
 //! Shortens a run that breaks a promise to what is needed for that.
 
-use super::{checker::Violation, crimes::Crime, run::run, scenario::Scenario, trace::Untraced};
+use super::{checker::Violation, planted_bugs::PlantedBug, run::run, scenario::Scenario, trace::Untraced};
 
 /// A run that cannot easily be made any shorter.
 #[derive(Debug)]
@@ -14,12 +14,12 @@ pub struct Minimal {
 }
 
 /// Shortens the run of a seed: first its end, then its steps in ever smaller pieces, as long as the same promise is
-/// broken. `None` when the run breaks none. `crime`: with a frontend that commits it.
-pub fn minimise(seed: u64, beats: u64, crime: Option<Crime>) -> Option<Minimal> {
+/// broken. `None` when the run breaks none. `bug`: with a frontend that commits it.
+pub fn minimise(seed: u64, beats: u64, bug: Option<PlantedBug>) -> Option<Minimal> {
     let whole = Scenario::draw(seed, beats);
-    let violation = run(&whole, crime, &mut Untraced).err()?;
+    let violation = run(&whole, bug, &mut Untraced).err()?;
     let same = |scenario: &Scenario| {
-        run(scenario, crime, &mut Untraced).err().filter(|other| other.property == violation.property)
+        run(scenario, bug, &mut Untraced).err().filter(|other| other.property == violation.property)
     };
     // The end: one slot more than had begun.
     let begun = violation.at.since(whole.start).as_micros() / whole.config.interval().as_micros() + 1;

@@ -16,17 +16,16 @@ use heartbeat_core::{
 use super::{
     checker::{Broken, Late, Violation, broken},
     coverage::{Coverage, Stimulus},
-    crimes::Crime,
     event::{Event, StorageFault, Wall},
     life::{Life, Tally, World},
+    planted_bugs::PlantedBug,
     scenario::{Memory, Scenario, draw_settings},
     storage::Storage,
     trace::Trace,
-    values::Draw,
     wall::WallClock,
 };
 use crate::{
-    fake::{FakeDevice, FakeServer},
+    fake::{FakeDevice, FakeServer, Reading},
     faults::{FaultyHal, FaultyUplink},
     random::Random,
 };
@@ -65,14 +64,18 @@ impl Report {
     }
 }
 
-/// Runs a scenario, with a frontend that may be crooked.
+/// Runs a scenario, with a frontend that may have a planted bug.
 ///
 /// # Errors
 ///
 /// The first promise that was broken.
-pub fn run(scenario: &Scenario, crime: Option<Crime>, trace: &mut impl Trace) -> Result<Report, Violation> {
+pub fn run(
+    scenario: &Scenario,
+    bug: Option<PlantedBug>,
+    trace: &mut impl Trace,
+) -> Result<Report, Violation> {
     let mut last = scenario.start;
-    let ended = catch_unwind(AssertUnwindSafe(|| Run::new(scenario, crime).go(&mut last, trace)));
+    let ended = catch_unwind(AssertUnwindSafe(|| Run::new(scenario, bug).go(&mut last, trace)));
     let broken = match ended {
         Ok(Ok(report)) => return Ok(report),
         Ok(Err(broken)) => broken,
@@ -101,7 +104,7 @@ enum End {
 }
 
 impl<'s> Run<'s> {
-    fn new(scenario: &'s Scenario, crime: Option<Crime>) -> Self {
+    fn new(scenario: &'s Scenario, bug: Option<PlantedBug>) -> Self {
         let mut random = Random::new(scenario.seed ^ 0x11fe);
         let mut device = FaultyHal::new(FakeDevice::healthy());
         if !scenario.steps.is_empty() {
@@ -122,7 +125,7 @@ impl<'s> Run<'s> {
             wall: WallClock::new(scenario.start, 1_795_464_000_000),
             late: Late::new(memory),
             coverage: Coverage::default(),
-            crime,
+            bug,
             slept: Duration::ZERO,
             tally: Tally::default(),
         };
@@ -309,7 +312,7 @@ fn set_value(device: &mut FaultyHal<FakeDevice>, sensor: Sensor, seed: u64) {
         ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
             match sensor {
                 $(Sensor::$variant => {
-                    device.inner.$method.value = Some(Draw::draw(&mut random));
+                    device.inner.$method.value = Some(Reading::draw(&mut random));
                 })*
             }
         };

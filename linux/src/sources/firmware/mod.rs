@@ -4,16 +4,11 @@
 //! tree has the answers as files. A call takes up to a second and, rarely, never returns.
 
 pub(crate) mod mailbox;
-mod replies;
+pub(crate) mod replies;
 
 use std::path::Path;
 
-use heartbeat_core::{
-    SensorError,
-    readings::Throttled,
-    time::{Duration, Instant},
-    units::{Celsius, Watts},
-};
+use heartbeat_core::{SensorError, time::Duration};
 
 use super::{
     REPROBE, Source,
@@ -23,8 +18,6 @@ use super::{
 };
 use crate::clock;
 use mailbox::Mailbox;
-#[cfg(fuzzing)]
-pub(crate) use replies::{pmic_power, temperature as parse_temperature, throttled};
 
 /// Where the program is on Raspberry Pi OS, and where it was before.
 const PROGRAMS: [&str; 2] = ["/usr/bin/vcgencmd", "/opt/vc/bin/vcgencmd"];
@@ -82,19 +75,22 @@ impl Gencmd for Program {
     }
 }
 
-/// What the firmware said at one time.
-#[derive(Debug)]
-pub(crate) struct Readings {
-    pub(crate) temperature: Result<Celsius, SensorError>,
-    pub(crate) throttled: Result<Throttled, SensorError>,
-    pub(crate) power: Result<Watts, SensorError>,
+/// All ways that can exist for this root, the fastest first.
+pub(crate) fn ways(root: &Sysroot) -> Vec<Box<dyn Gencmd>> {
+    if !root.is_live() {
+        return vec![Box::new(Captured)];
+    }
+    let mut ways: Vec<Box<dyn Gencmd>> = Vec::new();
+    ways.extend(mailbox::NODES.map(|node| Box::new(Mailbox::new(node)) as _));
+    ways.extend(PROGRAMS.map(|path| Box::new(Program(path)) as _));
+    ways
 }
 
-/// The firmware, asked in the first way that works.
-pub(crate) struct Firmware {
+/// One general command, asked in the first way that works.
+pub(crate) struct Command<T> {
+    command: &'static str,
+    parse: fn(&str) -> Result<T, SensorError>,
     ways: Vec<Way>,
-    /// Before the Pi 5 there is no PMIC to ask.
-    without_pmic: Kept<()>,
     /// Where it looked last.
     place: String,
     /// The last answer cost a process.
@@ -107,54 +103,47 @@ struct Way {
     refused: Kept<SensorError>,
 }
 
-impl Firmware {
-    /// Asked in all ways that can exist for this root.
-    pub(crate) fn new(root: &Sysroot) -> Self {
-        if !root.is_live() {
-            return Self::asked_by(vec![Box::new(Captured)], CAPTURED);
-        }
-        let mut ways: Vec<Box<dyn Gencmd>> = Vec::new();
-        ways.extend(mailbox::NODES.map(|node| Box::new(Mailbox::new(node)) as _));
-        ways.extend(PROGRAMS.map(|path| Box::new(Program(path)) as _));
-        Self::asked_by(ways, "/dev/vcio*, vcgencmd")
-    }
-
-    /// Asked in these ways, which are at `place`.
-    pub(crate) fn asked_by(ways: Vec<Box<dyn Gencmd>>, place: &str) -> Self {
+impl<T> Command<T> {
+    /// Asks for `command` in these ways; `parse` reads the answer.
+    pub(crate) fn new(
+        command: &'static str,
+        parse: fn(&str) -> Result<T, SensorError>,
+        ways: Vec<Box<dyn Gencmd>>,
+    ) -> Self {
+        let mut places: Vec<_> = ways.iter().map(|way| way.place()).collect();
+        places.dedup();
         let ways = ways.into_iter().map(|gencmd| Way { gencmd, refused: Kept::default() }).collect();
-        Self { ways, without_pmic: Kept::default(), place: place.to_owned(), by_program: false }
+        Self { command, parse, ways, place: places.join(", "), by_program: false }
     }
 }
 
-impl Source for Firmware {
-    type Reading = Readings;
+impl<T: Send + 'static> Source for Command<T> {
+    type Reading = T;
 
     fn place(&self) -> String {
-        self.place.clone()
+        format!("{} {}", self.place, self.command)
     }
 
-    /// Asks for everything, in the first way that answers.
-    fn read(&mut self, root: &Sysroot) -> Result<Readings, SensorError> {
+    /// A way that is there and answers is the right one, also when the firmware does not know the command.
+    fn read(&mut self, root: &Sysroot) -> Result<T, SensorError> {
         let now = clock::now();
         let mut error = SensorError::Absent;
         for way in &mut self.ways {
             let refused = match way.refused.get(now) {
                 Some(refused) => *refused,
-                None => match temperature(way.gencmd.as_mut(), root) {
+                None => match ask(way.gencmd.as_mut(), root, self.command) {
                     Err(refused @ (SensorError::Absent | SensorError::Denied)) => {
                         *way.refused.keep(refused, now, REPROBE)
                     }
-                    temperature => {
-                        self.place = way.gencmd.place();
-                        self.by_program = way.gencmd.is_program();
-                        return Ok(rest_of(
-                            way.gencmd.as_mut(),
-                            &mut self.without_pmic,
-                            root,
-                            now,
-                            temperature,
-                        ));
-                    }
+                    answer => match answer.and_then(|text| (self.parse)(&text)) {
+                        // The program says so in its text.
+                        Err(refused @ SensorError::Denied) => *way.refused.keep(refused, now, REPROBE),
+                        reading => {
+                            self.place = way.gencmd.place();
+                            self.by_program = way.gencmd.is_program();
+                            return reading;
+                        }
+                    },
                 },
             };
             if refused == SensorError::Denied && error == SensorError::Absent {
@@ -166,10 +155,10 @@ impl Source for Firmware {
     }
 
     /// A program is not started for every beat, and what may not be asked is left alone as if it were absent.
-    fn holds(&self, outcome: &Result<Readings, SensorError>) -> Duration {
+    fn holds(&self, outcome: &Result<T, SensorError>) -> Duration {
         match outcome {
-            Ok(_) if self.by_program => PROGRAM_EVERY,
             Err(SensorError::Absent | SensorError::Denied) => REPROBE,
+            _ if self.by_program => PROGRAM_EVERY,
             _ => Duration::ZERO,
         }
     }
@@ -183,38 +172,16 @@ fn ask(way: &mut dyn Gencmd, root: &Sysroot, command: &str) -> Result<String, Se
     answer
 }
 
-fn temperature(way: &mut dyn Gencmd, root: &Sysroot) -> Result<Celsius, SensorError> {
-    ask(way, root, "measure_temp").and_then(|text| replies::temperature(&text))
-}
-
-fn rest_of(
-    way: &mut dyn Gencmd,
-    without_pmic: &mut Kept<()>,
-    root: &Sysroot,
-    now: Instant,
-    temperature: Result<Celsius, SensorError>,
-) -> Readings {
-    let throttled = ask(way, root, "get_throttled").and_then(|text| replies::throttled(&text));
-    let power = if without_pmic.get(now).is_some() {
-        Err(SensorError::Absent)
-    } else {
-        ask(way, root, "pmic_read_adc").and_then(|text| replies::pmic_power(&text))
-    };
-    if power == Err(SensorError::Absent) && without_pmic.get(now).is_none() {
-        without_pmic.keep((), now, REPROBE);
-    }
-    Readings { temperature, throttled, power }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use heartbeat_core::units::Celsius;
     use std::{
         collections::BTreeMap,
         sync::{Arc, Mutex},
     };
 
-    /// A fake mailbox.
+    /// A fake way.
     #[derive(Clone, Default)]
     struct Fake {
         place: &'static str,
@@ -255,49 +222,55 @@ mod tests {
         Sysroot::new(Path::new("/")).expect("opened")
     }
 
-    fn firmware(ways: Vec<Box<dyn Gencmd>>) -> Firmware {
-        Firmware::asked_by(ways, "nowhere")
+    fn temperature(ways: Vec<Box<dyn Gencmd>>) -> Command<Celsius> {
+        Command::new("measure_temp", replies::temperature, ways)
     }
 
     #[test]
-    fn reads_everything_together_and_leaves_a_missing_pmic_alone() {
-        let fake = pi4();
-        let asked = Arc::clone(&fake.asked);
-        let mut firmware = firmware(vec![Box::new(fake)]);
-        for _ in 0..2 {
-            let readings = firmware.read(&live()).expect("readings");
-            assert_eq!(readings.temperature, Ok(Celsius::from_raw(613)));
-            assert_eq!(readings.throttled, Ok(Throttled(0x50005)));
-            assert_eq!(readings.power, Err(SensorError::Absent));
-        }
-        let asked = asked.lock().expect("one thread");
-        assert_eq!(asked.iter().filter(|command| *command == "pmic_read_adc").count(), 1);
-        assert_eq!(asked.len(), 5);
+    fn asks_no_other_way_for_a_command_that_the_firmware_does_not_know() {
+        let (first, second) = (pi4(), pi4());
+        let asked = Arc::clone(&second.asked);
+        let mut power =
+            Command::new("pmic_read_adc", replies::pmic_power, vec![Box::new(first), Box::new(second)]);
+        let outcome = power.read(&live());
+        assert_eq!(outcome, Err(SensorError::Absent));
+        assert_eq!(power.holds(&outcome), REPROBE);
+        assert_eq!(*asked.lock().expect("one thread"), Vec::<String>::new());
     }
 
     #[test]
     fn takes_the_next_way_when_the_first_is_denied() {
         let denied = Fake { failure: Some(SensorError::Denied), place: "denied", ..Fake::default() };
         let asked = Arc::clone(&denied.asked);
-        let mut mixed = firmware(vec![Box::new(denied.clone()), Box::new(pi4())]);
-        assert!(mixed.read(&live()).is_ok());
-        assert!(mixed.read(&live()).is_ok());
+        let mut mixed = temperature(vec![Box::new(denied.clone()), Box::new(pi4())]);
+        assert_eq!(mixed.place(), "denied, fake measure_temp");
+        assert_eq!(mixed.read(&live()), Ok(Celsius::from_raw(613)));
+        assert_eq!(mixed.read(&live()), Ok(Celsius::from_raw(613)));
         assert_eq!(asked.lock().expect("one thread").len(), 1, "it is not asked again for a while");
-        assert_eq!(mixed.place(), "fake");
-        let mut alone = firmware(vec![Box::new(denied)]);
+        assert_eq!(mixed.place(), "fake measure_temp");
+        let mut alone = temperature(vec![Box::new(denied)]);
         for _ in 0..2 {
             assert_eq!(alone.read(&live()).err(), Some(SensorError::Denied));
         }
-        assert_eq!(alone.place(), "denied", "this is what must be allowed");
+        assert_eq!(alone.place(), "denied measure_temp", "this is what must be allowed");
+    }
+
+    #[test]
+    fn takes_the_next_way_when_the_program_says_that_it_is_denied() {
+        let answers = [("measure_temp", "VCHI initialization failed")];
+        let refused = Fake { place: "refused", answers: answers.into(), ..Fake::default() };
+        let mut mixed = temperature(vec![Box::new(refused), Box::new(pi4())]);
+        assert_eq!(mixed.read(&live()), Ok(Celsius::from_raw(613)));
+        assert_eq!(mixed.place(), "fake measure_temp");
     }
 
     #[test]
     fn an_answer_of_the_program_holds_for_a_while() {
         for (program, holds) in [(true, PROGRAM_EVERY), (false, Duration::ZERO)] {
-            let mut firmware = firmware(vec![Box::new(Fake { program, ..pi4() })]);
-            let outcome = firmware.read(&live());
-            assert_eq!(firmware.holds(&outcome), holds);
-            assert_eq!(firmware.holds(&Err(SensorError::Denied)), REPROBE);
+            let mut temperature = temperature(vec![Box::new(Fake { program, ..pi4() })]);
+            let outcome = temperature.read(&live());
+            assert_eq!(temperature.holds(&outcome), holds);
+            assert_eq!(temperature.holds(&Err(SensorError::Denied)), REPROBE);
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use heartbeat_core::{
     SensorError,
+    plausible::Plausible,
     readings::Throttled,
-    units::{Celsius, Watts},
+    units::{Celsius, Megahertz, Watts},
 };
 
 /// Rails that are looked at; a Pi 5 has twelve currents.
@@ -49,6 +50,19 @@ pub(crate) fn temperature(text: &str) -> Result<Celsius, SensorError> {
 pub(crate) fn throttled(text: &str) -> Result<Throttled, SensorError> {
     let digits = text.trim().strip_prefix("throttled=0x").filter(|digits| !digits.starts_with('+'));
     digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).map(Throttled).ok_or_else(|| trouble(text))
+}
+
+/// `frequency(48)=1500398464`: the clock of the ARM cores in hertz, as `measure_clock arm` gives it.
+pub(crate) fn clock(text: &str) -> Result<Megahertz, SensorError> {
+    let digits = text
+        .trim()
+        .strip_prefix("frequency(")
+        .and_then(|rest| rest.split_once(")="))
+        .map(|(_, digits)| digits);
+    let hertz = digits
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|digits| digits.parse().ok());
+    hertz.and_then(Megahertz::from_hertz).and_then(Plausible::plausible).ok_or_else(|| trouble(text))
 }
 
 /// The power over all rails of which the PMIC knows both current and voltage:
@@ -100,6 +114,8 @@ mod tests {
         assert_eq!(temperature("temp=-3.2'C"), Ok(Celsius::from_raw(-32)));
         assert_eq!(throttled("throttled=0x50005\n"), Ok(Throttled(0x50005)));
         assert_eq!(throttled("throttled=0x0"), Ok(Throttled(0)));
+        assert_eq!(clock("frequency(48)=1500398464\n"), Ok(Megahertz(1_500)));
+        assert_eq!(clock("frequency(0)=600000000"), Ok(Megahertz(600)));
         let rails = "   A_A current(0)=0.50000000A\n  B_A current(1)=1.5A\n A_V volt(8)=2.00000000V\n  B_V volt(9)=1.1V\n \
                      EXT5V_V volt(24)=5.11478000V\n C_A current(2)=9.0A\n";
         assert_eq!(
@@ -111,10 +127,12 @@ mod tests {
 
     #[test]
     fn tells_absence_refusal_and_nonsense_apart() {
-        let no = |text: &str| [temperature(text).err(), throttled(text).err(), pmic_power(text).err()];
-        assert_eq!(no("error=1 error_msg=\"Command not registered\""), [Some(SensorError::Absent); 3]);
-        assert_eq!(no("VCHI initialization failed"), [Some(SensorError::Denied); 3]);
-        assert_eq!(no("Can't open device file: /dev/vcio_gencmd"), [Some(SensorError::Denied); 3]);
+        let no = |text: &str| {
+            [temperature(text).err(), throttled(text).err(), clock(text).err(), pmic_power(text).err()]
+        };
+        assert_eq!(no("error=1 error_msg=\"Command not registered\""), [Some(SensorError::Absent); 4]);
+        assert_eq!(no("VCHI initialization failed"), [Some(SensorError::Denied); 4]);
+        assert_eq!(no("Can't open device file: /dev/vcio_gencmd"), [Some(SensorError::Denied); 4]);
         for bad in [
             "",
             "\0\0",
@@ -125,8 +143,13 @@ mod tests {
             "temp=NaN'C",
             "throttled=0x",
             "throttled=-1",
+            "frequency(48)=",
+            "frequency(48)=+1500398464",
+            "frequency(48)=0",
+            "frequency(48)=99999999999999999999",
+            "frequency=1500398464",
         ] {
-            assert_eq!(no(bad), [Some(SensorError::Invalid); 3], "{bad:?}");
+            assert_eq!(no(bad), [Some(SensorError::Invalid); 4], "{bad:?}");
         }
         assert_eq!(throttled("throttled=0x100000000"), Err(SensorError::Invalid));
         for bad in [
@@ -140,9 +163,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_survived(text: String, reply in "(temp=|throttled=0x|A_[AV] (current|volt)\\([0-9]\\)=)?[-0-9.xAV'C\n]{0,40}") {
+        fn any_text_is_survived(text: String, reply in "(temp=|throttled=0x|frequency\\(48\\)=|A_[AV] (current|volt)\\([0-9]\\)=)?[-0-9.xAV'C\n]{0,40}") {
             for text in [text, reply] {
                 let _ = throttled(&text);
+                if let Ok(clock) = clock(&text) {
+                    prop_assert!(Megahertz::RANGE.contains(&clock));
+                }
                 if let Ok(celsius) = temperature(&text) {
                     prop_assert!(Celsius::SOC_RANGE.contains(&celsius));
                 }

@@ -1,37 +1,9 @@
 //! Working memory from `/proc/meminfo`.
 
-use heartbeat_core::{SensorError, readings::Memory};
+use heartbeat_core::readings::Memory;
 
-use crate::sources::{
-    Source,
-    sysroot::{Reread, Sysroot},
-};
-
-const PATH: &str = "/proc/meminfo";
-
-/// Reads `/proc/meminfo`.
-#[derive(Debug)]
-pub(crate) struct Meminfo(Reread);
-
-impl Meminfo {
-    pub(crate) const fn new() -> Self {
-        Self(Reread::new(PATH))
-    }
-}
-
-impl Source for Meminfo {
-    type Reading = Memory;
-
-    fn place(&self) -> String {
-        PATH.to_owned()
-    }
-
-    fn read(&mut self, root: &Sysroot) -> Result<Memory, SensorError> {
-        // About 1500 bytes; what counts stands in the first half.
-        let mut buffer = [0; 4096];
-        parse(self.0.read(root, &mut buffer)?).ok_or(SensorError::Invalid)
-    }
-}
+/// Its path.
+pub(crate) const PATH: &str = "/proc/meminfo";
 
 /// `MemAvailable`, or for kernels before 3.14 what `free` took for it then.
 pub(crate) fn parse(meminfo: &[u8]) -> Option<Memory> {

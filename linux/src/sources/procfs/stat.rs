@@ -1,37 +1,9 @@
 //! Processor time from `/proc/stat`.
 
-use heartbeat_core::{SensorError, readings::CpuTimes};
+use heartbeat_core::readings::CpuTimes;
 
-use crate::sources::{
-    Source,
-    sysroot::{Reread, Sysroot},
-};
-
-const PATH: &str = "/proc/stat";
-
-/// Reads `/proc/stat`, of which only the first line is wanted.
-#[derive(Debug)]
-pub(crate) struct Stat(Reread);
-
-impl Stat {
-    pub(crate) const fn new() -> Self {
-        Self(Reread::new(PATH))
-    }
-}
-
-impl Source for Stat {
-    type Reading = CpuTimes;
-
-    fn place(&self) -> String {
-        PATH.to_owned()
-    }
-
-    fn read(&mut self, root: &Sysroot) -> Result<CpuTimes, SensorError> {
-        // "cpu" and ten 20-digit numbers fit.
-        let mut buffer = [0; 256];
-        parse(self.0.read(root, &mut buffer)?).ok_or(SensorError::Invalid)
-    }
-}
+/// Its path.
+pub(crate) const PATH: &str = "/proc/stat";
 
 /// The first line: `cpu user nice system idle iowait irq softirq steal guest guest_nice`, in ticks (kernel,
 /// `Documentation/filesystems/proc.rst`). Guest time is already inside `user` and `nice`; fields after `idle`

@@ -1,36 +1,9 @@
 //! Time since boot, from `/proc/uptime`.
 
-use heartbeat_core::{SensorError, readings::Uptime};
+use heartbeat_core::readings::Uptime;
 
-use crate::sources::{
-    Source,
-    sysroot::{Reread, Sysroot},
-};
-
-const PATH: &str = "/proc/uptime";
-
-/// Reads `/proc/uptime`, which counts suspend.
-#[derive(Debug)]
-pub(crate) struct UptimeFile(Reread);
-
-impl UptimeFile {
-    pub(crate) const fn new() -> Self {
-        Self(Reread::new(PATH))
-    }
-}
-
-impl Source for UptimeFile {
-    type Reading = Uptime;
-
-    fn place(&self) -> String {
-        PATH.to_owned()
-    }
-
-    fn read(&mut self, root: &Sysroot) -> Result<Uptime, SensorError> {
-        let mut buffer = [0; 64];
-        parse(self.0.read(root, &mut buffer)?).ok_or(SensorError::Invalid)
-    }
-}
+/// Its path.
+pub(crate) const PATH: &str = "/proc/uptime";
 
 /// `SECONDS.HUNDREDTHS IDLE` (proc_uptime(5)).
 pub(crate) fn parse(uptime: &[u8]) -> Option<Uptime> {

@@ -5,14 +5,14 @@ use std::fmt::Write;
 use heartbeat_core::{Config, time::Instant};
 
 use super::{Broken, broken};
-use crate::fuzz::witness::Witness;
+use crate::fuzz::recording_device::RecordingDevice;
 
 /// The id of the device in every run.
 pub(in crate::fuzz) const HARDWARE_ID: &str = "10000000a1b2c3d4";
 
 /// Writes what must be sent at `now`. `numbered`: the start and the number of the heartbeat, if they are sent.
 pub(super) fn write<H>(
-    device: &Witness<H>,
+    device: &RecordingDevice<H>,
     now: Instant,
     config: &Config,
     numbered: Option<(&str, u64)>,

@@ -25,7 +25,7 @@ use self::{
 };
 use super::{
     coverage::{State, Stimuli, Stimulus},
-    witness::Witness,
+    recording_device::RecordingDevice,
 };
 use crate::fake::{Recorder, Sent};
 
@@ -63,7 +63,7 @@ pub(super) struct Scene<'a, 'b, H, U> {
     pub(super) now: Instant,
     pub(super) agent: &'a Agent<'b>,
     pub(super) wake: Wake,
-    pub(super) device: &'a Witness<H>,
+    pub(super) device: &'a RecordingDevice<H>,
     pub(super) uplink: &'a mut Recorder<U>,
     /// When a sensor or the uplink has news next.
     pub(super) news: Option<Instant>,
@@ -185,7 +185,7 @@ impl Checker {
             self.end(request)?;
         }
         self.requests.compact(&mut scene.uplink.sent);
-        self.waiting = scene.device.any_owes();
+        self.waiting = scene.device.any_pending();
         self.slots.settle(now, self.stalled, self.waiting)?;
         self.late.check(now, &self.config, scene.agent, self.slots.next())?;
         self.count(scene.agent.stats())?;
@@ -194,7 +194,7 @@ impl Checker {
         Ok(())
     }
 
-    fn begin<H>(&mut self, now: Instant, request: &Sent, device: &Witness<H>) -> Result<(), Broken> {
+    fn begin<H>(&mut self, now: Instant, request: &Sent, device: &RecordingDevice<H>) -> Result<(), Broken> {
         if self.requests.in_flight() {
             broken!("S1 single flight", "a request began before the previous one had ended");
         }

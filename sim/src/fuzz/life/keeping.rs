@@ -8,7 +8,7 @@ use heartbeat_core::{
 use super::Life;
 use crate::fuzz::{
     checker::{Broken, Kept, broken},
-    crimes::Crime,
+    planted_bugs::PlantedBug,
     trace::Trace,
 };
 
@@ -32,7 +32,7 @@ impl<T: Trace> Life<'_, '_, T> {
 
     fn write_from(&mut self, now: Instant, from: u64) {
         let backlog = self.rig.agent.backlog();
-        let from = if self.crime == Some(Crime::StoresWhatIsSent) { backlog.oldest() } else { from };
+        let from = if self.bug == Some(PlantedBug::StoresWhatIsSent) { backlog.oldest() } else { from };
         let documents: Vec<_> = backlog.since(from).map(|parts| parts.concat()).collect();
         self.trace.line(now, || format!("storage: writes {} heartbeats", documents.len()));
         // Which of the run's they are, only the checker knows.
@@ -63,15 +63,15 @@ impl<T: Trace> Life<'_, '_, T> {
 }
 
 /// What a start takes for the heartbeats that it finds.
-pub(super) fn restored(found: &[Kept], crime: Option<Crime>) -> Vec<Vec<u8>> {
+pub(super) fn restored(found: &[Kept], bug: Option<PlantedBug>) -> Vec<Vec<u8>> {
     let mut documents: Vec<_> = found.iter().map(|kept| kept.document.clone()).collect();
-    match crime {
-        Some(Crime::ForgetsFile) => documents.clear(),
-        Some(Crime::RestoresTwice) => {
+    match bug {
+        Some(PlantedBug::ForgetsFile) => documents.clear(),
+        Some(PlantedBug::RestoresTwice) => {
             documents = documents.into_iter().flat_map(|one| [one.clone(), one]).collect()
         }
-        Some(Crime::RestoresBackwards) => documents.reverse(),
-        Some(Crime::TornFile) => {
+        Some(PlantedBug::RestoresBackwards) => documents.reverse(),
+        Some(PlantedBug::TornFile) => {
             if let Some(last) = documents.last_mut() {
                 last.truncate(last.len().saturating_sub(1));
                 let end = last.iter().rposition(|byte| *byte == b'}').map_or(0, |brace| brace + 1);

@@ -14,13 +14,13 @@ pub(super) use self::world::World;
 use super::{
     checker::{Broken, Checker, HARDWARE_ID, Scene, broken},
     coverage::{Coverage, State, Stimulus},
-    crimes::{Crime, CrookedClock, CrookedHal, CrookedUplink},
     event::Wall,
     log_meter::LogMeter,
+    planted_bugs::{BuggyClock, BuggyHal, BuggyUplink, PlantedBug},
+    recording_device::RecordingDevice,
     storage::Storage,
     trace::Trace,
     wall::WallClock,
-    witness::Witness,
 };
 use crate::{
     fake::{Clock, FakeDevice, FakeServer, Recorder, Rig, Sent, Timed},
@@ -32,19 +32,19 @@ const POLLS_AT_ONCE_MAX: u32 = 1_000;
 /// How long a frontend that blocks waits for what never comes.
 const BLOCKED: Duration = Duration::from_secs(30);
 
-type Device = CrookedHal<Witness<FaultyHal<FakeDevice>>>;
-type Way = CrookedUplink<Recorder<FaultyUplink<FakeServer>>>;
+type Device = BuggyHal<RecordingDevice<FaultyHal<FakeDevice>>>;
+type Way = BuggyUplink<Recorder<FaultyUplink<FakeServer>>>;
 
 /// One start.
 pub(super) struct Life<'b, 't, T> {
-    rig: Rig<'b, Device, Way, CrookedClock>,
+    rig: Rig<'b, Device, Way, BuggyClock>,
     checker: Checker,
     persistence: Option<Persistence>,
     storage: Storage,
     wall: WallClock,
     log: LogMeter,
     coverage: Coverage,
-    crime: Option<Crime>,
+    bug: Option<PlantedBug>,
     twin: Option<Agent<'static>>,
     polls: u64,
     /// The time of the latest polls, and how many there were.
@@ -64,19 +64,19 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
         now: Instant,
         trace: &'t mut T,
     ) -> Self {
-        let World { device, network, mut storage, persistent, wall, mut late, coverage, crime, slept, tally } =
+        let World { device, network, mut storage, persistent, wall, mut late, coverage, bug, slept, tally } =
             world;
         let identity = |boot_id| Identity::new(HARDWARE_ID).with_boot_id(boot_id);
-        let shown = if crime == Some(Crime::SamePhase) { config.with_phase(0) } else { config };
-        let told_id = if crime == Some(Crime::SameBootId) { 0 } else { boot_id };
+        let shown = if bug == Some(PlantedBug::SamePhase) { config.with_phase(0) } else { config };
+        let told_id = if bug == Some(PlantedBug::SameBootId) { 0 } else { boot_id };
         let mut agent = Agent::new(identity(told_id), shown).with_backlog(memory);
-        let clock = CrookedClock { crime, wall_ahead: wall.ahead_micros(), slept };
+        let clock = BuggyClock { bug, wall_ahead: wall.ahead_micros(), slept };
         let persists = persistent && config.backlog() > 0;
         if !persists {
             storage.remove();
         }
         let found = storage.read().to_vec();
-        for document in keeping::restored(&found, crime) {
+        for document in keeping::restored(&found, bug) {
             agent.restore(&document);
         }
         late.start(found, &config);
@@ -85,9 +85,9 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
             late.release(if late.since(0).is_empty() { u64::MAX } else { 0 });
         }
         trace.line(now, || format!("start {boot_id:016x}, {config:?}, {} found", late.since(0).len()));
-        let twin = (crime == Some(Crime::TwoInstances)).then(|| Agent::new(identity(boot_id), config));
-        let device = CrookedHal::new(Witness::new(device), crime);
-        let uplink = CrookedUplink::new(Recorder::new(network), crime);
+        let twin = (bug == Some(PlantedBug::TwoInstances)).then(|| Agent::new(identity(boot_id), config));
+        let device = BuggyHal::new(RecordingDevice::new(device), bug);
+        let uplink = BuggyUplink::new(Recorder::new(network), bug);
         Self {
             rig: Rig::with(agent, device, uplink, clock, now),
             checker: Checker::new(config, boot_id, now, late),
@@ -96,7 +96,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
             wall,
             log: LogMeter::new(),
             coverage,
-            crime,
+            bug,
             twin,
             polls: 0,
             at_once: (now, 0),
@@ -160,9 +160,11 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
     /// When a frontend would turn its loop again.
     fn next_event(&self) -> Option<Instant> {
         let Wake::At(shown) = self.rig.wake() else { return None };
-        let next = match self.crime {
-            Some(Crime::FixedSleep) if self.polls > 0 => self.at_once.0 + self.checker.config().interval(),
-            Some(Crime::MissesNews) => self.rig.clock.when(shown, self.rig.now()),
+        let next = match self.bug {
+            Some(PlantedBug::FixedSleep) if self.polls > 0 => {
+                self.at_once.0 + self.checker.config().interval()
+            }
+            Some(PlantedBug::MissesNews) => self.rig.clock.when(shown, self.rig.now()),
             _ => self.rig.next_event()?,
         };
         Some(self.storage.due().map_or(next, |due| next.min(due)))
@@ -187,7 +189,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
         if let Some(twin) = &mut self.twin {
             let _ = twin.poll(shown, &mut self.rig.device, &mut self.rig.uplink);
         }
-        if self.crime == Some(Crime::LogsEverything) {
+        if self.bug == Some(PlantedBug::LogsEverything) {
             log::info!("turned");
         }
         self.tell_requests(now);
@@ -271,7 +273,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
 
     /// Calling without need changes nothing.
     fn poll_again(&mut self, shown: Instant) -> Result<(), Broken> {
-        let glance = |rig: &Rig<'b, Device, Way, CrookedClock>| {
+        let glance = |rig: &Rig<'b, Device, Way, BuggyClock>| {
             (rig.agent.stats().clone(), rig.wake(), rig.agent.backlog().counts(), rig.uplink.inner.sent.len())
         };
         let before = glance(&self.rig);
@@ -285,9 +287,9 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
 
     /// A loop that waits where it must not.
     fn block(&mut self) {
-        let waits = match self.crime {
-            Some(Crime::WaitsForReply) => self.rig.uplink.inner.is_busy(),
-            Some(Crime::WaitsForSensor) => self.rig.device.inner.any_owes(),
+        let waits = match self.bug {
+            Some(PlantedBug::WaitsForReply) => self.rig.uplink.inner.is_busy(),
+            Some(PlantedBug::WaitsForSensor) => self.rig.device.inner.any_pending(),
             _ => false,
         };
         if waits {
@@ -303,7 +305,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
         if asleep {
             self.rig.clock.slept = self.rig.clock.slept + span;
         }
-        if self.crime == Some(Crime::CatchesUp) {
+        if self.bug == Some(PlantedBug::CatchesUp) {
             let mut missed = self.checker.next_slot();
             while missed > began && missed <= self.rig.now() {
                 self.poll_showing(missed)?;
@@ -319,7 +321,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
     }
 
     pub(super) fn reload(&mut self, config: Config) -> Result<(), Broken> {
-        if self.crime != Some(Crime::IgnoresReload) {
+        if self.bug != Some(PlantedBug::IgnoresReload) {
             self.rig.agent.reconfigure(Identity::new(HARDWARE_ID), config);
         }
         self.checker.reconfigured(config);
@@ -329,7 +331,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
     /// Stops the agent in order, and waits a little for storage.
     pub(super) fn stop(&mut self) -> Result<(), Broken> {
         let asked = self.rig.now();
-        if self.crime == Some(Crime::JoinsAtStop) {
+        if self.bug == Some(PlantedBug::JoinsAtStop) {
             while self.rig.uplink.inner.is_busy()
                 && let Some(next) = self.next_event()
             {
@@ -337,7 +339,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
                 self.poll()?;
             }
         }
-        if self.crime != Some(Crime::IgnoresStop) {
+        if self.bug != Some(PlantedBug::IgnoresStop) {
             self.rig.agent.stop();
         }
         for _ in 0..2 {
@@ -371,7 +373,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
             wall: self.wall,
             late: self.checker.late,
             coverage: self.coverage,
-            crime: self.crime,
+            bug: self.bug,
             slept: self.rig.clock.slept,
             tally: self.tally,
         }
@@ -379,6 +381,6 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
 }
 
 /// When a sensor or the uplink has news next.
-fn news(rig: &Rig<'_, Device, Way, CrookedClock>) -> Option<Instant> {
+fn news(rig: &Rig<'_, Device, Way, BuggyClock>) -> Option<Instant> {
     [rig.device.due(), rig.uplink.due()].into_iter().flatten().min()
 }

@@ -5,7 +5,7 @@ use heartbeat_core::time::Duration;
 use crate::{
     fake::{FakeDevice, FakeServer},
     faults::{FaultyHal, FaultyUplink},
-    fuzz::{checker::Late, coverage::Coverage, crimes::Crime, storage::Storage, wall::WallClock},
+    fuzz::{checker::Late, coverage::Coverage, planted_bugs::PlantedBug, storage::Storage, wall::WallClock},
 };
 
 /// The device, the network, the storage, and what has been found out so far.
@@ -17,7 +17,7 @@ pub(in crate::fuzz) struct World {
     pub(in crate::fuzz) wall: WallClock,
     pub(in crate::fuzz) late: Late,
     pub(in crate::fuzz) coverage: Coverage,
-    pub(in crate::fuzz) crime: Option<Crime>,
+    pub(in crate::fuzz) bug: Option<PlantedBug>,
     /// How long the machine has slept.
     pub(in crate::fuzz) slept: Duration,
     pub(in crate::fuzz) tally: Tally,

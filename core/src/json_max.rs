@@ -1,0 +1,74 @@
+//! How long JSON can be: the sum of the longest texts of its parts, known when the program is compiled. Each type says it
+//! where it is defined.
+
+use crate::text::Text;
+
+/// A part of a document whose JSON has a greatest length.
+pub(crate) trait JsonMax {
+    /// That length, in bytes.
+    const JSON_MAX: usize;
+}
+
+impl<T: JsonMax> JsonMax for &T {
+    const JSON_MAX: usize = T::JSON_MAX;
+}
+
+impl<T: JsonMax> JsonMax for Option<T> {
+    const JSON_MAX: usize = if T::JSON_MAX > "null".len() { T::JSON_MAX } else { "null".len() };
+}
+
+impl<const N: usize> JsonMax for Text<N> {
+    const JSON_MAX: usize = N + "\"\"".len();
+}
+
+/// `JsonMax` of types whose longest JSON is known.
+macro_rules! longest {
+    ($($type:ty: $longest:expr;)*) => {
+        $(impl $crate::json_max::JsonMax for $type {
+            const JSON_MAX: usize = $longest;
+        })*
+    };
+}
+
+longest! {
+    bool: "false".len();
+    u8: "255".len();
+    u16: "65535".len();
+    u32: "4294967295".len();
+    u64: "18446744073709551615".len();
+    i16: "-32768".len();
+}
+
+/// The greatest length of a member's value, whose type follows from how it is reached.
+pub(crate) const fn value<O, T: JsonMax>(_: fn(&O) -> &T) -> usize {
+    T::JSON_MAX
+}
+
+/// Bytes of an object with members of these lengths, each with its comma.
+pub(crate) const fn object(members: &[usize]) -> usize {
+    let (mut sum, mut rest) = ("{}".len(), members);
+    while let [first, others @ ..] = rest {
+        sum += *first;
+        rest = others;
+    }
+    // No comma after the last.
+    sum - 1
+}
+
+/// An object with a member for each field of a struct. Does not compile while a field is missing.
+macro_rules! objects {
+    ($($name:ident $(<$lifetime:lifetime>)? { $($field:ident $(as $key:literal)?),* $(,)? })*) => {
+        $(impl $(<$lifetime>)? $crate::json_max::JsonMax for $name $(<$lifetime>)? {
+            const JSON_MAX: usize = {
+                let _: fn(&Self) = |Self { $($field: _),* }| {};
+                $crate::json_max::object(&[$(
+                    $crate::json_max::objects!(@key $field $($key)?).len() + "\"\":,".len() + $crate::json_max::value(|object: &Self| &object.$field)
+                ),*])
+            };
+        })*
+    };
+    (@key $field:ident) => { stringify!($field) };
+    (@key $field:ident $key:literal) => { $key };
+}
+
+pub(crate) use {longest, objects};

@@ -1,0 +1,112 @@
+//! Stands between the agent and its device and remembers what was really said, and when.
+
+use std::task::Poll;
+
+use heartbeat_core::{
+    Hal, for_each_sensor,
+    readings::Sampled,
+    time::{Duration, Instant},
+    units::UnixTime,
+};
+
+use super::render::Render;
+use crate::fake::Timed;
+
+/// The latest answer of a sensor.
+#[derive(Debug)]
+pub(super) struct Said<T> {
+    value: Option<T>,
+    /// What `value` becomes in a document.
+    text: String,
+    /// When it was said; `None` when the sensor has said since that it has no value.
+    at: Option<Instant>,
+    /// It was asked and has not answered.
+    pending: bool,
+}
+
+impl<T> Default for Said<T> {
+    fn default() -> Self {
+        Self { value: None, text: String::new(), at: None, pending: false }
+    }
+}
+
+impl<T: Render + Clone> Said<T> {
+    fn hear(&mut self, now: Instant, answer: &Sampled<T>) {
+        self.pending = answer.is_pending();
+        match answer {
+            Poll::Pending => {}
+            Poll::Ready(Err(_)) => self.at = None,
+            Poll::Ready(Ok(value)) => {
+                if let Some(text) = value.render_after(self.value.as_ref()) {
+                    self.text = text;
+                    self.value = Some(value.clone());
+                }
+                self.at = Some(now);
+            }
+        }
+    }
+
+    /// Its text when the answer is not older than `limit`.
+    pub(super) fn fresh(&self, now: Instant, limit: Duration, otherwise: &'static str) -> &str {
+        match self.at {
+            Some(at) if now.since(at) <= limit => &self.text,
+            _ => otherwise,
+        }
+    }
+}
+
+macro_rules! recording_device {
+    ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
+        /// A device whose answers are remembered.
+        #[derive(Debug)]
+        pub(super) struct RecordingDevice<H> {
+            pub(super) inner: H,
+            pub(super) now: Instant,
+            /// What the clock said when it was last read.
+            pub(super) time_read: Option<UnixTime>,
+            $(pub(super) $method: Said<$value>,)*
+        }
+
+        impl<H> RecordingDevice<H> {
+            pub(super) fn new(inner: H) -> Self {
+                Self {
+                    inner,
+                    now: Instant::ZERO,
+                    time_read: None,
+                    $($method: Said::default(),)*
+                }
+            }
+
+            /// Whether a sensor was asked and has not answered.
+            pub(super) fn any_pending(&self) -> bool {
+                $(self.$method.pending)||*
+            }
+        }
+
+        impl<H: Hal> Hal for RecordingDevice<H> {
+            fn unix_time(&mut self) -> Option<UnixTime> {
+                self.time_read = self.inner.unix_time();
+                self.time_read
+            }
+
+            $(fn $method(&mut self) -> Sampled<$value> {
+                let answer = self.inner.$method();
+                self.$method.hear(self.now, &answer);
+                answer
+            })*
+        }
+    };
+}
+
+for_each_sensor!(recording_device);
+
+impl<H: Timed> Timed for RecordingDevice<H> {
+    fn advance(&mut self, now: Instant) {
+        self.now = now;
+        self.inner.advance(now);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.inner.due()
+    }
+}
