@@ -98,7 +98,7 @@ mod tests {
             "cpu": 12.5,
             "connection": {
                 "default_interface": "enx00005e005301",
-                "wifi": { "ip": "192.0.2.1", "ssid": "xxx xxxxx" },
+                "wifi": { "ip": "192.0.2.101", "ssid": "xxx xxxxx" },
                 "gps": { "latitude": 51.4778, "longitude": -0.0014, "altitude_m": 46.0, "speed_mps": 1.5 },
             },
             "recording_file_path": "/recordings/recording-1.mp4",

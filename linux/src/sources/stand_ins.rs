@@ -110,8 +110,9 @@ impl StandIns {
             return original;
         }
         let stand_in = self.give(Private::Ip, &original.to_string(), |number| {
-            // More than there are addresses on a board; later ones share.
-            let number = u16::try_from(number).unwrap_or(u16::MAX);
+            // More than there are addresses on a board; later ones share. Not from 1 on, because routers in examples have
+            // these numbers.
+            let number = u16::try_from(number.saturating_add(100)).unwrap_or(u16::MAX);
             let [high, low] = number.to_be_bytes();
             match original {
                 IpAddr::V4(v4) if v4.is_link_local() => Ipv4Addr::new(169, 254, high, low).to_string(),
