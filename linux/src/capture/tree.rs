@@ -150,6 +150,9 @@ mod tests {
         assert_eq!(read("tmp/gps-tracker.pid"), "7:account-1:account-2:account-3\n");
         assert_eq!(read("tmp/relay-ffmpeg-record-webcam.pid"), "7:/tmp/recording-1.mp4\n");
         assert_eq!(read("tmp/recording-1.mp4.size"), "42\n");
-        assert_eq!(read("ip/address"), r#"[{"addr_info":[{"local":"192.0.2.101"},{"local":"2001:db8::66"}]}]"#);
+        assert_eq!(
+            read("ip/address"),
+            r#"[{"addr_info":[{"local":"192.0.2.101"},{"local":"2001:db8::66"}]}]"#
+        );
     }
 }
