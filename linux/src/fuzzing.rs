@@ -119,12 +119,14 @@ pub fn address(bytes: &[u8]) {
     let _ = addresses::parse_json(bytes);
 }
 
-/// Stand-ins for what is private: nothing is private that stands in for something.
+/// Stand-ins for what is private: of any content they keep the number of lines.
 pub fn stand_ins(bytes: &[u8]) {
     let mut names = StandIns::new(Path::new("/tmp"));
     for path in ["/proc/cpuinfo", "/etc/machine-id", "/sys/serial_number", "/tmp/x-record.pid", "/tmp/x.pid"]
     {
-        let _ = names.content(Path::new(path), bytes);
+        let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+        let replaced = names.content(Path::new(path), bytes);
+        assert!(path.ends_with("pid") || lines(&replaced) == lines(bytes));
     }
 }
 

@@ -340,3 +340,154 @@ fn is_shared(number: &str) -> bool {
         || digits.all(|digit| Some(digit) == first)
         || "0123456789abcdef0123456789abcdef".contains(&number.to_ascii_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn names() -> StandIns {
+        StandIns::new(Path::new("/run/app/tmp"))
+    }
+
+    fn text(names: &mut StandIns, text: &str) -> String {
+        String::from_utf8(names.text(text.as_bytes())).expect("text")
+    }
+
+    #[test]
+    fn an_address_keeps_what_it_says_by_itself() {
+        let mut names = names();
+        let mut of = |ip: &str| names.ip(ip.parse().expect("an address")).to_string();
+        for kept in ["127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.251", "::", "::1", "ff02::1"] {
+            assert_eq!(of(kept), kept);
+        }
+        assert_eq!(of("10.0.0.7"), "192.0.2.101");
+        assert_eq!(of("169.254.7.7"), "169.254.0.102");
+        assert_eq!(of("fe80::a:b"), "fe80::67");
+        assert_eq!(of("fd12:3456::1"), "fd00:db8::68");
+        assert_eq!(of("2a02:8109::1"), "2001:db8::69");
+        assert_eq!(of("10.0.0.7"), "192.0.2.101", "the same for the same");
+        for number in 6..=160 {
+            let ip = of(&format!("10.0.1.{number}"));
+            assert!(ip.starts_with("192.0.2.") || ip.starts_with("198.51.100."), "{ip}");
+        }
+        assert_eq!(of("10.0.0.8"), "198.51.100.5", "the next block when one is full");
+    }
+
+    #[test]
+    fn a_number_that_many_boards_share_stays() {
+        let mut names = names();
+        for shared in ["0000000000000000", "ffffffff", "0123456789abcdef", "0123456789ABCDEF", "1234567"] {
+            assert_eq!(names.serial(shared), shared);
+        }
+        assert_eq!(names.serial("10000000a1b2c3d4"), "1000000000000001");
+        assert_eq!(names.serial("ABCDEFGH1"), "100000002");
+        assert_eq!(names.serial("10000000a1b2c3d4"), "1000000000000001");
+        let machine = Path::new("/etc/machine-id");
+        let zeros = [b'0'; 32];
+        assert_eq!(names.content(machine, &zeros), zeros);
+        assert_eq!(names.content(machine, b"uninitialized\n"), b"uninitialized\n");
+        assert_eq!(names.counts(), BTreeMap::from([(Private::Serial, 2)]));
+    }
+
+    #[test]
+    fn addresses_are_found_wherever_they_stand() {
+        let mut names = names();
+        assert_eq!(
+            text(&mut names, "wlan0: DC:A6:32:00:00:01, dc:a6:32:00:00:01."),
+            "wlan0: 00:00:5e:00:53:01, 00:00:5e:00:53:01."
+        );
+        assert_eq!(text(&mut names, "02:a6:32:00:00:01"), "02:00:5e:00:53:02", "locally administered");
+        assert_eq!(
+            text(&mut names, "00:00:00:00:00:00 ff:ff:ff:ff:ff:ff"),
+            "00:00:00:00:00:00 ff:ff:ff:ff:ff:ff"
+        );
+        assert_eq!(
+            text(&mut names, "http://10.0.0.1:80/ 10.0.0.0/24"),
+            "http://192.0.2.101:80/ 192.0.2.102/24"
+        );
+        assert_eq!(
+            text(&mut names, "via 2a02::1: up; ::/0; 12:30:45"),
+            "via 2001:db8::67: up; ::/0; 12:30:45"
+        );
+        assert_eq!(
+            text(&mut names, "enxdca632000001 wlxdca632000001 abcdca632000001"),
+            "enx00005e005301 wlx00005e005301 abcdca632000001"
+        );
+        assert_eq!(text(&mut names, "enxdca63200000 6.12.34+rpt 1.2.3"), "enxdca63200000 6.12.34+rpt 1.2.3");
+        assert_eq!(
+            text(&mut names, "POWER_SUPPLY_SERIAL_NUMBER=AB12CD34\nserial_id=12\nNAME=x"),
+            "POWER_SUPPLY_SERIAL_NUMBER=10000001\nserial_id=12\nNAME=x"
+        );
+        assert_eq!(names.path(Path::new("/sys/enxdca632000001/x")), Path::new("/sys/enx00005e005301/x"));
+    }
+
+    #[test]
+    fn both_names_of_a_recording_are_one() {
+        let mut names = names();
+        let mut of = |path: &str| names.recording(Path::new(path)).display().to_string();
+        assert_eq!(of("/tmp/holiday/a.mp4"), "/tmp/recording-1.mp4");
+        assert_eq!(of("/run/app/tmp/holiday/a.mp4"), "/run/app/tmp/recording-1.mp4");
+        assert_eq!(of("/home/pi/b.a-very-long-one"), "/recordings/recording-2");
+        assert_eq!(of("c.ts"), "recording-3.ts");
+        assert_eq!(of("/srv/no-extension"), "/recordings/recording-4");
+    }
+
+    #[test]
+    fn a_position_that_is_none_stays() {
+        let mut names = names();
+        let mut of = |north, east| {
+            let (mut latitude, mut longitude, mut height) = (Some(north), Some(east), Some(7.0));
+            names.position(&mut latitude, &mut longitude, [&mut height, &mut None]);
+            (latitude, longitude, height)
+        };
+        assert_eq!(of(91.0, 0.0), (Some(91.0), Some(0.0), Some(7.0)));
+        assert_eq!(of(0.0, -181.0), (Some(0.0), Some(-181.0), Some(7.0)));
+        assert_eq!(of(-90.0, 180.0), (Some(51.477_8), Some(-0.001_4), Some(46.0)));
+        let mut without = (None, None, None);
+        names.position(&mut without.0, &mut without.1, [&mut without.2, &mut None]);
+        assert_eq!(without, (None, None, None), "nothing is made up");
+    }
+
+    #[test]
+    fn every_kind_has_a_name() {
+        let kinds = [
+            Private::Serial,
+            Private::MachineId,
+            Private::Mac,
+            Private::Ip,
+            Private::Ssid,
+            Private::Position,
+            Private::Recording,
+            Private::Account,
+        ];
+        let mut said = kinds.map(Private::name).to_vec();
+        said.sort_unstable();
+        said.dedup();
+        assert_eq!(said.len(), kinds.len());
+    }
+
+    proptest! {
+        #[test]
+        fn no_address_survives_in_any_text(before in "[a-z0-9 :.=\n-]{0,12}[ =\n]|", v4: [u8; 4], v6: [u16; 8], mac: [u8; 6], after in "|[ ,/\n%].{0,12}") {
+            let v4 = Ipv4Addr::from([v4[0] | 0x01, v4[1], v4[2], v4[3]]);
+            let v6 = Ipv6Addr::from(v6);
+            let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+            prop_assume!(!v4.is_loopback() && !v4.is_broadcast() && !v4.is_multicast() && is_mac(&mac));
+            prop_assume!(!v6.is_multicast() && !v6.is_unspecified() && !v6.is_loopback());
+            for secret in [v4.to_string(), v6.to_string(), mac] {
+                let mut names = names();
+                let replaced = text(&mut names, &format!("{before}{secret}{after}"));
+                prop_assert!(!replaced.contains(&secret), "{secret}: {replaced}");
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>) {
+            let mut names = names();
+            for path in ["/etc/machine-id", "/sys/serial_number", "/tmp/record.pid", "/tmp/x.pid", "/proc/cpuinfo"] {
+                let _ = names.content(Path::new(path), &bytes);
+            }
+        }
+    }
+}
