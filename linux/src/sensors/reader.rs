@@ -16,7 +16,7 @@ use crate::{
     worker::{Failure, Job, Worker},
 };
 
-/// An outcome that nobody has taken for this long is the past, for example after a suspend.
+/// An outcome that was not taken within this time is out of date, for example after a suspend.
 const STALE: Duration = Duration::from_secs(2);
 /// How long a value that held goes on to be used while it is read again: a program that takes longer than the grace period
 /// would else cost its value at each refresh.
