@@ -4,7 +4,9 @@
 //! value uses the same check to choose between them, so that no source has ranges of its own.
 
 use crate::{
-    readings::{Activity, Cellular, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi},
+    readings::{
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi,
+    },
     text::Text,
     units::{Degrees, Heading},
 };
@@ -38,7 +40,8 @@ macro_rules! always {
     };
 }
 
-always! { Activity, Throttled, Uptime, }
+// Counters of processor time mean something only as a difference, which the agent checks.
+always! { Activity, CpuTimes, Throttled, Uptime, }
 
 impl Plausible for Heading {
     /// Rounding can give a full turn, which is north.

@@ -264,6 +264,8 @@ impl UnixTime {
     }
 }
 
+within! { UnixTime: RANGE; }
+
 /// A whole number without a unit, as JSON.
 struct Whole(u64);
 

@@ -40,9 +40,9 @@ pub fn cpuinfo(bytes: &[u8]) {
     }
 }
 
-/// Pidfiles of the streaming application, and `/proc/PID/stat`.
+/// Pidfiles of the streaming application, `/proc/PID/stat` and `/proc/PID/status`.
 pub fn pidfile(bytes: &[u8]) {
-    let _ = (pidfiles::parse(bytes), pidfiles::is_zombie(bytes));
+    let _ = (pidfiles::parse(bytes), pidfiles::is_zombie(bytes), pidfiles::thread_group(bytes));
 }
 
 /// `/proc/net/route` and `/proc/net/ipv6_route`.

@@ -5,8 +5,13 @@ use core::task::Poll;
 use super::sensor_log::SensorLog;
 use crate::{
     plausible::Plausible,
-    readings::{Sampled, SensorError},
+    readings::{
+        Activity, Cellular, DiskSpace, Ethernet, Memory, Position, Sampled, SensorError, Throttled, Ups,
+        Uptime, Wifi,
+    },
+    text::Text,
     time::{Duration, Instant},
+    units::{Celsius, Megahertz, Rpm, Watts},
 };
 
 /// The answer of a sensor, and the value that the agent stores.
@@ -24,13 +29,47 @@ pub(super) trait Answer: Sized {
     fn value(self, before: &mut Self::Before) -> Result<Self::Value, SensorError>;
 }
 
-/// Most answers are stored as they are.
-impl<T: Plausible> Answer for T {
+/// Most answers are stored as they are, without their implausible parts.
+fn plausible<T: Plausible>(answer: T) -> Result<T, SensorError> {
+    answer.plausible().ok_or(SensorError::Invalid)
+}
+
+macro_rules! stored_as_they_are {
+    ($($answer:ty,)*) => {
+        $(impl Answer for $answer {
+            type Value = Self;
+            type Before = ();
+
+            fn value(self, (): &mut ()) -> Result<Self, SensorError> {
+                plausible(self)
+            }
+        })*
+    };
+}
+
+stored_as_they_are! {
+    Memory,
+    Celsius,
+    Watts,
+    Rpm,
+    DiskSpace,
+    Ethernet,
+    Wifi,
+    Cellular,
+    Position,
+    Activity,
+    Uptime,
+    Throttled,
+    Ups,
+    Megahertz,
+}
+
+impl<const N: usize> Answer for Text<N> {
     type Value = Self;
     type Before = ();
 
     fn value(self, (): &mut ()) -> Result<Self, SensorError> {
-        self.plausible().ok_or(SensorError::Invalid)
+        plausible(self)
     }
 }
 

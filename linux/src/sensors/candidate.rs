@@ -4,6 +4,7 @@ use std::{sync::Arc, task::Poll};
 
 use heartbeat_core::{
     SensorError,
+    plausible::Plausible,
     readings::Sampled,
     time::{Duration, Instant},
 };
@@ -70,6 +71,15 @@ impl<T: 'static> Candidate<T> {
         join: Join<A, B, T>,
     ) -> Self {
         Self::new(Joined { first: first.clone(), second: second.clone(), place, join })
+    }
+}
+
+impl<T: Plausible> Candidate<T> {
+    /// The plausible reading for a question of the time `asked`; [`SensorError::Invalid`] for any other.
+    pub(super) fn ask(&mut self, asked: Instant, now: Instant) -> Sampled<T> {
+        self.source
+            .ask(asked, now)
+            .map(|answer| answer.and_then(|reading| reading.plausible().ok_or(SensorError::Invalid)))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     worker::{Failure, Job, Worker},
 };
 
-/// An outcome that nobody has taken for this long is the past, for example after a suspend.
+/// An outcome that was not taken within this time is out of date, for example after a suspend.
 const STALE: Duration = Duration::from_secs(2);
 
 /// A handle of a source; clones share it.

@@ -5,14 +5,19 @@
 //! samples and fuzzed.
 
 pub(crate) mod app_version;
+pub(crate) mod drawn_power;
 pub(crate) mod filesystem;
 pub(crate) mod firmware;
 pub(crate) mod gps;
 pub(crate) mod hwmon;
+pub(crate) mod hwmon_fan;
+pub(crate) mod hwmon_power;
+pub(crate) mod hwmon_temperature;
 pub(crate) mod i2c;
 mod kept;
 pub(crate) mod kernel_file;
 pub(crate) mod modem_manager;
+mod natural;
 mod netlink;
 pub(crate) mod network;
 pub(crate) mod nl80211;

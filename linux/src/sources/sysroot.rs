@@ -18,6 +18,8 @@ use nix::{
     sys::stat::{FileStat, Mode, SFlag, fstat},
 };
 
+use super::natural;
+
 /// Entries of one directory that are looked at; a machine with more interfaces or zones has other problems.
 const ENTRIES_MAX: usize = 256;
 
@@ -130,7 +132,7 @@ impl Sysroot {
         self.read_text(path, &mut buffer)?.parse().map_err(|_| SensorError::Invalid)
     }
 
-    /// Names in a directory, sorted; those that are not UTF-8 are left out, as no kernel makes such.
+    /// Names in a directory, sorted with numbers as numbers; those that are not UTF-8 are left out, as no kernel makes such.
     ///
     /// # Errors
     ///
@@ -149,7 +151,7 @@ impl Sysroot {
                 break;
             }
         }
-        names.sort_unstable();
+        names.sort_unstable_by(|a, b| natural::compare(a, b));
         Ok(names)
     }
 
@@ -162,7 +164,7 @@ impl Sysroot {
     ///
     /// # Errors
     ///
-    /// [`SensorError::Absent`] when nothing has it, else why nobody knows.
+    /// [`SensorError::Absent`] when nothing has it, else why it could not be looked for.
     pub fn locate(&self, path: impl AsRef<Path>) -> Result<(), SensorError> {
         self.open_fd(path.as_ref(), OFlag::O_PATH).map(drop).map_err(sensor_error)
     }
@@ -247,7 +249,8 @@ fn io_error(error: &std::io::Error) -> SensorError {
 /// What an error of the kernel says about a sensor.
 pub(crate) fn sensor_error(error: Errno) -> SensorError {
     match error {
-        Errno::ENOENT | Errno::ENOTDIR | Errno::ENODEV | Errno::ENXIO => SensorError::Absent,
+        // ENODATA: a driver that has the attribute and no value for it.
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ENODEV | Errno::ENXIO | Errno::ENODATA => SensorError::Absent,
         Errno::EACCES | Errno::EPERM => SensorError::Denied,
         Errno::ELOOP | Errno::EISDIR | Errno::EINVAL => SensorError::Invalid,
         _ => SensorError::Io,

@@ -239,15 +239,17 @@ const NO_ACTIVITY: &str = r#""streaming_active":false,"tracking_active":false,"r
 
 impl Render for Activity {
     fn render(&self) -> String {
-        let (size, path) = match &self.recording {
+        // What cannot be read is not taken for activity.
+        let recording = self.recording.as_ref().ok().and_then(Option::as_ref);
+        let (size, path) = match recording {
             Some(it) => (or_null(it.size.map(|size| fixed(size.raw(), 2))), quoted(it.path.as_str())),
             None => ("0.00".to_owned(), "null".to_owned()),
         };
         format!(
             r#""streaming_active":{},"tracking_active":{},"recording_active":{},"recording_file_size_mb":{size},"recording_file_path":{path}"#,
-            self.streaming,
-            self.tracking,
-            self.recording.is_some(),
+            matches!(self.streaming, Ok(true)),
+            matches!(self.tracking, Ok(true)),
+            recording.is_some(),
         )
     }
 }
