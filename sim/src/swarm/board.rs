@@ -19,7 +19,7 @@ const GIB: u64 = 1 << 30;
 
 /// The id of the device with this number: as long as the serial number of a Raspberry Pi.
 pub(super) fn hardware_id(number: u32) -> String {
-    format!("10000000{:08x}", number.wrapping_mul(0x9e37_79b1))
+    format!("10000000{:08x}", number.wrapping_add(1).wrapping_mul(0x9e37_79b1))
 }
 
 /// A device.
@@ -127,7 +127,8 @@ impl Board {
             path: "/srv/recordings/today.mp4".into(),
             size: Some(Mebibytes::from_bytes(rate * (self.booted_s % 7200 + up_s))),
         });
-        let activity = Activity { streaming: self.recording_rate.is_some(), tracking: false, recording };
+        let streaming = Ok(self.recording_rate.is_some());
+        let activity = Activity { streaming, tracking: Ok(false), recording: Ok(recording) };
         self.hal.activity = FakeSensor::new(activity);
     }
 }
