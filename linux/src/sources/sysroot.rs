@@ -271,7 +271,7 @@ impl Sysroot {
     ///
     /// # Errors
     ///
-    /// [`SensorError::Absent`] when nothing has it, else why it could not be looked for.
+    /// [`SensorError::Absent`] when nothing has it, else why nobody knows.
     pub fn locate(&self, path: impl AsRef<Path>) -> Result<(), SensorError> {
         let path = path.as_ref();
         let fd = self.open_any(path, OFlag::O_PATH)?;
@@ -459,8 +459,7 @@ fn io_error(error: &std::io::Error) -> SensorError {
 /// What an error of the kernel says about a sensor.
 pub(crate) fn sensor_error(error: Errno) -> SensorError {
     match error {
-        // ENODATA: a driver that has the attribute and no value for it.
-        Errno::ENOENT | Errno::ENOTDIR | Errno::ENODEV | Errno::ENXIO | Errno::ENODATA => SensorError::Absent,
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ENODEV | Errno::ENXIO => SensorError::Absent,
         Errno::EACCES | Errno::EPERM => SensorError::Denied,
         Errno::ELOOP | Errno::EISDIR | Errno::EINVAL => SensorError::Invalid,
         _ => SensorError::Io,
