@@ -8,7 +8,7 @@ use crate::{
         self, firmware,
         gps::{gpsd, streamer},
         modem_manager,
-        network::routes,
+        network::{self, routes},
         nl80211::Details,
         pidfiles, proc_wireless, procfs,
     },
@@ -38,6 +38,7 @@ pub fn cpuinfo(bytes: &[u8]) {
     if let Some(serial) = hardware_id::parse_cpuinfo(bytes) {
         assert!((8..=32).contains(&serial.len()));
     }
+    let _ = network::permanent_address::first_byte(&String::from_utf8_lossy(bytes));
 }
 
 /// Pidfiles of the streaming application, `/proc/PID/stat` and `/proc/PID/status`.
