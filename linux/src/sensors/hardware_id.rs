@@ -137,8 +137,7 @@ pub enum NoIdentity {
 /// The board's own id and where it was found: the first that answers of the firmware's serial, the device tree's,
 /// the permanent address of a network interface, and a hash of `/etc/machine-id`.
 ///
-/// What many boards share is no id: serials that vendors put into all of a series, and the machine-id of a container's
-/// image.
+/// Serials that vendors put into all boards of a series are no ids.
 ///
 /// # Errors
 ///
@@ -201,9 +200,6 @@ pub(crate) fn serial(text: &str) -> Option<String> {
 /// An application-specific machine id as systemd derives it (`sd_id128_get_machine_app_specific(3)`): the
 /// machine's own id is confidential and must not leave it.
 fn machine_specific(root: &Sysroot) -> Result<String, SensorError> {
-    if is_container(root) {
-        return Err(SensorError::Absent);
-    }
     let mut buffer = [0; 64];
     let text = root.read_text("/etc/machine-id", &mut buffer)?;
     let machine = parse_machine_id(text).ok_or(SensorError::Invalid)?;
@@ -216,9 +212,11 @@ fn machine_specific(root: &Sysroot) -> Result<String, SensorError> {
     Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The machine-id of a container comes with its image, and is the same on every board that runs it. The marks are those of
-/// Docker and Podman, and a network of virtual interfaces only.
-fn is_container(root: &Sysroot) -> bool {
+/// Whether a machine-id may have come with the image of a container, which is the same on every board that runs it. The
+/// marks are those of Docker and Podman, and a network of virtual interfaces only.
+///
+/// It is taken all the same, with a warning: a container with an id of its own looks no different.
+pub fn is_container(root: &Sysroot) -> bool {
     ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| root.exists(mark))
         || permanent_address::all_are_virtual(root)
 }
@@ -256,8 +254,12 @@ mod tests {
         write(dir.path(), "sys/class/net/eth0/address", b"dc:a6:32:01:02:03\n");
         write(dir.path(), "sys/class/net/eth0/addr_assign_type", b"0\n");
         write(dir.path(), "sys/class/net/eth0/type", b"1\n");
-        let none = Err(NoIdentity::Unidentified(SensorError::Absent));
-        assert_eq!(id(), none, "virtual interfaces only: a container, with its image's machine-id");
+        assert_eq!(
+            id().map(|id| id.1),
+            Ok(IdSource::MachineId),
+            "a virtual interface does not identify the board"
+        );
+        assert!(is_container(&root));
         write(dir.path(), "sys/class/net/eth0/device/uevent", b"DRIVER=bcmgenet\n");
         assert_eq!(id(), Ok(("dca632010203".to_owned(), IdSource::Mac)));
         write(dir.path(), "proc/device-tree/serial-number", b"10000000a1b2c3d4\0");
@@ -271,8 +273,9 @@ mod tests {
         assert_eq!(id().map(|id| id.1), Ok(IdSource::Mac), "the same on many boards");
         fs::remove_dir_all(dir.path().join("sys")).expect("removed");
         assert_eq!(id().map(|id| id.1), Ok(IdSource::MachineId));
+        assert!(!is_container(&root));
         write(dir.path(), ".dockerenv", b"");
-        assert!(id().is_err(), "the image's machine-id");
+        assert!(is_container(&root));
     }
 
     #[test]
