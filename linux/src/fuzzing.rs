@@ -65,6 +65,7 @@ pub fn nl80211(bytes: &[u8]) {
         assert!(sources::attributes(message.payload).count() <= bytes.len());
         details.take_interface(message.payload);
         details.take_station(message.payload);
+        let _ = network::permanent_address::permanent_address(message.payload);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Generic netlink: requests and replies as bytes (`linux/netlink.h`, `linux/genetlink.h`).
+//! Netlink: requests and replies as bytes (`linux/netlink.h`, `linux/genetlink.h`, `linux/rtnetlink.h`).
 //!
 //! Of the published crates `neli` 0.7 brings procedural macros for its own builders and would still leave nl80211's numbers
 //! to us, `wl-nl80211` brings an async runtime. What is needed is one request and a walk over attributes.
@@ -39,6 +39,11 @@ pub(super) const NLM_F_DUMP: u16 = 0x300;
 /// Length of `struct nlmsghdr` and `struct genlmsghdr`.
 const MESSAGE_HEADER: usize = 16;
 const GENERIC_HEADER: usize = 4;
+/// Length of `struct ifinfomsg`.
+const LINK_HEADER: usize = 16;
+
+/// Asks for interfaces.
+const RTM_GETLINK: u16 = 18;
 
 /// The controller, which knows the numbers of the families.
 const GENL_ID_CTRL: u16 = 0x10;
@@ -46,7 +51,7 @@ const CTRL_CMD_GETFAMILY: u8 = 3;
 const CTRL_ATTR_FAMILY_ID: u16 = 1;
 const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 
-/// A socket for generic netlink.
+/// A socket for netlink.
 #[derive(Debug)]
 pub(super) struct Netlink {
     socket: OwnedFd,
@@ -54,9 +59,18 @@ pub(super) struct Netlink {
 }
 
 impl Netlink {
+    /// For generic netlink.
     pub(super) fn open() -> Result<Self, SensorError> {
+        Self::open_protocol(SockProtocol::NetlinkGeneric)
+    }
+
+    /// For routes, addresses and interfaces.
+    pub(super) fn open_route() -> Result<Self, SensorError> {
+        Self::open_protocol(SockProtocol::NetlinkRoute)
+    }
+
+    fn open_protocol(protocol: SockProtocol) -> Result<Self, SensorError> {
         let open = || -> nix::Result<OwnedFd> {
-            let protocol = SockProtocol::NetlinkGeneric;
             let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
             bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
             let timeout = TimeVal::new(0, i64::from(TIMEOUT.subsec_micros()) as _);
@@ -91,8 +105,20 @@ impl Netlink {
     ) -> Result<(), SensorError> {
         self.sequence = self.sequence.wrapping_add(1);
         let message = encode(family, flags, self.sequence, command, attributes);
+        self.exchange(&message, |payload| take(payload.get(GENERIC_HEADER..).unwrap_or_default()))
+    }
+
+    /// Hands the attributes of every network interface to `take`.
+    pub(super) fn links(&mut self, mut take: impl FnMut(&[u8])) -> Result<(), SensorError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let message = frame(RTM_GETLINK, NLM_F_DUMP, self.sequence, &[0; LINK_HEADER]);
+        self.exchange(&message, |payload| take(payload.get(LINK_HEADER..).unwrap_or_default()))
+    }
+
+    /// Sends a message and hands the payload of every reply to `take`.
+    fn exchange(&mut self, message: &[u8], mut take: impl FnMut(&[u8])) -> Result<(), SensorError> {
         let fd = self.socket.as_raw_fd();
-        sendto(fd, &message, &NetlinkAddr::new(0, 0), MsgFlags::empty()).map_err(sensor_error)?;
+        sendto(fd, message, &NetlinkAddr::new(0, 0), MsgFlags::empty()).map_err(sensor_error)?;
         let mut buffer = vec![0; BUFFER];
         for _ in 0..DATAGRAMS_MAX {
             let len = recv(fd, &mut buffer, MsgFlags::MSG_TRUNC).map_err(sensor_error)?;
@@ -105,7 +131,7 @@ impl Netlink {
                 match message.kind {
                     NLMSG_DONE => return Ok(()),
                     NLMSG_ERROR => return outcome(message.payload),
-                    _ => take(message.payload.get(GENERIC_HEADER..).unwrap_or_default()),
+                    _ => take(message.payload),
                 }
             }
         }
@@ -115,9 +141,8 @@ impl Netlink {
 
 /// One command as bytes. Every request asks for an acknowledgement, so that its answer has an end.
 fn encode(family: u16, flags: u16, sequence: u32, command: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
-    let mut message = vec![0; MESSAGE_HEADER];
     // Version 1 of the command; two bytes are reserved.
-    message.extend_from_slice(&[command, 1, 0, 0]);
+    let mut message = vec![command, 1, 0, 0];
     for (kind, value) in attributes {
         // Only short values are ever sent.
         let len = u16::try_from(value.len().saturating_add(4)).unwrap_or(u16::MAX);
@@ -126,19 +151,22 @@ fn encode(family: u16, flags: u16, sequence: u32, command: u8, attributes: &[(u1
         message.extend_from_slice(value);
         message.resize(message.len().next_multiple_of(4), 0);
     }
-    let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    frame(family, flags, sequence, &message)
+}
+
+/// A message with its header.
+fn frame(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len().saturating_add(MESSAGE_HEADER)).unwrap_or(u32::MAX);
     let flags = flags | NLM_F_REQUEST | NLM_F_ACK;
-    let header = [
+    let parts = [
         &len.to_ne_bytes()[..],
-        &family.to_ne_bytes(),
+        &kind.to_ne_bytes(),
         &flags.to_ne_bytes(),
         &sequence.to_ne_bytes(),
         &[0; 4],
+        payload,
     ];
-    for (place, byte) in message.iter_mut().zip(header.concat()) {
-        *place = byte;
-    }
-    message
+    parts.concat()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -215,6 +243,16 @@ mod tests {
         let Ok(mut netlink) = Netlink::open() else { return println!("skipped: no generic netlink here") };
         assert_eq!(netlink.family("nlctrl"), Ok(GENL_ID_CTRL));
         assert_eq!(netlink.family("no such family"), Err(SensorError::Absent));
+    }
+
+    #[test]
+    fn lists_the_interfaces_of_the_kernel() {
+        let Ok(mut netlink) = Netlink::open_route() else { return println!("skipped: no netlink here") };
+        for _ in 0..2 {
+            let mut names = Vec::new();
+            netlink.links(|link| names.extend(attribute(link, 3).map(<[u8]>::to_vec))).expect("listed");
+            assert!(names.contains(&b"lo\0".to_vec()), "{names:?}");
+        }
     }
 
     proptest! {

@@ -2,13 +2,20 @@
 
 use heartbeat_core::SensorError;
 
-use crate::sources::sysroot::Sysroot;
+use crate::sources::{
+    netlink::{Netlink, attribute},
+    sysroot::Sysroot,
+};
 
 const CLASS: &str = "/sys/class/net";
 
 /// `NET_ADDR_PERM` of `linux/netdevice.h`: the address is the hardware's own, and not one that was drawn, or taken over by
 /// a bond or a bridge.
 const NET_ADDR_PERM: i64 = 0;
+
+/// Attributes of `linux/if_link.h`: the name with its NUL, and the address that the hardware came with, since Linux 5.6.
+const IFLA_IFNAME: u16 = 3;
+const IFLA_PERM_ADDRESS: u16 = 54;
 
 /// The permanent address that identifies the board best, as `dc:a6:32:01:02:03`.
 ///
@@ -20,15 +27,41 @@ const NET_ADDR_PERM: i64 = 0;
 ///
 /// When there is none, or one cannot be read: it may be the best.
 pub(crate) fn find(root: &Sysroot) -> Result<String, SensorError> {
+    let permanent = permanent_addresses(root)?;
     let mut best = None;
     for name in root.list(CLASS)? {
-        match Candidate::of(root, &name) {
+        match Candidate::of(root, &name, &permanent) {
             Ok(candidate) => best = best.into_iter().chain([candidate]).min_by_key(Candidate::rank),
             Err(SensorError::Absent | SensorError::Denied | SensorError::Invalid) => {}
             Err(error) => return Err(error),
         }
     }
     best.map(|candidate| candidate.address).ok_or(SensorError::Absent)
+}
+
+/// What the kernel knows of the addresses that interfaces came with, by their names. It still does while a bond has given
+/// an interface the address of another, or one was drawn at random.
+fn permanent_addresses(root: &Sysroot) -> Result<Vec<(String, String)>, SensorError> {
+    let mut found = Vec::new();
+    // A captured tree has only what sysfs says.
+    if root.is_live() {
+        let asked = Netlink::open_route()
+            .and_then(|mut netlink| netlink.links(|attributes| found.extend(permanent_address(attributes))));
+        match asked {
+            Ok(()) | Err(SensorError::Absent | SensorError::Denied) => {}
+            Err(_) => return Err(SensorError::Io),
+        }
+    }
+    Ok(found)
+}
+
+/// The name and the permanent address of an interface, if it has one of six bytes.
+pub(crate) fn permanent_address(attributes: &[u8]) -> Option<(String, String)> {
+    let name = attribute(attributes, IFLA_IFNAME)?.strip_suffix(b"\0")?;
+    let address: [u8; 6] = attribute(attributes, IFLA_PERM_ADDRESS)?.try_into().ok()?;
+    let address = address.map(|byte| format!("{byte:02x}")).join(":");
+    first_byte(&address)?;
+    Some((str::from_utf8(name).ok()?.to_owned(), address))
 }
 
 /// Whether there are network interfaces, and none of them has hardware: the view from inside a container.
@@ -47,14 +80,17 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn of(root: &Sysroot, name: &str) -> Result<Self, SensorError> {
+    fn of(root: &Sysroot, name: &str, permanent: &[(String, String)]) -> Result<Self, SensorError> {
         let entry = |entry: &str| format!("{CLASS}/{name}/{entry}");
         root.locate(entry("device"))?;
-        if root.read_integer(entry("addr_assign_type"))? != NET_ADDR_PERM {
-            return Err(SensorError::Absent);
-        }
         let mut buffer = [0; 32];
-        let address = root.read_text(entry("address"), &mut buffer)?.to_ascii_lowercase();
+        let address = match permanent.iter().find(|(known, _)| known == name) {
+            Some((_, address)) => address.clone(),
+            None if root.read_integer(entry("addr_assign_type"))? != NET_ADDR_PERM => {
+                return Err(SensorError::Absent);
+            }
+            None => root.read_text(entry("address"), &mut buffer)?.to_ascii_lowercase(),
+        };
         let first = first_byte(&address).ok_or(SensorError::Invalid)?;
         let mut buffer = [0; 512];
         let uevent = root.read_text(entry("device/uevent"), &mut buffer).unwrap_or_default();
@@ -129,6 +165,37 @@ mod tests {
         assert_eq!(find(&root).as_deref(), Ok("dc:a6:32:01:02:03"), "drawn at random");
     }
 
+    /// Linux, `net/core/rtnetlink.c`, `rtnl_fill_ifinfo`: the name, then the addresses.
+    #[test]
+    fn the_kernel_knows_the_address_that_a_bond_has_replaced() {
+        let attribute = |kind: u16, value: &[u8]| {
+            let len = u16::try_from(value.len() + 4).expect("short");
+            let mut bytes = [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        };
+        let (name, bond) = (attribute(3, b"eth0\0"), attribute(1, &[0xaa, 0, 0, 0, 0, 1]));
+        let permanent = attribute(54, &[0xdc, 0xa6, 0x32, 1, 2, 3]);
+        let known = ("eth0".to_owned(), "dc:a6:32:01:02:03".to_owned());
+        assert_eq!(permanent_address(&[&name[..], &bond, &permanent].concat()), Some(known.clone()));
+        for none in [
+            &[&name[..], &bond].concat(),
+            &[&bond[..], &permanent].concat(),
+            &[name, attribute(54, &[0; 6])].concat(),
+        ] {
+            assert_eq!(permanent_address(none), None);
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        interface(dir.path(), "eth0", "aa:00:00:00:00:01", 2, "");
+        fs::write(dir.path().join("sys/class/net/eth0/addr_assign_type"), "3").expect("written");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        assert_eq!(
+            Candidate::of(&root, "eth0", &[known]).map(|found| found.address).as_deref(),
+            Ok("dc:a6:32:01:02:03")
+        );
+        assert!(Candidate::of(&root, "eth0", &[]).is_err());
+    }
+
     #[test]
     fn usb_is_known_by_the_device_and_by_predictable_names() {
         assert!(is_on_usb("eth0", "DRIVER=x\nMODALIAS=usb:v0BDAp8153d3000"));
@@ -158,7 +225,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_survived(name: String, text: String) {
-            let _ = (first_byte(&text), is_on_usb(&name, &text));
+            let _ = (first_byte(&text), is_on_usb(&name, &text), permanent_address(text.as_bytes()));
         }
     }
 }
