@@ -9,6 +9,7 @@
 //! - [`daemon`]: the loop that moves the agent, the signals, the pidfile.
 //! - [`service`]: what the daemon tells systemd, `status` and the journal about itself.
 //! - [`doctor`]: where each value comes from, or what to do about its absence.
+//! - [`capture`]: a tree of this machine that answers as it does.
 //! - [`cli`]: the commands.
 //!
 //! Every thread starts before the first heartbeat or with it, and lives as long as the program: a beat starts
@@ -19,6 +20,7 @@
 #![deny(unsafe_code)]
 
 pub mod backlog;
+pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod config;

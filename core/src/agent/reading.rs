@@ -4,14 +4,10 @@ use core::task::Poll;
 
 use super::sensor_log::SensorLog;
 use crate::{
+    for_each_sensor,
     plausible::Plausible,
-    readings::{
-        Activity, Cellular, DiskSpace, Ethernet, Memory, Position, Sampled, SensorError, Throttled, Ups,
-        Uptime, Wifi,
-    },
-    text::Text,
+    readings::{Sampled, SensorError},
     time::{Duration, Instant},
-    units::{Celsius, Megahertz, Rpm, Watts},
 };
 
 /// The answer of a sensor, and the value that the agent stores.
@@ -34,44 +30,25 @@ fn plausible<T: Plausible>(answer: T) -> Result<T, SensorError> {
     answer.plausible().ok_or(SensorError::Invalid)
 }
 
-macro_rules! stored_as_they_are {
-    ($($answer:ty,)*) => {
-        $(impl Answer for $answer {
+macro_rules! answers {
+    ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
+        $(answers!(@ $method, $value);)*
+    };
+    // Of the counters only a difference means something: `usage.rs`.
+    (@ cpu, $value:ty) => {};
+    (@ $method:ident, $value:ty) => {
+        impl Answer for $value {
             type Value = Self;
             type Before = ();
 
             fn value(self, (): &mut ()) -> Result<Self, SensorError> {
                 plausible(self)
             }
-        })*
+        }
     };
 }
 
-stored_as_they_are! {
-    Memory,
-    Celsius,
-    Watts,
-    Rpm,
-    DiskSpace,
-    Ethernet,
-    Wifi,
-    Cellular,
-    Position,
-    Activity,
-    Uptime,
-    Throttled,
-    Ups,
-    Megahertz,
-}
-
-impl<const N: usize> Answer for Text<N> {
-    type Value = Self;
-    type Before = ();
-
-    fn value(self, (): &mut ()) -> Result<Self, SensorError> {
-        plausible(self)
-    }
-}
+for_each_sensor!(answers);
 
 /// The latest answer of one sensor.
 #[derive(Debug)]

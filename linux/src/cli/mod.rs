@@ -1,5 +1,6 @@
 //! The command line.
 
+mod capture;
 mod check_config;
 mod doctor;
 mod options;
@@ -63,6 +64,8 @@ enum Command {
     },
     /// Show what the running daemon last did
     Status(status::Arguments),
+    /// Write a tree of this machine that answers as it does, for a report
+    Capture(capture::Arguments),
     /// Show the settings, and where each comes from
     CheckConfig,
 }
@@ -82,6 +85,8 @@ enum Failure {
     Unwell(usize),
     #[error("{0}")]
     NotRunning(String),
+    #[error("not captured: {0}")]
+    NotCaptured(String),
     #[error("not delivered: {0}")]
     NotDelivered(String),
 }
@@ -98,6 +103,7 @@ impl Failure {
             | Self::Pidfile(_)
             | Self::System(_)
             | Self::NotDelivered(_)
+            | Self::NotCaptured(_)
             | Self::Unwell(_) => exit::FAILED,
         }
     }
@@ -121,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Send => sample::send(&cli.options),
         Command::Doctor { json } => doctor::doctor(&cli.options, json),
         Command::Status(arguments) => status::status(&arguments),
+        Command::Capture(arguments) => capture::capture(&cli.options, &arguments),
         Command::CheckConfig => check_config::check_config(&cli.options),
     };
     match result {

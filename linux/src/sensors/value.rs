@@ -10,7 +10,7 @@ use heartbeat_core::{
 };
 
 use super::{Shared, candidate::Candidate};
-use crate::config::Settings;
+use crate::{config::Settings, sources::Remark};
 
 /// Grace period: how long a candidate is waited for before the next one's value is used. A working one takes a few
 /// milliseconds.
@@ -61,6 +61,8 @@ pub struct Finding {
     pub place: String,
     /// What it found.
     pub outcome: Result<String, Problem>,
+    /// What more it knows of the reason for having found nothing.
+    pub remark: Option<Remark>,
     /// How long that took.
     pub took: Duration,
 }
@@ -203,6 +205,7 @@ impl<D: Definition> AnyValue for Value<D> {
         candidate.ask(asked, now).map(|answer| Finding {
             place: candidate.source.place(),
             outcome: answer.as_ref().map(D::show).map_err(|error| Problem::Failed(*error)),
+            remark: if answer.is_err() { candidate.source.remark() } else { None },
             took: candidate.source.took(),
         })
     }

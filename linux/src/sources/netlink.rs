@@ -1,4 +1,4 @@
-//! Netlink: requests and replies as bytes (`linux/netlink.h`, `linux/genetlink.h`, `linux/rtnetlink.h`).
+//! Netlink: requests and replies as bytes (`linux/netlink.h`, `linux/genetlink.h`).
 //!
 //! Of the published crates `neli` 0.7 brings procedural macros for its own builders and would still leave nl80211's numbers
 //! to us, `wl-nl80211` brings an async runtime. What is needed is one request and a walk over attributes.
@@ -39,11 +39,6 @@ pub(super) const NLM_F_DUMP: u16 = 0x300;
 /// Length of `struct nlmsghdr` and `struct genlmsghdr`.
 const MESSAGE_HEADER: usize = 16;
 const GENERIC_HEADER: usize = 4;
-/// Length of `struct ifinfomsg`.
-const LINK_HEADER: usize = 16;
-
-/// Asks for interfaces.
-const RTM_GETLINK: u16 = 18;
 
 /// The controller, which knows the numbers of the families.
 const GENL_ID_CTRL: u16 = 0x10;
@@ -51,7 +46,7 @@ const CTRL_CMD_GETFAMILY: u8 = 3;
 const CTRL_ATTR_FAMILY_ID: u16 = 1;
 const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 
-/// A socket for netlink.
+/// A netlink socket.
 #[derive(Debug)]
 pub(super) struct Netlink {
     socket: OwnedFd,
@@ -59,17 +54,17 @@ pub(super) struct Netlink {
 }
 
 impl Netlink {
-    /// For generic netlink.
-    pub(super) fn open() -> Result<Self, SensorError> {
-        Self::open_protocol(SockProtocol::NetlinkGeneric)
+    /// For generic netlink: nl80211 and its like.
+    pub(super) fn generic() -> Result<Self, SensorError> {
+        Self::open(SockProtocol::NetlinkGeneric)
     }
 
-    /// For routes, addresses and interfaces.
-    pub(super) fn open_route() -> Result<Self, SensorError> {
-        Self::open_protocol(SockProtocol::NetlinkRoute)
+    /// For rtnetlink: interfaces, addresses and routes (`linux/rtnetlink.h`).
+    pub(super) fn route() -> Result<Self, SensorError> {
+        Self::open(SockProtocol::NetlinkRoute)
     }
 
-    fn open_protocol(protocol: SockProtocol) -> Result<Self, SensorError> {
+    fn open(protocol: SockProtocol) -> Result<Self, SensorError> {
         let open = || -> nix::Result<OwnedFd> {
             let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
             bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
@@ -88,14 +83,20 @@ impl Netlink {
     pub(super) fn family(&mut self, name: &str) -> Result<u16, SensorError> {
         let name = [name.as_bytes(), b"\0"].concat();
         let mut id = None;
-        self.request(GENL_ID_CTRL, 0, CTRL_CMD_GETFAMILY, &[(CTRL_ATTR_FAMILY_NAME, &name)], |reply| {
-            id = id.or_else(|| attribute(reply, CTRL_ATTR_FAMILY_ID).and_then(u16_of));
-        })?;
+        self.generic_request(
+            GENL_ID_CTRL,
+            0,
+            CTRL_CMD_GETFAMILY,
+            &[(CTRL_ATTR_FAMILY_NAME, &name)],
+            |reply| {
+                id = id.or_else(|| attribute(reply, CTRL_ATTR_FAMILY_ID).and_then(u16_of));
+            },
+        )?;
         id.ok_or(SensorError::Invalid)
     }
 
-    /// Sends one command and hands the attributes of every reply to `take`.
-    pub(super) fn request(
+    /// Sends one command of a family and hands the attributes of every reply to `take`.
+    pub(super) fn generic_request(
         &mut self,
         family: u16,
         flags: u16,
@@ -103,22 +104,26 @@ impl Netlink {
         attributes: &[(u16, &[u8])],
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), SensorError> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let message = encode(family, flags, self.sequence, command, attributes);
-        self.exchange(&message, |payload| take(payload.get(GENERIC_HEADER..).unwrap_or_default()))
+        // Version 1 of the command; two bytes are reserved.
+        let header = [command, 1, 0, 0];
+        self.request(family, flags, &header, attributes, |reply| {
+            take(reply.get(GENERIC_HEADER..).unwrap_or_default());
+        })
     }
 
-    /// Hands the attributes of every network interface to `take`.
-    pub(super) fn links(&mut self, mut take: impl FnMut(&[u8])) -> Result<(), SensorError> {
+    /// Sends one message, its family's `header` first, and hands the payload of every reply to `take`.
+    pub(super) fn request(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        header: &[u8],
+        attributes: &[(u16, &[u8])],
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), SensorError> {
         self.sequence = self.sequence.wrapping_add(1);
-        let message = frame(RTM_GETLINK, NLM_F_DUMP, self.sequence, &[0; LINK_HEADER]);
-        self.exchange(&message, |payload| take(payload.get(LINK_HEADER..).unwrap_or_default()))
-    }
-
-    /// Sends a message and hands the payload of every reply to `take`.
-    fn exchange(&mut self, message: &[u8], mut take: impl FnMut(&[u8])) -> Result<(), SensorError> {
+        let message = encode(kind, flags, self.sequence, header, attributes);
         let fd = self.socket.as_raw_fd();
-        sendto(fd, message, &NetlinkAddr::new(0, 0), MsgFlags::empty()).map_err(sensor_error)?;
+        sendto(fd, &message, &NetlinkAddr::new(0, 0), MsgFlags::empty()).map_err(sensor_error)?;
         let mut buffer = vec![0; BUFFER];
         for _ in 0..DATAGRAMS_MAX {
             let len = recv(fd, &mut buffer, MsgFlags::MSG_TRUNC).map_err(sensor_error)?;
@@ -139,10 +144,10 @@ impl Netlink {
     }
 }
 
-/// One command as bytes. Every request asks for an acknowledgement, so that its answer has an end.
-fn encode(family: u16, flags: u16, sequence: u32, command: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
-    // Version 1 of the command; two bytes are reserved.
-    let mut message = vec![command, 1, 0, 0];
+/// One message as bytes. Every request asks for an acknowledgement, so that its answer has an end.
+fn encode(kind: u16, flags: u16, sequence: u32, header: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut message = vec![0; MESSAGE_HEADER];
+    message.extend_from_slice(header);
     for (kind, value) in attributes {
         // Only short values are ever sent.
         let len = u16::try_from(value.len().saturating_add(4)).unwrap_or(u16::MAX);
@@ -151,22 +156,14 @@ fn encode(family: u16, flags: u16, sequence: u32, command: u8, attributes: &[(u1
         message.extend_from_slice(value);
         message.resize(message.len().next_multiple_of(4), 0);
     }
-    frame(family, flags, sequence, &message)
-}
-
-/// A message with its header.
-fn frame(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len().saturating_add(MESSAGE_HEADER)).unwrap_or(u32::MAX);
+    let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
     let flags = flags | NLM_F_REQUEST | NLM_F_ACK;
-    let parts = [
-        &len.to_ne_bytes()[..],
-        &kind.to_ne_bytes(),
-        &flags.to_ne_bytes(),
-        &sequence.to_ne_bytes(),
-        &[0; 4],
-        payload,
-    ];
-    parts.concat()
+    let fields =
+        [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), &flags.to_ne_bytes(), &sequence.to_ne_bytes(), &[0; 4]];
+    for (place, byte) in message.iter_mut().zip(fields.concat()) {
+        *place = byte;
+    }
+    message
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -229,7 +226,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_encodes() {
-        let message = encode(0x1c, NLM_F_DUMP, 7, 17, &[(3, &[1, 0, 0, 0]), (52, b"abc")]);
+        let message = encode(0x1c, NLM_F_DUMP, 7, &[17, 1, 0, 0], &[(3, &[1, 0, 0, 0]), (52, b"abc")]);
         let read: Vec<_> = messages(&message).collect();
         assert_eq!(read.len(), 1);
         assert_eq!((read[0].kind, read[0].sequence, read[0].payload[0]), (0x1c, 7, 17));
@@ -240,19 +237,9 @@ mod tests {
     #[test]
     fn asks_the_kernel_for_a_familys_number() {
         // Also in containers: generic netlink needs no privilege.
-        let Ok(mut netlink) = Netlink::open() else { return println!("skipped: no generic netlink here") };
+        let Ok(mut netlink) = Netlink::generic() else { return println!("skipped: no generic netlink here") };
         assert_eq!(netlink.family("nlctrl"), Ok(GENL_ID_CTRL));
         assert_eq!(netlink.family("no such family"), Err(SensorError::Absent));
-    }
-
-    #[test]
-    fn lists_the_interfaces_of_the_kernel() {
-        let Ok(mut netlink) = Netlink::open_route() else { return println!("skipped: no netlink here") };
-        for _ in 0..2 {
-            let mut names = Vec::new();
-            netlink.links(|link| names.extend(attribute(link, 3).map(<[u8]>::to_vec))).expect("listed");
-            assert!(names.contains(&b"lo\0".to_vec()), "{names:?}");
-        }
     }
 
     proptest! {

@@ -63,7 +63,7 @@ fn quoted(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\u{8}' => quoted.push_str("\\b"),
             '\u{c}' => quoted.push_str("\\f"),
-            ..' ' => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            ..' ' | '\u{7f}'..='\u{9f}' => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
             _ => quoted.push(c),
         }
     }
@@ -176,8 +176,11 @@ impl Render for Wifi {
             WifiMode::Client => "\"client\"".to_owned(),
             WifiMode::Hotspot => "\"hotspot\"".to_owned(),
         });
-        let dbm = self.signal_dbm.filter(|dbm| (-150..=50).contains(&dbm.0)).map(|dbm| dbm.0.to_string());
-        let share = self.signal_percent.filter(|share| share.0 <= 100).map(|share| share.0.to_string());
+        let dbm = self.signal_dbm.filter(|dbm| (-150..0).contains(&dbm.0));
+        // A percentage beside a level that cannot be was made of it.
+        let is_refused = dbm != self.signal_dbm;
+        let share = self.signal_percent.filter(|share| share.0 <= 100 && !is_refused);
+        let (dbm, share) = (dbm.map(|dbm| dbm.0.to_string()), share.map(|share| share.0.to_string()));
         format!(
             r#"{{"interface":{interface},"ip":{},"mode":{},"ssid":{},"signal_dbm":{},"signal_percent":{},"clients":{}}}"#,
             or_null(self.ip.as_ref().and_then(text)),

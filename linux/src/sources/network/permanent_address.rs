@@ -3,7 +3,7 @@
 use heartbeat_core::SensorError;
 
 use crate::sources::{
-    netlink::{Netlink, attribute},
+    netlink::{NLM_F_DUMP, Netlink, attribute},
     sysroot::Sysroot,
 };
 
@@ -12,6 +12,10 @@ const CLASS: &str = "/sys/class/net";
 /// `NET_ADDR_PERM` of `linux/netdevice.h`: the address is the hardware's own, and not one that was drawn, or taken over by
 /// a bond or a bridge.
 const NET_ADDR_PERM: i64 = 0;
+
+/// Asks for interfaces, after a `struct ifinfomsg` of this length.
+const RTM_GETLINK: u16 = 18;
+const LINK_HEADER: usize = 16;
 
 /// Attributes of `linux/if_link.h`: the name with its NUL, and the address that the hardware came with, since Linux 5.6.
 const IFLA_IFNAME: u16 = 3;
@@ -45,8 +49,11 @@ fn permanent_addresses(root: &Sysroot) -> Result<Vec<(String, String)>, SensorEr
     let mut found = Vec::new();
     // A captured tree has only what sysfs says.
     if root.is_live() {
-        let asked = Netlink::open_route()
-            .and_then(|mut netlink| netlink.links(|attributes| found.extend(permanent_address(attributes))));
+        let asked = Netlink::route().and_then(|mut netlink| {
+            netlink.request(RTM_GETLINK, NLM_F_DUMP, &[0; LINK_HEADER], &[], |link| {
+                found.extend(link.get(LINK_HEADER..).and_then(permanent_address));
+            })
+        });
         match asked {
             Ok(()) | Err(SensorError::Absent | SensorError::Denied) => {}
             Err(_) => return Err(SensorError::Io),
@@ -84,12 +91,12 @@ impl Candidate {
         let entry = |entry: &str| format!("{CLASS}/{name}/{entry}");
         root.locate(entry("device"))?;
         let mut buffer = [0; 32];
-        let address = match permanent.iter().find(|(known, _)| known == name) {
-            Some((_, address)) => address.clone(),
-            None if root.read_integer(entry("addr_assign_type"))? != NET_ADDR_PERM => {
-                return Err(SensorError::Absent);
-            }
-            None => root.read_text(entry("address"), &mut buffer)?.to_ascii_lowercase(),
+        // sysfs first, so that a captured tree has it.
+        let address = if root.read_integer(entry("addr_assign_type"))? == NET_ADDR_PERM {
+            root.read_text(entry("address"), &mut buffer)?.to_ascii_lowercase()
+        } else {
+            let known = permanent.iter().find(|(known, _)| known == name);
+            known.map(|(_, address)| address.clone()).ok_or(SensorError::Absent)?
         };
         let first = first_byte(&address).ok_or(SensorError::Invalid)?;
         let mut buffer = [0; 512];
