@@ -15,6 +15,7 @@
 //! - `page`: HTML and the stream of changes
 //! - `api`: JSON, CSV, metrics
 //! - `config`, `cli`, `limits`, `time`: settings, commands, bounds, milliseconds
+//! - `local`: all of it in a thread of another program, for demonstrations
 //!
 //! Arrows point one way: `serve` → `page`, `api`, `receive` → `engine` → `model`, `alerts`, `store`. What decides takes
 //! the time as an argument and does no I/O.
@@ -28,6 +29,7 @@ mod config;
 mod engine;
 mod fleet;
 mod limits;
+pub mod local;
 mod model;
 mod page;
 mod receive;

@@ -10,7 +10,7 @@ use std::{
     net::IpAddr,
     os::unix::{fs::PermissionsExt, net::UnixListener},
     path::{Path, PathBuf},
-    process::{self, Output},
+    process::{Child, Command, Output, Stdio},
     thread,
 };
 
@@ -26,6 +26,16 @@ const RECORDING: &[u8] = b"film";
 struct Application {
     tmp: TempDir,
     config: PathBuf,
+    programs: [Child; 2],
+}
+
+impl Drop for Application {
+    fn drop(&mut self) {
+        for program in &mut self.programs {
+            let _ = program.kill();
+            let _ = program.wait();
+        }
+    }
 }
 
 impl Application {
@@ -36,10 +46,16 @@ impl Application {
             fs::create_dir_all(path.parent().expect("a parent")).expect("created");
             fs::write(path, content).expect("written");
         };
-        let pid = process::id();
-        write("relay-ffmpeg-webcam.pid", format!("{pid}\n"));
-        write("relay-ffmpeg-record-webcam.pid", format!("{pid}:/tmp/holiday/beach.mp4\n"));
-        write("gps-tracker.pid", format!("{pid}:alice:streams.example.org:track-77\n"));
+        // Named as the programs are, and waiting for the end of their input, which is the end of this test.
+        let start = |name: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", "read -r line", name, "rtmp://host/stream-key"]).stdin(Stdio::piped());
+            command.spawn().expect("a shell")
+        };
+        let [ffmpeg, tracker] = ["ffmpeg", "gps_tracker.py"].map(start);
+        write("relay-ffmpeg-webcam.pid", format!("{}\n", ffmpeg.id()));
+        write("relay-ffmpeg-record-webcam.pid", format!("{}:/tmp/holiday/beach.mp4\n", ffmpeg.id()));
+        write("gps-tracker.pid", format!("{}:alice:streams.example.org:track-77\n", tracker.id()));
         write("holiday/beach.mp4", String::from_utf8(RECORDING.repeat(100_000)).expect("text"));
         let config = tmp.path().join("config.toml");
         fs::write(&config, format!("app_tmp = {:?}\n", tmp.path())).expect("written");
@@ -50,7 +66,7 @@ impl Application {
                 let _ = stream.write_all(LOCATION.as_bytes());
             }
         });
-        Self { tmp, config }
+        Self { tmp, config, programs: [ffmpeg, tracker] }
     }
 
     fn run(&self, args: &[&str]) -> Output {
@@ -145,6 +161,7 @@ fn identifying() -> Vec<(String, String)> {
         ("account", "alice"),
         ("domain", "streams.example"),
         ("track", "track-77"),
+        ("argument", "stream-key"),
     ] {
         add(what, text);
     }

@@ -42,13 +42,12 @@ fn replace(value: &mut Value, names: &mut StandIns) {
                     ("recording_file_path", Value::String(path)) => {
                         *value = names.recording(Path::new(path)).display().to_string().into();
                     }
-                    (_, Value::String(text)) => {
-                        let stand_in = names.text(text.as_bytes());
-                        *value = String::from_utf8_lossy(&stand_in).into();
-                    }
                     _ => replace(value, names),
                 }
             }
+        }
+        Value::String(text) => {
+            *text = String::from_utf8_lossy(&names.text(text.as_bytes())).into_owned();
         }
         Value::Array(values) => values.iter_mut().for_each(|value| replace(value, names)),
         _ => {}
@@ -88,6 +87,7 @@ mod tests {
                 "wifi": { "ip": "10.1.2.3", "ssid": "Our House" },
                 "gps": { "latitude": 52.5, "longitude": 13.4, "altitude_m": 34.0, "speed_mps": 1.5 },
             },
+            "later": ["10.1.2.3", { "ssid": "Inn" }],
             "recording_file_path": "/home/pi/beach.mp4",
         })
         .to_string();
@@ -101,6 +101,7 @@ mod tests {
                 "wifi": { "ip": "192.0.2.101", "ssid": "xxx xxxxx" },
                 "gps": { "latitude": 51.4778, "longitude": -0.0014, "altitude_m": 46.0, "speed_mps": 1.5 },
             },
+            "later": ["192.0.2.101", { "ssid": "xxx" }],
             "recording_file_path": "/recordings/recording-1.mp4",
         });
         assert_eq!(serde_json::from_str::<Value>(&rewritten).expect("JSON"), expected);

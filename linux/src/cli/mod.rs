@@ -40,7 +40,7 @@ mod exit {
 
 /// Sends a small document about this device's health to a server every few seconds.
 #[derive(Debug, Parser)]
-#[command(name = "heartbeat-daemon", version)]
+#[command(name = "heartbeat-daemon", version, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     options: Options,

@@ -191,6 +191,8 @@ mod tests {
         write("sys/class/thermal/thermal_zone0/type", "cpu-thermal");
         write("sys/class/thermal/thermal_zone0/temp", "48774");
         write("proc/meminfo", "garbage");
+        write("mmcli/list.err", "error: couldn't find the ModemManager process in the bus");
+        write("gpsd/poll", "{\"class\":\"POLL\",\"active\":0}\n");
         let root = Arc::new(Sysroot::new(dir.path()).expect("opened"));
         let diagnoses = examine(&root, &settings()).expect("examined");
         let of = |value| diagnoses.iter().find(|diagnosis| diagnosis.value == value).expect("examined");
@@ -206,6 +208,14 @@ mod tests {
         assert!(power.is_serious && power.why == "permission denied", "the PMIC may be there: {power:?}");
         let fan = of("fan_rpm").complaint.as_ref().expect("a complaint");
         assert!(!fan.is_serious && fan.advice.contains("no fan"), "{fan:?}");
+        let modem = of("4g").complaint.as_ref().expect("a complaint");
+        assert!(!modem.is_serious && modem.why == "ModemManager does not run", "{modem:?}");
+        assert!(modem.advice.contains("systemctl enable --now ModemManager"), "{modem:?}");
+        let gps = of("gps").complaint.as_ref().expect("a complaint");
+        assert!(
+            !gps.is_serious && gps.why.starts_with("gpsd runs"),
+            "the other daemon is absent, too: {gps:?}"
+        );
         let table = table(&diagnoses);
         assert!(table.contains("48.8 °C") && table.contains("/proc/meminfo"), "{table}");
         let json: serde_json::Value = serde_json::from_str(&json(&diagnoses)).expect("JSON");

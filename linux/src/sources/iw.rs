@@ -139,6 +139,12 @@ mod tests {
     }
 
     #[test]
+    fn escapes_as_iw_does() {
+        assert_eq!(escaped(b" a b "), "\\x20a b\\x20");
+        assert_eq!(escaped(b"\\\x1b~\xff"), "\\x5c\\x1b~\\xff");
+    }
+
+    #[test]
     fn the_stand_in_of_a_name_keeps_what_is_no_letter() {
         let seen = Seen { kind: Some(2), ssid: b"My\x1b[2J \\home\xff".to_vec(), signals: Vec::new() };
         let mut names = StandIns::new(std::path::Path::new("/tmp"));

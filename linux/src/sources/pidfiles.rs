@@ -16,6 +16,7 @@ use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
 use super::{
     Source,
+    stand_ins::StandIns,
     sysroot::{Sysroot, read_whole},
 };
 
@@ -135,10 +136,26 @@ impl Process {
     /// The age of the pidfile would say less. A board without a battery-backed clock writes it before the clock is set,
     /// so that after the step it seems older than the process in it.
     fn may_be(&self, root: &Sysroot, program: &str) -> bool {
-        let mut buffer = [0; COMMAND_LINE_MAX];
-        let command_line = root.read(format!("/proc/{}/cmdline", self.pid), &mut buffer).unwrap_or_default();
-        command_line.is_empty() || mentions(command_line, program)
+        let file =
+            root.open(format!("/proc/{}/cmdline", self.pid)).map(|file| file.rewritten_by(without_arguments));
+        let read = file.and_then(|file| read_whole(file, COMMAND_LINE_MAX as u64));
+        let command_line = read.unwrap_or_default();
+        command_line.is_empty() || mentions(&command_line, program)
     }
+}
+
+/// A command line with nothing but the words that are looked for: an argument may be an address with a password.
+fn without_arguments(command_line: &[u8], _: &mut StandIns) -> Vec<u8> {
+    if command_line.len() == COMMAND_LINE_MAX {
+        return vec![b'x'; COMMAND_LINE_MAX];
+    }
+    let words = [STREAMING, RECORDING, TRACKING].map(|pidfile| pidfile.program);
+    let mut kept: Vec<_> = words.into_iter().filter(|word| mentions(command_line, word)).collect();
+    kept.dedup();
+    if kept.is_empty() && !command_line.is_empty() {
+        kept.push("another");
+    }
+    kept.join("\0").into_bytes()
 }
 
 /// Whether the command line has the word. One that was cut off at the end of the buffer may have it there.
@@ -291,6 +308,26 @@ mod tests {
             let recording =
                 activity(&root).expect("an activity").recording.expect("read").expect("a recording");
             assert_eq!(recording.size, None, "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_line_in_a_tree_has_no_arguments() {
+        let mut names = StandIns::new(Path::new(TMP));
+        let full = [b'y'; COMMAND_LINE_MAX];
+        for (command_line, expected) in [
+            (&b"/usr/bin/FFmpeg\0-i\0rtmp://alice:secret@host/key\0"[..], &b"ffmpeg"[..]),
+            (b"python3\0/opt/gps_tracker.py\0--token\0secret\0", b"gps"),
+            (b"sh\0-c\0ffmpeg -metadata gps=1\0", b"ffmpeg\0gps"),
+            (b"nginx\0secret\0", b"another"),
+            (b"", b""),
+            (&full, &[b'x'; COMMAND_LINE_MAX]),
+        ] {
+            let rewritten = without_arguments(command_line, &mut names);
+            assert_eq!(rewritten, expected);
+            for word in ["ffmpeg", "gps"] {
+                assert_eq!(mentions(&rewritten, word), mentions(command_line, word), "{word}");
+            }
         }
     }
 

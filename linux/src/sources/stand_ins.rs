@@ -431,6 +431,7 @@ mod tests {
         assert_eq!(of("/home/pi/b.a-very-long-one"), "/recordings/recording-2");
         assert_eq!(of("c.ts"), "recording-3.ts");
         assert_eq!(of("/srv/no-extension"), "/recordings/recording-4");
+        assert_eq!(of("/srv/d.m-4"), "/recordings/recording-5", "only letters and digits are taken over");
     }
 
     #[test]

@@ -13,6 +13,8 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use log::LevelFilter;
 
+pub(crate) use run::run_until;
+
 use crate::config::{Config, ConfigError};
 
 /// Exit status for a wrong configuration (`EX_CONFIG`, sysexits.h), after which starting again does not help.
@@ -127,7 +129,7 @@ enum DeviceCommand {
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(crate) enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error("{0}")]

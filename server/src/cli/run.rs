@@ -1,7 +1,9 @@
 //! The server itself: puts everything together, runs it, and takes it apart in order.
 
 use std::{
+    future::Future,
     io::{self, Write},
+    net::SocketAddr,
     sync::{Arc, mpsc::sync_channel},
     time::Duration,
 };
@@ -56,6 +58,34 @@ pub(super) fn check_public(config: &Config, password: Option<bool>) -> Result<()
 
 /// Runs until SIGTERM or SIGINT.
 pub(super) fn run(config: Config) -> Result<(), Failure> {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let announce = |address| {
+        // For a person, and for a program that let the system choose the port.
+        writeln!(io::stdout(), "{scheme}://{address}/")?;
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        Ok(())
+    };
+    let signalled = async {
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        Ok(())
+    };
+    run_until(config, announce, signalled)
+}
+
+/// Runs until `stopped` ends. Calls `announce` with its address when it listens.
+///
+/// # Errors
+/// Why it could not start, or what ended it.
+pub(crate) fn run_until(
+    config: Config,
+    announce: impl FnOnce(SocketAddr) -> io::Result<()>,
+    stopped: impl Future<Output = io::Result<()>>,
+) -> Result<(), Failure> {
     let mut store = commands::open(&config)?;
     check_public(&config, Some(store.setting(password::SETTING)?.is_some()))?;
     raise_descriptors(config.connections);
@@ -87,9 +117,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
         let address = listener.local_addr()?;
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         log::info!("listens on {scheme}://{address}/");
-        // For a person, and for a program that let the system choose the port.
-        writeln!(io::stdout(), "{scheme}://{address}/")?;
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        announce(address)?;
         if let Some(acceptor) = &acceptor {
             tokio::spawn(Arc::clone(acceptor).renew());
         }
@@ -100,13 +128,8 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
             app.config.connections,
             app.stopping.clone(),
         ));
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
+        stopped.await?;
         log::info!("stops");
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         let _ = stop.send(true);
         let _ = serving.await;
         Ok::<_, io::Error>(())

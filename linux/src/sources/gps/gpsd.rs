@@ -241,6 +241,8 @@ mod tests {
         let write = |text: &str| fs::write(dir.path().join("gpsd/poll"), text).expect("written");
         write(&format!("{{\"class\":\"VERSION\"}}\n{POLL}\n"));
         assert_eq!(gpsd.read(&root).map(|position| position.fix), Ok(Fix::ThreeD));
+        write(&format!("{POLL}\n{{\"class\":\"TPV\",\"mode\":1}}\n{{\"class\":\"POLL\",\"active\""));
+        assert_eq!(gpsd.read(&root).map(|position| position.fix), Ok(Fix::ThreeD), "the last whole answer");
         write("{\"class\":\"VERSION\"}\n");
         assert_eq!(gpsd.read(&root), Err(SensorError::Invalid));
     }

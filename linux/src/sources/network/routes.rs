@@ -163,6 +163,8 @@ mod tests {
         let table = format!(
             "{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n\
              {zero} 00 {zero} 00 {gateway} 00000400 00000001 00000000 00450003    wlan0\n\
+             {gateway} 00 {zero} 00 {gateway} 00000001 00000001 00000000 00000001     eth1\n\
+             {zero} 00 {zero} 00 {gateway} 00000001 00000001 00000000 00000001       lo\n\
              {zero} 40 {zero} 00 {gateway} 00000001 00000001 00000000 00000001     eth0\n"
         );
         assert_eq!(parse_ipv6(table.as_bytes()), ["wlan0"]);
