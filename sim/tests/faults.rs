@@ -19,6 +19,8 @@ use support::{Daemon, command};
 const AT_ONCE: usize = 16;
 /// Memory that a daemon may grow by, in KiB.
 const GROWTH_MAX: u64 = 1_024;
+/// Bytes that a server may send over the wire for one heartbeat.
+const WIRE_MAX: u64 = 1024 * 1024;
 
 /// What a process holds.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +74,10 @@ fn endure(fault: &'static Fault, authority: Option<&Authority>, dir: &Path) -> R
         &ca,
         "--verbose",
     ];
-    let mut daemon = Daemon::start(command(&args));
+    let published = tempfile::tempdir().expect("a directory");
+    let mut command = command(&args);
+    command.env("RUNTIME_DIRECTORY", published.path());
+    let mut daemon = Daemon::start(command);
     if let Some(secs) = fault.asks_for {
         daemon.logs("not delivered: ");
         daemon.logs(&format!("backing off for {secs} s"));
@@ -88,6 +93,7 @@ fn endure(fault: &'static Fault, authority: Option<&Authority>, dir: &Path) -> R
         daemon.logs("debug: sending");
     }
     let after = holdings(daemon.pid());
+    let (beats, received) = received(published.path());
     daemon.stop();
     let complaints: Vec<_> = daemon
         .log
@@ -109,7 +115,7 @@ fn endure(fault: &'static Fault, authority: Option<&Authority>, dir: &Path) -> R
     if reached < if fault.needs_tls() { 1 } else { 4 } {
         return Err(format!("{reached} beats reached the server: {:#?}", daemon.log));
     }
-    let is_unverified = fault.needs_tls() && !fault.is_slow_handshake();
+    let is_unverified = fault.needs_tls() && !fault.is_verified();
     if !fault.expected.is_empty() && is_unverified && server.requests() > 0 {
         return Err("a heartbeat was sent to a server that was not verified".to_owned());
     }
@@ -119,7 +125,19 @@ fn endure(fault: &'static Fault, authority: Option<&Authority>, dir: &Path) -> R
     {
         return Err(format!("{before:?} became {after:?}"));
     }
+    // The next heartbeat is under way.
+    if received > (beats + 1) * WIRE_MAX {
+        return Err(format!("{received} bytes came over the wire for {beats} heartbeats"));
+    }
     Ok(())
+}
+
+/// How many heartbeats have ended, and the bytes that came over the wire until then.
+fn received(directory: &Path) -> (u64, u64) {
+    let status = fs::read(directory.join("status.json")).expect("it is published");
+    let status: serde_json::Value = serde_json::from_slice(&status).expect("JSON");
+    let number = |key: &str| status.get(key).and_then(serde_json::Value::as_u64).expect(key);
+    (number("delivered") + number("failed"), number("received_bytes"))
 }
 
 #[test]

@@ -5,8 +5,10 @@
 mod support;
 
 use std::{
+    fs,
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     sync::mpsc,
     thread,
 };
@@ -33,6 +35,16 @@ impl Read for Recorded {
 
 /// The first request of a daemon that is run with these flags and variables.
 fn request(flags: &[&str], variables: &[(&str, &str)]) -> (SocketAddr, String) {
+    let (address, request, _) = request_and_log("", flags, variables);
+    (address, request)
+}
+
+/// The first request of a daemon with these settings, flags and variables, and what it had logged when it was delivered.
+fn request_and_log(
+    settings: &str,
+    flags: &[&str],
+    variables: &[(&str, &str)],
+) -> (SocketAddr, String, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let (sender, requests) = mpsc::channel();
@@ -45,8 +57,12 @@ fn request(flags: &[&str], variables: &[(&str, &str)]) -> (SocketAddr, String) {
         sender.send(String::from_utf8(bytes).expect("text")).expect("the test waits");
     });
     let tree = bare_tree();
-    let settings = "hardware_id = 'a/b'\ndisk_path = '/none'\ndiagnostics = false\nsequence = false\n";
+    let settings = format!(
+        "hardware_id = 'a/b'\ndisk_path = '/none'\ndiagnostics = false\nsequence = false\n{settings}"
+    );
     write(tree.path(), "config.toml", settings.as_bytes());
+    let mode = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(tree.path().join("config.toml"), mode).expect("set");
     let url = format!("http://{address}/heartbeat.php?key=a%20b");
     let config = tree.path().join("config.toml");
     let mut command = command(&["run", "--config", config.to_str().expect("UTF-8")]);
@@ -55,7 +71,8 @@ fn request(flags: &[&str], variables: &[(&str, &str)]) -> (SocketAddr, String) {
     let mut daemon = Daemon::start(command);
     let request = requests.recv_timeout(PATIENCE).expect("a request");
     daemon.stop();
-    (address, request)
+    let log = daemon.log.join("\n");
+    (address, request, log)
 }
 
 /// `document` with its time taken out.
@@ -100,4 +117,21 @@ fn ignores_proxies_of_the_environment() {
     let names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
     let (_, request) = request(&[], &names.map(|name| (name, "http://127.0.0.1:9/")));
     assert!(request.starts_with("POST /heartbeat.php?"), "{request}");
+}
+
+/// On this machine a token may travel over plain `http`. Neither it nor a header's value may reach the log.
+#[test]
+fn sends_token_and_headers_and_logs_neither() {
+    let dir = tempfile::tempdir().expect("a directory");
+    write(dir.path(), "token", b"s3cret\n");
+    let token = dir.path().join("token");
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("set");
+    let settings = format!("token_file = '{}'\nheaders = {{ X-Site = 'h1dden' }}\n", token.display());
+    let (_, head, log) = request_and_log(&settings, &["--verbose"], &[]);
+    assert!(head.contains("\r\nauthorization: Bearer s3cret\r\n"), "{head}");
+    assert!(head.contains("\r\nx-site: h1dden\r\n"), "{head}");
+    assert!(log.contains("connecting to"), "{log}");
+    assert!(!log.contains("s3cret") && !log.contains("h1dden"), "{log}");
+    let (_, head) = request(&[], &[("HEARTBEAT_TOKEN", "s3cret")]);
+    assert!(head.contains("\r\nauthorization: Bearer s3cret\r\n"), "{head}");
 }

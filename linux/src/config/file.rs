@@ -60,6 +60,15 @@ impl Layers {
             FileText { path, text: &bytes }.refuse(error.valid_up_to(), "is not UTF-8 text")
         })?;
         self.add_text(path, text)?;
+        let holds_secrets = matches!(self.origin("headers"), Origin::File { .. });
+        if holds_secrets
+            && metadata.permissions().mode() & regular_file::OTHERS_READ != 0
+            && metadata.is_file()
+        {
+            return Err(
+                self.refuse("headers", "others may read this file, and a header may be a secret: chmod o-r")
+            );
+        }
         let writable = metadata.is_file() && metadata.permissions().mode() & 0o002 != 0;
         Ok(writable
             .then(|| format!("{}: anybody may write to this file", path.display()))

@@ -22,6 +22,7 @@ mod endpoint;
 mod error;
 mod file;
 mod layers;
+mod proof;
 mod raw;
 pub(crate) mod regular_file;
 mod settings;
@@ -29,12 +30,14 @@ mod suggestion;
 mod types;
 mod ups;
 
+pub(crate) use self::proof::is_header_value;
 pub use self::{
     app_version::VersionSource,
     endpoint::Endpoint,
     error::SettingsError,
     file::{ConfigFile, DEFAULT_PATH},
     layers::{Entry, Layers, Origin},
+    proof::{ClientCertificate, Proof, Secret, TokenSource},
     raw::{Flag, INPUTS, Input, Method},
     settings::Settings,
     ups::{UpsChip, UpsConfig},

@@ -1,16 +1,22 @@
 //! The settings as they are written: a field for each key.
 
-use heartbeat_core::limits::{BACKOFF_CAP_DEFAULT, INTERVAL_DEFAULT, INTERVAL_MAX, INTERVAL_MIN};
+use heartbeat_core::{
+    limits::{BACKOFF_CAP_DEFAULT, INTERVAL_DEFAULT, INTERVAL_MAX, INTERVAL_MIN},
+    time::Duration,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     endpoint::Endpoint,
+    proof::{Headers, Secret},
     types::{AbsolutePath, HardwareId, Seconds, Whole, Word},
     ups::RawUps,
 };
 
 const INTERVAL_MIN_MS: u64 = INTERVAL_MIN.as_millis();
+/// Four round trips of a link that takes three seconds for each.
+const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 const DAY_MS: u64 = INTERVAL_MAX.as_millis();
 
 /// The settings as they are written, in the order in which they are shown. A key that nobody gave has its default;
@@ -24,6 +30,8 @@ pub(super) struct RawSettings {
     pub(super) interval: Seconds<INTERVAL_MIN_MS, DAY_MS>,
     /// Longest time of one request, at most the interval. By default 2 s, or the interval if that is shorter.
     pub(super) timeout: Option<Seconds<1, DAY_MS>>,
+    /// Longest time to make a connection, which no heartbeat waits for.
+    pub(super) connect_timeout: Seconds<100, 300_000>,
     /// How heartbeats are sent.
     pub(super) method: Word<Method>,
     /// Longest gap that back-off leaves between two attempts.
@@ -32,6 +40,17 @@ pub(super) struct RawSettings {
     pub(super) pidfile: String,
     /// PEM file with the certificate authorities that are trusted instead of the system's.
     pub(super) ca_file: Option<String>,
+    /// Headers that are sent with each heartbeat.
+    pub(super) headers: Headers,
+    /// File with the token that is sent as `Authorization: Bearer`.
+    pub(super) token_file: Option<AbsolutePath>,
+    /// The token itself. Only the environment can give it, and nothing shows it.
+    #[serde(skip_serializing)]
+    pub(super) token: Option<Secret>,
+    /// PEM file with a certificate that this device proves itself with.
+    pub(super) client_cert: Option<AbsolutePath>,
+    /// PEM file with the private key of `client_cert`.
+    pub(super) client_key: Option<AbsolutePath>,
     /// A path on the filesystem whose space is reported.
     pub(super) disk_path: AbsolutePath,
     /// Overrides the board's own id.
@@ -85,10 +104,16 @@ impl Default for RawSettings {
             url: Endpoint::default(),
             interval: Seconds(INTERVAL_DEFAULT),
             timeout: None,
+            connect_timeout: Seconds(CONNECT_TIMEOUT_DEFAULT),
             method: Word(Method::Post),
             backoff_cap: Seconds(BACKOFF_CAP_DEFAULT),
             pidfile: "/tmp/heartbeat_daemon.pid".into(),
             ca_file: None,
+            headers: Headers::default(),
+            token_file: None,
+            token: None,
+            client_cert: None,
+            client_key: None,
             disk_path: AbsolutePath("/".into()),
             hardware_id: None,
             app_tmp: AbsolutePath("/tmp".into()),
@@ -171,6 +196,7 @@ pub const INPUTS: &[Input] = &[
         "File that keeps a second instance away, '' for none",
     ),
     text("ca_file").flag("ca-file", "FILE", "Trust the authorities in this PEM file instead of the system's"),
+    text("token").env("HEARTBEAT_TOKEN"),
     text("app_tmp").env("HEARTBEAT_APP_TMP"),
 ];
 

@@ -9,6 +9,9 @@ use std::{
 
 use nix::{fcntl::OFlag, sys::stat::makedev};
 
+/// The permission of everybody else to read a file.
+pub(super) const OTHERS_READ: u32 = 0o004;
+
 /// Reads a regular file of at most `size_max` bytes. A symbolic link is followed. `/dev/null` is an empty file.
 ///
 /// # Errors
@@ -29,6 +32,20 @@ pub(crate) fn read(path: &Path, size_max: u64) -> io::Result<(Vec<u8>, Metadata)
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {size_max} bytes")));
     }
     Ok((bytes, metadata))
+}
+
+/// As [`read`], for a file with a secret: one that others may read is refused.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(crate) fn read_secret(path: &Path, size_max: u64) -> io::Result<Vec<u8>> {
+    let (bytes, metadata) = read(path, size_max)?;
+    if metadata.mode() & OTHERS_READ != 0 && metadata.is_file() {
+        let problem = "others may read this file, which holds a secret: chmod o-r";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+    }
+    Ok(bytes)
 }
 
 fn check(metadata: &Metadata) -> io::Result<()> {

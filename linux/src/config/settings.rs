@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use heartbeat_core::{
     Config,
     limits::{LATE_PER_INTERVAL_DEFAULT, TIMEOUT_DEFAULT},
+    time::Duration,
 };
 
 use super::{
     Endpoint, Layers, Method, SettingsError, UpsConfig, VersionSource,
+    proof::{ClientCertificate, Proof, TokenSource},
     raw::RawSettings,
     types::{AbsolutePath, Seconds, Whole},
 };
@@ -28,6 +30,10 @@ pub struct Settings {
     pub backlog_file: Option<PathBuf>,
     /// Certificate authorities that are trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// How long a connection may take to make.
+    pub connect_timeout: Duration,
+    /// What this device proves its identity with.
+    pub proof: Proof,
     /// A path on the filesystem whose space is reported.
     pub disk_path: PathBuf,
     /// Overrides the board's own id.
@@ -74,6 +80,8 @@ pub(super) fn check(layers: &Layers) -> Result<(Settings, RawSettings), Settings
         pidfile: Some(&raw.pidfile).filter(|path| !path.is_empty()).map(PathBuf::from),
         backlog_file: raw.backlog.file.clone().map(|path| path.0),
         ca_file: raw.ca_file.as_ref().map(PathBuf::from),
+        connect_timeout: raw.connect_timeout.0,
+        proof: proof(layers, &raw)?,
         disk_path: raw.disk_path.0.clone(),
         hardware_id: raw.hardware_id.clone().map(|id| id.0),
         app_tmp: raw.app_tmp.0.clone(),
@@ -102,6 +110,26 @@ fn rhythm(layers: &Layers, raw: &mut RawSettings) -> Result<Config, SettingsErro
         .with_backlog(beats, per_interval)
         .with_diagnostics(raw.diagnostics)
         .with_sequence(raw.sequence))
+}
+
+/// What this device proves its identity with. The environment's token replaces that of a file.
+fn proof(layers: &Layers, raw: &RawSettings) -> Result<Proof, SettingsError> {
+    let token = match (&raw.token, &raw.token_file) {
+        (Some(token), _) => Some(TokenSource::Given(token.clone())),
+        (None, Some(AbsolutePath(path))) => Some(TokenSource::File(path.clone())),
+        (None, None) => None,
+    };
+    let client_certificate = match (&raw.client_cert, &raw.client_key) {
+        (Some(AbsolutePath(certificate)), Some(AbsolutePath(key))) => {
+            Some(ClientCertificate { certificate: certificate.clone(), key: key.clone() })
+        }
+        (None, None) => None,
+        (Some(_), None) => return Err(layers.refuse("client_cert", "needs client_key beside it")),
+        (None, Some(_)) => return Err(layers.refuse("client_key", "needs client_cert beside it")),
+    };
+    let proof = Proof { headers: raw.headers.pairs(), token, client_certificate };
+    proof.check(&raw.url).map_err(|(key, problem)| layers.refuse(key, problem))?;
+    Ok(proof)
 }
 
 /// How many heartbeats are kept, and how many of them are sent in an interval.

@@ -7,11 +7,11 @@ use std::{
 
 use heartbeat_core::payload::BODY_MAX;
 use ureq::{
-    Agent, Body,
+    Agent, Body, RequestBuilder,
     config::{AutoHeaderValue, Config},
     http::{
-        Response,
-        header::{DATE, RETRY_AFTER},
+        HeaderMap, HeaderValue, Response,
+        header::{AUTHORIZATION, DATE, RETRY_AFTER},
     },
 };
 
@@ -24,21 +24,21 @@ use super::{
     retry_after,
     target::Target,
     traffic::Traffic,
-    trust::{Trust, TrustError},
+    trust::{Trust, TrustError, TrustFiles},
 };
 use crate::{
-    config::{Endpoint, Method, Settings},
+    config::{Endpoint, Method, Proof, Settings, TokenSource, is_header_value, regular_file},
     waker::{self, WakeUps, Waker},
 };
 
-/// How long a connection may take to make when nothing else is configured.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a reply's body is waited for to keep its connection usable: it comes with the status, or hardly later.
 const BODY_TIMEOUT: Duration = Duration::from_millis(200);
 /// Bytes of a reply's head as it reaches the library.
 const HEADER_MAX: usize = 2 * 1024;
 /// Room for a request's head beside its URL and its document.
 const OUTPUT: usize = 2 * 1024;
+/// Bytes of a file with a token: common servers take 8 KiB for a whole head.
+const TOKEN_MAX: u64 = 4 * 1024;
 /// Bytes of a document's byte in a URL.
 const ESCAPED: usize = 3;
 /// Limits of how long a connection is kept idle.
@@ -51,6 +51,7 @@ pub struct Client {
     method: Method,
     timeout: Duration,
     limits: Limits,
+    headers: HeaderMap,
     trust: Option<Trust>,
     traffic: Traffic,
 }
@@ -60,17 +61,22 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the server is to be verified and there is nobody to trust.
+    /// When the server is to be verified and there is nobody to trust, or when a proof of identity cannot be read.
     pub fn new(settings: &Settings, traffic: &Traffic) -> Result<Self, TrustError> {
         let is_https = settings.endpoint.is_https();
-        let trust = is_https.then(|| Trust::load(settings.ca_file.as_deref())).transpose()?;
+        let files = TrustFiles {
+            ca_file: settings.ca_file.clone(),
+            client: settings.proof.client_certificate.clone(),
+        };
+        let trust = is_https.then(|| Trust::load(files)).transpose()?;
         let interval = Duration::from(settings.rhythm.interval());
         let idle = (interval * 2).clamp(*IDLE.start(), *IDLE.end());
         Ok(Self {
             endpoint: settings.endpoint.clone(),
             method: settings.method,
             timeout: settings.rhythm.timeout().into(),
-            limits: Limits { connect: CONNECT_TIMEOUT, idle, interval },
+            limits: Limits { connect: settings.connect_timeout.into(), idle, interval },
+            headers: headers(&settings.proof)?,
             trust,
             traffic: traffic.clone(),
         })
@@ -106,24 +112,25 @@ pub(super) struct Sender {
     endpoint: Endpoint,
     method: Method,
     timeout: Duration,
+    headers: HeaderMap,
 }
 
 impl Sender {
     /// For the uplink's thread, which `waker` wakes through `wake_ups`.
     pub(super) fn new(client: Client, waker: Waker, wake_ups: WakeUps) -> Self {
-        let Client { endpoint, method, timeout, limits, trust, traffic } = client;
+        let Client { endpoint, method, timeout, limits, headers, trust, traffic } = client;
         let link = Link::new(Target::new(&endpoint), limits, trust, traffic, waker, wake_ups);
         let lender = Lender::new(link);
-        let agent = agent(&lender, &endpoint, method);
-        Self { agent, lender, endpoint, method, timeout }
+        let agent = agent(&lender, &endpoint, method, &headers);
+        Self { agent, lender, endpoint, method, timeout, headers }
     }
 
     /// Goes on with another client.
     pub(super) fn replace(&mut self, client: Client) {
-        let Client { endpoint, method, timeout, limits, trust, traffic: _ } = client;
+        let Client { endpoint, method, timeout, limits, headers, trust, traffic: _ } = client;
         self.lender.link().reconfigure(Target::new(&endpoint), limits, trust);
-        self.agent = agent(&self.lender, &endpoint, method);
-        (self.endpoint, self.method, self.timeout) = (endpoint, method, timeout);
+        self.agent = agent(&self.lender, &endpoint, method, &headers);
+        (self.endpoint, self.method, self.timeout, self.headers) = (endpoint, method, timeout, headers);
     }
 
     /// The link.
@@ -163,14 +170,21 @@ impl Sender {
 
     fn attempt(&self, body: &[u8]) -> Result<Answer, Failure> {
         let response = match self.method {
-            Method::Post => self.agent.post(self.endpoint.uri()).content_type("application/json").send(body),
-            Method::Get => self.agent.get(self.endpoint.with_params(body)).call(),
+            Method::Post => {
+                let request = self.agent.post(self.endpoint.uri()).content_type("application/json");
+                self.with_headers(request).send(body)
+            }
+            Method::Get => self.with_headers(self.agent.get(self.endpoint.with_params(body))).call(),
         };
         let response = response.map_err(failure)?;
         let header = |name| Some(response.headers().get(name)?.as_bytes());
         let retry_after = header(RETRY_AFTER).and_then(|asked| retry_after::parse(asked, header(DATE)));
         let reply = Reply { status: response.status().as_u16(), retry_after };
         Ok(Answer { reply, response })
+    }
+
+    fn with_headers<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 
     /// Reads what follows the status, for no other reason than that the connection can be used again; for a moment, and not
@@ -210,8 +224,45 @@ fn failure(error: ureq::Error) -> Failure {
     }
 }
 
+/// The configured headers, and the token. The library and its log treat their values as secrets.
+fn headers(proof: &Proof) -> Result<HeaderMap, TrustError> {
+    let mut headers: HeaderMap = proof.headers.iter().cloned().collect();
+    if let Some(source) = &proof.token {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token(source)?))
+            .map_err(|_| refused(source, "expected one token of visible ASCII characters"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+fn token(source: &TokenSource) -> Result<String, TrustError> {
+    let token = match source {
+        TokenSource::Given(token) => token.reveal().trim().to_owned(),
+        TokenSource::File(path) => {
+            let bytes = regular_file::read_secret(path, TOKEN_MAX)
+                .map_err(|source| TrustError::Unreadable { path: path.display().to_string(), source })?;
+            String::from_utf8_lossy(&bytes).trim().to_owned()
+        }
+    };
+    if token.is_empty() || token.contains(' ') || !is_header_value(&token) {
+        return Err(refused(source, "expected one token of visible ASCII characters"));
+    }
+    Ok(token)
+}
+
+fn refused(source: &TokenSource, problem: &str) -> TrustError {
+    let path = match source {
+        TokenSource::File(path) => path.display().to_string(),
+        TokenSource::Given(_) => "the token".to_owned(),
+    };
+    TrustError::File { path, problem: problem.to_owned() }
+}
+
 /// The HTTP library's part. The time is the link's matter.
-fn agent(lender: &Lender, endpoint: &Endpoint, method: Method) -> Agent {
+fn agent(lender: &Lender, endpoint: &Endpoint, method: Method, headers: &HeaderMap) -> Agent {
+    // A line of a header has a colon, a space, CR and LF.
+    let own: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let in_url = if method == Method::Get { BODY_MAX * ESCAPED } else { 0 };
     let config: Config = Agent::config_builder()
         .timeout_recv_body(Some(BODY_TIMEOUT))
@@ -223,7 +274,7 @@ fn agent(lender: &Lender, endpoint: &Endpoint, method: Method) -> Agent {
         .accept(AutoHeaderValue::None)
         .accept_encoding(AutoHeaderValue::None)
         .max_response_header_size(HEADER_MAX)
-        .output_buffer_size(OUTPUT + endpoint.to_string().len() + in_url)
+        .output_buffer_size(OUTPUT + endpoint.to_string().len() + in_url + own)
         .max_idle_connections(0)
         .max_idle_connections_per_host(0)
         .build();

@@ -265,7 +265,7 @@ impl Link {
         match &turn {
             Turn::Waiting => {}
             Turn::Connected(_) => self.is_server_failing = false,
-            Turn::Failed(failure) => self.is_server_failing = outcome::verdict(failure).is_server_fault(),
+            Turn::Failed(failure) => self.is_server_failing = outcome::verdict(failure).backs_off(),
         }
         turn
     }
@@ -277,7 +277,9 @@ impl Link {
         if failure.is_about_certificates() {
             self.doubt = Doubt::Refused;
             self.certificate_backoff.failed(failure.clone());
-            if let Some(trust) = self.trust.as_ref().filter(|_| failure.cause != Cause::ClientCertificate) {
+            let is_renewable =
+                |trust: &&Trust| failure.cause != Cause::ClientCertificate || trust.has_client_certificate();
+            if let Some(trust) = self.trust.as_ref().filter(is_renewable) {
                 trust.renew(Some(self.waker.clone()));
             }
         }

@@ -15,15 +15,22 @@ use ring::digest;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{
-        CertificateDer,
+        CertificateDer, PrivateKeyDer,
         pem::{self, PemObject},
     },
 };
 
 use super::verifier::FileVerifier;
-use crate::{transient::is_transient, waker::Waker};
+use crate::{
+    config::{ClientCertificate, regular_file},
+    transient::is_transient,
+    waker::Waker,
+};
 
-/// Why no certificate authority can be trusted.
+/// Certificate chains and keys have some kilobytes.
+const PEM_MAX: u64 = 256 * 1024;
+
+/// Why the server cannot be verified, or why this device cannot prove its identity.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The file could not be read.
@@ -34,7 +41,7 @@ pub enum TrustError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file is not PEM, or holds what is no certificate authority.
+    /// The file does not hold what it should.
     #[error("{path}: {problem}")]
     File {
         /// Path of the file.
@@ -54,6 +61,15 @@ impl TrustError {
     }
 }
 
+/// Where certificates are read from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct TrustFiles {
+    /// The authorities; `None` for the system's.
+    pub(super) ca_file: Option<PathBuf>,
+    /// What this device proves itself with.
+    pub(super) client: Option<ClientCertificate>,
+}
+
 /// What a set of certificates is recognised by.
 type Fingerprint = [u8; digest::SHA256_OUTPUT_LEN];
 
@@ -68,7 +84,7 @@ struct Loaded {
 /// certificates have changed.
 #[derive(Debug)]
 pub(super) struct Trust {
-    ca_file: Option<PathBuf>,
+    files: TrustFiles,
     loaded: Loaded,
     /// What a renewal found.
     renewed: Arc<Mutex<Option<Loaded>>>,
@@ -77,18 +93,13 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    /// Trusts `ca_file`, or the system's authorities.
+    /// Trusts `ca_file`, or the system's authorities, and proves this device's identity.
     ///
     /// # Errors
     ///
-    /// When there is not a single usable certificate authority.
-    pub(super) fn load(ca_file: Option<&Path>) -> Result<Self, TrustError> {
-        Ok(Self {
-            ca_file: ca_file.map(Path::to_owned),
-            loaded: load(ca_file)?,
-            renewed: Arc::default(),
-            is_renewing: Arc::default(),
-        })
+    /// When there is not a single usable certificate authority, or when the client certificate cannot be used.
+    pub(super) fn load(files: TrustFiles) -> Result<Self, TrustError> {
+        Ok(Self { loaded: load(&files)?, files, renewed: Arc::default(), is_renewing: Arc::default() })
     }
 
     /// The settings for the next connection.
@@ -98,7 +109,7 @@ impl Trust {
 
     /// Whether `other` trusts the same certificates in the same way.
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
-        self.ca_file == other.ca_file && self.loaded.fingerprint == other.loaded.fingerprint
+        self.files == other.files && self.loaded.fingerprint == other.loaded.fingerprint
     }
 
     /// Reads the authorities again, on a thread of its own, because a disk may hang; wakes `waker` when they have changed.
@@ -107,12 +118,12 @@ impl Trust {
         if self.is_renewing.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (ca_file, old) = (self.ca_file.clone(), self.loaded.fingerprint);
+        let (files, old) = (self.files.clone(), self.loaded.fingerprint);
         let (renewed, is_renewing) = (Arc::clone(&self.renewed), Arc::clone(&self.is_renewing));
         let renew = move || {
-            match load(ca_file.as_deref()) {
+            match load(&files) {
                 Ok(loaded) if loaded.fingerprint != old => {
-                    log::info!("the certificate authorities have changed and were read again");
+                    log::info!("the certificates have changed and were read again");
                     *renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
                 }
                 Ok(_) => {}
@@ -129,6 +140,11 @@ impl Trust {
         }
     }
 
+    /// Whether this device shows a certificate.
+    pub(super) fn has_client_certificate(&self) -> bool {
+        self.files.client.is_some()
+    }
+
     /// Takes over what a renewal found. True when there is something new.
     pub(super) fn take_renewal(&mut self) -> bool {
         match self.renewed.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -141,12 +157,15 @@ impl Trust {
     }
 }
 
-fn load(ca_file: Option<&Path>) -> Result<Loaded, TrustError> {
+fn load(files: &TrustFiles) -> Result<Loaded, TrustError> {
+    let ca_file = files.ca_file.as_deref();
     let certificates = match ca_file {
         Some(path) => from_file(path)?,
         None => from_system()?,
     };
-    let fingerprint = fingerprint(&certificates);
+    let client = files.client.as_ref().map(client_certificate).transpose()?;
+    let shown = client.iter().flat_map(|(chain, _)| chain);
+    let fingerprint = fingerprint(certificates.iter().chain(shown));
     let mut roots = RootCertStore::empty();
     let (usable, unusable) = roots.add_parsable_certificates(certificates.iter().cloned());
     if usable == 0 {
@@ -168,12 +187,45 @@ fn load(ca_file: Option<&Path>) -> Result<Loaded, TrustError> {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
     };
-    Ok(Loaded { config: Arc::new(builder.with_no_client_auth()), fingerprint })
+    let config = match (client, &files.client) {
+        (Some((chain, key)), Some(files)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| refused(&files.key, format!("does not fit client_cert: {error}")))?,
+        _ => builder.with_no_client_auth(),
+    };
+    Ok(Loaded { config: Arc::new(config), fingerprint })
+}
+
+/// The chain that this device shows, and its private key, from files of PEM.
+fn client_certificate(
+    files: &ClientCertificate,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TrustError> {
+    let (chain, _) = regular_file::read(&files.certificate, PEM_MAX)
+        .map_err(|error| unreadable(&files.certificate, error))?;
+    let chain = CertificateDer::pem_slice_iter(&chain)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| refused(&files.certificate, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(refused(&files.certificate, "expected certificates in PEM form, found none".to_owned()));
+    }
+    let key =
+        regular_file::read_secret(&files.key, PEM_MAX).map_err(|error| unreadable(&files.key, error))?;
+    let key = PrivateKeyDer::from_pem_slice(&key)
+        .map_err(|_| refused(&files.key, "expected a private key in PEM form".to_owned()))?;
+    Ok((chain, key))
+}
+
+fn refused(path: &Path, problem: String) -> TrustError {
+    TrustError::File { path: path.display().to_string(), problem }
+}
+
+fn unreadable(path: &Path, source: io::Error) -> TrustError {
+    TrustError::Unreadable { path: path.display().to_string(), source }
 }
 
 /// The same for the same certificates in any order.
-fn fingerprint(certificates: &[CertificateDer<'_>]) -> Fingerprint {
-    let mut sorted: Vec<&[u8]> = certificates.iter().map(AsRef::as_ref).collect();
+fn fingerprint<'c>(certificates: impl Iterator<Item = &'c CertificateDer<'static>>) -> Fingerprint {
+    let mut sorted: Vec<&[u8]> = certificates.map(AsRef::as_ref).collect();
     sorted.sort_unstable();
     sorted.dedup();
     let mut context = digest::Context::new(&digest::SHA256);
@@ -240,7 +292,10 @@ mod tests {
     fn problem(content: &[u8]) -> String {
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), content).expect("written");
-        let error = Trust::load(Some(file.path())).expect_err("refused").to_string();
+        let error =
+            Trust::load(TrustFiles { ca_file: Some(file.path().to_owned()), ..TrustFiles::default() })
+                .expect_err("refused")
+                .to_string();
         error.replace(&file.path().display().to_string(), "FILE")
     }
 
@@ -250,7 +305,9 @@ mod tests {
         assert_eq!(problem(b"\xff\x00\x01"), "FILE: expected certificates in PEM form, found none");
         let garbage = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(problem(garbage).starts_with("FILE: invalid peer certificate"), "{}", problem(garbage));
-        let error = Trust::load(Some(Path::new("/nonexistent"))).expect_err("refused").to_string();
+        let error = Trust::load(TrustFiles { ca_file: Some("/nonexistent".into()), ..TrustFiles::default() })
+            .expect_err("refused")
+            .to_string();
         assert_eq!(error, "/nonexistent: No such file or directory (os error 2)");
     }
 
@@ -259,7 +316,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let (one, other) = (authority(), authority());
         fs::write(file.path(), &one).expect("written");
-        let mut trust = Trust::load(Some(file.path())).expect("loaded");
+        let mut trust =
+            Trust::load(TrustFiles { ca_file: Some(file.path().to_owned()), ..TrustFiles::default() })
+                .expect("loaded");
         let before = Arc::clone(trust.config());
         let mut renew = |content: &str| {
             fs::write(file.path(), content).expect("written");

@@ -7,15 +7,40 @@ use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
 use super::{Act, Fault};
 
+/// Session tickets, of a few hundred bytes each.
+const TICKETS: usize = 20_000;
+/// Certificates, of a few hundred bytes each.
+const CHAIN: usize = 2_500;
 const NOT_ACCEPTED: &[&str] = &["the server's certificate was not accepted"];
-const OTHER_TIME: &[&str] = &["the server's certificate is not valid at this time"];
+const NOT_YET_VALID: &[&str] = &["the server's certificate is not valid yet"];
+const EXPIRED: &[&str] = &["the server's certificate has expired"];
 
 pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "ticket-flood",
+        rows: "N12",
+        about: "sends 20,000 session tickets after the handshake",
+        expected: &["the server sent too much", "the TLS session failed"],
+        asks_for: None,
+        act: Act::Session(|authority| {
+            let mut config = Arc::unwrap_or_clone(authority.server("localhost"));
+            config.send_tls13_tickets = TICKETS;
+            Arc::new(config)
+        }),
+    },
+    Fault {
+        name: "long-chain",
+        rows: "N12",
+        about: "shows a chain of certificates of 1 MB",
+        expected: &["the TLS session failed", "the server sent too much"],
+        asks_for: None,
+        act: Act::Certificate(|authority| authority.server_with_chain(CHAIN)),
+    },
     Fault {
         name: "expired",
         rows: "N12 C4",
         about: "shows a certificate that has expired",
-        expected: OTHER_TIME,
+        expected: EXPIRED,
         asks_for: None,
         act: Act::Certificate(|authority| authority.server_in("localhost", [2020, 2021])),
     },
@@ -23,7 +48,7 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "not-yet-valid",
         rows: "N12 C3",
         about: "shows a certificate that is not valid yet",
-        expected: OTHER_TIME,
+        expected: NOT_YET_VALID,
         asks_for: None,
         act: Act::Certificate(|authority| authority.server_in("localhost", [2099, 2100])),
     },
@@ -98,12 +123,21 @@ impl Authority {
         params.not_after = date_time_ymd(years[1], 1, 1);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("signed");
-        server_config(certificate.der().clone(), &key)
+        server_config(vec![certificate.der().clone()], &key)
+    }
+
+    /// A server that shows so many certificates of the authority behind its own.
+    fn server_with_chain(&self, count: usize) -> Arc<ServerConfig> {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        let own = params.signed_by(&key, &self.0).expect("signed");
+        let more = std::iter::repeat_n(self.0.der().clone(), count);
+        server_config(std::iter::once(own.der().clone()).chain(more).collect(), &key)
     }
 
     /// A server that shows the authority's own certificate.
     fn as_server(&self) -> Arc<ServerConfig> {
-        server_config(self.0.der().clone(), self.0.key())
+        server_config(vec![self.0.der().clone()], self.0.key())
     }
 }
 
@@ -118,21 +152,18 @@ fn self_signed() -> Arc<ServerConfig> {
     let key = KeyPair::generate().expect("a key");
     let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
     let certificate = params.self_signed(&key).expect("signed");
-    server_config(certificate.der().clone(), &key)
+    server_config(vec![certificate.der().clone()], &key)
 }
 
 #[allow(clippy::expect_used)]
-fn server_config(
-    certificate: rustls::pki_types::CertificateDer<'static>,
-    key: &KeyPair,
-) -> Arc<ServerConfig> {
+fn server_config(chain: Vec<rustls::pki_types::CertificateDer<'static>>, key: &KeyPair) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
+        .with_single_cert(chain, key)
         .expect("a certificate with its key");
     Arc::new(config)
 }

@@ -11,23 +11,7 @@ const TIMEOUT: &[&str] = &["no complete answer in time"];
 const LOST: &[&str] = &["the connection broke"];
 const PROTOCOL: &[&str] = &["the answer was not acceptable HTTP"];
 
-macro_rules! faults {
-    // `about => seconds` for what asks to be left alone.
-    ($($name:literal, $rows:literal, $about:literal $(=> $secs:literal)?, $expected:expr, $act:expr;)*) => {
-        pub(super) const FAULTS: &[Fault] = &[$(Fault {
-            name: $name,
-            rows: $rows,
-            about: $about,
-            expected: $expected,
-            asks_for: faults!(@seconds $($secs)?),
-            act: Act::Http($act),
-        },)*];
-    };
-    (@seconds) => { None };
-    (@seconds $secs:literal) => { Some($secs) };
-}
-
-faults! {
+super::http_faults! {
     // What is no reply.
     "no-reply", "N9 N27", "reads requests and does not answer", TIMEOUT, silence;
     "late-hang-up", "N20", "reads requests and closes the connection", LOST, |_| hang_up();
@@ -199,21 +183,21 @@ pub(super) fn ok(wire: &mut (impl io::Write + ?Sized)) -> io::Result<()> {
 }
 
 /// Says nothing until the peer leaves.
-fn silence(wire: &mut dyn Wire) -> io::Result<()> {
+pub(super) fn silence(wire: &mut dyn Wire) -> io::Result<()> {
     wire.flush()?;
     while wire.read(&mut [0; 1_024])? > 0 {}
     hang_up()
 }
 
 /// Says this as fast as it can, for as long as somebody listens.
-fn for_ever(wire: &mut dyn Wire, piece: &[u8]) -> io::Result<()> {
+pub(super) fn for_ever(wire: &mut dyn Wire, piece: &[u8]) -> io::Result<()> {
     loop {
         wire.write_all(piece)?;
     }
 }
 
 /// Says this now and then, for as long as somebody listens.
-fn drip(wire: &mut dyn Wire, piece: &[u8]) -> io::Result<()> {
+pub(super) fn drip(wire: &mut dyn Wire, piece: &[u8]) -> io::Result<()> {
     loop {
         thread::sleep(DROP_EVERY);
         wire.write_all(piece)?;
@@ -222,6 +206,6 @@ fn drip(wire: &mut dyn Wire, piece: &[u8]) -> io::Result<()> {
 }
 
 /// Ends the connection.
-fn hang_up() -> io::Result<()> {
+pub(super) fn hang_up() -> io::Result<()> {
     Err(io::ErrorKind::ConnectionAborted.into())
 }

@@ -3,11 +3,31 @@
 //!
 //! - [`tcp`](self): before anything is said, or instead of TLS.
 //! - [`http`](self): after a request has been read.
+//! - [`tolerance`](self): replies that are unusual, and floods.
 //! - [`certificates`](self): who the server claims to be.
+
+/// Faults of HTTP as a table.
+macro_rules! http_faults {
+    // `about => seconds` for what asks to be left alone.
+    ($($name:literal, $rows:literal, $about:literal $(=> $secs:literal)?, $expected:expr, $act:expr;)*) => {
+        pub(super) const FAULTS: &[Fault] = &[$(Fault {
+            name: $name,
+            rows: $rows,
+            about: $about,
+            expected: $expected,
+            asks_for: $crate::hostile_servers::http_faults!(@seconds $($secs)?),
+            act: Act::Http($act),
+        },)*];
+    };
+    (@seconds) => { None };
+    (@seconds $secs:literal) => { Some($secs) };
+}
+use http_faults;
 
 mod certificates;
 mod http;
 mod tcp;
+mod tolerance;
 
 use std::{
     io::{self, Read, Write},
@@ -53,6 +73,8 @@ enum Act {
     InsteadOfTls(fn(TcpStream) -> io::Result<()>),
     /// With this certificate.
     Certificate(fn(&Authority) -> Arc<ServerConfig>),
+    /// After the handshake, with a certificate that is right.
+    Session(fn(&Authority) -> Arc<ServerConfig>),
     /// In the handshake, by way of the stream that TLS goes over.
     Handshake(fn(TcpStream) -> tcp::Drip),
     /// In place of the reply to a request.
@@ -80,7 +102,7 @@ impl Wire for StreamOwned<ServerConnection, TcpStream> {
 impl Fault {
     /// All of them.
     pub fn all() -> impl Iterator<Item = &'static Self> {
-        tcp::FAULTS.iter().chain(certificates::FAULTS).chain(http::FAULTS)
+        tcp::FAULTS.iter().chain(certificates::FAULTS).chain(http::FAULTS).chain(tolerance::FAULTS)
     }
 
     /// The one with this name.
@@ -93,14 +115,14 @@ impl Fault {
         matches!(self.act, Act::Http(_))
     }
 
-    /// Whether its handshake is only slow: who waits for its end has a server that can be trusted.
-    pub const fn is_slow_handshake(&self) -> bool {
-        matches!(self.act, Act::Handshake(_))
+    /// Whether its certificate is right although the fault is in TLS, so that a heartbeat may be sent to it.
+    pub const fn is_verified(&self) -> bool {
+        matches!(self.act, Act::Handshake(_) | Act::Session(_))
     }
 
     /// Whether it needs a client that expects TLS.
     pub const fn needs_tls(&self) -> bool {
-        matches!(self.act, Act::InsteadOfTls(_) | Act::Certificate(_) | Act::Handshake(_))
+        matches!(self.act, Act::InsteadOfTls(_) | Act::Certificate(_) | Act::Session(_) | Act::Handshake(_))
     }
 }
 
@@ -132,7 +154,7 @@ impl HostileServer {
             Self { address: listener.local_addr()?, connections: Arc::default(), requests: Arc::default() };
         let (connections, requests) = (Arc::clone(&served.connections), Arc::clone(&served.requests));
         let tls = authority.map(|authority| match fault.act {
-            Act::Certificate(config) => config(authority),
+            Act::Certificate(config) | Act::Session(config) => config(authority),
             _ => authority.server("localhost"),
         });
         thread::Builder::new().name("hostile server".to_owned()).spawn(move || {
@@ -181,10 +203,10 @@ fn serve(
             answer(&mut StreamOwned::new(secure(config)?, stream), requests, |wire| act(wire))
         }
         (Act::Http(act), None) => answer(&mut { stream }, requests, |wire| act(wire)),
-        (Act::Certificate(_), Some(config)) => {
+        (Act::Certificate(_) | Act::Session(_), Some(config)) => {
             answer(&mut StreamOwned::new(secure(config)?, stream), requests, http::ok)
         }
-        (Act::Certificate(_) | Act::Handshake(_), None) => Ok(()),
+        (Act::Certificate(_) | Act::Session(_) | Act::Handshake(_), None) => Ok(()),
     }
 }
 

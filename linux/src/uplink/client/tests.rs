@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     sync::{Arc, mpsc},
     task::Poll,
     thread,
@@ -18,7 +19,7 @@ use rustls::{
 };
 
 use super::*;
-use crate::{uplink::HttpUplink, waker};
+use crate::{config::ClientCertificate, uplink::HttpUplink, waker};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 /// Longer than anything that must happen takes on a slow machine.
@@ -40,7 +41,8 @@ impl Device {
             endpoint: Endpoint::parse(url).expect("a URL"),
             method: Method::Post,
             timeout,
-            limits: Limits { connect: CONNECT_TIMEOUT, idle: LONG, interval: Duration::from_secs(1) },
+            limits: Limits { connect: LONG, idle: LONG, interval: Duration::from_secs(1) },
+            headers: HeaderMap::new(),
             trust,
             traffic: traffic.clone(),
         };
@@ -160,9 +162,28 @@ impl Pki {
 
     /// Trusts its authority.
     fn trust(&self) -> Option<Trust> {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(file.path(), self.authority.pem()).expect("written");
-        Some(Trust::load(Some(file.path())).expect("loaded"))
+        Some(self.trust_with(None).expect("loaded"))
+    }
+
+    /// Trusts its authority, and shows the certificate and the key in these texts; others may do this with the key.
+    fn trust_with(&self, client: Option<(&str, &str, u32)>) -> Result<Trust, TrustError> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = |name| dir.path().join(name);
+        fs::write(path("ca.pem"), self.authority.pem()).expect("written");
+        let client = client.map(|(certificate, key, mode)| {
+            fs::write(path("device.pem"), certificate).expect("written");
+            fs::write(path("device.key"), key).expect("written");
+            fs::set_permissions(path("device.key"), fs::Permissions::from_mode(mode)).expect("set");
+            ClientCertificate { certificate: path("device.pem"), key: path("device.key") }
+        });
+        Trust::load(TrustFiles { ca_file: Some(path("ca.pem")), client })
+    }
+
+    /// A certificate of a device and its key.
+    fn device(&self) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(vec!["device-7".to_owned()]).expect("a name");
+        (params.signed_by(&key, &self.authority).expect("signed").pem(), key.serialize_pem())
     }
 
     /// A certificate of it for `localhost`.
@@ -242,6 +263,63 @@ fn demand_for_a_client_certificate_means_that_nothing_arrived() {
     let refused = device.beat();
     assert_eq!(message(&refused), "the server does not accept this device's certificate");
     assert!(!refused.verdict.may_have_arrived());
+}
+
+#[test]
+fn client_certificate_opens_a_server_that_demands_one() {
+    let pki = Pki::new();
+    let address = secured(pki.demanding(), |_, stream| answer(stream, OK));
+    let (certificate, key) = pki.device();
+    let trust = pki.trust_with(Some((&certificate, &key, 0o600))).expect("loaded");
+    assert_eq!(Device::new(&https(address), Some(trust), LONG).status(), 200);
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(vec!["device-7".to_owned()]).expect("a name");
+    params.distinguished_name.push(rcgen::DnType::CommonName, "another authority");
+    let foreign = params.self_signed(&key).expect("signed").pem();
+    let trust = pki.trust_with(Some((&foreign, &key.serialize_pem(), 0o600))).expect("loaded");
+    let refused = Device::new(&https(address), Some(trust), LONG).beat();
+    assert_eq!(message(&refused), "the server does not accept this device's certificate");
+}
+
+#[test]
+fn rejects_unusable_client_certificate() {
+    let pki = Pki::new();
+    let ((certificate, key), (_, other)) = (pki.device(), pki.device());
+    for (certificate, key, mode, problem) in [
+        (certificate.as_str(), key.as_str(), 0o644, "device.key: others may read this file"),
+        (&certificate, &other, 0o600, "device.key: does not fit client_cert"),
+        (&certificate, &certificate, 0o600, "device.key: expected a private key in PEM form"),
+        (&key, &key, 0o600, "device.pem: expected certificates in PEM form, found none"),
+    ] {
+        let error = pki.trust_with(Some((certificate, key, mode))).expect_err(problem).to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn rejects_token_that_is_no_token_or_that_others_may_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("token");
+    let ended = |text: &str, mode| {
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        let token = Some(TokenSource::File(path.clone()));
+        let headers = headers(&Proof { token, ..Proof::default() }).map_err(|error| error.to_string())?;
+        let value = headers.get(AUTHORIZATION).expect("the header");
+        assert!(value.is_sensitive(), "it would be logged");
+        Ok::<_, String>(value.to_str().expect("text").to_owned())
+    };
+    assert_eq!(ended("s3cret\n", 0o640).as_deref(), Ok("Bearer s3cret"));
+    for (text, mode, problem) in [
+        ("s3cret", 0o644, "others may read this file"),
+        ("", 0o600, "expected one token"),
+        ("s3 cret", 0o600, "expected one token"),
+        ("s3\r\ncret", 0o600, "expected one token"),
+        ("s3cr\u{e9}t", 0o600, "expected one token"),
+    ] {
+        let error = ended(text, mode).expect_err(problem);
+        assert!(error.contains(problem) && !error.contains("s3"), "{error}");
+    }
 }
 
 #[test]
