@@ -9,6 +9,7 @@
 //! - [`daemon`]: the loop that moves the agent, the signals, the pidfile.
 //! - [`service`]: what the daemon tells systemd, `status` and the journal about itself.
 //! - [`doctor`]: where each value comes from, or what to do about its absence.
+//! - [`files`]: how files are opened and replaced.
 //! - [`cli`]: the commands.
 //!
 //! Every thread starts before the first heartbeat or with it, and lives as long as the program: a beat starts
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod doctor;
+pub mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod logging;

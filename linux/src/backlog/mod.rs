@@ -102,7 +102,12 @@ fn contents(agent: &Agent<'_>, from: u64) -> Vec<u8> {
 
 /// Removes what an earlier start has left: its heartbeats are not wanted any more.
 pub fn discard(path: &Path) {
-    match std::fs::remove_file(path) {
+    let removed = match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => std::fs::remove_file(path),
+        Ok(_) => Err(io::Error::other("is not a regular file and stays")),
+        Err(error) => Err(error),
+    };
+    match removed {
         Ok(()) => log::info!("backlog: {} removed, as heartbeats are not kept any more", path.display()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => log::warn!("backlog: {}: {error}", path.display()),
