@@ -90,7 +90,7 @@ impl Failure {
     fn status(&self) -> u8 {
         match self {
             Self::Config(error) if error.is_transient() => exit::FAILED,
-            Self::Start(StartError::Trust(error)) if error.may_pass() => exit::FAILED,
+            Self::Start(StartError::Trust(error)) if error.is_transient() => exit::FAILED,
             Self::Config(_) | Self::Start(StartError::Unusable(_) | StartError::Trust(_)) => exit::CONFIG,
             Self::Pidfile(PidfileError::Running { .. }) => exit::RUNNING,
             Self::NotRunning(_) => exit::NOT_RUNNING,

@@ -17,12 +17,12 @@ use ureq::{
 };
 
 use super::{
+    authorities::TrustError,
     classify::classify,
     outcome::{Reply, SendError},
     progress::{Progress, Stage},
     resolver::CachedResolver,
-    retry_after,
-    tls::{self, TrustError},
+    retry_after, tls,
     traffic::Traffic,
 };
 use crate::config::{Method, Settings};

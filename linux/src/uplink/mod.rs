@@ -3,6 +3,7 @@
 //! Requests carry a generation number. What was cancelled may still be under way for a moment; its outcome has an
 //! old number and changes nothing.
 
+mod authorities;
 mod classify;
 mod client;
 mod outcome;
@@ -25,10 +26,10 @@ use heartbeat_core::{Outcome, Uplink, time::Duration};
 
 use self::progress::Progress;
 pub use self::{
+    authorities::TrustError,
     client::{Answer, Client},
     outcome::{Reply, SendError, outcome},
     resolver::CachedResolver,
-    tls::TrustError,
     traffic::Traffic,
 };
 use crate::waker::Waker;
