@@ -33,6 +33,7 @@ mod page;
 pub mod printable;
 pub mod sensors;
 pub mod service;
+mod side_thread;
 pub mod sources;
 mod transient;
 pub mod uplink;

@@ -1,12 +1,19 @@
 //! `run`: heartbeats until stopped.
 
+use std::sync::Arc;
+
 use super::{Failure, options::Options};
 use crate::{
     daemon::{Daemon, Pidfile, PidfileError, open_root, random_phase},
+    logging,
     service::Service,
 };
 
-pub(super) fn run(options: &Options) -> Result<(), Failure> {
+pub(super) fn run(options: Options) -> Result<(), Failure> {
+    let options = Arc::new(options);
+    if let Err(error) = logging::detach() {
+        log::warn!("log lines may be waited for: {error}");
+    }
     let mut settings = options.settings()?;
     settings.rhythm = settings.rhythm.with_phase(random_phase());
     let root = open_root(&options.sysroot)?;
@@ -27,14 +34,16 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         std::time::Duration::from(rhythm.interval()).as_secs_f64(),
         settings.endpoint.without_query()
     );
-    let reload = || match options.settings() {
+    let reload = move || match options.settings() {
         Ok(settings) => Some(settings),
         Err(error) => {
             log::error!("the new configuration cannot be used, the old one stays: {error}");
             None
         }
     };
-    daemon.run(reload, &mut service)?;
+    let ended = daemon.run(reload, &mut service);
+    service.finish();
+    ended?;
     let stats = daemon.stats();
     log::info!("stopped: {} heartbeats delivered, {} failed", stats.delivered, stats.failed);
     let (backlog, counts) = (daemon.backlog(), daemon.backlog().counts());

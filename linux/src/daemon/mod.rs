@@ -2,6 +2,7 @@
 
 mod once;
 mod pidfile;
+mod reload;
 mod signals;
 mod sleeper;
 
@@ -14,6 +15,7 @@ use std::{
 
 use heartbeat_core::{Agent, Backlog, Identity, Stats, Wake, time::Instant};
 
+use self::reload::{Loaded, Reloader, Step};
 pub(crate) use self::sleeper::Sleeper;
 pub use self::{
     once::sample_once,
@@ -66,7 +68,7 @@ pub trait Observer {
     /// The loop has turned. The answer is when it must turn again at the latest, whatever the agent wants.
     fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant>;
 
-    /// The configuration is about to be read again.
+    /// The configuration is being read again.
     fn reloading(&mut self) {}
 
     /// It was; `None`: the old one stays.
@@ -131,25 +133,35 @@ impl Daemon {
         }
     }
 
-    /// Beats until it is asked to stop. `reload` reads the configuration again; `None` keeps the one in use.
+    /// Beats until it is asked to stop. `reload` reads the configuration again, on a thread of its own; `None` keeps the
+    /// one in use.
+    ///
+    /// The loop waits in one place, its sleep: whatever it calls neither waits nor does I/O that could.
     ///
     /// # Errors
     ///
     /// When the system's timer fails, which no system does.
     pub fn run(
         &mut self,
-        mut reload: impl FnMut() -> Option<Settings>,
+        reload: impl FnMut() -> Option<Settings> + Clone + Send + 'static,
         observer: &mut impl Observer,
     ) -> io::Result<()> {
+        let mut reloader = Reloader::new(reload, &self.root, &self.resolver, &self.traffic, &self.waker);
         loop {
             if self.signals.stop() {
                 observer.stopping();
                 self.agent.stop();
             }
             if self.signals.take_reload() {
-                observer.reloading();
-                let taken = reload().filter(|settings| self.reconfigure(settings));
-                observer.reloaded(taken.as_ref());
+                reloader.request();
+            }
+            match reloader.turn() {
+                Step::None => {}
+                Step::Begun => observer.reloading(),
+                Step::Ended(loaded) => {
+                    let settings = loaded.map(|loaded| self.reconfigure(*loaded));
+                    observer.reloaded(settings.as_ref());
+                }
             }
             let now = clock::now();
             let wake = self.agent.poll(now, &mut self.hal, &mut self.uplink);
@@ -184,26 +196,17 @@ impl Daemon {
         self.agent.backlog()
     }
 
-    /// Takes over new settings; the request under way goes on with the old ones. False when they cannot be used.
-    fn reconfigure(&mut self, settings: &Settings) -> bool {
-        let taken = identity(settings, &self.root)
-            .and_then(|identity| Ok((identity, Client::new(settings, &self.resolver, &self.traffic)?)));
-        match taken {
-            Ok((identity, client)) => {
-                if settings.rhythm.backlog() > 0 && self.agent.config().backlog() == 0 {
-                    log::warn!("heartbeats will be kept from the next start on");
-                }
-                self.agent.reconfigure(identity, settings.rhythm);
-                self.hal.reconfigure(settings);
-                self.uplink.replace(client);
-                log::info!("configuration read again");
-                true
-            }
-            Err(error) => {
-                log::error!("the new configuration cannot be used, the old one stays: {error}");
-                false
-            }
+    /// Takes over new settings; the request under way goes on with the old ones.
+    fn reconfigure(&mut self, loaded: Loaded) -> Settings {
+        let Loaded { settings, identity, client } = loaded;
+        if settings.rhythm.backlog() > 0 && self.agent.config().backlog() == 0 {
+            log::warn!("heartbeats will be kept from the next start on");
         }
+        self.agent.reconfigure(identity, settings.rhythm);
+        self.hal.reconfigure(&settings);
+        self.uplink.replace(client);
+        log::info!("configuration read again");
+        settings
     }
 }
 

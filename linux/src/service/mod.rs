@@ -49,6 +49,13 @@ impl Service {
         }
     }
 
+    /// Waits a little until `status` knows the end. To be called when the daemon has ended.
+    pub fn finish(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.finish();
+        }
+    }
+
     fn status(&self, turn: &Turn<'_>) -> Status {
         let (stats, backlog) = (turn.agent.stats(), turn.agent.backlog());
         let secs = |time: Instant| core::time::Duration::from_micros(time.as_micros()).as_secs_f64();
@@ -106,6 +113,9 @@ impl Observer for Service {
             self.summary.ended(stats);
         }
         let news = ended || self.stopping || self.told == Stats::default();
+        if let Some(file) = &mut self.file {
+            file.turn();
+        }
         let mut headline = None;
         if news && is_heard {
             let status = self.status(turn);
@@ -117,7 +127,7 @@ impl Observer for Service {
         self.notifier.news(stats.attempted > 0, headline.as_deref());
         self.summary.turn(turn.now, turn.traffic);
         self.told.clone_from(stats);
-        self.notifier.alive(turn.now)
+        self.notifier.tell(turn.now)
     }
 
     fn reloading(&mut self) {
