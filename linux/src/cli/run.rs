@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Failure, options::Options};
 use crate::{
-    daemon::{Daemon, Pidfile, PidfileError, open_root, random_phase},
+    daemon::{Daemon, Instance, hardware_id, open_root, random_phase},
     logging,
     service::Service,
 };
@@ -18,15 +18,8 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
     settings.rhythm = settings.rhythm.with_phase(random_phase());
     let root = open_root(&options.sysroot)?;
     // Held until the end.
-    let _pidfile = match settings.pidfile.as_deref().map(Pidfile::acquire).transpose() {
-        Err(error @ PidfileError::Unusable { .. }) => {
-            // Somebody's file in /tmp must not silence a device.
-            log::warn!("going on without a pidfile: {error}");
-            None
-        }
-        acquired => acquired?,
-    };
-    let mut service = Service::new(&settings);
+    let instance = Instance::claim(&settings, &hardware_id(&settings, &root)?)?;
+    let mut service = Service::new(&settings, instance.publishes_in());
     let mut daemon = Daemon::start(&settings, root)?;
     let rhythm = settings.rhythm;
     log::info!(

@@ -1,7 +1,9 @@
 //! The daemon: the agent, this machine and a server, and a loop of a dozen lines.
 
+mod instance;
 mod once;
 mod pidfile;
+pub(crate) mod process;
 mod reload;
 mod signals;
 mod sleeper;
@@ -18,6 +20,7 @@ use heartbeat_core::{Agent, Backlog, Identity, Stats, Wake, time::Instant};
 use self::reload::{Loaded, Reloader, Step};
 pub(crate) use self::sleeper::Sleeper;
 pub use self::{
+    instance::Instance,
     once::sample_once,
     pidfile::{Pidfile, PidfileError},
     signals::Signals,
@@ -216,13 +219,22 @@ impl Daemon {
 ///
 /// When nothing identifies it, or what does cannot be read now. Any other id would be another device's to the server.
 pub fn identity(settings: &Settings, root: &Sysroot) -> Result<Identity, StartError> {
+    hardware_id(settings, root).map(|id| Identity::new(&id))
+}
+
+/// As [`identity`], the id itself.
+///
+/// # Errors
+///
+/// As [`identity`].
+pub fn hardware_id(settings: &Settings, root: &Sysroot) -> Result<String, StartError> {
     if let Some(id) = &settings.hardware_id {
-        return Ok(Identity::new(id));
+        return Ok(id.clone());
     }
     match hardware_id::find(root) {
         Ok((id, source)) => {
             log::debug!("hardware id from {source:?}");
-            Ok(Identity::new(&id))
+            Ok(id)
         }
         Err(trouble @ NoIdentity::Unreadable(_)) => {
             Err(StartError::System(io::Error::other(format!("hardware id: {trouble}"))))

@@ -5,6 +5,8 @@ mod notify;
 pub mod status;
 mod summary;
 
+use std::path::Path;
+
 use heartbeat_core::{Outcome, Stats, time::Instant};
 
 use self::{
@@ -34,12 +36,12 @@ pub struct Service {
 }
 
 impl Service {
-    /// For a daemon with these settings, which is about to run. Where there is no supervisor, or no place for `status`, it is
-    /// not told.
-    pub fn new(settings: &Settings) -> Self {
+    /// For a daemon with these settings, which is about to run. Where there is no supervisor, or no `directory` for `status`,
+    /// it is not told.
+    pub fn new(settings: &Settings, directory: Option<&Path>) -> Self {
         Self {
             notifier: Notifier::new(),
-            file: StatusFile::for_this_process(),
+            file: directory.and_then(StatusFile::in_directory),
             summary: HourlySummary::new(clock::now()),
             server: settings.endpoint.without_query().to_owned(),
             started: clock::now(),

@@ -2,7 +2,6 @@
 //! storage.
 
 use std::{
-    env,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     task::Poll,
@@ -14,12 +13,12 @@ use serde_json::value::RawValue;
 
 use crate::{
     files::{self, Durability, Links},
+    runtime_directory,
     side_thread::SideThread,
 };
 
-/// Where systemd puts what a service keeps while it runs (`RuntimeDirectory=`, systemd.exec(5)).
-const DIRECTORY: &str = "/run/heartbeat-daemon";
-const NAME: &str = "status.json";
+/// Name of the file in a runtime directory.
+pub(crate) const NAME: &str = "status.json";
 /// A status has about two kilobytes.
 const SIZE_MAX: u64 = 64 * 1024;
 /// How long the end of the program waits for the last status.
@@ -114,19 +113,8 @@ pub struct StatusFile {
 }
 
 impl StatusFile {
-    /// Where this process may write it: in the directory that systemd has made for it, or in the usual one if that is
-    /// there.
-    pub fn for_this_process() -> Option<Self> {
-        let directory = match env::var_os("RUNTIME_DIRECTORY") {
-            // Several are separated by colons; ours is one.
-            Some(directory) if !directory.is_empty() => PathBuf::from(directory),
-            _ => PathBuf::from(DIRECTORY),
-        };
-        directory.is_dir().then(|| Self::in_directory(&directory))?
-    }
-
-    /// `None` when the system has no thread for it, which is logged.
-    fn in_directory(directory: &Path) -> Option<Self> {
+    /// In this directory. `None` when the system has no thread for it, which is logged.
+    pub fn in_directory(directory: &Path) -> Option<Self> {
         let path = directory.join(NAME);
         match SideThread::start("status", None, writing(path.clone())) {
             Ok(writer) => Some(Self { path, writer, next: None }),
@@ -182,9 +170,14 @@ fn writing(path: PathBuf) -> impl FnMut(Vec<u8>) {
     }
 }
 
-/// Where the daemon of this machine publishes.
+/// Where the daemon of this machine publishes: the service, or one that this user has started. Of several the first that
+/// runs counts, or else the first that has run.
 pub fn default_path() -> PathBuf {
-    Path::new(DIRECTORY).join(NAME)
+    let places: Vec<_> = runtime_directory::all().iter().map(|directory| directory.join(NAME)).collect();
+    let is_running = |status: &Status| status.running && Path::new(&format!("/proc/{}", status.pid)).exists();
+    let running = places.iter().find(|path| read(path).is_ok_and(|status| is_running(&status)));
+    let found = running.or_else(|| places.iter().find(|path| path.exists())).or_else(|| places.first());
+    found.cloned().unwrap_or_default()
 }
 
 /// Reads what a daemon has published.
