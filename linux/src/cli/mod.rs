@@ -116,20 +116,22 @@ pub fn main() -> ExitCode {
     };
     logging::install(cli.options.level());
     let result = match cli.command.unwrap_or(Command::Run) {
-        Command::Run => run::run(&cli.options),
+        Command::Run => run::run(cli.options),
         Command::Sample => sample::sample(&cli.options),
         Command::Send => sample::send(&cli.options),
         Command::Doctor { json } => doctor::doctor(&cli.options, json),
         Command::Status(arguments) => status::status(&arguments),
         Command::CheckConfig => check_config::check_config(&cli.options),
     };
-    match result {
+    let status = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             log::error!("{failure}");
             failure.status().into()
         }
-    }
+    };
+    logging::finish();
+    status
 }
 
 /// The commands and flags, for whoever writes documentation of them.

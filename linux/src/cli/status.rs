@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     /// Show it again and again, until Ctrl-C
     #[arg(long, conflicts_with = "json")]
     watch: bool,
-    /// Look into this file instead of /run/heartbeat-daemon/status.json
+    /// Look into this file instead of those of the service and of this user
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }

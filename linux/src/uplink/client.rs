@@ -16,6 +16,7 @@ use ureq::{
 };
 
 use super::{
+    authorities::TrustError,
     beat::{Beat, Limits},
     connector::{BODY_READ_MAX, Lender, NoResolver},
     failure::{Cause, Failure, Stage},
@@ -24,7 +25,7 @@ use super::{
     retry_after,
     target::Target,
     traffic::Traffic,
-    trust::{Trust, TrustError},
+    trust::Trust,
 };
 use crate::{
     config::{Endpoint, Method, Settings},
