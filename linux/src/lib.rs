@@ -8,6 +8,7 @@
 //! - [`daemon`]: the loop that moves the agent, the signals, the pidfile.
 //! - [`service`]: what the daemon tells systemd, `status` and the journal about itself.
 //! - [`doctor`]: where each value comes from, or what to do about its absence.
+//! - [`takeover`]: what an older service on this machine was told becomes settings.
 //! - [`cli`]: the commands.
 //!
 //! Every thread starts before the first heartbeat or with it, and lives as long as the program: a beat starts
@@ -26,5 +27,6 @@ pub mod hal;
 pub mod logging;
 mod passing;
 pub mod service;
+pub mod takeover;
 pub mod uplink;
 pub mod waker;

@@ -6,6 +6,7 @@ mod options;
 mod run;
 mod sample;
 mod status;
+mod takeover;
 
 use std::{
     fmt::Display,
@@ -64,6 +65,9 @@ enum Command {
     Status(status::Look),
     /// Show the settings, and where each comes from
     CheckConfig,
+    /// Take over from an older service on this machine; the installation calls it
+    #[command(hide = true)]
+    Takeover(takeover::Wishes),
 }
 
 /// Why a command ended without success.
@@ -121,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Doctor { json } => doctor::doctor(&cli.options, json),
         Command::Status(look) => status::status(&look),
         Command::CheckConfig => check_config::check_config(&cli.options),
+        Command::Takeover(wishes) => takeover::takeover(&cli.options, wishes),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
