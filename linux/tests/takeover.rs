@@ -264,6 +264,7 @@ fn taking_over_again_changes_nothing() {
     assert_eq!(machine.read(CONFIG), config);
     assert_eq!(machine.read("etc/heartbeat-daemon/unit.conf"), unit);
     assert!(!machine.path(UNIT).exists());
+    assert_eq!(machine.read(&format!("{UNIT}.replaced.2")), OLD_UNIT, "beside the first");
     let kept = machine.path("etc/systemd/system/heartbeat-daemon.service.d/limits.conf");
     assert!(kept.exists(), "a drop-in that was made for this program");
     assert_eq!(in_our_place(&machine.root()), [""; 0]);

@@ -1,6 +1,6 @@
 //! `takeover`: from an older service on this machine. Hidden, because the installation calls it.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use clap::Args;
 
@@ -31,7 +31,10 @@ pub(super) fn takeover(options: &Options, wishes: Wishes) -> Result<(), Failure>
         for sentence in &found {
             print(format_args!("heartbeat-daemon: ATTENTION: {sentence}"))?;
         }
-        return if found.is_empty() { Ok(()) } else { Err(Failure::Unwell(found.len())) };
+        if found.is_empty() {
+            return Ok(());
+        }
+        return Err(io::Error::other("another heartbeat service is in the place of this one").into());
     }
     let request = Request { user: wishes.user, show: wishes.show };
     take_over(&root, &request, &mut |notice| {

@@ -35,6 +35,15 @@ const BACKLOG_MAX: u16 = 1_000;
 /// The pidfile of the service that this program replaces, so that the two keep each other away.
 const DEFAULT_PIDFILE: &str = "/tmp/heartbeat_daemon.pid";
 
+/// Where a service of systemd keeps what it has while it runs (systemd.exec(5)), else where the older service had it: a
+/// default, so that the unit need not set what would then stand above the configuration file.
+fn default_pidfile() -> String {
+    match std::env::var("RUNTIME_DIRECTORY") {
+        Ok(directory) if !directory.is_empty() => format!("{directory}/pid"),
+        _ => DEFAULT_PIDFILE.to_owned(),
+    }
+}
+
 /// Why a configuration cannot be used. Each says where and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -127,7 +136,7 @@ impl Settings {
                 return Err(layers.refuse(Key::Method, format!("expected post or get, found {other:?}")));
             }
         };
-        let pidfile = layers.text(Key::Pidfile).unwrap_or_else(|| DEFAULT_PIDFILE.to_owned());
+        let pidfile = layers.text(Key::Pidfile).unwrap_or_else(default_pidfile);
         Ok(Self {
             endpoint,
             method,

@@ -245,7 +245,7 @@ impl Older {
     /// Moves its unit and drop-ins out of systemd's sight, and removes the links that start it.
     pub(super) fn move_aside(&self, root: &Sysroot, notices: Notices<'_>) -> io::Result<()> {
         for file in self.unit_file.iter().chain(&self.drop_ins) {
-            let aside = PathBuf::from(format!("{}.replaced", file.display()));
+            let aside = free_name(root, file);
             let (from, to) = (root.host_path(file), root.host_path(&aside));
             fs::rename(&from, &to)
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
@@ -268,6 +268,16 @@ fn remove_links(root: &Sysroot) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A name beside a file that nothing has, also no link that leads nowhere.
+fn free_name(root: &Sysroot, file: &Path) -> PathBuf {
+    let names = (1_u32..).map(|number| match number {
+        1 => PathBuf::from(format!("{}.replaced", file.display())),
+        _ => PathBuf::from(format!("{}.replaced.{number}", file.display())),
+    });
+    let mut free = names.filter(|name| root.host_path(name).symlink_metadata().is_err());
+    free.next().unwrap_or_default()
 }
 
 fn is_public(path: &Path) -> bool {

@@ -1,0 +1,26 @@
+# Read-only roots, and how much is written.
+image() {
+    configured https://server.test/heartbeat.php
+    # As an image is built: systemd does not run.
+    chroot "$root" dpkg -i /root/first.deb >"$work/said" 2>&1 || fail "in an image: $(cat "$work/said")"
+}
+new_device image
+check 'installed in an image, it is enabled' enabled
+eventually 'and starts with the first boot' ours
+inside systemctl stop $service
+eventually 'the root becomes read-only' inside mount -o remount,bind,ro /
+inside systemctl start $service
+beat_arrives 'it starts and sends with a read-only root'
+check 'and publishes its status' quietly inside heartbeat-daemon status
+inside mount -o remount,bind,rw /
+inside systemctl restart $service
+for _ in 1 2 3; do beat_arrives 'a heartbeat'; done
+check 'nothing was written to the disk' grep -qx 'write_bytes: 0' <(inside cat "/proc/$(property MainPID)/io")
+inside systemctl reboot || true
+# It leaves the second half of a reboot to whoever started it, and says so with this status.
+status=0
+wait "$nspawn" || status=$?
+check 'the container asks to be booted again' [ $status = 133 ]
+boot
+eventually 'it runs after a reboot' ours
+beat_arrives 'and sends'
