@@ -46,7 +46,7 @@ install_all() {
     fi
     enable=
     # The first time, or where it takes over from a service that has come back.
-    if [ ! -e $setup ] || ! "$program" takeover --check >/dev/null; then
+    if [ ! -e $setup ] || ! "$program" takeover --check >/dev/null 2>&1; then
         enable=yes
     fi
     put 755 "$program" $prefix/bin/heartbeat-daemon

@@ -103,7 +103,7 @@ fn constants_of_the_program_become_settings() {
             "timeout = 2   # REQUEST_TIMEOUT in /home/pi/flask_app/heartbeat_daemon.py, line 4",
             "#pidfile = \"/tmp/heartbeat_daemon.pid\"   # PIDFILE in /home/pi/flask_app/heartbeat_daemon.py, line 5; the \
              service cannot write there and has one of its own",
-            "app_dir = \"/home/pi/flask_app\"   # where the application is",
+            "app_dir = \"/home/pi/flask_app\"   # working directory of the older service",
         ]
     );
     assert_eq!(attention(&notices), [""; 0]);

@@ -189,7 +189,7 @@ old_service() {
         [ $# = 0 ] || printf '%s\n' "$@"
         printf '\n[Install]\nWantedBy=multi-user.target\n'
     } >"$root/etc/systemd/system/$service"
-    chroot "$root" systemctl --quiet enable $service
+    chroot "$root" systemctl --quiet enable $service 2>/dev/null
 }
 
 # Everything on the disk that may be somebody's, and the users.

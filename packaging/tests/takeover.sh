@@ -39,7 +39,11 @@ eventually 'an updater brings the old service back' old_runs
 check '  which runs as it is told to, without our lines' [ "$(property User)$(property BindReadOnlyPaths)$(property DynamicUser)" = no ]
 inside heartbeat-daemon takeover --check >"$work/said" 2>&1 || true
 check '  takeover --check says whose unit stands there' said "/etc/systemd/system/$service is not this program's"
-takes_over 'over it again'
+# Without a new package.
+inside dpkg-reconfigure heartbeat-daemon >"$work/said" 2>&1 || fail "dpkg-reconfigure: $(cat "$work/said")"
+check 'dpkg-reconfigure takes over again' ours
+check '  and enables it' enabled
+check '  the old process is gone' eval '! old_runs'
 check '  with one url' [ "$(inside grep -c '^url' $config)" = 1 ]
 check '  as pi, as before' [ "$(property User)" = pi ]
 
@@ -63,7 +67,7 @@ device() {
     old_service pi /home/pi/flask_app
     mv "$root/etc/systemd/system/$service" "$root/home/pi/flask_app/"
     rm "$root/etc/systemd/system/multi-user.target.wants/$service"
-    chroot "$root" systemctl --quiet enable "/home/pi/flask_app/$service"
+    chroot "$root" systemctl --quiet enable "/home/pi/flask_app/$service" 2>/dev/null
     mkdir -p "$root/home/pi/other" "$root/etc/systemd/system/$service.d"
     sed 's,/older,/override,' "$root/home/pi/flask_app/heartbeat_daemon.py" >"$root/home/pi/other/heartbeat_daemon.py"
     printf '[Service]\nExecStart=\nExecStart=%s -u /home/pi/other/heartbeat_daemon.py\n' $python3 \
@@ -97,7 +101,7 @@ device() {
     old_service pi /home/pi/flask_app
     mv "$root/etc/systemd/system/$service" "$root/etc/systemd/system/my-heartbeat.service"
     rm "$root/etc/systemd/system/multi-user.target.wants/$service"
-    chroot "$root" systemctl --quiet enable my-heartbeat.service
+    chroot "$root" systemctl --quiet enable my-heartbeat.service 2>/dev/null
 }
 new_device device
 eventually 'a unit of another name runs' old_runs

@@ -2,6 +2,8 @@
 //! installed beside adds to it while it is ours.
 
 use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
     fs, io,
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
@@ -108,16 +110,28 @@ impl Installation {
              DynamicUser=no\n\
              User={name}\n"
         );
+        for parent in self.parents() {
+            // Mount points that systemd makes by itself are closed to others before version 248.
+            let _ = writeln!(lines, "TemporaryFileSystem={}:ro,noexec,mode=0755", parent.display());
+        }
         for directory in &self.shown {
             let directory = directory.display();
-            lines.push_str(&format!("BindReadOnlyPaths=-{directory}\nNoExecPaths=-{directory}\n"));
+            let _ = writeln!(lines, "BindReadOnlyPaths=-{directory}\nNoExecPaths=-{directory}");
         }
         if self.shown.contains(&self.account.home) {
             let home = self.account.home.display();
             let secrets: Vec<_> = SECRETS.iter().map(|secret| format!("-{home}/{secret}")).collect();
-            lines.push_str(&format!("InaccessiblePaths={}\n", secrets.join(" ")));
+            let _ = writeln!(lines, "InaccessiblePaths={}", secrets.join(" "));
         }
         lines
+    }
+
+    /// The directories between the homes that the unit hides and what is shown.
+    fn parents(&self) -> BTreeSet<&Path> {
+        let above = self.shown.iter().flat_map(|directory| directory.ancestors().skip(1));
+        let hidden =
+            |parent: &&Path| HOMES.iter().any(|home| parent.starts_with(home) && *parent != Path::new(home));
+        above.filter(hidden).collect()
     }
 
     /// Lets only root and the service read a file.
@@ -170,6 +184,7 @@ mod tests {
         assert_eq!(
             lines(&root, None, &["/home/pi/app", "/opt/app", "/home/pi/app/static"]).0,
             "[Service]\nDynamicUser=no\nUser=heartbeat-daemon\n\
+             TemporaryFileSystem=/home/pi:ro,noexec,mode=0755\n\
              BindReadOnlyPaths=-/home/pi/app\nNoExecPaths=-/home/pi/app\n"
         );
     }
@@ -196,6 +211,7 @@ mod tests {
         assert_eq!(
             back,
             "[Service]\nDynamicUser=no\nUser=heartbeat-daemon\n\
+             TemporaryFileSystem=/home/other:ro,noexec,mode=0755\n\
              BindReadOnlyPaths=-/home/other/app\nNoExecPaths=-/home/other/app\n"
         );
     }

@@ -88,7 +88,7 @@ pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io:
         stop(root, older, notices);
         older.move_aside(root, notices)?;
         user = user.or_else(|| older.unprivileged_user(root));
-        shown.extend(older.application(root));
+        shown.extend(older.application(root).map(|(directory, _)| directory));
     }
     for line in processes::starters(root) {
         notices(Notice::Attention(line));

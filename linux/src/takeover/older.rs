@@ -227,19 +227,19 @@ impl Older {
         Some(accounts::named(root, self.user.as_deref().unwrap_or("root"))?.home)
     }
 
-    /// Where the application is whose version was sent: the working directory if it holds the application, else the
-    /// directory of the program, which the Python program takes.
-    pub(super) fn application(&self, root: &Sysroot) -> Option<PathBuf> {
+    /// Where the application is whose version was sent, and how that is known: the working directory if it holds the
+    /// application, else the directory of the program, which the Python program takes.
+    pub(super) fn application(&self, root: &Sysroot) -> Option<(PathBuf, &'static str)> {
         let script_directory = self.script.as_deref().and_then(Path::parent);
-        let holds_it = |directory: &&Path| {
-            **directory != *Path::new("/")
-                && root.list(directory).is_ok_and(|names| names.iter().any(|name| name.ends_with(".py")))
-        };
-        [self.working_directory.as_deref(), script_directory]
-            .into_iter()
-            .flatten()
-            .find(holds_it)
-            .map(Path::to_owned)
+        let candidates = [
+            (self.working_directory.as_deref(), "working directory of the older service"),
+            (script_directory, "directory of the older service's program"),
+        ];
+        candidates.into_iter().find_map(|(directory, origin)| {
+            let directory = directory.filter(|directory| *directory != Path::new("/"))?;
+            let names = root.list(directory).ok()?;
+            names.iter().any(|name| name.ends_with(".py")).then(|| (directory.to_owned(), origin))
+        })
     }
 
     /// Moves its unit and drop-ins out of systemd's sight, and removes the links that start it.

@@ -52,8 +52,8 @@ impl Settings {
         settings.url(&source, program.as_ref().err(), notices);
         settings.times(&source, notices);
         settings.pidfile(&source);
-        if let Some(directory) = older.application(root).as_deref().and_then(Path::to_str) {
-            settings.add("app_dir", text(directory), "where the application is".to_owned());
+        if let Some((directory, origin)) = older.application(root) {
+            settings.add("app_dir", directory.to_str().and_then(text), origin.to_owned());
         }
         if older.script.is_some() {
             settings.hardware_id(older, root, notices);
