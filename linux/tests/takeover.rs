@@ -366,6 +366,12 @@ fn process_without_a_unit_tells_its_settings() {
         machine.read(CONFIG)
     );
     assert!(attention(&notices).iter().any(|text| text.starts_with("/etc/rc.local starts ")), "{notices:?}");
+    assert!(
+        attention(&notices).iter().any(|text| text.contains("those of process 123, which")),
+        "{notices:?}"
+    );
+    let unit = machine.read("etc/heartbeat-daemon/unit.conf");
+    assert!(unit.contains("\nUser=heartbeat-daemon\n"), "anybody can start a process: {unit}");
 }
 
 #[test]

@@ -147,9 +147,11 @@ fn read(root: &Sysroot, path: &Path) -> Result<String, SensorError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Writes a file as a new one in the old one's place, with the old one's permissions.
+/// Writes a file as a new one in the old one's place, with the old one's permissions. A link stays.
 fn replace(root: &Sysroot, path: &Path, text: &str) -> io::Result<()> {
-    let path = root.host_path(path);
+    let named = root.host_path(path);
+    // In a captured tree a link would lead out of it.
+    let path = if root.is_live() { named.canonicalize().unwrap_or(named) } else { named };
     let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(at)?;

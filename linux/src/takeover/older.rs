@@ -8,7 +8,8 @@ use std::{
 };
 
 use super::{
-    Notice, Notices, Sysroot, UNIT, accounts, installation, printable, processes,
+    Notice, Notices, Sysroot, UNIT, accounts, installation, printable,
+    processes::{self, Process},
     python::{Constant, Program},
     read,
     unit::{Unit, environment_file, split_words},
@@ -62,7 +63,17 @@ pub(super) fn foreign_unit(root: &Sysroot) -> Option<String> {
 
 /// The older service of this machine, if there is one.
 pub(super) fn find(root: &Sysroot, notices: Notices<'_>) -> Option<Older> {
-    from_units(root, notices).or_else(|| from_processes(root))
+    if let Some(older) = from_units(root, notices) {
+        return Some(older);
+    }
+    let process = processes::find(root).into_iter().next()?;
+    notices(Notice::Attention(format!(
+        "no unit starts the older service: its settings are those of process {}, which {} has started; look whether \
+         they are right",
+        process.pid,
+        process.user.as_deref().unwrap_or("root")
+    )));
+    Some(from_process(root, process))
 }
 
 fn from_units(root: &Sysroot, notices: Notices<'_>) -> Option<Older> {
@@ -114,8 +125,7 @@ fn from_units(root: &Sysroot, notices: Notices<'_>) -> Option<Older> {
     Some(older)
 }
 
-fn from_processes(root: &Sysroot) -> Option<Older> {
-    let process = processes::find(root).into_iter().next()?;
+fn from_process(root: &Sysroot, process: Process) -> Older {
     let origin = format!("environment of process {}", process.pid);
     let variable = |(name, value): (String, String)| (name, Variable { value, origin: origin.clone() });
     let mut older = Older {
@@ -128,7 +138,7 @@ fn from_processes(root: &Sysroot) -> Option<Older> {
         ..Older::default()
     };
     older.script = older.find_script(root);
-    Some(older)
+    older
 }
 
 impl Older {
@@ -211,9 +221,9 @@ impl Older {
         self.unit_file.is_some() || !self.drop_ins.is_empty()
     }
 
-    /// Whom it ran as, unless that was root.
+    /// Whom its unit let it run as, unless that was root. Anybody can start a process.
     pub(super) fn unprivileged_user(&self, root: &Sysroot) -> Option<String> {
-        let name = self.user.clone()?;
+        let name = self.user.clone().filter(|_| self.has_unit())?;
         let uid = accounts::named(root, &name)?.uid;
         (uid != 0).then_some(name)
     }

@@ -41,11 +41,17 @@ pub(super) struct Process {
     service: Option<String>,
 }
 
-/// The processes of the older service, whoever started them.
+/// The processes of the older service, whoever started them. Those in containers are not this system's.
 pub(super) fn find(root: &Sysroot) -> Vec<Process> {
+    let namespace = |pid: &str| fs::read_link(root.host_path(Path::new(&format!("/proc/{pid}/ns/pid")))).ok();
+    let ours = namespace("self").filter(|_| root.is_live());
     let Ok(entries) = root.host_path(Path::new("/proc")).read_dir() else { return Vec::new() };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid| examine(root, pid)).collect()
+    let found = pids.filter_map(|pid| examine(root, pid));
+    // Only its user and root may look.
+    let is_ours =
+        |process: &Process| namespace(&process.pid.to_string()).is_none_or(|other| Some(other) == ours);
+    found.filter(|process| ours.is_none() || is_ours(process)).collect()
 }
 
 fn examine(root: &Sysroot, pid: i32) -> Option<Process> {

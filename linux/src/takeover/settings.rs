@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io, path::Path};
 
 use heartbeat_core::{
     SensorError,
-    limits::{INTERVAL_MAX, INTERVAL_MIN, TIMEOUT_DEFAULT},
+    limits::{INTERVAL_DEFAULT, INTERVAL_MAX, INTERVAL_MIN},
     time::Duration,
 };
 use toml::de::DeTable;
@@ -92,11 +92,8 @@ impl Settings {
     fn times(&mut self, source: &Source<'_>, notices: Notices<'_>) {
         let interval =
             self.seconds("interval", "HEARTBEAT_INTERVAL", source, INTERVAL_MIN, INTERVAL_MAX, notices);
-        let longest = interval.unwrap_or(heartbeat_core::limits::INTERVAL_DEFAULT);
-        let timeout =
-            self.seconds("timeout", "REQUEST_TIMEOUT", source, Duration::from_millis(1), longest, notices);
-        // Without one, the default is at most the interval.
-        debug_assert!(timeout.unwrap_or(TIMEOUT_DEFAULT.min(longest)) <= longest);
+        let longest = interval.unwrap_or(INTERVAL_DEFAULT);
+        self.seconds("timeout", "REQUEST_TIMEOUT", source, Duration::from_millis(1), longest, notices);
     }
 
     /// A number of seconds, moved into its range.
