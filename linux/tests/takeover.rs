@@ -356,6 +356,8 @@ fn process_without_a_unit_tells_its_settings() {
     machine.write("proc/123/environ", "HOME=/home/pi\0HEARTBEAT_URL=https://process.example/\0");
     machine.write("proc/123/cgroup", "0::/user.slice/user-1000.slice/session-1.scope\n");
     symlink("/home/pi/flask_app", machine.path("proc/123/cwd")).expect("linked");
+    // Of pi, where the test may give it away.
+    let _ = std::os::unix::fs::chown(machine.path("proc/123"), Some(1000), None);
     machine.write("etc/rc.local", "#!/bin/sh\nsudo -u pi python3 /home/pi/flask_app/heartbeat_daemon.py &\n");
     let notices = machine.take_over();
     assert!(
