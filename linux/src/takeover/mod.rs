@@ -8,14 +8,14 @@
 //! It runs as root, on files that others may write. So: only regular files of a bounded size are read, and of a
 //! directory in which anybody may create files, only what the older service itself can have written.
 //!
-//! - [`unit`]: unit files of systemd.
-//! - [`python`]: constants of a Python program.
-//! - [`older`]: what stands in our name, and what it was told.
-//! - [`settings`]: what of that becomes settings, and their place in `config.toml`.
-//! - [`hardware_id`]: the id under which the server knows this device.
-//! - [`processes`]: processes of the older service, and what starts them.
-//! - [`accounts`]: users of this machine.
-//! - [`installation`]: whom our service runs as, and what it sees of the homes.
+//! - `unit`: unit files of systemd.
+//! - `python`: constants of a Python program.
+//! - `older`: what stands in our name, and what it was told.
+//! - `settings`: what of that becomes settings, and their place in `config.toml`.
+//! - `hardware_id`: the id under which the server knows this device.
+//! - `processes`: processes of the older service, and what starts them.
+//! - `accounts`: users of this machine.
+//! - `installation`: whom our service runs as, and what it sees of the homes.
 
 mod accounts;
 mod hardware_id;
