@@ -207,8 +207,13 @@ cleanup() {
     ip netns del "$name-server" 2>/dev/null || true
     ip netns del "$name-device" 2>/dev/null || true
     wait 2>/dev/null || true
+    # What was killed takes a moment to leave its control group.
     for hierarchy in "${hierarchies[@]}"; do
-        find "$hierarchy/$name" -depth -type d -exec rmdir {} + 2>/dev/null || true
+        for _ in {1..50}; do
+            find "$hierarchy/$name" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+            [ -e "$hierarchy/$name" ] || break
+            sleep 0.1
+        done
     done
     rm -rf --one-file-system "$work"
 }
