@@ -10,6 +10,7 @@
 //! - [`service`]: what the daemon tells systemd, `status` and the journal about itself.
 //! - [`doctor`]: where each value comes from, or what to do about its absence.
 //! - [`files`]: how files are opened and replaced.
+//! - [`takeover`]: what an older service on this machine was told becomes settings.
 //! - [`cli`]: the commands.
 //!
 //! Every thread starts before the first heartbeat or with it, and lives as long as the program: a beat starts
@@ -36,6 +37,7 @@ pub mod sensors;
 pub mod service;
 mod side_thread;
 pub mod sources;
+pub mod takeover;
 mod transient;
 pub mod uplink;
 pub mod waker;

@@ -6,6 +6,7 @@ mod options;
 mod run;
 mod sample;
 mod status;
+mod takeover;
 
 use std::{
     fmt::Display,
@@ -21,6 +22,8 @@ use crate::{
     daemon::{PidfileError, StartError},
     logging,
     printable::printable_lines,
+    sources::sysroot::Sysroot,
+    takeover::in_our_place,
 };
 
 /// Exit statuses, as in `sysexits.h` where it has one.
@@ -65,6 +68,9 @@ enum Command {
     Status(status::Arguments),
     /// Show the settings, and where each comes from
     CheckConfig,
+    /// Take over from an older service on this machine; the installation calls it
+    #[command(hide = true)]
+    Takeover(takeover::Wishes),
 }
 
 /// Why a command ended without success.
@@ -122,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Doctor { json } => doctor::doctor(&cli.options, json),
         Command::Status(arguments) => status::status(&arguments),
         Command::CheckConfig => check_config::check_config(&cli.options),
+        Command::Takeover(wishes) => takeover::takeover(&cli.options, wishes),
     };
     let status = match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -137,6 +144,13 @@ pub fn main() -> ExitCode {
 /// The commands and flags, for whoever writes documentation of them.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+/// Warns of what stands in the place of the service, such as another unit in its name.
+fn warn_of_others(root: &Sysroot) {
+    for sentence in in_our_place(root) {
+        log::warn!("{sentence}");
+    }
 }
 
 /// Prints lines to standard output, harmless for a terminal. A reader that has gone away (`| head`) is no failure.
