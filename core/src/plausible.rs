@@ -4,9 +4,11 @@
 //! value uses the same check to choose between them, so that no source has ranges of its own.
 
 use crate::{
-    readings::{Activity, Cellular, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi},
+    readings::{
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Memory, Position, Throttled, Ups, Uptime, Wifi,
+    },
     text::Text,
-    units::{Degrees, Heading},
+    units::{Dbm, Degrees, Heading},
 };
 
 /// A reading that is checked against what is physically possible.
@@ -38,7 +40,8 @@ macro_rules! always {
     };
 }
 
-always! { Activity, Throttled, Uptime, }
+// Counters of processor time mean something only as a difference, which the agent checks.
+always! { Activity, CpuTimes, Throttled, Uptime, }
 
 impl Plausible for Heading {
     /// Rounding can give a full turn, which is north.
@@ -73,7 +76,11 @@ impl Plausible for Ethernet {
 
 impl Plausible for Wifi {
     fn plausible(mut self) -> Option<Self> {
-        self.signal_dbm = self.signal_dbm.and_then(Plausible::plausible);
+        let is_refused = self.signal_dbm.is_some_and(|level| !Dbm::RANGE.contains(&level));
+        if is_refused {
+            // What was made of such a level is no better.
+            (self.signal_dbm, self.signal_percent) = (None, None);
+        }
         self.signal_percent = self.signal_percent.and_then(Plausible::plausible);
         (!self.interface.is_empty()).then_some(self)
     }
@@ -122,8 +129,6 @@ mod tests {
         assert!(watts(-100_000) && watts(100_000) && !watts(-100_001) && !watts(100_001));
         let metres = |raw| Metres::from_raw(raw).plausible().is_some();
         assert!(metres(-10_000) && metres(1_000_000) && !metres(-10_001) && !metres(1_000_001));
-        let dbm = |raw| crate::units::Dbm(raw).plausible().is_some();
-        assert!(dbm(-150) && dbm(50) && !dbm(-151) && !dbm(51));
         assert_eq!(SignalPercent(101).plausible(), None);
         assert_eq!(Memory { total: 1, available: 2 }.plausible(), None);
         assert_eq!(Memory { total: 0, available: 0 }.plausible(), None);
@@ -132,6 +137,37 @@ mod tests {
         let full = DiskSpace { total: 1, used: 1, available: 0 };
         assert_eq!(full.plausible(), Some(full), "a full disk is plausible");
         assert_eq!(Text::<8>::new("").plausible(), None);
+    }
+
+    #[test]
+    fn a_level_that_no_receiver_measures_takes_its_percentage_along() {
+        for (level, expected) in [(-151, false), (-150, true), (-1, true), (0, false), (60, false)] {
+            let wifi = Wifi {
+                interface: "wlan0".into(),
+                ip: None,
+                mode: None,
+                ssid: None,
+                signal_dbm: Some(Dbm(level)),
+                signal_percent: Some(SignalPercent(69)),
+                clients: None,
+            };
+            let wifi = wifi.plausible().expect("an interface");
+            assert_eq!(wifi.signal_dbm.is_some(), expected, "{level}");
+            assert_eq!(wifi.signal_percent.is_some(), expected, "{level}");
+        }
+        let percent_alone = |percent| {
+            let wifi = Wifi {
+                interface: "wlan0".into(),
+                ip: None,
+                mode: None,
+                ssid: None,
+                signal_dbm: None,
+                signal_percent: Some(SignalPercent(percent)),
+                clients: None,
+            };
+            wifi.plausible().and_then(|wifi| wifi.signal_percent)
+        };
+        assert_eq!((percent_alone(100), percent_alone(101)), (Some(SignalPercent(100)), None));
     }
 
     #[test]

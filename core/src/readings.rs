@@ -198,16 +198,22 @@ pub enum Fix {
 
 longest! { Fix: "\"none\"".len(); }
 
-/// What the streaming application is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What the streaming application is doing: each part for itself, because one that cannot be read says nothing about the
+/// others.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Activity {
     /// It sends live video.
-    pub streaming: bool,
+    pub streaming: Result<bool, SensorError>,
     /// It sends positions.
-    pub tracking: bool,
+    pub tracking: Result<bool, SensorError>,
     /// The recording in progress, if there is one.
-    pub recording: Option<Recording>,
+    pub recording: Result<Option<Recording>, SensorError>,
+}
+
+impl Activity {
+    /// An application that does nothing, or does not run.
+    pub const NONE: Self = Self { streaming: Ok(false), tracking: Ok(false), recording: Ok(None) };
 }
 
 /// Time since the device booted, in whole seconds, counting suspend.

@@ -55,11 +55,51 @@ impl<const N: usize> Text<N> {
     }
 }
 
-/// Bytes that a character takes inside a JSON string, as `serde-json-core` escapes it.
+/// Writes DEL and the C1 control characters (ECMA-48) in a JSON document out as `\u007F`: `serde-json-core` escapes C0 alone, and
+/// a terminal obeys them as well. Takes the document's length, and returns the new one; `None` if it does not fit.
+pub(crate) fn escape_controls(buffer: &mut [u8], len: usize) -> Option<usize> {
+    let document = buffer.get(..len)?;
+    // In UTF-8 a C1 character is 0xC2 and itself, and 0xC2 begins nothing longer.
+    let follows = |byte: u8, next: Option<&u8>| byte == 0xc2 && matches!(next, Some(0x80..=0x9f));
+    let mut end = len;
+    for (index, byte) in document.iter().enumerate() {
+        if *byte == 0x7f {
+            end = end.checked_add(5)?;
+        } else if follows(*byte, document.get(index.saturating_add(1))) {
+            end = end.checked_add(4)?;
+        }
+    }
+    if end > buffer.len() {
+        return None;
+    }
+    // From behind, so that nothing is written over before it has been read.
+    let (mut read, mut write) = (len, end);
+    while read < write {
+        read = read.checked_sub(1)?;
+        let byte = *buffer.get(read)?;
+        let before = read.checked_sub(1).and_then(|before| buffer.get(before)).copied();
+        let is_c1 = before.is_some_and(|before| follows(before, Some(&byte)));
+        if byte != 0x7f && !is_c1 {
+            write = write.checked_sub(1)?;
+            *buffer.get_mut(write)? = byte;
+            continue;
+        }
+        if is_c1 {
+            read = read.checked_sub(1)?;
+        }
+        write = write.checked_sub(6)?;
+        let digit = |value: u8| if value < 10 { b'0' + value } else { b'A' - 10 + value };
+        let escape = [b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 0xf)];
+        buffer.get_mut(write..)?.iter_mut().zip(escape).for_each(|(place, byte)| *place = byte);
+    }
+    Some(end)
+}
+
+/// Bytes that a character takes inside a JSON string, as `serde-json-core` and [`escape_controls`] escape it.
 const fn escaped_len(c: char) -> usize {
     match c {
         '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
-        '\0'..='\u{1f}' => 6,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => 6,
         _ => c.len_utf8(),
     }
 }
@@ -107,6 +147,7 @@ mod tests {
     fn json<const N: usize>(text: &Text<N>) -> String {
         let mut buffer = [0; 512];
         let len = serde_json_core::to_slice(text, &mut buffer).expect("fits");
+        let len = escape_controls(&mut buffer, len).expect("fits");
         String::from_utf8(buffer[..len].to_vec()).expect("UTF-8")
     }
 
@@ -117,6 +158,20 @@ mod tests {
         assert_eq!(Text::<5>::new("\u{1}").as_str(), "", "an escape is never half-written");
         assert_eq!(json(&Text::<6>::new("\u{1}")), r#""\u0001""#);
         assert_eq!(json(&Text::<6>::new("\u{1f}")), r#""\u001F""#);
+    }
+
+    #[test]
+    fn del_and_c1_are_escaped_as_c0_is() {
+        assert_eq!(
+            json(&Text::<64>::new("\u{7f}a\u{80}\u{9f}\u{a0}é\u{1b}")),
+            "\"\\u007Fa\\u0080\\u009F\u{a0}é\\u001B\""
+        );
+        assert_eq!(json(&Text::<5>::new("\u{9b}")), "\"\"", "an escape is never half-written");
+        let mut buffer = *b"[\"\x7f\"]  ";
+        assert_eq!(escape_controls(&mut buffer, 5), None, "it does not fit");
+        assert_eq!(escape_controls(&mut buffer, 9), None, "nor is there so much");
+        let mut buffer = *b"[\"\x7f\"]     ";
+        assert_eq!((escape_controls(&mut buffer, 5), &buffer), (Some(10), b"[\"\\u007F\"]"));
     }
 
     #[test]

@@ -264,6 +264,8 @@ impl UnixTime {
     }
 }
 
+within! { UnixTime: RANGE; }
+
 /// A whole number without a unit, as JSON.
 struct Whole(u64);
 
@@ -353,8 +355,9 @@ impl Megahertz {
 within! { Megahertz: RANGE; }
 
 impl Dbm {
-    /// Plausible levels: from below thermal noise to above any legal transmitter.
-    pub const RANGE: RangeInclusive<Self> = Self(-150)..=Self(50);
+    /// Levels that a receiver measures, from below thermal noise: drivers that know none give 0, those that count
+    /// otherwise give more.
+    pub const RANGE: RangeInclusive<Self> = Self(-150)..=Self(-1);
 }
 
 within! { Dbm: RANGE; }

@@ -54,7 +54,7 @@ pub enum Fault {
     Network,
     /// The connect timed out: the network, or an overloaded server.
     Unanswered,
-    /// In the server, or after it was reached.
+    /// In the server, or after it was reached: it failed, or one of the two does not trust the other.
     Server,
 }
 
@@ -71,10 +71,11 @@ impl Verdict {
         matches!(self, Self::Accepted)
     }
 
-    /// Whether the server itself was reached and failed, so that the agent backs off. Every other failure costs the server
-    /// next to nothing, and the next beat is tried as usual.
-    pub const fn is_server_fault(self) -> bool {
-        matches!(self, Self::Refused { lasting: false, .. } | Self::Failed { fault: Fault::Server, .. })
+    /// Whether the agent backs off after several of these: the server was reached and failed or refused, so that each try
+    /// costs it something, and costs this device bytes. Every other failure costs next to nothing, and the next beat is
+    /// tried as usual.
+    pub const fn backs_off(self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Failed { fault: Fault::Server, .. })
     }
 
     /// Whether the server may have taken a heartbeat that it has not confirmed.
@@ -112,20 +113,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts_tell_server_faults_and_what_may_have_arrived() {
+    fn verdicts_tell_what_backs_off_and_what_may_have_arrived() {
         let failed = |fault, may_have_arrived| Verdict::Failed { fault, may_have_arrived };
         let refused = |lasting| Verdict::Refused { lasting, retry_after: None };
-        for (verdict, is_server_fault, may_have_arrived) in [
+        for (verdict, backs_off, may_have_arrived) in [
             (Verdict::Accepted, false, false),
             (refused(false), true, false),
-            (refused(true), false, false),
+            (refused(true), true, false),
             (failed(Fault::Device, false), false, false),
             (failed(Fault::Network, true), false, true),
             (failed(Fault::Unanswered, false), false, false),
             (failed(Fault::Server, false), true, false),
             (failed(Fault::Server, true), true, true),
         ] {
-            assert_eq!(verdict.is_server_fault(), is_server_fault, "{verdict:?}");
+            assert_eq!(verdict.backs_off(), backs_off, "{verdict:?}");
             assert_eq!(verdict.may_have_arrived(), may_have_arrived, "{verdict:?}");
             assert_eq!(verdict.is_accepted(), verdict == Verdict::Accepted);
             assert_eq!(verdict.retry_after(), None);

@@ -1,16 +1,25 @@
 //! The parsers for `cargo fuzz`: each must survive any bytes, and say nothing that cannot be true.
 
-use heartbeat_core::units::{Celsius, Dbm, Watts};
+use std::path::Path;
+
+use heartbeat_core::{
+    time::Instant,
+    units::{Celsius, Dbm, Watts},
+};
 
 use crate::{
     sensors::hardware_id,
     sources::{
         self, firmware,
-        gps::{gpsd, streamer},
-        modem_manager,
-        network::routes,
-        nl80211::Details,
+        gps::{
+            poll::{Poll, Receivers},
+            streamer,
+        },
+        iw, mmcli,
+        network::{addresses, routes},
+        nl80211::{Details, Seen},
         pidfiles, proc_wireless, procfs,
+        stand_ins::StandIns,
     },
 };
 
@@ -40,14 +49,15 @@ pub fn cpuinfo(bytes: &[u8]) {
     }
 }
 
-/// Pidfiles of the streaming application, and `/proc/PID/stat`.
+/// Pidfiles of the streaming application, `/proc/PID/stat` and `/proc/PID/status`.
 pub fn pidfile(bytes: &[u8]) {
-    let _ = (pidfiles::parse(bytes), pidfiles::is_zombie(bytes));
+    let _ = (pidfiles::parse(bytes), pidfiles::is_zombie(bytes), pidfiles::thread_group(bytes));
 }
 
 /// `/proc/net/route` and `/proc/net/ipv6_route`.
 pub fn route(bytes: &[u8]) {
-    let _ = (routes::parse_ipv4(bytes), routes::parse_ipv6(bytes));
+    let (ipv4, ipv6) = (routes::parse_ipv4(bytes), routes::parse_ipv6(bytes));
+    assert!(ipv4.len() + ipv6.len() <= bytes.len());
 }
 
 /// `/proc/net/wireless`.
@@ -59,11 +69,12 @@ pub fn wireless(bytes: &[u8]) {
 
 /// Datagrams of generic netlink, and nl80211's answers in them.
 pub fn nl80211(bytes: &[u8]) {
-    let mut details = Details::default();
+    let mut seen = Seen::default();
     for message in sources::messages(bytes) {
         assert!(sources::attributes(message.payload).count() <= bytes.len());
-        details.take_interface(message.payload);
-        details.take_station(message.payload);
+        seen.take_interface(message.payload);
+        seen.take_station(message.payload);
+        let _ = (Details::new("wlan0", &seen), addresses::parse(message.payload));
     }
 }
 
@@ -88,16 +99,44 @@ pub fn mailbox(bytes: &[u8]) {
     let _ = firmware::mailbox::decode(&message);
 }
 
-/// `mmcli --output-json`.
+/// What `mmcli` prints, JSON and text.
 pub fn mmcli(bytes: &[u8]) {
-    let _ = (modem_manager::list(bytes), modem_manager::parse(bytes));
+    let _ = (mmcli::list(bytes), mmcli::error_in(bytes));
+    if let Ok(modem) = mmcli::describe(bytes) {
+        let _ = (modem.signal(), modem.interfaces(), modem.technologies(), modem.progress());
+    }
+}
+
+/// What `iw dev NAME info` and `iw dev NAME station dump` print; the first line break twice in a row parts them.
+pub fn iw(bytes: &[u8]) {
+    let middle = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());
+    let (info, stations) = bytes.split_at(middle);
+    let _ = Details::new("wlan0", &iw::parse(info, stations));
+}
+
+/// What `ip -json address` prints.
+pub fn address(bytes: &[u8]) {
+    let _ = addresses::parse_json(bytes);
+}
+
+/// Stand-ins for what is private: of any content they keep the number of lines.
+pub fn stand_ins(bytes: &[u8]) {
+    let mut names = StandIns::new(Path::new("/tmp"));
+    for path in ["/proc/cpuinfo", "/etc/machine-id", "/sys/serial_number", "/tmp/x-record.pid", "/tmp/x.pid"]
+    {
+        let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+        let replaced = names.content(Path::new(path), bytes);
+        assert!(path.ends_with("pid") || lines(&replaced) == lines(bytes));
+    }
 }
 
 /// gpsd's answer and that of the streaming application's GPS daemon.
 pub fn position(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = gpsd::parse_poll(&text);
-    if let Ok(value) = serde_json::from_str(&streamer::without_nan(&text)) {
-        let _ = streamer::parse_location(&value);
+    if let Ok(poll) = Poll::parse(&text) {
+        let _ = Receivers::default().best(&poll, Instant::from_millis(0));
+    }
+    if let Ok(location) = streamer::Location::parse(&text) {
+        let _ = location.position();
     }
 }

@@ -11,6 +11,7 @@
 //! - [`doctor`]: where each value comes from, or what to do about its absence.
 //! - [`files`]: how files are opened and replaced.
 //! - [`takeover`]: what an older service on this machine was told becomes settings.
+//! - [`capture`]: a tree of this machine that answers as it does.
 //! - [`cli`]: the commands.
 //!
 //! Every thread starts before the first heartbeat or with it, and lives as long as the program: a beat starts
@@ -21,6 +22,7 @@
 #![deny(unsafe_code)]
 
 pub mod backlog;
+pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -8,7 +8,7 @@ device() {
 }
 new_device device
 install 'it installs' first.deb
-shell 'sleep 1000 & echo $! >/tmp/relay-ffmpeg-webcam.pid
+shell 'bash -c "exec -a ffmpeg sleep 1000" & echo $! >/tmp/relay-ffmpeg-webcam.pid
     echo "$(cat /tmp/relay-ffmpeg-webcam.pid):/tmp/film.mp4" >/tmp/relay-ffmpeg-record-webcam.pid
     head -c 1048576 /dev/zero >/tmp/film.mp4' >/dev/null 2>&1
 eventually 'its pidfiles in /tmp are seen' last_has '"streaming_active":true'

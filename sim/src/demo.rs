@@ -1,4 +1,4 @@
-//! The real daemon against a local receiver, with the sensors of this machine.
+//! The real server with the real daemon, with the sensors of this machine, and simulated devices beside it.
 
 use std::{io, path::Path};
 
@@ -9,10 +9,9 @@ use heartbeat_daemon::{
     sensors::hardware_id,
 };
 
-use crate::{
-    receiver::{Line, Receiver},
-    schema::Schema,
-};
+use heartbeat_server::local::LocalServer;
+
+use crate::{receiver::Line, schema::Schema, swarm::Swarm};
 
 /// Why the demonstration failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +22,9 @@ pub enum DemoError {
     /// The daemon could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The server could not be started.
+    #[error("the server: {0}")]
+    Server(String),
     /// The system failed.
     #[error(transparent)]
     System(#[from] io::Error),
@@ -31,17 +33,24 @@ pub enum DemoError {
     NotDelivered(u64),
 }
 
-/// Beats every `interval` seconds until `beats` requests have ended, or until Ctrl-C. Calls `print` for every line.
+/// Beats every `interval` seconds until `beats` requests have ended, or until Ctrl-C, with `devices` simulated devices
+/// beside. Calls `print` for every line. The server keeps its database in a temporary directory until the end.
 ///
 /// Neither files nor the environment are read: nothing can make it send to another machine.
 ///
 /// # Errors
 ///
 /// See [`DemoError`].
-pub fn run(beats: Option<u64>, interval: &str, mut print: impl FnMut(&str)) -> Result<(), DemoError> {
+pub fn run(
+    beats: Option<u64>,
+    interval: &str,
+    devices: u32,
+    mut print: impl FnMut(&str),
+) -> Result<(), DemoError> {
     let root = open_root(Path::new("/"))?;
-    let receiver = Receiver::listen("127.0.0.1:0")?;
-    let url = format!("http://{}/heartbeat.php", receiver.address());
+    let state = tempfile::tempdir()?;
+    let server = LocalServer::start(state.path()).map_err(DemoError::Server)?;
+    let url = format!("http://{}/heartbeat.php", server.address());
     let mut flags = Layers::default();
     flags.add_flag("url", &url);
     flags.add_flag("interval", interval);
@@ -50,7 +59,13 @@ pub fn run(beats: Option<u64>, interval: &str, mut print: impl FnMut(&str)) -> R
         settings.hardware_id = Some("demo".to_owned());
     }
     let mut daemon = Daemon::start(&settings, root)?;
+    print(&format!("The page: http://{}/", server.address()));
     print(&format!("A heartbeat of this machine every {} to {url}", seconds(settings.rhythm)));
+    let swarm =
+        (devices > 0).then(|| Swarm::start(devices, settings.rhythm, server.address())).transpose()?;
+    if swarm.is_some() {
+        print(&format!("{devices} simulated devices beside it"));
+    }
     let stop = daemon.stopper();
     let mut watcher = Watcher { schema: Schema::new(), beats, ended: 0, print, stop };
     daemon.run(|| None, &mut watcher)?;

@@ -3,7 +3,8 @@
 //! - [`fake`]: a device and a server that do what a script says, and a rig that moves the real agent through virtual
 //!   time: hours pass in microseconds, and the same script gives the same bytes.
 //! - [`receiver`]: a real HTTP server that checks every heartbeat against the schema.
-//! - [`demo`]: the real daemon against that receiver, with the sensors of this machine.
+//! - [`swarm`]: many real agents over real sockets, in real time.
+//! - [`demo`]: a real server, the real daemon with the sensors of this machine, and a swarm.
 
 #![forbid(unsafe_code)]
 
@@ -17,3 +18,4 @@ pub mod hostile_servers;
 mod random;
 pub mod receiver;
 pub mod schema;
+pub mod swarm;

@@ -4,7 +4,11 @@
 
 mod support;
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use heartbeat_sim::schema::Schema;
 use serde_json::Value;
@@ -22,10 +26,28 @@ fn trees() -> Vec<PathBuf> {
     trees
 }
 
-fn run(tree: &std::path::Path, args: &[&str]) -> (Option<i32>, String) {
+fn run(tree: &Path, args: &[&str]) -> (Option<i32>, String) {
     let output =
         command(&[&["--sysroot", tree.to_str().expect("UTF-8")], args].concat()).output().expect("it runs");
     (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"))
+}
+
+/// Does the same with every tree. Each waits for most of its time.
+fn with_each(check: fn(&Path)) {
+    thread::scope(|scope| {
+        for tree in trees() {
+            scope.spawn(move || check(&tree));
+        }
+    });
+}
+
+/// What `doctor` says of one value.
+fn doctor(tree: &str, value: &str) -> (Option<i32>, Value) {
+    let tree = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/trees").join(tree);
+    let (status, output) = run(&tree, &["doctor", "--json"]);
+    let values: Vec<Value> = serde_json::from_str(&output).expect("JSON");
+    let found = values.into_iter().find(|found| found["value"] == value);
+    (status, found.expect("the value"))
 }
 
 /// The document with what belongs to this machine taken out, a key per line.
@@ -39,9 +61,9 @@ fn comparable(mut document: Value) -> String {
 
 #[test]
 fn every_tree_is_reported_as_expected() {
-    let schema = Schema::new();
-    for tree in trees() {
-        let (status, output) = run(&tree, &["sample"]);
+    with_each(|tree| {
+        let schema = Schema::new();
+        let (status, output) = run(tree, &["sample"]);
         assert_eq!(status, Some(0), "{tree:?}");
         let found = comparable(schema.check(output.trim().as_bytes()).expect("fits the schema"));
         let path = tree.join("expected.json");
@@ -51,13 +73,13 @@ fn every_tree_is_reported_as_expected() {
         }
         let expected = fs::read_to_string(&path).expect("expected.json");
         assert_eq!(found, expected, "{tree:?}");
-    }
+    });
 }
 
 #[test]
 fn doctor_explains_every_value_of_every_tree() {
-    for tree in trees() {
-        let (status, output) = run(&tree, &["doctor", "--json"]);
+    with_each(|tree| {
+        let (status, output) = run(tree, &["doctor", "--json"]);
         let values: Vec<Value> = serde_json::from_str(&output).expect("JSON");
         for value in &values {
             let explained = value["read"].is_string() && value["from"].is_string()
@@ -67,7 +89,45 @@ fn doctor_explains_every_value_of_every_tree() {
         let serious = values.iter().any(|value| value["serious"] == true);
         assert_eq!(status, Some(i32::from(serious)), "{tree:?}");
         // The table says the same.
-        let (_, table) = run(&tree, &["doctor"]);
+        let (_, table) = run(tree, &["doctor"]);
         assert!(table.lines().count() > values.len(), "{table}");
+    });
+}
+
+#[test]
+fn doctor_tells_what_is_absent_from_what_is_not_ready() {
+    for (tree, value, says, advises) in [
+        (
+            "pi4-modemmanager-stopped",
+            "4g",
+            "ModemManager does not run",
+            "systemctl enable --now ModemManager",
+        ),
+        ("pi4-gpsd-without-receiver", "gps", "gpsd runs and has no receiver that sends", "/etc/default/gpsd"),
+        ("pi4-gpsd-without-receiver", "4g", "not present", "apt-get install modemmanager"),
+        ("pi4-modemmanager-stopped", "gps", "not present", "start one if there is a receiver"),
+    ] {
+        let (status, found) = doctor(tree, value);
+        assert_eq!(found["why"], says, "{tree}: {found}");
+        assert!(found["advice"].as_str().expect("a text").contains(advises), "{tree}: {found}");
+        assert_eq!(
+            (status, &found["serious"]),
+            (Some(0), &false.into()),
+            "nothing is broken: {tree}: {found}"
+        );
     }
+}
+
+#[test]
+fn names_from_outside_move_no_terminal() {
+    let tree = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/trees/pi4-hostile-names");
+    for args in [&["sample"][..], &["doctor"], &["doctor", "--json"], &["sample", "--verbose"]] {
+        let (_, output) = run(&tree, args);
+        let harmful = output.chars().find(|character| character.is_control() && *character != '\n');
+        assert_eq!(harmful, None, "{args:?}: {output:?}");
+    }
+    let (_, sample) = run(&tree, &["sample"]);
+    let document: Value = serde_json::from_str(&sample).expect("JSON");
+    let ssid = document["connection"]["wifi"]["ssid"].as_str().expect("a text");
+    assert_eq!(ssid, "\u{1b}[2J\u{7f}\u{9b}31m\"\\\0\u{fffd}", "it means what it was");
 }

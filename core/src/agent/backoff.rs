@@ -1,7 +1,7 @@
-//! Back-off from a failing server.
+//! Back-off from a server that fails or refuses.
 //!
 //! A failure on this side of the server does not cause back-off: every beat is tried, because that costs the server nothing
-//! and delivery resumes as soon as it can. After [`BACKOFF_FREE`] failures of the server itself the gap between beats
+//! and delivery resumes as soon as it can. After [`BACKOFF_FREE`] failures or refusals of the server the gap between beats
 //! doubles from two intervals up to a cap, each drawn +-25 % and rounded to the grid. One success ends the back-off. The
 //! server's `Retry-After` applies from the first failure on.
 
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Backoff {
     random: Random,
-    /// Failures of the server itself since its last success.
+    /// Failures and refusals of the server since its last success.
     failures: u32,
     /// Beats of slots before this time are withheld.
     until: Instant,
@@ -52,7 +52,7 @@ impl Backoff {
         // some connects unanswered.
         let is_unanswered = matches!(verdict, Verdict::Failed { fault: Fault::Unanswered, .. });
         let is_backing_off = self.failures > BACKOFF_FREE;
-        if verdict.is_server_fault() || is_backing_off && is_unanswered {
+        if verdict.backs_off() || is_backing_off && is_unanswered {
             self.failures = self.failures.saturating_add(1);
             self.until = slot + self.gap(config);
         }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn first_two_server_faults_do_not_back_off() {
+    fn first_two_failures_do_not_back_off() {
         let (mut backoff, slot) = (Backoff::new(1), Instant::from_millis(60_000));
         for _ in 0..BACKOFF_FREE {
             backoff.record(slot, slot, FAILING, &Config::default());
@@ -166,18 +166,18 @@ mod tests {
     }
 
     #[test]
-    fn only_server_faults_back_off() {
+    fn only_failures_and_refusals_of_the_server_back_off() {
         let lasting = Verdict::Refused { lasting: true, retry_after: None };
-        for verdict in [failed(Fault::Device), failed(Fault::Network), failed(Fault::Unanswered), lasting] {
+        for verdict in [failed(Fault::Device), failed(Fault::Network), failed(Fault::Unanswered)] {
             assert_eq!(gaps(1, &Config::default(), verdict, 8), [1; 8], "{verdict:?}");
         }
-        for verdict in [LOST, FAILING] {
+        for verdict in [LOST, FAILING, lasting] {
             assert!(gaps(1, &Config::default(), verdict, 8)[7] >= 9, "{verdict:?}");
         }
     }
 
     #[test]
-    fn connect_timeout_while_backing_off_counts_as_server_fault() {
+    fn connect_timeout_while_backing_off_counts_as_failure() {
         let config = Config::default();
         let mut backoff = Backoff::new(7);
         let slot = Instant::from_millis(3_600_000);

@@ -4,6 +4,7 @@ use core::task::Poll;
 
 use super::sensor_log::SensorLog;
 use crate::{
+    for_each_sensor,
     plausible::Plausible,
     readings::{Sampled, SensorError},
     time::{Duration, Instant},
@@ -24,15 +25,30 @@ pub(super) trait Answer: Sized {
     fn value(self, before: &mut Self::Before) -> Result<Self::Value, SensorError>;
 }
 
-/// Most answers are stored as they are.
-impl<T: Plausible> Answer for T {
-    type Value = Self;
-    type Before = ();
-
-    fn value(self, (): &mut ()) -> Result<Self, SensorError> {
-        self.plausible().ok_or(SensorError::Invalid)
-    }
+/// Most answers are stored as they are, without their implausible parts.
+fn plausible<T: Plausible>(answer: T) -> Result<T, SensorError> {
+    answer.plausible().ok_or(SensorError::Invalid)
 }
+
+macro_rules! answers {
+    ($($(#[$doc:meta])* $method:ident, $variant:ident, $value:ty, $label:literal;)*) => {
+        $(answers!(@ $method, $value);)*
+    };
+    // Of the counters only a difference means something: `usage.rs`.
+    (@ cpu, $value:ty) => {};
+    (@ $method:ident, $value:ty) => {
+        impl Answer for $value {
+            type Value = Self;
+            type Before = ();
+
+            fn value(self, (): &mut ()) -> Result<Self, SensorError> {
+                plausible(self)
+            }
+        }
+    };
+}
+
+for_each_sensor!(answers);
 
 /// The latest answer of one sensor.
 #[derive(Debug)]

@@ -95,7 +95,7 @@ impl Sampler {
             ups,
         } = &self.sensors;
         let activity = activity.fresh(now, fresh);
-        let recording = activity.and_then(|activity| activity.recording.as_ref());
+        let recording = activity.and_then(|activity| activity.recording.as_ref().ok()?.as_ref());
         Heartbeat {
             hardwareid: &identity.hardwareid,
             cpu: cpu.fresh(now, fresh).copied(),
@@ -113,8 +113,8 @@ impl Sampler {
             },
             timestamp: self.round.and_then(|round| round.taken),
             app_version: app_version.fresh(now, fresh),
-            streaming_active: activity.is_some_and(|activity| activity.streaming),
-            tracking_active: activity.is_some_and(|activity| activity.tracking),
+            streaming_active: activity.is_some_and(|activity| activity.streaming == Ok(true)),
+            tracking_active: activity.is_some_and(|activity| activity.tracking == Ok(true)),
             recording_active: recording.is_some(),
             recording_file_size_mb: recording.map_or(Some(Mebibytes::ZERO), |recording| recording.size),
             recording_file_path: recording.map(|recording| &recording.path),

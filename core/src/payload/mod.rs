@@ -11,7 +11,7 @@ use crate::{
     readings::{
         AppVersion, Cellular, DiskSpace, Ethernet, InterfaceName, Position, Throttled, Ups, Uptime, Wifi,
     },
-    text::Text,
+    text::{Text, escape_controls},
     units::{
         Celsius, Gibibytes, Mebibytes, Megahertz, Percent, Rpm, UnixTime, Watts, serialize_optional_whole,
     },
@@ -144,7 +144,8 @@ impl Heartbeat<'_> {
     /// Writes the document into `buffer` and returns its length in bytes; `None` if it does not fit, which
     /// cannot happen with [`BODY_MAX`] bytes.
     pub fn encode(&self, buffer: &mut [u8]) -> Option<usize> {
-        serde_json_core::to_slice(self, buffer).ok()
+        let len = serde_json_core::to_slice(self, buffer).ok()?;
+        escape_controls(buffer, len)
     }
 }
 

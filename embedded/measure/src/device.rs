@@ -204,9 +204,9 @@ impl CompleteHal for Source {
         let size = random.between(0, 100_000_000);
         let recording = Recording { path: random.text(), size: random.maybe(Mebibytes::from_raw(size)) };
         let activity = Activity {
-            streaming: random.one_in(2),
-            tracking: random.one_in(2),
-            recording: random.maybe(recording),
+            streaming: Ok(random.one_in(2)),
+            tracking: Ok(random.one_in(2)),
+            recording: Ok(random.maybe(recording)),
         };
         random.sampled(activity)
     }

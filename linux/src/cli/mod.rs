@@ -1,5 +1,6 @@
 //! The command line.
 
+mod capture;
 mod check_config;
 mod doctor;
 mod options;
@@ -42,7 +43,7 @@ mod exit {
 
 /// Sends a small document about this device's health to a server every few seconds.
 #[derive(Debug, Parser)]
-#[command(name = "heartbeat-daemon", version)]
+#[command(name = "heartbeat-daemon", version, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     options: Options,
@@ -66,6 +67,8 @@ enum Command {
     },
     /// Show what the running daemon last did
     Status(status::Arguments),
+    /// Write a tree of this machine that answers as it does, for a report
+    Capture(capture::Arguments),
     /// Show the settings, and where each comes from
     CheckConfig,
     /// Take over from an older service on this machine; the installation calls it
@@ -88,6 +91,8 @@ enum Failure {
     Unwell(usize),
     #[error("{0}")]
     NotRunning(String),
+    #[error("not captured: {0}")]
+    NotCaptured(String),
     #[error("not delivered: {0}")]
     NotDelivered(String),
 }
@@ -104,6 +109,7 @@ impl Failure {
             | Self::Pidfile(_)
             | Self::System(_)
             | Self::NotDelivered(_)
+            | Self::NotCaptured(_)
             | Self::Unwell(_) => exit::FAILED,
         }
     }
@@ -127,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Send => sample::send(&cli.options),
         Command::Doctor { json } => doctor::doctor(&cli.options, json),
         Command::Status(arguments) => status::status(&arguments),
+        Command::Capture(arguments) => capture::capture(&cli.options, &arguments),
         Command::CheckConfig => check_config::check_config(&cli.options),
         Command::Takeover(wishes) => takeover::takeover(&cli.options, wishes),
     };

@@ -5,16 +5,22 @@ use std::{os::unix::fs::MetadataExt, path::Path};
 use heartbeat_core::SensorError;
 use nix::unistd::{Gid, Group};
 
-use super::{Complaint, is_absence, said, telling};
+use super::{Complaint, is_absence, reason, said, telling};
 use crate::sensors::value::{AnyValue, Finding, Problem};
 
 /// About a value that no candidate knows.
 pub(super) fn about(value: &dyn AnyValue, findings: &[Finding]) -> Complaint {
-    let (place, problem) = telling(findings)
-        .map_or(("", Problem::NotConfigured), |(finding, problem)| (finding.place.as_str(), problem));
-    let advice = value.advice(problem).map_or_else(|| general(problem, place), str::to_owned);
-    let is_serious = !is_absence(problem) && problem != Problem::NotConfigured;
-    Complaint { is_serious, why: said(problem), advice }
+    let Some((finding, problem)) = telling(findings) else {
+        let problem = Problem::NotConfigured;
+        let advice = value.advice(problem).map_or_else(|| general(problem, ""), str::to_owned);
+        return Complaint { is_serious: false, why: said(problem), advice };
+    };
+    let advice = finding.remark.map(|remark| remark.advice).or_else(|| value.advice(problem));
+    Complaint {
+        is_serious: !is_absence(problem),
+        why: reason(finding, problem),
+        advice: advice.map_or_else(|| general(problem, &finding.place), str::to_owned),
+    }
 }
 
 fn general(problem: Problem, place: &str) -> String {

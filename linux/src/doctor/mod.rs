@@ -62,11 +62,24 @@ impl Diagnosis {
 ///
 /// When the system has no resources left.
 pub fn examine(root: &Arc<Sysroot>, settings: &Settings) -> io::Result<Vec<Diagnosis>> {
+    ask(root, settings, false)
+}
+
+/// Asks all candidates of every value, whether or not one before them has answered.
+///
+/// # Errors
+///
+/// When the system has no resources left.
+pub(crate) fn ask_everyone(root: &Arc<Sysroot>, settings: &Settings) -> io::Result<()> {
+    ask(root, settings, true).map(drop)
+}
+
+fn ask(root: &Arc<Sysroot>, settings: &Settings, asks_all: bool) -> io::Result<Vec<Diagnosis>> {
     let (waker, wake_ups) = waker::pair()?;
     let mut sleeper = Sleeper::new(wake_ups)?;
     let mut hal = LinuxHal::new(Arc::clone(root), settings, &waker);
     let began = clock::now();
-    let mut examinations: Vec<_> = hal.values().iter().map(|_| Examination::new(began)).collect();
+    let mut examinations: Vec<_> = hal.values().iter().map(|_| Examination::new(began, asks_all)).collect();
     loop {
         let now = clock::now();
         let each = examinations.iter_mut().zip(hal.values());
@@ -84,16 +97,20 @@ struct Examination {
     /// Since when the current candidate is waited for.
     waiting_since: Instant,
     findings: Vec<Finding>,
+    /// It goes on behind an answer.
+    asks_all: bool,
 }
 
 impl Examination {
-    fn new(now: Instant) -> Self {
-        Self { asked: now, waiting_since: now, findings: Vec::new() }
+    const fn new(now: Instant, asks_all: bool) -> Self {
+        Self { asked: now, waiting_since: now, findings: Vec::new(), asks_all }
     }
 
     /// Asks as far as possible. The answer is how long a candidate may still take; `None` when all is known.
     fn go_on(&mut self, value: &mut dyn AnyValue, now: Instant) -> Option<Instant> {
-        while self.findings.len() < value.candidates() && !self.findings.iter().any(is_value) {
+        while self.findings.len() < value.candidates()
+            && (self.asks_all || !self.findings.iter().any(is_value))
+        {
             let candidate = self.findings.len();
             let finding = match value.explain(candidate, self.asked, now) {
                 Poll::Ready(finding) => finding,
@@ -103,6 +120,7 @@ impl Examination {
                 Poll::Pending => Finding {
                     place: value.place(candidate),
                     outcome: Err(Problem::Silent),
+                    remark: None,
                     took: now.since(self.waiting_since),
                 },
             };
@@ -123,14 +141,22 @@ fn is_value(finding: &Finding) -> bool {
     finding.outcome.is_ok()
 }
 
-/// The most telling problem: the first that is more than absence.
+/// The most telling problem: the first that is more than absence, else the first absence of which more is known.
 fn telling(findings: &[Finding]) -> Option<(&Finding, Problem)> {
     let problems = || findings.iter().filter_map(|finding| Some((finding, *finding.outcome.as_ref().err()?)));
-    problems().find(|(_, problem)| !is_absence(*problem)).or_else(|| problems().next())
+    problems()
+        .find(|(_, problem)| !is_absence(*problem))
+        .or_else(|| problems().find(|(finding, _)| finding.remark.is_some()))
+        .or_else(|| problems().next())
 }
 
 fn is_absence(problem: Problem) -> bool {
     problem == Problem::Failed(SensorError::Absent)
+}
+
+/// Why a candidate found nothing, as exactly as it knows.
+fn reason(finding: &Finding, problem: Problem) -> String {
+    finding.remark.map_or_else(|| said(problem), |remark| remark.says.to_owned())
 }
 
 /// A problem in words.
@@ -165,6 +191,8 @@ mod tests {
         write("sys/class/thermal/thermal_zone0/type", "cpu-thermal");
         write("sys/class/thermal/thermal_zone0/temp", "48774");
         write("proc/meminfo", "garbage");
+        write("mmcli/list.err", "error: couldn't find the ModemManager process in the bus");
+        write("gpsd/poll", "{\"class\":\"POLL\",\"active\":0}\n");
         let root = Arc::new(Sysroot::new(dir.path()).expect("opened"));
         let diagnoses = examine(&root, &settings()).expect("examined");
         let of = |value| diagnoses.iter().find(|diagnosis| diagnosis.value == value).expect("examined");
@@ -180,6 +208,14 @@ mod tests {
         assert!(power.is_serious && power.why == "permission denied", "the PMIC may be there: {power:?}");
         let fan = of("fan_rpm").complaint.as_ref().expect("a complaint");
         assert!(!fan.is_serious && fan.advice.contains("no fan"), "{fan:?}");
+        let modem = of("4g").complaint.as_ref().expect("a complaint");
+        assert!(!modem.is_serious && modem.why == "ModemManager does not run", "{modem:?}");
+        assert!(modem.advice.contains("systemctl enable --now ModemManager"), "{modem:?}");
+        let gps = of("gps").complaint.as_ref().expect("a complaint");
+        assert!(
+            !gps.is_serious && gps.why.starts_with("gpsd runs"),
+            "the other daemon is absent, too: {gps:?}"
+        );
         let table = table(&diagnoses);
         assert!(table.contains("48.8 °C") && table.contains("/proc/meminfo"), "{table}");
         let json: serde_json::Value = serde_json::from_str(&json(&diagnoses)).expect("JSON");
@@ -220,6 +256,7 @@ mod tests {
                 _ => Poll::Ready(Finding {
                     place: self.place(candidate),
                     outcome: Ok("1".to_owned()),
+                    remark: None,
                     took: Duration::ZERO,
                 }),
             }
@@ -233,7 +270,7 @@ mod tests {
     #[test]
     fn names_a_candidate_that_hangs_and_asks_the_next() {
         let began = Instant::from_millis(1_000);
-        let mut examination = Examination::new(began);
+        let mut examination = Examination::new(began, false);
         let ends = examination.go_on(&mut Half, began).expect("it is waited for");
         assert_eq!(ends, began + TIMEOUT);
         assert_eq!(examination.go_on(&mut Half, ends), None);

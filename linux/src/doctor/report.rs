@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Diagnosis, is_absence, said};
+use super::{Diagnosis, is_absence, reason};
 use crate::page::Page;
 
 /// Width of the names and of the values.
@@ -29,7 +29,7 @@ pub fn table(diagnoses: &[Diagnosis]) -> String {
             if let Err(problem) = finding.outcome
                 && (diagnosis.complaint.is_some() || !is_absence(problem))
             {
-                page.note(&format!("{}: {}", said(problem), finding.place));
+                page.note(&format!("{}: {}", reason(finding, problem), finding.place));
             }
         }
     }
@@ -48,7 +48,7 @@ pub fn json(diagnoses: &[Diagnosis]) -> String {
                 .map(|finding| {
                     json!({
                         "place": finding.place,
-                        "error": finding.outcome.as_ref().err().map(|problem| said(*problem)),
+                        "error": finding.outcome.as_ref().err().map(|problem| reason(finding, *problem)),
                         "took_ms": finding.took.as_micros() as f64 / 1e3,
                     })
                 })

@@ -33,12 +33,32 @@ impl Definition for Sensor {
     }
 
     fn show(activity: &Activity) -> String {
-        let active = [
-            (activity.streaming, "streaming"),
-            (activity.tracking, "tracking"),
-            (activity.recording.is_some(), "recording"),
+        let Activity { streaming, tracking, recording } = activity;
+        let parts = [
+            ("streaming", *streaming),
+            ("tracking", *tracking),
+            ("recording", recording.as_ref().map(Option::is_some).map_err(|error| *error)),
         ];
-        let names: Vec<_> = active.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
-        if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+        let shown = parts.iter().filter_map(|(name, part)| match part {
+            Ok(true) => Some((*name).to_owned()),
+            Ok(false) => None,
+            Err(error) => Some(format!("{name}: {error}")),
+        });
+        let shown: Vec<_> = shown.collect();
+        if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heartbeat_core::SensorError;
+
+    #[test]
+    fn shows_what_is_active_and_what_could_not_be_read() {
+        let activity =
+            Activity { streaming: Ok(true), tracking: Err(SensorError::Denied), recording: Ok(None) };
+        assert_eq!(Sensor::show(&activity), "streaming, tracking: permission denied");
+        assert_eq!(Sensor::show(&Activity::NONE), "nothing");
     }
 }

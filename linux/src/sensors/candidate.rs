@@ -4,6 +4,7 @@ use std::{sync::Arc, task::Poll};
 
 use heartbeat_core::{
     SensorError,
+    plausible::Plausible,
     readings::Sampled,
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use heartbeat_core::{
 use super::reader::Reader;
 use crate::{
     clock,
-    sources::{Source, sysroot::Sysroot},
+    sources::{Remark, Source, sysroot::Sysroot},
 };
 
 /// Makes one reading of what two sources say.
@@ -30,6 +31,10 @@ pub(super) trait Ask<T>: Send {
     fn ask(&mut self, asked: Instant, now: Instant) -> Sampled<T>;
     /// Where it looks.
     fn place(&self) -> String;
+    /// What more is known of the latest error.
+    fn remark(&self) -> Option<Remark> {
+        None
+    }
     /// How long the latest reading took.
     fn took(&self) -> Duration;
 }
@@ -62,7 +67,7 @@ impl<T: 'static> Candidate<T> {
         Self::new(Part { reader: reader.clone(), name, part })
     }
 
-    /// What two sources know together, found at `place`.
+    /// What two sources know together, found at `place`. Of an error the first may know more.
     pub(super) fn joined<A: Send + 'static, B: Send + 'static>(
         first: &Reader<A>,
         second: &Reader<B>,
@@ -70,6 +75,15 @@ impl<T: 'static> Candidate<T> {
         join: Join<A, B, T>,
     ) -> Self {
         Self::new(Joined { first: first.clone(), second: second.clone(), place, join })
+    }
+}
+
+impl<T: Plausible> Candidate<T> {
+    /// The plausible reading for a question of the time `asked`; [`SensorError::Invalid`] for any other.
+    pub(super) fn ask(&mut self, asked: Instant, now: Instant) -> Sampled<T> {
+        self.source
+            .ask(asked, now)
+            .map(|answer| answer.and_then(|reading| reading.plausible().ok_or(SensorError::Invalid)))
     }
 }
 
@@ -110,6 +124,10 @@ impl<R: Send + 'static, T, F: Fn(&R) -> Result<T, SensorError> + Send> Ask<T> fo
         (self.name)(self.reader.place())
     }
 
+    fn remark(&self) -> Option<Remark> {
+        self.reader.remark()
+    }
+
     fn took(&self) -> Duration {
         self.reader.took()
     }
@@ -140,6 +158,10 @@ impl<A: Send + 'static, B: Send + 'static, T> Ask<T> for Joined<A, B, T> {
 
     fn place(&self) -> String {
         self.place.to_owned()
+    }
+
+    fn remark(&self) -> Option<Remark> {
+        self.first.remark().or_else(|| self.second.remark())
     }
 
     fn took(&self) -> Duration {

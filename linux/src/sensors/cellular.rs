@@ -28,7 +28,7 @@ impl Definition for Sensor {
                 "/usr/bin/mmcli, /sys/class/net",
                 with_interface,
             ),
-            Candidate::part(&shared.network, |network| network.cellular.clone()),
+            Candidate::part(&shared.network, Snapshot::cellular),
         ]
     }
 
@@ -58,6 +58,5 @@ fn with_interface(
     modem: Result<&Modem, SensorError>,
     network: Result<&Snapshot, SensorError>,
 ) -> Result<Cellular, SensorError> {
-    let kernel = network.and_then(|network| network.cellular.clone());
-    Ok(modem?.clone().connection(kernel.ok()))
+    Ok(modem?.connection(network.ok()))
 }

@@ -3,7 +3,7 @@
 use heartbeat_core::readings::InterfaceName;
 
 use super::{Candidate, Definition, Shared};
-use crate::config::Settings;
+use crate::{config::Settings, sources::network};
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -20,7 +20,7 @@ impl Definition for Sensor {
         vec![Candidate::named_part(
             &shared.network,
             |_| "/proc/net/route".to_owned(),
-            |network| network.default_interface.clone(),
+            network::Snapshot::default_interface,
         )]
     }
 

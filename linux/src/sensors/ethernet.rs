@@ -3,7 +3,10 @@
 use heartbeat_core::{SensorError, readings::Ethernet};
 
 use super::{Candidate, Definition, Problem, Shared};
-use crate::config::Settings;
+use crate::{
+    config::Settings,
+    sources::{modem_manager::Modem, network::Snapshot},
+};
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -16,8 +19,18 @@ impl Definition for Sensor {
 
     fn config(_: &Settings) {}
 
+    /// The kernel's interface, without the ports of modems that pose as wired ones; with a ModemManager that does not
+    /// answer, with them.
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Ethernet>> {
-        vec![Candidate::part(&shared.network, |network| network.ethernet.clone())]
+        vec![
+            Candidate::joined(
+                &shared.network,
+                &shared.modem_manager,
+                "/sys/class/net, /usr/bin/mmcli",
+                without_modems,
+            ),
+            Candidate::part(&shared.network, |network| network.ethernet(&[])),
+        ]
     }
 
     fn show(ethernet: &Ethernet) -> String {
@@ -28,4 +41,11 @@ impl Definition for Sensor {
         matches!(problem, Problem::Failed(SensorError::Absent))
             .then_some("nothing to do: no wired interface that is in use")
     }
+}
+
+fn without_modems(
+    network: Result<&Snapshot, SensorError>,
+    modem: Result<&Modem, SensorError>,
+) -> Result<Ethernet, SensorError> {
+    network?.ethernet(&modem.map(Modem::all_ports).unwrap_or_default())
 }

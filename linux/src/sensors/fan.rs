@@ -3,7 +3,7 @@
 use heartbeat_core::{SensorError, units::Rpm};
 
 use super::{Candidate, Definition, Problem, Shared};
-use crate::{config::Settings, sources::hwmon::HwmonFan};
+use crate::{config::Settings, sources::hwmon_fan::HwmonFan};
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -17,7 +17,7 @@ impl Definition for Sensor {
     fn config(_: &Settings) {}
 
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Rpm>> {
-        vec![shared.blocking(HwmonFan::of_the_board()), shared.blocking(HwmonFan::any())]
+        vec![shared.blocking(HwmonFan::default())]
     }
 
     fn show(speed: &Rpm) -> String {
@@ -25,7 +25,12 @@ impl Definition for Sensor {
     }
 
     fn advice(problem: Problem, (): &()) -> Option<&'static str> {
-        matches!(problem, Problem::Failed(SensorError::Absent))
-            .then_some("nothing to do: no fan with a tachometer")
+        match problem {
+            Problem::Failed(SensorError::Absent) => Some("nothing to do: no fan with a tachometer"),
+            Problem::Failed(SensorError::Invalid) => {
+                Some("does the fan turn? Its controller reports a fault")
+            }
+            _ => None,
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Its candidates are asked in one go: one that is there and cannot be read at the moment is no reason to take the next,
 //! which would be another id.
 
-use heartbeat_core::{SensorError, time::Duration};
+use heartbeat_core::{SensorError, limits::HARDWARE_ID_MAX, text::Text, time::Duration};
 use ring::hmac;
 
 use super::{Candidate, Configured, Definition, Problem, Shared};
@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Sensor;
 
 impl Definition for Sensor {
-    type Reading = String;
+    type Reading = Text<HARDWARE_ID_MAX>;
     type Config = Option<String>;
     const NAME: &'static str = "hardwareid";
     const KEYS: &'static [&'static str] = &["hardwareid"];
@@ -29,15 +29,15 @@ impl Definition for Sensor {
         settings.hardware_id.clone()
     }
 
-    fn candidates(shared: &Shared, configured: &Self::Config) -> Vec<Candidate<String>> {
+    fn candidates(shared: &Shared, configured: &Self::Config) -> Vec<Candidate<Self::Reading>> {
         vec![match configured {
-            Some(id) => shared.prompt(Configured(id.clone())),
+            Some(id) => shared.prompt(Configured(Text::new(id))),
             None => shared.blocking(Board::default()),
         }]
     }
 
-    fn show(id: &String) -> String {
-        id.clone()
+    fn show(id: &Self::Reading) -> String {
+        id.to_string()
     }
 
     fn advice(problem: Problem, _: &Self::Config) -> Option<&'static str> {
@@ -53,17 +53,17 @@ struct Board {
 }
 
 impl Source for Board {
-    type Reading = String;
+    type Reading = Text<HARDWARE_ID_MAX>;
 
     fn place(&self) -> String {
         self.source.map_or("serial, network interfaces, machine-id", IdSource::place).to_owned()
     }
 
-    fn read(&mut self, root: &Sysroot) -> Result<String, SensorError> {
+    fn read(&mut self, root: &Sysroot) -> Result<Self::Reading, SensorError> {
         match find(root) {
             Ok((id, source)) => {
                 self.source = Some(source);
-                Ok(id)
+                Ok(Text::new(&id))
             }
             Err(NoIdentity::Unreadable(source)) => {
                 self.source = Some(source);
@@ -74,7 +74,7 @@ impl Source for Board {
     }
 
     /// An id holds for good, and what is wrong is not looked at again at each turn of the main loop.
-    fn holds(&self, outcome: &Result<String, SensorError>) -> Duration {
+    fn holds(&self, outcome: &Result<Self::Reading, SensorError>) -> Duration {
         if outcome.is_ok() { Duration::from_micros(u64::MAX) } else { REPROBE }
     }
 }
@@ -228,7 +228,11 @@ mod tests {
         write(dir.path(), "sys/class/net/eth0/address", b"dc:a6:32:01:02:03\n");
         write(dir.path(), "sys/class/net/eth0/addr_assign_type", b"0\n");
         write(dir.path(), "sys/class/net/eth0/type", b"1\n");
-        assert_eq!(id().map(|id| id.1), Ok(IdSource::MachineId), "a virtual interface is nobody's identity");
+        assert_eq!(
+            id().map(|id| id.1),
+            Ok(IdSource::MachineId),
+            "a virtual interface does not identify the board"
+        );
         write(dir.path(), "sys/class/net/eth0/device/uevent", b"DRIVER=bcmgenet\n");
         assert_eq!(id(), Ok(("dca632010203".to_owned(), IdSource::Mac)));
         write(dir.path(), "proc/device-tree/serial-number", b"10000000a1b2c3d4\0");

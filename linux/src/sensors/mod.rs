@@ -363,12 +363,12 @@ mod tests {
         let mut scene = Scene::new(Sysroot::new(std::path::Path::new("/")).expect("opened"), |_| Vec::new());
         assert!(scene.read(Hal::disk).is_ok());
         let mut settings = Settings::new(&Layers::default()).expect("the defaults");
-        settings.disk_path = "/proc".into();
+        settings.disk_path = "/tmp".into();
         let activity = scene.read(Hal::activity);
         scene.hal.reconfigure(&settings);
         assert_eq!(scene.source("disk"), None);
         assert_eq!(scene.source("streaming_active").is_some(), activity.is_ok());
         assert!(scene.read(Hal::disk).is_ok());
-        assert_eq!(scene.source("disk").as_deref(), Some("statvfs /proc"));
+        assert_eq!(scene.source("disk").as_deref(), Some("statvfs /tmp"));
     }
 }

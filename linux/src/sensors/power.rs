@@ -4,8 +4,8 @@ use heartbeat_core::{SensorError, units::Watts};
 
 use super::{Candidate, Definition, Problem, Shared, ups};
 use crate::{
-    config::{Settings, UpsConfig},
-    sources::{firmware::replies, hwmon::HwmonPower, power_supply::PowerSupply},
+    config::{Settings, UpsChip, UpsConfig},
+    sources::{Source, firmware::replies, hwmon_power::HwmonPower, power_supply::PowerSupply},
 };
 
 /// Defines the value.
@@ -22,11 +22,15 @@ impl Definition for Sensor {
     }
 
     /// That of a monitor, else what the PMIC's rails add up to.
-    fn candidates(shared: &Shared, _: &Self::Config) -> Vec<Candidate<Watts>> {
+    fn candidates(shared: &Shared, ups: &Self::Config) -> Vec<Candidate<Watts>> {
         let mut candidates = Vec::new();
         candidates.extend(shared.battery.as_ref().and_then(ups::Battery::power));
-        candidates.push(shared.blocking(HwmonPower::default()));
-        candidates.push(shared.blocking(PowerSupply));
+        let positive_charges = ups.and_then(|ups| match ups.chip {
+            UpsChip::Ina219 { positive_charges, .. } => Some(positive_charges),
+            UpsChip::Max17040 => None,
+        });
+        candidates.push(measured(shared, HwmonPower::new(positive_charges)));
+        candidates.push(measured(shared, PowerSupply));
         candidates.push(shared.firmware("pmic_read_adc", replies::pmic_power));
         candidates
     }
@@ -45,4 +49,9 @@ impl Definition for Sensor {
             _ => None,
         }
     }
+}
+
+/// A source that may be there without knowing what the device draws, which can change with the next beat.
+fn measured(shared: &Shared, source: impl Source<Reading = Option<Watts>>) -> Candidate<Watts> {
+    Candidate::part(&shared.reader(source), |power| power.ok_or(SensorError::Absent))
 }

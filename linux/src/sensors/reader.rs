@@ -12,12 +12,15 @@ use heartbeat_core::{
 
 use crate::{
     clock,
-    sources::{Source, sysroot::Sysroot},
+    sources::{Remark, Source, sysroot::Sysroot},
     worker::{Failure, Job, Worker},
 };
 
-/// An outcome that nobody has taken for this long is the past, for example after a suspend.
+/// An outcome that was not taken within this time is out of date, for example after a suspend.
 const STALE: Duration = Duration::from_secs(2);
+/// How long a value that held goes on to be used while it is read again: a program that takes longer than the grace period
+/// would else cost its value at each refresh.
+const REFRESH: Duration = Duration::from_secs(5);
 
 /// A handle of a source; clones share it.
 pub(super) struct Reader<R> {
@@ -47,6 +50,8 @@ struct Read<R> {
     ended: Instant,
     /// Until then there is no point in reading again.
     holds_until: Instant,
+    /// What more the source knows of an error.
+    remark: Option<Remark>,
 }
 
 impl<R> Clone for Reader<R> {
@@ -80,12 +85,20 @@ impl<R: Send + 'static> Reader<R> {
             state.is_reading = true;
             self.worker.queue(Arc::clone(&self.task) as Arc<dyn Job>);
         }
-        Poll::Pending
+        match state.last.as_ref().filter(|read| read.serves_meanwhile(now)) {
+            Some(read) => Poll::Ready(part(read.outcome.as_ref().map_err(|error| *error))),
+            None => Poll::Pending,
+        }
     }
 
     /// Where the source looked last.
     pub(super) fn place(&self) -> String {
         self.task.lock().place.clone()
+    }
+
+    /// What more the source knows of its latest error.
+    pub(super) fn remark(&self) -> Option<Remark> {
+        self.task.lock().last.as_ref().and_then(|read| read.remark)
     }
 
     /// How long the latest read took.
@@ -97,6 +110,11 @@ impl<R: Send + 'static> Reader<R> {
 impl<R> Read<R> {
     fn serves(&self, asked: Instant, now: Instant) -> bool {
         now < self.holds_until || self.began >= asked && now.since(self.ended) < STALE
+    }
+
+    /// Whether it may be used until it has been read again: a value that held, for a while.
+    fn serves_meanwhile(&self, now: Instant) -> bool {
+        self.outcome.is_ok() && self.holds_until > self.ended && now < self.holds_until + REFRESH
     }
 }
 
@@ -115,11 +133,12 @@ impl<R: Send + 'static> Job for Task<R> {
         let outcome = source.read(&self.root);
         let ended = clock::now();
         let holds_until = ended + source.holds(&outcome);
+        let remark = if outcome.is_err() { source.remark() } else { None };
         let place = source.place();
         let mut state = self.lock();
         state.place = place;
         state.is_reading = false;
-        state.last = Some(Read { outcome, began, ended, holds_until });
+        state.last = Some(Read { outcome, began, ended, holds_until, remark });
     }
 
     fn fail(&self, why: Failure) {
@@ -130,7 +149,8 @@ impl<R: Send + 'static> Job for Task<R> {
         let now = clock::now();
         let mut state = self.lock();
         state.is_reading = false;
-        state.last = Some(Read { outcome: Err(error), began: now, ended: now, holds_until: now });
+        state.last =
+            Some(Read { outcome: Err(error), began: now, ended: now, holds_until: now, remark: None });
     }
 }
 
@@ -231,6 +251,43 @@ mod tests {
         wake_ups.wait();
         let later = clock::now() + Duration::from_millis(1);
         assert!(ask(&reader, later, later).is_pending(), "it was read before the question");
+    }
+
+    /// Its readings hold for 10 s.
+    struct Held(u32);
+
+    impl Source for Held {
+        type Reading = u32;
+
+        fn place(&self) -> String {
+            "held".to_owned()
+        }
+
+        fn read(&mut self, _: &Sysroot) -> Result<u32, SensorError> {
+            self.0 += 1;
+            Ok(self.0)
+        }
+
+        fn holds(&self, _: &Result<u32, SensorError>) -> Duration {
+            Duration::from_secs(10)
+        }
+    }
+
+    #[test]
+    fn a_value_that_held_is_used_while_it_is_read_again() {
+        let (waker, mut wake_ups) = waker::pair().expect("a pair");
+        let root = Arc::new(Sysroot::new(Path::new("/")).expect("opened"));
+        let reader = Reader::new(&root, &Arc::new(Worker::new(waker)), Held(0));
+        assert_eq!(answer(&reader, &mut wake_ups), Ok(1));
+        let began = clock::now();
+        // It ended before `began`, by less than the test takes.
+        let expired = began + Duration::from_secs(10);
+        assert_eq!(ask(&reader, expired, expired), Poll::Ready(Ok(1)), "it is being read again");
+        let too_old = expired + REFRESH;
+        assert!(ask(&reader, too_old, too_old).is_pending());
+        reader.worker.dispatch(expired);
+        wake_ups.wait();
+        assert_eq!(ask(&reader, clock::now(), clock::now()), Poll::Ready(Ok(2)));
     }
 
     #[test]

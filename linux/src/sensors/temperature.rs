@@ -5,7 +5,7 @@ use heartbeat_core::{SensorError, units::Celsius};
 use super::{Candidate, Definition, Problem, Shared};
 use crate::{
     config::Settings,
-    sources::{firmware::replies, thermal::Thermal},
+    sources::{firmware::replies, hwmon_temperature::HwmonTemperature, thermal::Thermal},
 };
 
 /// Defines the value.
@@ -20,7 +20,8 @@ impl Definition for Sensor {
     fn config(_: &Settings) {}
 
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Celsius>> {
-        vec![shared.firmware("measure_temp", replies::temperature), shared.blocking(Thermal::default())]
+        let firmware = shared.firmware("measure_temp", replies::temperature);
+        vec![firmware, shared.blocking(Thermal::default()), shared.blocking(HwmonTemperature::default())]
     }
 
     fn show(temperature: &Celsius) -> String {

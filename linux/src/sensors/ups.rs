@@ -11,10 +11,13 @@ use super::{Candidate, Definition, Problem, Shared, reader::Reader};
 use crate::{
     config::Settings,
     config::{UpsChip, UpsConfig},
-    sources::i2c::{Ina219OnBus, Max17040OnBus},
+    sources::{
+        drawn_power,
+        i2c::{Ina219OnBus, Max17040OnBus},
+    },
 };
 
-/// What to do when nobody answers on the bus.
+/// What to do when no chip answers on the bus.
 pub(super) const IS_IT_ON: &str = "is the supply plugged on, and I2C on (raspi-config, dtparam=i2c_arm=on)?";
 
 /// Defines the value.
@@ -108,8 +111,9 @@ impl Battery {
 /// What the board draws from its battery; nothing that is known while the battery is charged, because then the board
 /// is fed past the chip.
 fn drawn(measured: Measurement, positive_charges: bool) -> Option<Watts> {
-    let sign = if positive_charges { -1 } else { 1 };
-    Some(Watts::from_raw(measured.power.raw().saturating_mul(sign))).filter(|drawn| drawn.raw() > 0)
+    // A hundredth of a watt is 10,000 µW.
+    let microwatts = measured.power.raw().saturating_mul(if positive_charges { -10_000 } else { 10_000 });
+    drawn_power::drawn(microwatts)
 }
 
 /// The charge that a voltage stands for, on a straight line from empty to full.

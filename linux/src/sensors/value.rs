@@ -4,12 +4,13 @@ use std::task::Poll;
 
 use heartbeat_core::{
     SensorError,
+    plausible::Plausible,
     readings::Sampled,
     time::{Duration, Instant},
 };
 
 use super::{Shared, candidate::Candidate};
-use crate::config::Settings;
+use crate::{config::Settings, sources::Remark};
 
 /// Grace period: how long a candidate is waited for before the next one's value is used. A working one takes a few
 /// milliseconds.
@@ -18,7 +19,7 @@ const GRACE: Duration = Duration::from_millis(250);
 /// What defines a value. Each has a file of its own.
 pub(super) trait Definition: 'static {
     /// What its sensor can answer.
-    type Reading: 'static;
+    type Reading: Plausible + 'static;
     /// The settings on which its candidates depend.
     type Config: PartialEq + Send;
 
@@ -45,7 +46,7 @@ pub(super) trait Definition: 'static {
 /// Why a candidate, or a value, has nothing to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
-    /// There is nobody to ask.
+    /// No candidate is configured.
     NotConfigured,
     /// It does not answer.
     Silent,
@@ -60,6 +61,8 @@ pub struct Finding {
     pub place: String,
     /// What it found.
     pub outcome: Result<String, Problem>,
+    /// What more it knows of the reason for having found nothing.
+    pub remark: Option<Remark>,
     /// How long that took.
     pub took: Duration,
 }
@@ -102,7 +105,7 @@ impl<D: Definition> Value<D> {
         let mut is_silent = false;
         for index in 0..self.candidates.len() {
             let Some(candidate) = self.candidates.get_mut(index) else { break };
-            match candidate.source.ask(asked, now) {
+            match candidate.ask(asked, now) {
                 Poll::Ready(answer) => {
                     candidate.waiting_since = None;
                     match answer {
@@ -126,7 +129,7 @@ impl<D: Definition> Value<D> {
         self.end(None, Err(error))
     }
 
-    /// The question is answered; whoever stands behind the one who did is not waited for.
+    /// The question is answered: the candidates after the one that answered are not waited for.
     fn end(
         &mut self,
         answered: Option<usize>,
@@ -183,7 +186,7 @@ impl<D: Definition> AnyValue for Value<D> {
 
     fn due(&self, now: Instant) -> Option<Instant> {
         self.asked?;
-        // Behind the last one nobody waits.
+        // The last candidate has no grace period: there is none after it.
         let (_, waited_for) = self.candidates.split_last()?;
         let ends = waited_for.iter().filter_map(|candidate| Some(candidate.waiting_since? + GRACE));
         ends.filter(|end| *end > now).min()
@@ -199,9 +202,10 @@ impl<D: Definition> AnyValue for Value<D> {
 
     fn explain(&mut self, candidate: usize, asked: Instant, now: Instant) -> Poll<Finding> {
         let Some(candidate) = self.candidates.get_mut(candidate) else { return Poll::Pending };
-        candidate.source.ask(asked, now).map(|answer| Finding {
+        candidate.ask(asked, now).map(|answer| Finding {
             place: candidate.source.place(),
             outcome: answer.as_ref().map(D::show).map_err(|error| Problem::Failed(*error)),
+            remark: if answer.is_err() { candidate.source.remark() } else { None },
             took: candidate.source.took(),
         })
     }
@@ -215,18 +219,19 @@ impl<D: Definition> AnyValue for Value<D> {
 mod tests {
     use super::*;
     use crate::sensors::candidate::Ask;
+    use heartbeat_core::units::Rpm;
     use std::{
         collections::VecDeque,
         sync::{Arc, Mutex},
     };
 
     /// Answers as it is told to.
-    type Script = Arc<Mutex<VecDeque<Sampled<u8>>>>;
+    type Script = Arc<Mutex<VecDeque<Sampled<Rpm>>>>;
 
     struct Scripted(Script);
 
-    impl Ask<u8> for Scripted {
-        fn ask(&mut self, _: Instant, _: Instant) -> Sampled<u8> {
+    impl Ask<Rpm> for Scripted {
+        fn ask(&mut self, _: Instant, _: Instant) -> Sampled<Rpm> {
             self.0.lock().expect("one thread").pop_front().expect("asked too often")
         }
 
@@ -242,29 +247,29 @@ mod tests {
     struct Number;
 
     impl Definition for Number {
-        type Reading = u8;
+        type Reading = Rpm;
         type Config = ();
         const NAME: &'static str = "number";
         const KEYS: &'static [&'static str] = &["number"];
 
         fn config(_: &Settings) {}
 
-        fn candidates(_: &Shared, (): &()) -> Vec<Candidate<u8>> {
+        fn candidates(_: &Shared, (): &()) -> Vec<Candidate<Rpm>> {
             Vec::new()
         }
 
-        fn show(reading: &u8) -> String {
+        fn show(reading: &Rpm) -> String {
             reading.to_string()
         }
     }
 
-    const PENDING: Sampled<u8> = Poll::Pending;
-    const ABSENT: Sampled<u8> = Poll::Ready(Err(SensorError::Absent));
-    const BROKEN: Sampled<u8> = Poll::Ready(Err(SensorError::Io));
-    const DENIED: Sampled<u8> = Poll::Ready(Err(SensorError::Denied));
+    const PENDING: Sampled<Rpm> = Poll::Pending;
+    const ABSENT: Sampled<Rpm> = Poll::Ready(Err(SensorError::Absent));
+    const BROKEN: Sampled<Rpm> = Poll::Ready(Err(SensorError::Io));
+    const DENIED: Sampled<Rpm> = Poll::Ready(Err(SensorError::Denied));
 
-    fn ok(value: u8) -> Sampled<u8> {
-        Poll::Ready(Ok(value))
+    fn ok(value: u32) -> Sampled<Rpm> {
+        Poll::Ready(Ok(Rpm(value)))
     }
 
     fn value<const N: usize>() -> (Value<Number>, [Script; N]) {
@@ -273,7 +278,7 @@ mod tests {
         (Value { config: (), candidates, asked: None, answered: None }, scripts)
     }
 
-    fn say(script: &Script, answers: &[Sampled<u8>]) {
+    fn say(script: &Script, answers: &[Sampled<Rpm>]) {
         script.lock().expect("one thread").extend(answers);
     }
 
@@ -292,6 +297,17 @@ mod tests {
         say(&first, &[BROKEN]);
         say(&second, &[ok(3)]);
         assert_eq!((value.poll(at(2)), value.answered), (ok(3), Some(1)));
+    }
+
+    #[test]
+    fn an_implausible_reading_is_passed_over_for_the_next_candidate() {
+        let (mut value, [first, second]) = value();
+        say(&first, &[ok(100_001)]);
+        say(&second, &[ok(2)]);
+        assert_eq!((value.poll(at(0)), value.answered), (ok(2), Some(1)));
+        say(&first, &[ok(100_001)]);
+        let Poll::Ready(finding) = value.explain(0, at(1), at(1)) else { panic!("it has answered") };
+        assert_eq!(finding.outcome, Err(Problem::Failed(SensorError::Invalid)));
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Definition for Sensor {
                 "/proc/net/wireless, /sys/class/net",
                 with_signal,
             ),
-            Candidate::part(&shared.network, |network| network.wifi.clone()),
+            Candidate::part(&shared.network, Snapshot::wifi),
         ]
     }
 
@@ -62,7 +62,7 @@ fn with_details(
     network: Result<&Snapshot, SensorError>,
     radios: Result<&Vec<Details>, SensorError>,
 ) -> Result<Wifi, SensorError> {
-    let mut wifi = network?.wifi.clone()?;
+    let mut wifi = network?.wifi()?;
     let mut all = radios?.iter();
     let details = all.find(|details| details.interface == wifi.interface.as_str());
     details.ok_or(SensorError::Absent)?.complete(&mut wifi);
@@ -73,7 +73,7 @@ fn with_signal(
     network: Result<&Snapshot, SensorError>,
     signals: Result<&Vec<(String, Dbm)>, SensorError>,
 ) -> Result<Wifi, SensorError> {
-    let mut wifi = network?.wifi.clone()?;
+    let mut wifi = network?.wifi()?;
     let mut all = signals?.iter();
     let (_, signal) =
         all.find(|(interface, _)| interface == wifi.interface.as_str()).ok_or(SensorError::Absent)?;

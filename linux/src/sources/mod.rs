@@ -5,14 +5,22 @@
 //! samples and fuzzed.
 
 pub(crate) mod app_version;
+pub(crate) mod drawn_power;
 pub(crate) mod filesystem;
 pub(crate) mod firmware;
 pub(crate) mod gps;
 pub(crate) mod hwmon;
+pub(crate) mod hwmon_fan;
+pub(crate) mod hwmon_power;
+pub(crate) mod hwmon_temperature;
 pub(crate) mod i2c;
+pub(crate) mod iw;
+mod json;
 mod kept;
 pub(crate) mod kernel_file;
+pub(crate) mod mmcli;
 pub(crate) mod modem_manager;
+mod natural;
 mod netlink;
 pub(crate) mod network;
 pub(crate) mod nl80211;
@@ -21,6 +29,8 @@ pub(crate) mod power_supply;
 pub(crate) mod proc_wireless;
 mod process;
 pub(crate) mod procfs;
+pub(crate) mod recording;
+pub(crate) mod stand_ins;
 pub mod sysroot;
 pub(crate) mod thermal;
 pub mod time_zone;
@@ -34,6 +44,15 @@ use self::sysroot::Sysroot;
 
 /// Re-probe interval: how long an absent source is not asked again. Hardware that is plugged in shows up within it.
 pub const REPROBE: Duration = Duration::from_secs(60);
+
+/// What a source knows of the reason for having no reading, beyond the kind of error, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remark {
+    /// What is there, and in which state.
+    pub says: &'static str,
+    /// What to do about it.
+    pub advice: &'static str,
+}
 
 /// Something that can be read again and again. Reading may block for as long as the device likes.
 pub trait Source: Send + 'static {
@@ -49,6 +68,11 @@ pub trait Source: Send + 'static {
     ///
     /// [`SensorError::Absent`] when this machine has no such source.
     fn read(&mut self, root: &Sysroot) -> Result<Self::Reading, SensorError>;
+
+    /// What more is known of the latest error.
+    fn remark(&self) -> Option<Remark> {
+        None
+    }
 
     /// How long an outcome holds before there is any point in reading again. By default a value and an error are of the
     /// moment, and what is absent stays so for [`REPROBE`].

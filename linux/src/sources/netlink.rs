@@ -1,4 +1,4 @@
-//! Generic netlink: requests and replies as bytes (`linux/netlink.h`, `linux/genetlink.h`).
+//! Netlink: requests and replies as bytes (`linux/netlink.h`, `linux/genetlink.h`).
 //!
 //! Of the published crates `neli` 0.7 brings procedural macros for its own builders and would still leave nl80211's numbers
 //! to us, `wl-nl80211` brings an async runtime. What is needed is one request and a walk over attributes.
@@ -46,7 +46,7 @@ const CTRL_CMD_GETFAMILY: u8 = 3;
 const CTRL_ATTR_FAMILY_ID: u16 = 1;
 const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 
-/// A socket for generic netlink.
+/// A netlink socket.
 #[derive(Debug)]
 pub(super) struct Netlink {
     socket: OwnedFd,
@@ -54,9 +54,18 @@ pub(super) struct Netlink {
 }
 
 impl Netlink {
-    pub(super) fn open() -> Result<Self, SensorError> {
+    /// For generic netlink: nl80211 and its like.
+    pub(super) fn generic() -> Result<Self, SensorError> {
+        Self::open(SockProtocol::NetlinkGeneric)
+    }
+
+    /// For rtnetlink: interfaces, addresses and routes (`linux/rtnetlink.h`).
+    pub(super) fn route() -> Result<Self, SensorError> {
+        Self::open(SockProtocol::NetlinkRoute)
+    }
+
+    fn open(protocol: SockProtocol) -> Result<Self, SensorError> {
         let open = || -> nix::Result<OwnedFd> {
-            let protocol = SockProtocol::NetlinkGeneric;
             let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
             bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
             let timeout = TimeVal::new(0, i64::from(TIMEOUT.subsec_micros()) as _);
@@ -74,14 +83,20 @@ impl Netlink {
     pub(super) fn family(&mut self, name: &str) -> Result<u16, SensorError> {
         let name = [name.as_bytes(), b"\0"].concat();
         let mut id = None;
-        self.request(GENL_ID_CTRL, 0, CTRL_CMD_GETFAMILY, &[(CTRL_ATTR_FAMILY_NAME, &name)], |reply| {
-            id = id.or_else(|| attribute(reply, CTRL_ATTR_FAMILY_ID).and_then(u16_of));
-        })?;
+        self.generic_request(
+            GENL_ID_CTRL,
+            0,
+            CTRL_CMD_GETFAMILY,
+            &[(CTRL_ATTR_FAMILY_NAME, &name)],
+            |reply| {
+                id = id.or_else(|| attribute(reply, CTRL_ATTR_FAMILY_ID).and_then(u16_of));
+            },
+        )?;
         id.ok_or(SensorError::Invalid)
     }
 
-    /// Sends one command and hands the attributes of every reply to `take`.
-    pub(super) fn request(
+    /// Sends one command of a family and hands the attributes of every reply to `take`.
+    pub(super) fn generic_request(
         &mut self,
         family: u16,
         flags: u16,
@@ -89,8 +104,24 @@ impl Netlink {
         attributes: &[(u16, &[u8])],
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), SensorError> {
+        // Version 1 of the command; two bytes are reserved.
+        let header = [command, 1, 0, 0];
+        self.request(family, flags, &header, attributes, |reply| {
+            take(reply.get(GENERIC_HEADER..).unwrap_or_default());
+        })
+    }
+
+    /// Sends one message, its family's `header` first, and hands the payload of every reply to `take`.
+    pub(super) fn request(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        header: &[u8],
+        attributes: &[(u16, &[u8])],
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), SensorError> {
         self.sequence = self.sequence.wrapping_add(1);
-        let message = encode(family, flags, self.sequence, command, attributes);
+        let message = encode(kind, flags, self.sequence, header, attributes);
         let fd = self.socket.as_raw_fd();
         sendto(fd, &message, &NetlinkAddr::new(0, 0), MsgFlags::empty()).map_err(sensor_error)?;
         let mut buffer = vec![0; BUFFER];
@@ -105,7 +136,7 @@ impl Netlink {
                 match message.kind {
                     NLMSG_DONE => return Ok(()),
                     NLMSG_ERROR => return outcome(message.payload),
-                    _ => take(message.payload.get(GENERIC_HEADER..).unwrap_or_default()),
+                    _ => take(message.payload),
                 }
             }
         }
@@ -113,11 +144,10 @@ impl Netlink {
     }
 }
 
-/// One command as bytes. Every request asks for an acknowledgement, so that its answer has an end.
-fn encode(family: u16, flags: u16, sequence: u32, command: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+/// One message as bytes. Every request asks for an acknowledgement, so that its answer has an end.
+fn encode(kind: u16, flags: u16, sequence: u32, header: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
     let mut message = vec![0; MESSAGE_HEADER];
-    // Version 1 of the command; two bytes are reserved.
-    message.extend_from_slice(&[command, 1, 0, 0]);
+    message.extend_from_slice(header);
     for (kind, value) in attributes {
         // Only short values are ever sent.
         let len = u16::try_from(value.len().saturating_add(4)).unwrap_or(u16::MAX);
@@ -128,14 +158,9 @@ fn encode(family: u16, flags: u16, sequence: u32, command: u8, attributes: &[(u1
     }
     let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
     let flags = flags | NLM_F_REQUEST | NLM_F_ACK;
-    let header = [
-        &len.to_ne_bytes()[..],
-        &family.to_ne_bytes(),
-        &flags.to_ne_bytes(),
-        &sequence.to_ne_bytes(),
-        &[0; 4],
-    ];
-    for (place, byte) in message.iter_mut().zip(header.concat()) {
+    let fields =
+        [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), &flags.to_ne_bytes(), &sequence.to_ne_bytes(), &[0; 4]];
+    for (place, byte) in message.iter_mut().zip(fields.concat()) {
         *place = byte;
     }
     message
@@ -201,7 +226,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_encodes() {
-        let message = encode(0x1c, NLM_F_DUMP, 7, 17, &[(3, &[1, 0, 0, 0]), (52, b"abc")]);
+        let message = encode(0x1c, NLM_F_DUMP, 7, &[17, 1, 0, 0], &[(3, &[1, 0, 0, 0]), (52, b"abc")]);
         let read: Vec<_> = messages(&message).collect();
         assert_eq!(read.len(), 1);
         assert_eq!((read[0].kind, read[0].sequence, read[0].payload[0]), (0x1c, 7, 17));
@@ -212,7 +237,7 @@ mod tests {
     #[test]
     fn asks_the_kernel_for_a_familys_number() {
         // Also in containers: generic netlink needs no privilege.
-        let Ok(mut netlink) = Netlink::open() else { return println!("skipped: no generic netlink here") };
+        let Ok(mut netlink) = Netlink::generic() else { return println!("skipped: no generic netlink here") };
         assert_eq!(netlink.family("nlctrl"), Ok(GENL_ID_CTRL));
         assert_eq!(netlink.family("no such family"), Err(SensorError::Absent));
     }

@@ -1,4 +1,5 @@
-//! Details of wireless interfaces from the kernel's nl80211 (`linux/nl80211.h`).
+//! Details of wireless interfaces from the kernel's nl80211 (`linux/nl80211.h`), or in a captured tree in the words of
+//! [`iw`](super::iw).
 
 use heartbeat_core::{
     SensorError,
@@ -9,10 +10,10 @@ use heartbeat_core::{
 };
 
 use super::{
-    Source,
+    Source, iw,
     netlink::{NLM_F_DUMP, Netlink, attribute, u32_of},
     network::interfaces::{Interfaces, Kind},
-    sysroot::Sysroot,
+    sysroot::{Answer, Sysroot},
 };
 
 const NL80211_CMD_GET_INTERFACE: u8 = 5;
@@ -24,8 +25,42 @@ const NL80211_ATTR_SSID: u16 = 52;
 const NL80211_STA_INFO_SIGNAL: u16 = 7;
 const NL80211_IFTYPE_STATION: u32 = 2;
 const NL80211_IFTYPE_AP: u32 = 3;
+const NL80211_IFTYPE_P2P_CLIENT: u32 = 8;
+const NL80211_IFTYPE_P2P_GO: u32 = 9;
 
-/// What a radio knows about its interface.
+/// Longest answer in a captured tree: a thousand stations of a hotspot.
+const CAPTURED_MAX: u64 = 1024 * 1024;
+
+/// What a radio says of its interface, as it says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// `enum nl80211_iftype`.
+    pub(super) kind: Option<u32>,
+    /// Name of the network, any bytes.
+    pub(super) ssid: Vec<u8>,
+    /// Of each station the level of its signal.
+    pub(super) signals: Vec<Option<i8>>,
+}
+
+impl Seen {
+    /// Takes over what one answer about the interface says.
+    pub(crate) fn take_interface(&mut self, reply: &[u8]) {
+        self.kind = attribute(reply, NL80211_ATTR_IFTYPE).and_then(u32_of);
+        self.ssid = attribute(reply, NL80211_ATTR_SSID).unwrap_or_default().to_vec();
+    }
+
+    /// Takes over one station: the access point of a client, or a client of a hotspot.
+    pub(crate) fn take_station(&mut self, reply: &[u8]) {
+        let info = attribute(reply, NL80211_ATTR_STA_INFO);
+        let signal = info.and_then(|info| attribute(info, NL80211_STA_INFO_SIGNAL));
+        self.signals.push(match signal {
+            Some(&[level]) => Some(level.cast_signed()),
+            _ => None,
+        });
+    }
+}
+
+/// What is known of a wireless interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Details {
     /// Name of the interface.
@@ -37,6 +72,28 @@ pub(crate) struct Details {
 }
 
 impl Details {
+    /// What the radio's words mean.
+    pub(crate) fn new(interface: &str, seen: &Seen) -> Self {
+        let mode = match seen.kind {
+            Some(NL80211_IFTYPE_STATION | NL80211_IFTYPE_P2P_CLIENT) => Some(WifiMode::Client),
+            Some(NL80211_IFTYPE_AP | NL80211_IFTYPE_P2P_GO) => Some(WifiMode::Hotspot),
+            _ => None,
+        };
+        let is_client = mode == Some(WifiMode::Client);
+        // At most 32 bytes of anything (IEEE 802.11-2020, 9.4.2.2); none while it is not connected.
+        let ssid = Some(&seen.ssid).filter(|ssid| (1..=32).contains(&ssid.len()));
+        // A client has one station, its access point. The signals of a hotspot's clients are nobody's in particular.
+        let level = seen.signals.iter().copied().flatten().next_back().filter(|_| is_client);
+        Self {
+            interface: interface.to_owned(),
+            mode,
+            ssid: ssid.map(|ssid| Text::from_bytes(ssid)),
+            signal: level.map(|level| Dbm(level.into())).filter(|level| Dbm::RANGE.contains(level)),
+            clients: (mode == Some(WifiMode::Hotspot))
+                .then(|| u16::try_from(seen.signals.len()).unwrap_or(u16::MAX)),
+        }
+    }
+
     /// Completes what the kernel's list of interfaces says.
     pub(crate) fn complete(&self, wifi: &mut Wifi) {
         wifi.mode = self.mode;
@@ -44,33 +101,6 @@ impl Details {
         wifi.signal_dbm = self.signal;
         wifi.signal_percent = self.signal.map(SignalPercent::from_dbm);
         wifi.clients = self.clients;
-    }
-
-    /// Takes over what one answer about the interface says.
-    pub(crate) fn take_interface(&mut self, reply: &[u8]) {
-        self.mode = match attribute(reply, NL80211_ATTR_IFTYPE).and_then(u32_of) {
-            Some(NL80211_IFTYPE_STATION) => Some(WifiMode::Client),
-            Some(NL80211_IFTYPE_AP) => Some(WifiMode::Hotspot),
-            _ => None,
-        };
-        // At most 32 bytes of anything (IEEE 802.11-2020, 9.4.2.2); none while it is not connected.
-        let ssid = attribute(reply, NL80211_ATTR_SSID).filter(|ssid| (1..=32).contains(&ssid.len()));
-        self.ssid = ssid.map(Text::from_bytes);
-    }
-
-    /// Takes over one station: the access point of a client, or a client of a hotspot.
-    pub(crate) fn take_station(&mut self, reply: &[u8]) {
-        match self.mode {
-            Some(WifiMode::Client) => {
-                let info = attribute(reply, NL80211_ATTR_STA_INFO);
-                let signal = info.and_then(|info| attribute(info, NL80211_STA_INFO_SIGNAL));
-                if let Some(&[dbm]) = signal {
-                    self.signal = Some(Dbm(i16::from(dbm.cast_signed())));
-                }
-            }
-            Some(WifiMode::Hotspot) => self.clients = Some(self.clients.unwrap_or(0).saturating_add(1)),
-            None => {}
-        }
     }
 }
 
@@ -99,12 +129,18 @@ impl KernelRadio {
         let (mut netlink, family) = match self.open.take() {
             Some(open) => open,
             None => {
-                let mut netlink = Netlink::open()?;
+                let mut netlink = Netlink::generic()?;
                 let family = netlink.family("nl80211")?;
                 (netlink, family)
             }
         };
-        netlink.request(family, flags, command, &[(NL80211_ATTR_IFINDEX, &index.to_ne_bytes())], take)?;
+        netlink.generic_request(
+            family,
+            flags,
+            command,
+            &[(NL80211_ATTR_IFINDEX, &index.to_ne_bytes())],
+            take,
+        )?;
         // Kept only while it answers: the family's number changes when its module is loaded again.
         self.open = Some((netlink, family));
         Ok(())
@@ -124,11 +160,12 @@ impl Radio for KernelRadio {
 /// All wireless interfaces.
 pub(crate) struct Nl80211 {
     interfaces: Interfaces,
+    /// `None` in a captured tree.
     radio: Option<Box<dyn Radio>>,
 }
 
 impl Nl80211 {
-    /// A captured tree has no radio.
+    /// Asks the kernel's radios, or a captured tree.
     pub(crate) fn new(root: &Sysroot) -> Self {
         let radio = root.is_live().then(|| Box::new(KernelRadio::default()) as _);
         Self { interfaces: Interfaces::default(), radio }
@@ -144,13 +181,17 @@ impl Source for Nl80211 {
 
     /// The details of every wireless interface that gives some: one radio that answers is an answer.
     fn read(&mut self, root: &Sysroot) -> Result<Vec<Details>, SensorError> {
-        let radio = self.radio.as_mut().ok_or(SensorError::Absent)?;
         let mut all = Vec::new();
         let mut trouble = SensorError::Absent;
         let interfaces = self.interfaces.list(root)?.iter();
         for interface in interfaces.filter(|interface| interface.kind == Kind::Wifi) {
-            match ask(radio.as_mut(), root, &interface.name) {
-                Ok(details) => all.push(details),
+            let name = &interface.name;
+            let seen = match &mut self.radio {
+                Some(radio) => ask(radio.as_mut(), root, name),
+                None => captured(root, name),
+            };
+            match seen {
+                Ok(seen) => all.push(Details::new(name, &seen)),
                 Err(error) if trouble == SensorError::Absent => trouble = error,
                 Err(_) => {}
             }
@@ -159,16 +200,30 @@ impl Source for Nl80211 {
     }
 }
 
-fn ask(radio: &mut dyn Radio, root: &Sysroot, name: &str) -> Result<Details, SensorError> {
+/// What a tree has of an interface.
+fn captured(root: &Sysroot, name: &str) -> Result<Seen, SensorError> {
+    let text = |question: &str| match root.captured_answer(format!("/iw/{name}/{question}"), CAPTURED_MAX) {
+        Ok(Answer::Text(text)) => Ok(text),
+        Ok(Answer::Complaint(_)) => Err(SensorError::Io),
+        Err(error) => Err(error),
+    };
+    Ok(iw::parse(&text("info")?, &text("stations").unwrap_or_default()))
+}
+
+fn ask(radio: &mut dyn Radio, root: &Sysroot, name: &str) -> Result<Seen, SensorError> {
     let index = root.read_integer(format!("/sys/class/net/{name}/ifindex"))?;
     let index = u32::try_from(index).map_err(|_| SensorError::Invalid)?;
-    let mut details = Details { interface: name.to_owned(), ..Details::default() };
-    radio.interface(index, &mut |reply| details.take_interface(reply))?;
-    if details.mode == Some(WifiMode::Hotspot) {
-        details.clients = Some(0);
-    }
-    radio.stations(index, &mut |reply| details.take_station(reply))?;
-    Ok(details)
+    let mut seen = Seen::default();
+    let said = radio
+        .interface(index, &mut |reply| seen.take_interface(reply))
+        .and_then(|()| radio.stations(index, &mut |reply| seen.take_station(reply)));
+    let note = |question: &str, text: fn(&str, &Seen) -> String, rewrite| {
+        let answer = said.map(|()| Answer::Text(text(name, &seen).into_bytes()));
+        root.note_answer(format!("/iw/{name}/{question}"), rewrite, answer.as_ref().map_err(|error| *error));
+    };
+    note("info", iw::info, Some(iw::rewrite_info));
+    note("stations", iw::stations, None);
+    said.map(|()| seen)
 }
 
 #[cfg(test)]
@@ -206,6 +261,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let wlan = dir.path().join("sys/class/net/wlan0");
         fs::create_dir_all(wlan.join("phy80211")).expect("created");
+        fs::write(wlan.join("type"), "1\n").expect("written");
         fs::write(wlan.join("ifindex"), "3\n").expect("written");
         let root = Sysroot::new(dir.path()).expect("opened");
         Nl80211 { interfaces: Interfaces::default(), radio: Some(Box::new(fake)) }.read(&root)
@@ -241,6 +297,58 @@ mod tests {
     }
 
     #[test]
+    fn levels_that_no_receiver_measures_are_none() {
+        // 0 of drivers that do not know, 0 to 100 of those that count so (`CFG80211_SIGNAL_TYPE_UNSPEC`).
+        for (level, expected) in
+            [(-51, Some(Dbm(-51))), (0, None), (70, None), (-1, Some(Dbm(-1))), (-128, Some(Dbm(-128)))]
+        {
+            let seen =
+                Seen { kind: Some(NL80211_IFTYPE_STATION), ssid: Vec::new(), signals: vec![Some(level)] };
+            assert_eq!(Details::new("wlan0", &seen).signal, expected, "{level}");
+        }
+    }
+
+    #[test]
+    fn modes_of_wifi_direct_are_those_of_its_two_ends() {
+        for (kind, expected) in [
+            (2, Some(WifiMode::Client)),
+            (3, Some(WifiMode::Hotspot)),
+            (8, Some(WifiMode::Client)),
+            (9, Some(WifiMode::Hotspot)),
+            (1, None),
+            (6, None),
+            (7, None),
+        ] {
+            let seen = Seen { kind: Some(kind), ..Seen::default() };
+            let details = Details::new("wlan0", &seen);
+            assert_eq!(details.mode, expected, "{kind}");
+            assert_eq!(details.clients.is_some(), expected == Some(WifiMode::Hotspot));
+        }
+    }
+
+    #[test]
+    fn a_tree_has_the_answers_of_iw() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (path, text) in [
+            ("sys/class/net/wlan0/phy80211/name", "phy0"),
+            ("sys/class/net/wlan0/type", "1"),
+            ("iw/wlan0/info", "Interface wlan0\n\tssid home\n\ttype managed\n"),
+            ("iw/wlan0/stations", "Station 02:00:00:00:00:02 (on wlan0)\n\tsignal:  \t-61 dBm\n"),
+            ("sys/class/net/wlan1/phy80211/name", "phy1"),
+            ("sys/class/net/wlan1/type", "1"),
+            ("iw/wlan1/info.err", "command failed: No such device (-19)"),
+        ] {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+            fs::write(path, text).expect("written");
+        }
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let details = Nl80211::new(&root).read(&root).expect("details");
+        assert_eq!(details.len(), 1, "wlan1 says nothing");
+        assert_eq!((details[0].ssid.clone(), details[0].signal), (Some("home".into()), Some(Dbm(-61))));
+    }
+
+    #[test]
     fn a_hotspot_has_clients() {
         let interface = attr(NL80211_ATTR_IFTYPE, &NL80211_IFTYPE_AP.to_ne_bytes());
         let stations = |count| vec![signal(-40); count];
@@ -268,9 +376,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes: Vec<u8>) {
-            let mut details = Details { mode: Some(WifiMode::Client), ..Details::default() };
-            details.take_station(&bytes);
-            details.take_interface(&bytes);
+            let mut seen = Seen::default();
+            seen.take_station(&bytes);
+            seen.take_interface(&bytes);
+            let _ = Details::new("wlan0", &seen);
         }
     }
 }

@@ -16,14 +16,26 @@ use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
 use super::{
     Source,
+    stand_ins::StandIns,
     sysroot::{Sysroot, read_whole},
 };
 
 /// Where the application leaves them.
 const TMP: &str = "/tmp";
-const STREAMING: &str = "relay-ffmpeg-webcam.pid";
-const RECORDING: &str = "relay-ffmpeg-record-webcam.pid";
-const TRACKING: &str = "gps-tracker.pid";
+
+/// A pidfile of the application.
+struct Pidfile {
+    name: &'static str,
+    /// A word that the command line of its process has, whether that is the program or a script around it.
+    program: &'static str,
+}
+
+const STREAMING: Pidfile = Pidfile { name: "relay-ffmpeg-webcam.pid", program: "ffmpeg" };
+const RECORDING: Pidfile = Pidfile { name: "relay-ffmpeg-record-webcam.pid", program: "ffmpeg" };
+const TRACKING: Pidfile = Pidfile { name: "gps-tracker.pid", program: "gps" };
+
+/// Bytes of a command line that are looked at. The name of the program is at its beginning.
+const COMMAND_LINE_MAX: usize = 1024;
 
 /// A pid, a colon and the longest path that the kernel takes fit twice.
 const PIDFILE_MAX: u64 = 8 * 1024;
@@ -40,10 +52,13 @@ impl Application {
         Self { tmp: tmp.to_owned() }
     }
 
-    /// `None` when there is no such file, or nothing in it that names a process.
-    fn pidfile(&self, root: &Sysroot, name: &str) -> Result<Option<Process>, SensorError> {
-        match root.open_untrusted(self.tmp.join(name)) {
-            Ok(file) => Ok(parse(&read_whole(file, PIDFILE_MAX)?)),
+    /// The process of a pidfile, if there is such a file and the process lives.
+    fn process(&self, root: &Sysroot, pidfile: &Pidfile) -> Result<Option<Process>, SensorError> {
+        match root.open_untrusted(self.tmp.join(pidfile.name)) {
+            Ok(file) => {
+                let process = parse(&read_whole(file, PIDFILE_MAX)?);
+                Ok(process.filter(|process| process.lives(root) && process.may_be(root, pidfile.program)))
+            }
             Err(SensorError::Absent) => Ok(None),
             Err(error) => Err(error),
         }
@@ -65,16 +80,21 @@ impl Source for Application {
         format!("{}/*.pid", self.tmp.display())
     }
 
-    /// Reads the three pidfiles and asks whether their processes live.
+    /// Reads the three pidfiles, each for itself, and asks whether their processes live.
+    ///
+    /// Where none can be read, for example because the directory cannot be searched, that is one error of the source.
     fn read(&mut self, root: &Sysroot) -> Result<Activity, SensorError> {
-        let alive = |name| -> Result<_, SensorError> {
-            Ok(self.pidfile(root, name)?.filter(|process| process.lives(root)))
+        let activity = Activity {
+            streaming: self.process(root, &STREAMING).map(|process| process.is_some()),
+            tracking: self.process(root, &TRACKING).map(|process| process.is_some()),
+            recording: self
+                .process(root, &RECORDING)
+                .map(|process| process.map(|process| self.recording(root, &process))),
         };
-        Ok(Activity {
-            streaming: alive(STREAMING)?.is_some(),
-            tracking: alive(TRACKING)?.is_some(),
-            recording: alive(RECORDING)?.map(|process| self.recording(root, &process)),
-        })
+        match activity {
+            Activity { streaming: Err(error), tracking: Err(_), recording: Err(_) } => Err(error),
+            activity => Ok(activity),
+        }
     }
 }
 
@@ -95,16 +115,60 @@ pub(crate) fn parse(content: &[u8]) -> Option<Process> {
 }
 
 impl Process {
-    /// Whether the process exists and is not a zombie.
+    /// Whether the process exists and is not a zombie. The number of a thread is not that of a process.
     fn lives(&self, root: &Sysroot) -> bool {
         let process = format!("/proc/{}", self.pid);
         let mut buffer = [0; 512];
+        if let Ok(status) = root.read(format!("{process}/status"), &mut buffer)
+            && thread_group(status).is_some_and(|group| group != self.pid)
+        {
+            return false;
+        }
         match root.read(format!("{process}/stat"), &mut buffer) {
             Ok(stat) => !is_zombie(stat),
             // A captured tree may hold only the directory; /proc mounted with hidepid shows not even that.
             Err(_) => root.exists(&process) || (root.is_live() && answers_signals(self.pid)),
         }
     }
+
+    /// Whether the process can be that of `program`, as far as its command line can be read: numbers are used again.
+    ///
+    /// The age of the pidfile would say less. A board without a battery-backed clock writes it before the clock is set,
+    /// so that after the step it seems older than the process in it.
+    fn may_be(&self, root: &Sysroot, program: &str) -> bool {
+        let file =
+            root.open(format!("/proc/{}/cmdline", self.pid)).map(|file| file.rewritten_by(without_arguments));
+        let read = file.and_then(|file| read_whole(file, COMMAND_LINE_MAX as u64));
+        let command_line = read.unwrap_or_default();
+        command_line.is_empty() || mentions(&command_line, program)
+    }
+}
+
+/// A command line with nothing but the words that are looked for: an argument may be an address with a password.
+fn without_arguments(command_line: &[u8], _: &mut StandIns) -> Vec<u8> {
+    if command_line.len() == COMMAND_LINE_MAX {
+        return vec![b'x'; COMMAND_LINE_MAX];
+    }
+    let words = [STREAMING, RECORDING, TRACKING].map(|pidfile| pidfile.program);
+    let mut kept: Vec<_> = words.into_iter().filter(|word| mentions(command_line, word)).collect();
+    kept.dedup();
+    if kept.is_empty() && !command_line.is_empty() {
+        kept.push("another");
+    }
+    kept.join("\0").into_bytes()
+}
+
+/// Whether the command line has the word. One that was cut off at the end of the buffer may have it there.
+fn mentions(command_line: &[u8], word: &str) -> bool {
+    command_line.len() == COMMAND_LINE_MAX
+        || command_line.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// `Tgid` of `/proc/PID/status`: the process to which a thread belongs (proc_pid_status(5)). Its lines follow the name,
+/// in which the kernel escapes line ends.
+pub(crate) fn thread_group(status: &[u8]) -> Option<i32> {
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"))?;
+    str::from_utf8(line).ok()?.trim().parse().ok()
 }
 
 /// Whether the state in `/proc/PID/stat` is `Z` or `X`: ended, but not yet reaped. It follows the program's name,
@@ -133,6 +197,7 @@ mod tests {
         for path in ["tmp", "proc/4711", "proc/4712", "media"] {
             fs::create_dir_all(dir.path().join(path)).expect("created");
         }
+        fs::write(dir.path().join("proc/4711/cmdline"), "/usr/bin/ffmpeg\0-i\0/dev/gps").expect("written");
         fs::write(dir.path().join("proc/4712/stat"), "4712 (a) Z b) Z 1 4712").expect("written");
         let root = Sysroot::new(dir.path()).expect("opened");
         (dir, root)
@@ -141,7 +206,7 @@ mod tests {
     #[test]
     fn reports_what_living_processes_do() {
         let (dir, root) = tree();
-        assert_eq!(activity(&root), Ok(Activity::default()));
+        assert_eq!(activity(&root), Ok(Activity::NONE));
         fs::write(dir.path().join("tmp/relay-ffmpeg-webcam.pid"), "4711\n").expect("written");
         fs::write(dir.path().join("tmp/gps-tracker.pid"), "4711:user:example.org:9").expect("written");
         fs::write(dir.path().join("tmp/relay-ffmpeg-record-webcam.pid"), "4711:/media/a:b.mp4\n")
@@ -150,7 +215,7 @@ mod tests {
         let recording = Recording { path: "/media/a:b.mp4".into(), size: Some(Mebibytes::from_raw(100)) };
         assert_eq!(
             activity(&root),
-            Ok(Activity { streaming: true, tracking: true, recording: Some(recording) })
+            Ok(Activity { streaming: Ok(true), tracking: Ok(true), recording: Ok(Some(recording)) })
         );
     }
 
@@ -163,8 +228,8 @@ mod tests {
         fs::write(dir.path().join("run/tmp/films/a.mp4"), vec![0; 1 << 19]).expect("written");
         let found = Application::new(Path::new("/run/tmp")).read(&root).expect("an activity");
         let recording = Recording { path: "/tmp/films/a.mp4".into(), size: Some(Mebibytes::from_raw(50)) };
-        assert_eq!(found.recording, Some(recording));
-        assert_eq!(activity(&root), Ok(Activity::default()), "nothing is in the other");
+        assert_eq!(found.recording, Ok(Some(recording)));
+        assert_eq!(activity(&root), Ok(Activity::NONE), "nothing is in the other");
     }
 
     #[test]
@@ -172,16 +237,55 @@ mod tests {
         let (dir, root) = tree();
         for dead in ["", "0", "-1", "4710", "4712", "99999999999", "x", "\u{0}", ":/path"] {
             fs::write(dir.path().join("tmp/relay-ffmpeg-webcam.pid"), dead).expect("written");
-            assert_eq!(activity(&root), Ok(Activity::default()), "{dead:?}");
+            assert_eq!(activity(&root), Ok(Activity::NONE), "{dead:?}");
         }
     }
 
     #[test]
-    fn rejects_a_planted_link() {
+    fn a_pidfile_that_cannot_be_read_does_not_hide_the_others() {
         let (dir, root) = tree();
-        fs::write(dir.path().join("tmp/real"), "4711").expect("written");
-        symlink("real", dir.path().join("tmp/relay-ffmpeg-webcam.pid")).expect("linked");
-        assert_eq!(activity(&root), Err(SensorError::Invalid));
+        fs::write(dir.path().join("tmp/relay-ffmpeg-webcam.pid"), "4711").expect("written");
+        symlink("relay-ffmpeg-webcam.pid", dir.path().join("tmp/gps-tracker.pid")).expect("linked");
+        fs::create_dir(dir.path().join("tmp/relay-ffmpeg-record-webcam.pid")).expect("created");
+        let invalid = SensorError::Invalid;
+        let expected = Activity { streaming: Ok(true), tracking: Err(invalid), recording: Err(invalid) };
+        assert_eq!(activity(&root), Ok(expected));
+        fs::remove_file(dir.path().join("tmp/relay-ffmpeg-webcam.pid")).expect("removed");
+        symlink("/etc/passwd", dir.path().join("tmp/relay-ffmpeg-webcam.pid")).expect("linked");
+        assert_eq!(activity(&root), Err(invalid), "none can be read");
+    }
+
+    /// proc_pid(5): `/proc/TID` can be opened, although it is not listed.
+    #[test]
+    fn the_number_of_a_thread_is_not_that_of_a_process() {
+        let (dir, root) = tree();
+        fs::write(dir.path().join("tmp/relay-ffmpeg-webcam.pid"), "4711").expect("written");
+        let status = |group| format!("Name:\tTgid:\\n7\nUmask:\t0022\nTgid:\t{group}\nPid:\t4711\n");
+        for (group, streaming) in [(4711, true), (4700, false)] {
+            fs::write(dir.path().join("proc/4711/status"), status(group)).expect("written");
+            assert_eq!(activity(&root).expect("an activity").streaming, Ok(streaming));
+        }
+        let thread = std::thread::spawn(|| nix::unistd::gettid().as_raw()).join().expect("a number");
+        let live = Sysroot::new(Path::new("/")).expect("opened");
+        assert!(!Process { pid: thread, details: Vec::new() }.lives(&live));
+    }
+
+    #[test]
+    fn a_number_that_another_program_has_now_does_not_count() {
+        let (dir, root) = tree();
+        fs::write(dir.path().join("tmp/relay-ffmpeg-webcam.pid"), "4711").expect("written");
+        let long = "x".repeat(COMMAND_LINE_MAX);
+        for (command_line, streaming) in [
+            ("sshd: /usr/sbin/sshd -D", false),
+            ("/bin/sh\0-c\0exec FFmpeg -i /dev/video0", true),
+            ("python3\0/opt/streamer/relay-ffmpeg-webcam.py", true),
+            // A kernel thread, or a process that is ending: not known.
+            ("", true),
+            (&long, true),
+        ] {
+            fs::write(dir.path().join("proc/4711/cmdline"), command_line).expect("written");
+            assert_eq!(activity(&root).expect("an activity").streaming, Ok(streaming), "{command_line:?}");
+        }
     }
 
     #[test]
@@ -201,15 +305,36 @@ mod tests {
             [&b"4711:/media/gone.mp4"[..], b"4711:relative.mp4", b"4711:/media", b"4711:", long.as_bytes()]
         {
             fs::write(dir.path().join("tmp/relay-ffmpeg-record-webcam.pid"), content).expect("written");
-            let recording = activity(&root).expect("an activity").recording.expect("a recording");
+            let recording =
+                activity(&root).expect("an activity").recording.expect("read").expect("a recording");
             assert_eq!(recording.size, None, "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_line_in_a_tree_has_no_arguments() {
+        let mut names = StandIns::new(Path::new(TMP));
+        let full = [b'y'; COMMAND_LINE_MAX];
+        for (command_line, expected) in [
+            (&b"/usr/bin/FFmpeg\0-i\0rtmp://alice:secret@host/key\0"[..], &b"ffmpeg"[..]),
+            (b"python3\0/opt/gps_tracker.py\0--token\0secret\0", b"gps"),
+            (b"sh\0-c\0ffmpeg -metadata gps=1\0", b"ffmpeg\0gps"),
+            (b"nginx\0secret\0", b"another"),
+            (b"", b""),
+            (&full, &[b'x'; COMMAND_LINE_MAX]),
+        ] {
+            let rewritten = without_arguments(command_line, &mut names);
+            assert_eq!(rewritten, expected);
+            for word in ["ffmpeg", "gps"] {
+                assert_eq!(mentions(&rewritten, word), mentions(command_line, word), "{word}");
+            }
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes: Vec<u8>) {
-            let _ = is_zombie(&bytes);
+            let _ = (is_zombie(&bytes), thread_group(&bytes), mentions(&bytes, "ffmpeg"));
             if let Some(process) = parse(&bytes) {
                 prop_assert!(process.pid > 0);
             }

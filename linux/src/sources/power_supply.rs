@@ -1,47 +1,142 @@
-//! Power from the kernel's power supplies (`Documentation/power/power_supply_class.rst`).
+//! Power from the kernel's power supplies (`Documentation/ABI/testing/sysfs-class-power`).
+//!
+//! What a number means depends on the supply: `type`, `scope`, `online` and `status` say whether power flows, from where to
+//! where, and whether it was measured.
 
-use heartbeat_core::{SensorError, units::Watts};
+use heartbeat_core::{SensorError, plausible::Plausible, units::Watts};
 
-use super::{Source, sysroot::Sysroot};
+use super::{
+    Source,
+    drawn_power::{drawn, microwatts},
+    sysroot::Sysroot,
+};
 
 const CLASS: &str = "/sys/class/power_supply";
 
-/// The first supply that knows its power (`power_now`, µW), or voltage and current (`voltage_now` µV, `current_now` µA).
+/// The power that the device draws from its supplies, as far as all that deliver it tell theirs.
 ///
-/// The supply of a PoE HAT knows its current only: that is no power.
+/// - A battery delivers while it is discharging. `current_now` is negative then by the kernel's ABI, and positive in some
+///   drivers: the status gives the direction, the number only the size.
+/// - A supply from outside delivers while it is online. What it delivers while a battery is charging is not what the device
+///   draws, and the supply of a PoE HAT knows its current only.
+/// - A USB-C port controller (tcpm, UCSI) tells the contract, which is a limit and no measurement.
 #[derive(Debug, Default)]
 pub(crate) struct PowerSupply;
 
 impl Source for PowerSupply {
-    type Reading = Watts;
+    /// `None`: there are supplies, and they do not tell.
+    type Reading = Option<Watts>;
 
     fn place(&self) -> String {
         format!("{CLASS}/*/power_now, or voltage_now and current_now")
     }
 
-    fn read(&mut self, root: &Sysroot) -> Result<Watts, SensorError> {
-        for supply in root.list(CLASS)? {
-            let attribute = |name: &str| root.read_integer(format!("{CLASS}/{supply}/{name}"));
-            let microwatts = match attribute("power_now") {
-                Err(SensorError::Absent) => match (attribute("voltage_now"), attribute("current_now")) {
-                    (Ok(microvolts), Ok(microamperes)) => product(microvolts, microamperes),
-                    // Half of it is nothing.
-                    (Err(SensorError::Absent), _) | (_, Err(SensorError::Absent)) => continue,
-                    (Err(error), _) | (_, Err(error)) => Err(error),
-                },
-                power => power,
-            };
-            let watts = Watts::from_microwatts(microwatts?);
-            return if Watts::RANGE.contains(&watts) { Ok(watts) } else { Err(SensorError::Invalid) };
+    fn read(&mut self, root: &Sysroot) -> Result<Option<Watts>, SensorError> {
+        let supplies = root.list(CLASS)?;
+        if supplies.is_empty() {
+            return Err(SensorError::Absent);
         }
-        Err(SensorError::Absent)
+        let mut sum = None;
+        for name in supplies {
+            match (Supply { root, name }).flow()? {
+                Flow::None => {}
+                Flow::Delivers(Some(microwatts)) => sum = Some(microwatts.saturating_add(sum.unwrap_or(0))),
+                Flow::Delivers(None) | Flow::Charges => return Ok(None),
+            }
+        }
+        match sum.and_then(drawn) {
+            Some(watts) => watts.plausible().map(Some).ok_or(SensorError::Invalid),
+            None => Ok(None),
+        }
     }
 }
 
-/// µV * µA in µW.
-fn product(microvolts: i64, microamperes: i64) -> Result<i64, SensorError> {
-    let picowatts = i128::from(microvolts) * i128::from(microamperes);
-    i64::try_from(picowatts / 1_000_000).map_err(|_| SensorError::Invalid)
+/// What a supply has to do with the power that the device draws.
+enum Flow {
+    /// Nothing: it is not connected, idle, of another device, or unknown to us.
+    None,
+    /// The device draws from it: so many µW, if that is measured.
+    Delivers(Option<i64>),
+    /// It takes power itself.
+    Charges,
+}
+
+struct Supply<'r> {
+    root: &'r Sysroot,
+    name: String,
+}
+
+impl Supply<'_> {
+    fn flow(&self) -> Result<Flow, SensorError> {
+        // The battery of a mouse.
+        if self.says("scope", "Device")? || self.number("present")? == Some(0) {
+            return Ok(Flow::None);
+        }
+        let mut buffer = [0; 32];
+        match self.text("type", &mut buffer)? {
+            Some("Battery" | "UPS") => {
+                if self.says("status", "Charging")? {
+                    return Ok(Flow::Charges);
+                }
+                if !self.says("status", "Discharging")? {
+                    return Ok(Flow::None);
+                }
+                let power = self.power()?;
+                // 0 is a gauge that does not measure.
+                Ok(Flow::Delivers(power.map(i64::saturating_abs).filter(|power| *power > 0)))
+            }
+            Some(
+                "Mains" | "Wireless" | "USB" | "USB_DCP" | "USB_CDP" | "USB_ACA" | "USB_C" | "USB_PD"
+                | "BrickID",
+            ) => {
+                if self.number("online")? == Some(0) {
+                    return Ok(Flow::None);
+                }
+                let measured = if self.is_contract()? { None } else { self.power()? };
+                Ok(Flow::Delivers(measured.filter(|power| *power != 0)))
+            }
+            _ => Ok(Flow::None),
+        }
+    }
+
+    /// A port controller's supply (`drivers/usb/typec/tcpm/tcpm.c`, `drivers/usb/typec/ucsi/psy.c`), or one whose
+    /// current always is the limit.
+    fn is_contract(&self) -> Result<bool, SensorError> {
+        let is_port =
+            ["tcpm-source-psy-", "ucsi-source-psy-"].iter().any(|prefix| self.name.starts_with(prefix));
+        let now = self.number("current_now")?;
+        Ok(is_port || now.is_some() && now == self.number("current_max")?)
+    }
+
+    /// In µW.
+    fn power(&self) -> Result<Option<i64>, SensorError> {
+        if let Some(power) = self.number("power_now")? {
+            return Ok(Some(power));
+        }
+        let voltage = self.number("voltage_now")?;
+        Ok(voltage.zip(self.number("current_now")?).map(|(voltage, current)| microwatts(voltage, current)))
+    }
+
+    fn says(&self, attribute: &str, word: &str) -> Result<bool, SensorError> {
+        let mut buffer = [0; 32];
+        Ok(self.text(attribute, &mut buffer)? == Some(word))
+    }
+
+    fn text<'b>(&self, attribute: &str, buffer: &'b mut [u8]) -> Result<Option<&'b str>, SensorError> {
+        there(self.root.read_text(format!("{CLASS}/{}/{attribute}", self.name), buffer))
+    }
+
+    fn number(&self, attribute: &str) -> Result<Option<i64>, SensorError> {
+        there(self.root.read_integer(format!("{CLASS}/{}/{attribute}", self.name)))
+    }
+}
+
+/// `None` for what a driver does not have. Some have the file and no value (`ENODATA`).
+fn there<T>(answer: Result<T, SensorError>) -> Result<Option<T>, SensorError> {
+    match answer {
+        Err(SensorError::Absent) => Ok(None),
+        answer => answer.map(Some),
+    }
 }
 
 #[cfg(test)]
@@ -49,28 +144,95 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn read(supplies: &[(&str, &str)]) -> Result<Watts, SensorError> {
+    /// Supplies as `name/attribute=value`.
+    fn read(supplies: &str) -> Result<Option<Watts>, SensorError> {
         let dir = tempfile::tempdir().expect("a directory");
-        for (path, value) in supplies {
+        for (path, value) in supplies.split_whitespace().filter_map(|line| line.split_once('=')) {
             let path = dir.path().join("sys/class/power_supply").join(path);
             fs::create_dir_all(path.parent().expect("a parent")).expect("created");
-            fs::write(path, value).expect("written");
+            fs::write(path, value.replace('_', " ")).expect("written");
         }
         PowerSupply.read(&Sysroot::new(dir.path()).expect("opened"))
     }
 
+    const BATTERY: &str = "b/type=Battery b/present=1 ";
+    const MAINS: &str = "m/type=Mains ";
+
     #[test]
-    fn reads_or_computes_power_and_never_guesses_it() {
-        assert_eq!(read(&[("BAT0/power_now", "5300000\n")]), Ok(Watts::from_raw(530)));
+    fn a_battery_tells_the_power_only_while_it_is_discharging() {
+        let battery = |rest| read(&format!("{BATTERY}{rest}"));
+        let watts = |raw| Ok(Some(Watts::from_raw(raw)));
+        assert_eq!(battery("b/status=Discharging b/power_now=5300000"), watts(530));
+        assert_eq!(battery("b/status=Discharging b/voltage_now=3790000 b/current_now=-1210000"), watts(459));
+        for unknown in [
+            "b/status=Charging b/power_now=5300000",
+            "b/status=Full b/power_now=5300000",
+            "b/status=Not_charging b/power_now=5300000",
+            "b/status=Discharging b/power_now=0",
+            "b/status=Discharging b/voltage_now=3790000",
+            "b/status=Discharging b/scope=Device b/power_now=5300000",
+            "b/status=Unknown b/power_now=5300000",
+            "b/power_now=5300000",
+        ] {
+            assert_eq!(battery(unknown), Ok(None), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_supply_from_outside_tells_the_power_while_it_is_online_and_no_battery_is_charging() {
+        let power = "m/voltage_now=5100000 m/current_now=600000 ";
+        let mains = |rest: &str| read(&format!("{MAINS}{power}{rest}"));
+        assert_eq!(mains("m/online=1"), Ok(Some(Watts::from_raw(306))));
+        assert_eq!(mains("m/online=0"), Ok(None));
+        assert_eq!(mains("m/online=1 b/type=Battery b/status=Charging"), Ok(None));
         assert_eq!(
-            read(&[("b/voltage_now", "5100000"), ("b/current_now", "600000")]),
-            Ok(Watts::from_raw(306))
+            mains("m/online=1 b/type=Battery b/status=Charging b/present=0"),
+            Ok(Some(Watts::from_raw(306)))
         );
-        let poe = [("rpi-poe/current_now", "900000"), ("rpi-poe/online", "1")];
-        assert_eq!(read(&poe), Err(SensorError::Absent), "microamperes are not watts");
-        assert_eq!(read(&[]), Err(SensorError::Absent));
-        assert_eq!(read(&[("b/power_now", "")]), Err(SensorError::Invalid));
-        let huge = i64::MAX.to_string();
-        assert_eq!(read(&[("b/voltage_now", &huge), ("b/current_now", &huge)]), Err(SensorError::Invalid));
+        assert_eq!(
+            mains("m/online=1 b/type=Battery b/status=Full b/power_now=0"),
+            Ok(Some(Watts::from_raw(306)))
+        );
+        assert_eq!(
+            read("p/type=Mains p/online=1 p/current_now=900000"),
+            Ok(None),
+            "microamperes are not watts"
+        );
+        assert_eq!(read("t/voltage_now=5100000 t/current_now=600000"), Ok(None), "what it is is not known");
+    }
+
+    #[test]
+    fn two_that_deliver_are_added_up_and_one_that_does_not_tell_hides_the_sum() {
+        let weak = "m/type=Mains m/online=1 b/type=Battery b/status=Discharging b/power_now=2000000 ";
+        assert_eq!(read(&format!("{weak} m/power_now=3000000")), Ok(Some(Watts::from_raw(500))));
+        assert_eq!(read(weak), Ok(None));
+    }
+
+    /// `ucsi_psy_get_current_now` (drivers/usb/typec/ucsi/psy.c) gives the operating current of the request data object.
+    #[test]
+    fn a_contract_is_no_measurement() {
+        let port = "type=USB online=1 voltage_now=5000000 current_now=900000 current_max=3000000";
+        let supply = |name: &str, rest: &str| {
+            let all = format!("{port} {rest}")
+                .split_whitespace()
+                .map(|file| format!("{name}/{file} "))
+                .collect::<String>();
+            read(&all)
+        };
+        assert_eq!(supply("ucsi-source-psy-USBC000:001", ""), Ok(None));
+        assert_eq!(supply("tcpm-source-psy-4-0022", ""), Ok(None));
+        assert_eq!(supply("bq25890-charger", ""), Ok(Some(Watts::from_raw(450))));
+        assert_eq!(supply("husb238", "current_max=900000"), Ok(None), "the current is the limit");
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_cannot_be_is_an_error() {
+        assert_eq!(read(""), Err(SensorError::Absent));
+        assert_eq!(read(&format!("{BATTERY}b/status=Discharging b/power_now=")), Err(SensorError::Invalid));
+        let huge = i64::MAX;
+        assert_eq!(
+            read(&format!("{MAINS}m/voltage_now={huge} m/current_now={huge}")),
+            Err(SensorError::Invalid)
+        );
     }
 }

@@ -34,8 +34,7 @@ pub(crate) fn parse(table: &[u8]) -> Vec<(String, Dbm)> {
     let signal = |line: &str| {
         let (interface, row) = line.trim().split_once(':')?;
         let level = row.split_ascii_whitespace().nth(2)?.trim_end_matches('.');
-        // Drivers that give no dBm count from 0 up.
-        let level = level.parse().ok().map(Dbm).filter(|level| level.0 < 0 && Dbm::RANGE.contains(level))?;
+        let level = level.parse().ok().map(Dbm).filter(|level| Dbm::RANGE.contains(level))?;
         Some((interface.to_owned(), level))
     };
     lines.filter_map(signal).collect()

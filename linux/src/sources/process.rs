@@ -21,13 +21,20 @@ const OUTPUT_MAX: usize = 16 * 1024;
 /// How often the end of a helper whose output stays open is looked for.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Runs `program` and returns what it printed, whatever its exit status: helpers explain themselves on standard output.
+/// What a helper printed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Output {
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+/// Runs `program` and returns what it printed, whatever its exit status.
 ///
 /// # Errors
 ///
 /// [`SensorError::Absent`] without such a program, [`SensorError::Io`] when it had not ended after `deadline`; then it
 /// and what it started are killed.
-pub(super) fn ask(program: &Path, args: &[&str], deadline: Duration) -> Result<Vec<u8>, SensorError> {
+pub(super) fn ask(program: &Path, args: &[&str], deadline: Duration) -> Result<Output, SensorError> {
     // Without a program no process is started only to fail.
     if !program.exists() {
         return Err(SensorError::Absent);
@@ -38,7 +45,7 @@ pub(super) fn ask(program: &Path, args: &[&str], deadline: Duration) -> Result<V
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         // A group of its own, so that its children die with it.
         .process_group(0)
         .spawn()
@@ -58,36 +65,66 @@ pub(super) fn ask(program: &Path, args: &[&str], deadline: Duration) -> Result<V
     output
 }
 
-/// Reads until the end of the output, of the child, of the buffer or of the time.
-fn read_until(child: &mut Child, ends: Instant) -> Result<Vec<u8>, SensorError> {
-    let mut stdout = child.stdout.take().ok_or(SensorError::Io)?;
-    fcntl(&stdout, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|_| SensorError::Io)?;
-    let mut output = Vec::new();
-    let mut buffer = [0; 4096];
+/// Reads until the end of both outputs, of the child, of the buffer or of the time.
+fn read_until(child: &mut Child, ends: Instant) -> Result<Output, SensorError> {
+    let mut stdout = Pipe::new(child.stdout.take())?;
+    let mut stderr = Pipe::new(child.stderr.take())?;
     loop {
-        match stdout.read(&mut buffer) {
-            Ok(0) => return Ok(output),
-            Ok(len) => {
-                output.extend_from_slice(buffer.get(..len).unwrap_or_default());
-                if output.len() >= OUTPUT_MAX {
-                    return Err(SensorError::Invalid);
-                }
-                continue;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return Err(SensorError::Io),
-        }
+        stdout.drain()?;
+        stderr.drain()?;
         // Nothing to read. When the child has ended, whoever keeps its output open is of no interest.
-        if matches!(child.try_wait(), Ok(Some(_))) {
-            return Ok(output);
+        if stdout.is_closed && stderr.is_closed || matches!(child.try_wait(), Ok(Some(_))) {
+            // What it printed just before.
+            stdout.drain()?;
+            stderr.drain()?;
+            return Ok(Output { stdout: stdout.read, stderr: stderr.read });
         }
         let left = ends.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(SensorError::Io);
         }
         let wait = PollTimeout::try_from(left.min(LOOK)).unwrap_or(PollTimeout::ZERO);
-        let _ = poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], wait);
+        let open = [stdout.waits(), stderr.waits()];
+        let _ = poll(&mut open.into_iter().flatten().collect::<Vec<_>>(), wait);
+    }
+}
+
+/// One output of a helper.
+struct Pipe<P> {
+    pipe: P,
+    read: Vec<u8>,
+    is_closed: bool,
+}
+
+impl<P: Read + AsFd> Pipe<P> {
+    fn new(pipe: Option<P>) -> Result<Self, SensorError> {
+        let pipe = pipe.ok_or(SensorError::Io)?;
+        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|_| SensorError::Io)?;
+        Ok(Self { pipe, read: Vec::new(), is_closed: false })
+    }
+
+    /// Reads what is there.
+    fn drain(&mut self) -> Result<(), SensorError> {
+        let mut buffer = [0; 4096];
+        while !self.is_closed {
+            match self.pipe.read(&mut buffer) {
+                Ok(0) => self.is_closed = true,
+                Ok(len) => {
+                    self.read.extend_from_slice(buffer.get(..len).unwrap_or_default());
+                    if self.read.len() >= OUTPUT_MAX {
+                        return Err(SensorError::Invalid);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => return Err(SensorError::Io),
+            }
+        }
+        Ok(())
+    }
+
+    fn waits(&self) -> Option<PollFd<'_>> {
+        (!self.is_closed).then(|| PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN))
     }
 }
 
@@ -99,7 +136,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(100);
 
     fn shell(script: &str, deadline: Duration) -> Result<Vec<u8>, SensorError> {
-        ask(Path::new("/bin/sh"), &["-c", script], deadline)
+        ask(Path::new("/bin/sh"), &["-c", script], deadline).map(|output| output.stdout)
     }
 
     #[test]
@@ -115,9 +152,20 @@ mod tests {
             Err(SensorError::Io),
             "will not die"
         );
+        assert_eq!(
+            shell("while :; do echo 0123456789 >&2; done", LONG),
+            Err(SensorError::Invalid),
+            "complains for ever"
+        );
         assert_eq!(shell("kill -9 $$", LONG), Ok(Vec::new()));
         assert_eq!(ask(Path::new("/nonexistent"), &[], LONG), Err(SensorError::Absent));
         assert_eq!(ask(Path::new("/etc/passwd"), &[], LONG), Err(SensorError::Denied));
+    }
+
+    #[test]
+    fn reads_both_outputs() {
+        let output = ask(Path::new("/bin/sh"), &["-c", "echo no >&2; echo yes; exit 1"], LONG);
+        assert_eq!(output, Ok(Output { stdout: b"yes\n".to_vec(), stderr: b"no\n".to_vec() }));
     }
 
     #[test]

@@ -3,23 +3,38 @@
 use std::{
     fs::File,
     io::{ErrorKind, Read},
+    ops::Deref,
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::FileExt,
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use heartbeat_core::SensorError;
 use nix::{
-    dir::Dir,
+    dir::{Dir, Type},
     errno::Errno,
     fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2},
     sys::stat::{FileStat, Mode, SFlag, fstat},
 };
 
+use super::{
+    natural,
+    recording::{Entry, Recording, Rewrite},
+};
+
 /// Entries of one directory that are looked at; a machine with more interfaces or zones has other problems.
 const ENTRIES_MAX: usize = 256;
+
+/// In a captured tree `NAME.err` stands for something that answers with an error: what was said on standard error, or
+/// what `cat NAME` says of a file that cannot be read.
+const ERROR: &str = "err";
+/// `NAME.size` stands for a file of which only the size in bytes matters.
+const SIZE: &str = "size";
+/// Longest error text.
+const ERROR_MAX: usize = 1024;
 
 /// Where the device's files are: `/`, or a captured tree whose symbolic links cannot lead out of it.
 #[derive(Debug)]
@@ -27,6 +42,17 @@ pub struct Sysroot {
     path: PathBuf,
     /// The captured tree; `None` for the running system.
     tree: Option<OwnedFd>,
+    /// What is read is noted here.
+    recording: Option<Arc<Recording>>,
+}
+
+/// What somebody who was asked said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The answer's text.
+    Text(Vec<u8>),
+    /// Why there is no answer, as on standard error.
+    Complaint(Vec<u8>),
 }
 
 impl Sysroot {
@@ -42,7 +68,72 @@ impl Sysroot {
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
             Some(openat(AT_FDCWD, path, flags, Mode::empty())?)
         };
-        Ok(Self { path: path.to_owned(), tree })
+        Ok(Self { path: path.to_owned(), tree, recording: None })
+    }
+
+    /// The running system, of which is noted what is read.
+    pub(crate) fn recording(recording: &Arc<Recording>) -> Self {
+        Self { path: "/".into(), tree: None, recording: Some(Arc::clone(recording)) }
+    }
+
+    /// Notes what was found at a path, if anybody records.
+    pub(crate) fn note(&self, path: impl AsRef<Path>, entry: impl FnOnce() -> Entry) {
+        if let Some(recording) = &self.recording {
+            recording.note(path.as_ref(), entry());
+        }
+    }
+
+    /// Notes what was read from somebody who answers in text: a tree has it as a file.
+    pub(crate) fn note_answer(
+        &self,
+        path: impl AsRef<Path>,
+        rewrite: Option<Rewrite>,
+        answer: Result<&Answer, SensorError>,
+    ) {
+        let file = |content: &[u8]| Entry::File { content: content.to_vec(), modified: None, rewrite };
+        match answer {
+            Ok(Answer::Text(text)) => self.note(path, || file(text)),
+            Ok(Answer::Complaint(text)) => self.note(beside(path.as_ref(), ERROR), || file(text)),
+            Err(SensorError::Absent) => {}
+            Err(error) => self.note(path, || Entry::Failed(error)),
+        }
+    }
+
+    /// The answer that a captured tree has as a file.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Absent`] when it has none.
+    pub(crate) fn captured_answer(&self, path: impl AsRef<Path>, max: u64) -> Result<Answer, SensorError> {
+        let path = path.as_ref();
+        if let Some(text) = self.complaint(path) {
+            return Ok(Answer::Complaint(text));
+        }
+        read_whole(self.open(path)?, max).map(Answer::Text)
+    }
+
+    /// What a captured tree has in place of a file that cannot be read.
+    fn complaint(&self, path: &Path) -> Option<Vec<u8>> {
+        self.tree.as_ref()?;
+        let fd = self.open_fd(&beside(path, ERROR), OFlag::O_RDONLY).ok()?;
+        let mut buffer = [0; ERROR_MAX];
+        read_at_start(&Opened::unnoted(File::from(fd)), &mut buffer).ok().map(<[u8]>::to_vec)
+    }
+
+    /// Opens something, or says what the tree says of it.
+    fn open_any(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, SensorError> {
+        let error = match self.open_fd(path, flags) {
+            Ok(fd) => return Ok(fd),
+            Err(error) => sensor_error(error),
+        };
+        let error = match error {
+            SensorError::Absent => self.complaint(path).map_or(error, |text| error_in(&text)),
+            error => error,
+        };
+        if error != SensorError::Absent {
+            self.note(path, || Entry::Failed(error));
+        }
+        Err(error)
     }
 
     /// Whether this is the running system, about which the kernel can be asked directly.
@@ -76,7 +167,7 @@ impl Sysroot {
     /// # Errors
     ///
     /// [`SensorError::Invalid`] for anything but a regular file, else what the kernel said.
-    pub fn open(&self, path: impl AsRef<Path>) -> Result<File, SensorError> {
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Opened, SensorError> {
         self.open_regular(path.as_ref(), OFlag::O_RDONLY)
     }
 
@@ -85,16 +176,21 @@ impl Sysroot {
     /// # Errors
     ///
     /// As [`Sysroot::open`]; a link is [`SensorError::Invalid`].
-    pub fn open_untrusted(&self, path: impl AsRef<Path>) -> Result<File, SensorError> {
+    pub fn open_untrusted(&self, path: impl AsRef<Path>) -> Result<Opened, SensorError> {
         self.open_regular(path.as_ref(), OFlag::O_RDONLY | OFlag::O_NOFOLLOW)
     }
 
-    fn open_regular(&self, path: &Path, flags: OFlag) -> Result<File, SensorError> {
-        let fd = self.open_fd(path, flags).map_err(sensor_error)?;
+    fn open_regular(&self, path: &Path, flags: OFlag) -> Result<Opened, SensorError> {
+        let fd = self.open_any(path, flags)?;
         if !is_regular(&fstat(&fd).map_err(sensor_error)?) {
             return Err(SensorError::Invalid);
         }
-        Ok(File::from(fd))
+        let note = self.recording.as_ref().map(|recording| Note {
+            recording: Arc::clone(recording),
+            path: path.to_owned(),
+            rewrite: None,
+        });
+        Ok(Opened { file: File::from(fd), note })
     }
 
     /// Reads the beginning of a file, at most `buffer.len()` bytes.
@@ -130,26 +226,39 @@ impl Sysroot {
         self.read_text(path, &mut buffer)?.parse().map_err(|_| SensorError::Invalid)
     }
 
-    /// Names in a directory, sorted; those that are not UTF-8 are left out, as no kernel makes such.
+    /// Names in a directory, numbers in them in numerical order; those that are not UTF-8 are left out, as no kernel
+    /// makes such.
     ///
     /// # Errors
     ///
     /// What the kernel said when the directory could not be opened or read.
     pub fn list(&self, path: impl AsRef<Path>) -> Result<Vec<String>, SensorError> {
-        let fd = self.open_fd(path.as_ref(), OFlag::O_RDONLY | OFlag::O_DIRECTORY).map_err(sensor_error)?;
+        let path = path.as_ref();
+        let fd = self.open_any(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
         let mut directory = Dir::from_fd(fd).map_err(sensor_error)?;
         let mut names = Vec::new();
+        self.note(path, || Entry::Present { is_directory: true });
         for entry in directory.iter() {
             // The iterator has no end when the directory cannot be read.
             let entry = entry.map_err(sensor_error)?;
             if let Some(name) = entry.file_name().to_str().ok().filter(|name| !matches!(*name, "." | "..")) {
+                let is_directory = entry.file_type() != Some(Type::File);
+                self.note(path.join(name), || Entry::Present { is_directory });
                 names.push(name.to_owned());
             }
             if names.len() == ENTRIES_MAX {
                 break;
             }
         }
-        names.sort_unstable();
+        if self.tree.is_some() {
+            for name in &mut names {
+                if let Some((stem, ERROR | SIZE)) = name.rsplit_once('.') {
+                    *name = stem.to_owned();
+                }
+            }
+        }
+        names.sort_unstable_by(|a, b| natural::compare(a, b));
+        names.dedup();
         Ok(names)
     }
 
@@ -164,7 +273,10 @@ impl Sysroot {
     ///
     /// [`SensorError::Absent`] when nothing has it, else why nobody knows.
     pub fn locate(&self, path: impl AsRef<Path>) -> Result<(), SensorError> {
-        self.open_fd(path.as_ref(), OFlag::O_PATH).map(drop).map_err(sensor_error)
+        let path = path.as_ref();
+        let fd = self.open_any(path, OFlag::O_PATH)?;
+        self.note(path, || Entry::Present { is_directory: !fstat(&fd).is_ok_and(|stat| is_regular(&stat)) });
+        Ok(())
     }
 
     /// Size of a regular file in bytes, which need not be readable.
@@ -173,12 +285,109 @@ impl Sysroot {
     ///
     /// As [`Sysroot::open`].
     pub fn file_size(&self, path: &Path) -> Result<u64, SensorError> {
-        let fd = self.open_fd(path, OFlag::O_PATH).map_err(sensor_error)?;
+        if self.tree.is_some()
+            && let Ok(size) = self.read_integer(beside(path, SIZE))
+        {
+            return u64::try_from(size).map_err(|_| SensorError::Invalid);
+        }
+        let fd = self.open_any(path, OFlag::O_PATH)?;
         let stat = fstat(&fd).map_err(sensor_error)?;
         if !is_regular(&stat) {
             return Err(SensorError::Invalid);
         }
-        u64::try_from(stat.st_size).map_err(|_| SensorError::Invalid)
+        let size = u64::try_from(stat.st_size).map_err(|_| SensorError::Invalid)?;
+        self.note(path, || Entry::Size(size));
+        Ok(size)
+    }
+}
+
+/// A regular file that is open. What is read from it is noted, if anybody records.
+#[derive(Debug)]
+pub struct Opened {
+    file: File,
+    note: Option<Note>,
+}
+
+#[derive(Debug)]
+struct Note {
+    recording: Arc<Recording>,
+    path: PathBuf,
+    rewrite: Option<Rewrite>,
+}
+
+impl Opened {
+    const fn unnoted(file: File) -> Self {
+        Self { file, note: None }
+    }
+
+    /// With a way of its own to replace what is private in it.
+    pub(crate) fn rewritten_by(mut self, rewrite: Rewrite) -> Self {
+        if let Some(note) = &mut self.note {
+            note.rewrite = Some(rewrite);
+        }
+        self
+    }
+
+    fn failed(&self, error: &std::io::Error) -> SensorError {
+        let error = io_error(error);
+        if let Some(Note { recording, path, .. }) = &self.note {
+            recording.note(path, Entry::Failed(error));
+        }
+        error
+    }
+
+    fn note(&self, content: &[u8]) {
+        if let Some(Note { recording, path, rewrite }) = &self.note {
+            // The times of the kernel's own files say nothing.
+            let is_kernels = path.starts_with("/proc") || path.starts_with("/sys");
+            let modified = self.file.metadata().and_then(|metadata| metadata.modified()).ok();
+            let modified = modified.filter(|_| !is_kernels);
+            recording.note(path, Entry::File { content: content.to_vec(), modified, rewrite: *rewrite });
+        }
+    }
+}
+
+impl Deref for Opened {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+/// `path` with `.suffix` behind it.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+/// The path in a tree, and the content, that stand for an error.
+pub(crate) fn error_file(path: &Path, error: SensorError) -> (PathBuf, &'static str) {
+    let text = match error {
+        SensorError::Absent => "No such file or directory\n",
+        SensorError::Denied => "Permission denied\n",
+        SensorError::Invalid => "Invalid argument\n",
+        SensorError::Io => "Input/output error\n",
+    };
+    (beside(path, ERROR), text)
+}
+
+/// The path in a tree that stands for a file of which only the size matters.
+pub(crate) fn size_file(path: &Path) -> PathBuf {
+    beside(path, SIZE)
+}
+
+/// The error that a tool's words stand for.
+fn error_in(text: &[u8]) -> SensorError {
+    let text = String::from_utf8_lossy(text).to_ascii_lowercase();
+    let says = |words: &str| text.contains(words);
+    match () {
+        () if says("permission denied") || says("not permitted") => SensorError::Denied,
+        () if says("invalid argument") => SensorError::Invalid,
+        () if says("no such") => SensorError::Absent,
+        () => SensorError::Io,
     }
 }
 
@@ -190,7 +399,7 @@ fn is_regular(stat: &FileStat) -> bool {
 #[derive(Debug)]
 pub struct Reread {
     path: &'static str,
-    file: Option<File>,
+    file: Option<Opened>,
 }
 
 impl Reread {
@@ -215,7 +424,7 @@ impl Reread {
     }
 }
 
-fn read_at_start<'b>(file: &File, buffer: &'b mut [u8]) -> Result<&'b [u8], SensorError> {
+fn read_at_start<'b>(file: &Opened, buffer: &'b mut [u8]) -> Result<&'b [u8], SensorError> {
     let mut len = 0;
     while let Some(free) = buffer.get_mut(len..).filter(|free| !free.is_empty()) {
         match file.read_at(free, len as u64) {
@@ -223,10 +432,12 @@ fn read_at_start<'b>(file: &File, buffer: &'b mut [u8]) -> Result<&'b [u8], Sens
             // Cannot overflow: read_at returns at most free.len().
             Ok(read) => len += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(io_error(&error)),
+            Err(error) => return Err(file.failed(&error)),
         }
     }
-    Ok(buffer.get(..len).unwrap_or_default())
+    let content = buffer.get(..len).unwrap_or_default();
+    file.note(content);
+    Ok(content)
 }
 
 /// Reads a whole file of at most `limit` bytes; a longer one is cut there.
@@ -234,9 +445,10 @@ fn read_at_start<'b>(file: &File, buffer: &'b mut [u8]) -> Result<&'b [u8], Sens
 /// # Errors
 ///
 /// As [`Sysroot::read`].
-pub fn read_whole(file: File, limit: u64) -> Result<Vec<u8>, SensorError> {
+pub fn read_whole(file: Opened, limit: u64) -> Result<Vec<u8>, SensorError> {
     let mut bytes = Vec::new();
-    file.take(limit).read_to_end(&mut bytes).map_err(|error| io_error(&error))?;
+    (&file.file).take(limit).read_to_end(&mut bytes).map_err(|error| file.failed(&error))?;
+    file.note(&bytes);
     Ok(bytes)
 }
 
@@ -287,6 +499,67 @@ mod tests {
         assert_eq!(root.read("/", &mut buffer), Err(SensorError::Invalid));
         assert_eq!(root.read("long", &mut buffer), Ok(&[b'x'; 16][..]));
         assert_eq!(root.read("none", &mut buffer), Err(SensorError::Absent));
+    }
+
+    #[test]
+    fn a_tree_says_of_a_file_why_it_cannot_be_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("written");
+        write("carrier.err", "cat: carrier: Invalid argument\n");
+        write("mailbox.err", "Can't open device file: Permission denied");
+        write("temp.err", "read error: Input/output error");
+        write("video.mp4.size", "1572864\n");
+        write("plain", "1");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        assert_eq!(root.read_integer("/carrier"), Err(SensorError::Invalid));
+        assert_eq!(root.read_integer("/temp"), Err(SensorError::Io));
+        assert_eq!(root.locate("/mailbox"), Err(SensorError::Denied));
+        assert_eq!(root.read_integer("/plain"), Ok(1));
+        assert_eq!(root.file_size(Path::new("/video.mp4")), Ok(1_572_864));
+        assert_eq!(
+            root.list("/"),
+            Ok(["carrier", "mailbox", "plain", "temp", "video.mp4"].map(str::to_owned).to_vec())
+        );
+        let complaint = Answer::Complaint(b"read error: Input/output error".to_vec());
+        assert_eq!(root.captured_answer("/temp", 100), Ok(complaint));
+        assert_eq!(root.captured_answer("/plain", 100), Ok(Answer::Text(b"1".to_vec())));
+        assert_eq!(root.captured_answer("/nothing", 100), Err(SensorError::Absent));
+    }
+
+    #[test]
+    fn error_files_are_read_as_the_error_that_they_were_written_for() {
+        for error in [SensorError::Absent, SensorError::Denied, SensorError::Invalid, SensorError::Io] {
+            let (path, text) = error_file(Path::new("/sys/x"), error);
+            assert_eq!((path, error_in(text.as_bytes())), ("/sys/x.err".into(), error));
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_recorded_and_nothing_else() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        for name in ["read", "listed", "sized"] {
+            fs::write(at(name), name).expect("written");
+        }
+        fs::create_dir(at("folder")).expect("created");
+        let recording = Arc::new(Recording::default());
+        let root = Sysroot::recording(&recording);
+        let mut buffer = [0; 3];
+        assert_eq!(root.read(at("read"), &mut buffer), Ok(&b"rea"[..]));
+        assert_eq!(root.file_size(&at("sized")), Ok(5));
+        assert_eq!(root.read(at("nothing"), &mut buffer), Err(SensorError::Absent));
+        assert!(root.list(dir.path()).is_ok());
+        root.note_answer("/said", None, Err(SensorError::Denied));
+        root.note_answer("/asked", None, Ok(&Answer::Complaint(b"no".to_vec())));
+        let (entries, _) = recording.entries();
+        let of = |name: &str| entries.get(&at(name));
+        assert!(matches!(of("read"), Some(Entry::File { content, .. }) if content == b"rea"));
+        assert!(matches!(of("sized"), Some(Entry::Size(5))));
+        assert!(matches!(of("listed"), Some(Entry::Present { is_directory: false })));
+        assert!(matches!(of("folder"), Some(Entry::Present { is_directory: true })));
+        assert!(of("nothing").is_none());
+        assert!(matches!(entries.get(Path::new("/said")), Some(Entry::Failed(SensorError::Denied))));
+        assert!(matches!(entries.get(Path::new("/asked.err")), Some(Entry::File { .. })));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Temperature of the system-on-chip from the kernel's thermal zones.
 
-use heartbeat_core::{SensorError, units::Celsius};
+use heartbeat_core::{SensorError, plausible::Plausible, units::Celsius};
 
 use super::{Source, sysroot::Sysroot};
 
@@ -9,57 +9,95 @@ const ZONES: &str = "/sys/class/thermal";
 /// Finds the zone of the processor and reads it.
 #[derive(Debug, Default)]
 pub(crate) struct Thermal {
-    /// Path of the zone's `temp`, once found.
-    zone: Option<String>,
+    zone: Option<Zone>,
+}
+
+/// A zone with the type by which it was chosen. Zones are renumbered when a driver is loaded again.
+#[derive(Debug)]
+struct Zone {
+    number: u32,
+    kind: String,
+}
+
+impl Zone {
+    fn path(&self, attribute: &str) -> String {
+        format!("{ZONES}/thermal_zone{}/{attribute}", self.number)
+    }
+
+    fn is_still_there(&self, root: &Sysroot) -> bool {
+        let mut buffer = [0; 64];
+        root.read_text(self.path("type"), &mut buffer) == Ok(&self.kind)
+    }
 }
 
 impl Source for Thermal {
     type Reading = Celsius;
 
     fn place(&self) -> String {
-        self.zone.clone().unwrap_or_else(|| format!("{ZONES}/thermal_zone*/temp"))
+        self.zone.as_ref().map_or_else(|| format!("{ZONES}/thermal_zone*/temp"), |zone| zone.path("temp"))
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<Celsius, SensorError> {
-        let path = match self.zone.take() {
-            Some(path) => path,
+        let zone = match self.zone.take().filter(|zone| zone.is_still_there(root)) {
+            Some(zone) => zone,
             None => find(root)?,
         };
-        let temperature = celsius(root.read_integer(&path)?)?;
-        // Kept only while it answers: zones are renumbered when a driver is reloaded.
-        self.zone = Some(path);
+        let temperature = celsius(root.read_integer(zone.path("temp"))?)?;
+        // Kept only while it answers.
+        self.zone = Some(zone);
         Ok(temperature)
     }
 }
 
 /// The zone whose type fits best; among equals the one with the lowest number.
-fn find(root: &Sysroot) -> Result<String, SensorError> {
-    root.list(ZONES)?
-        .into_iter()
-        .filter_map(|name| {
-            let number: u32 = name.strip_prefix("thermal_zone")?.parse().ok()?;
-            let mut buffer = [0; 64];
-            let kind = root.read_text(format!("{ZONES}/{name}/type"), &mut buffer).unwrap_or("");
-            Some((rank(kind), number))
-        })
-        .min()
-        .map(|(_, number)| format!("{ZONES}/thermal_zone{number}/temp"))
-        .ok_or(SensorError::Absent)
+fn find(root: &Sysroot) -> Result<Zone, SensorError> {
+    let zones = root.list(ZONES)?.into_iter().filter_map(|name| {
+        let number = name.strip_prefix("thermal_zone")?.parse().ok()?;
+        let mut buffer = [0; 64];
+        let kind = root.read_text(format!("{ZONES}/{name}/type"), &mut buffer).unwrap_or("").to_owned();
+        Some(Zone { number, kind })
+    });
+    let zones: Vec<_> = zones.collect();
+    let is_only_one = zones.len() == 1;
+    let ranked = zones.into_iter().filter_map(|zone| Some((rank(&zone.kind, is_only_one)?, zone)));
+    ranked.min_by_key(|(rank, zone)| (*rank, zone.number)).map(|(_, zone)| zone).ok_or(SensorError::Absent)
 }
 
-/// How well a zone's type names the processor; less is better.
-fn rank(kind: &str) -> u8 {
-    match kind {
-        "cpu-thermal" | "cpu_thermal" => 0,
-        "x86_pkg_temp" => 2,
-        _ if kind.starts_with("soc") => 1,
-        _ => 3,
+/// How well a zone's type names the processor; less is better, `None` for what is something else.
+///
+/// The names are those of the kernel's device trees and drivers (`arch/arm64/boot/dts`, `drivers/thermal`): `cpu-thermal`
+/// on all Pis, `CPU-therm` of Tegra, `cpu0-thermal` of Exynos, `soc-thermal` and `bigcore0-thermal` of Rockchip,
+/// `x86_pkg_temp`, `bcm2835_thermal` of older Pi kernels. `acpitz` is what a PC's firmware makes up, often a constant.
+/// A name that says nothing counts only when there is no other zone.
+pub(crate) fn rank(kind: &str, is_only_one: bool) -> Option<u8> {
+    /// What other zones measure.
+    const OTHERS: [&str; 20] = [
+        "gpu", "npu", "acpitz", "iwlwifi", "wifi", "wlan", "battery", "bat", "charger", "pmic", "nvme",
+        "ddr", "mem", "modem", "skin", "fan", "pch", "board", "ambient", "usb",
+    ];
+    let kind = kind.to_ascii_lowercase();
+    let words = || kind.split(|c: char| !c.is_ascii_alphanumeric());
+    let starts = |prefix: &str| words().any(|word| word.starts_with(prefix));
+    if OTHERS.iter().any(|other| starts(other)) {
+        return None;
+    }
+    match kind.as_str() {
+        "cpu-thermal" | "cpu_thermal" => Some(0),
+        _ if words().any(|word| word.contains("cpu")) => Some(1),
+        "x86_pkg_temp" | "bcm2835_thermal" => Some(2),
+        _ if starts("soc") => Some(2),
+        _ if ["core", "big", "little", "cluster"].iter().any(|core| starts(core)) => Some(3),
+        _ => is_only_one.then_some(4),
     }
 }
 
+/// A chip that runs is neither so near to 0 °C that its number would be one of whole degrees, as some vendors' kernels
+/// give it, nor at 0 exactly, as a sensor that has not measured yet says.
 fn celsius(millidegrees: i64) -> Result<Celsius, SensorError> {
-    let temperature = Celsius::from_millidegrees(millidegrees);
-    if Celsius::SOC_RANGE.contains(&temperature) { Ok(temperature) } else { Err(SensorError::Invalid) }
+    if (0..=125).contains(&millidegrees) {
+        return Err(SensorError::Invalid);
+    }
+    Celsius::from_millidegrees(millidegrees).plausible().ok_or(SensorError::Invalid)
 }
 
 #[cfg(test)]
@@ -84,15 +122,41 @@ mod tests {
         let mut thermal = Thermal::default();
         assert_eq!(thermal.read(&root), Ok(Celsius::from_raw(488)));
         fs::remove_dir_all(dir.path().join("sys/class/thermal/thermal_zone2")).expect("removed");
-        assert_eq!(thermal.read(&root), Err(SensorError::Absent));
         assert_eq!(thermal.read(&root), Ok(Celsius::from_raw(600)), "renumbered");
+        zone(dir.path(), 10, "gpu-thermal", "90000");
+        assert_eq!(thermal.read(&root), Err(SensorError::Absent), "another zone has its number");
+    }
+
+    /// Types of `arch/arm64/boot/dts` and `drivers/thermal`: Tegra, Exynos, Rockchip, Qualcomm, Amlogic, Intel.
+    #[test]
+    fn a_zone_is_the_processors_by_its_name_or_because_it_is_the_only_one() {
+        for (best, others) in [
+            ("CPU-therm", &["AO-therm", "GPU-therm", "PLL-therm", "PMIC-Die", "thermal-fan-est"][..]),
+            ("cpu0-thermal", &["gpu0-thermal", "ddrc0-thermal"]),
+            ("soc-thermal", &["bigcore0-thermal", "gpu-thermal", "center-thermal"]),
+            ("bigcore0-thermal", &["npu-thermal", "gpu-thermal"]),
+            ("x86_pkg_temp", &["acpitz", "iwlwifi_1", "pch_cannonlake", "INT3400 Thermal"]),
+            ("mtktscpu", &["mtktspmic", "mtktsAP", "battery"]),
+        ] {
+            let best = rank(best, false).expect("the processor's");
+            assert!(
+                others.iter().all(|other| rank(other, false).is_none_or(|other| other > best)),
+                "{others:?}"
+            );
+        }
+        for other in ["acpitz", "iwlwifi_1", "gpu_thermal", "PMIC-Die", "BAT0", "thermal-fan-est"] {
+            assert_eq!(rank(other, true), None, "{other}");
+        }
+        assert!(rank("sunxi-therm-1", true).is_some() && rank("sunxi-therm-1", false).is_none());
     }
 
     #[test]
     fn rejects_temperatures_that_no_chip_has() {
         let dir = tempfile::tempdir().expect("a directory");
         let root = Sysroot::new(dir.path()).expect("opened");
-        for bad in ["", "125051", "-40051", "99999999999999999999", "48.8", "\u{0}\u{0}", "cold"] {
+        for bad in
+            ["", "125051", "45", "0", "125", "-40051", "99999999999999999999", "48.8", "\u{0}\u{0}", "cold"]
+        {
             zone(dir.path(), 0, "cpu-thermal", bad);
             assert_eq!(Thermal::default().read(&root), Err(SensorError::Invalid), "{bad:?}");
         }

@@ -59,7 +59,7 @@ mod tests {
     fn pause(failures: u32) -> Duration {
         let mut certificate_backoff = CertificateBackoff::default();
         for _ in 0..failures {
-            certificate_backoff.failed(Failure::new(Stage::Handshake, Cause::CertificateTime));
+            certificate_backoff.failed(Failure::new(Stage::Handshake, Cause::CertificateNotYetValid));
         }
         let (now, wall) = (Instant::now(), SystemTime::now());
         let secs = (0..100).map(Duration::from_secs);
@@ -81,7 +81,7 @@ mod tests {
     fn clock_that_is_set_ends_the_pause() {
         let mut certificate_backoff = CertificateBackoff::default();
         for _ in 0..9 {
-            certificate_backoff.failed(Failure::new(Stage::Handshake, Cause::CertificateTime));
+            certificate_backoff.failed(Failure::new(Stage::Handshake, Cause::CertificateNotYetValid));
         }
         let (now, wall) = (Instant::now(), SystemTime::now());
         assert!(certificate_backoff.suppressed(now, wall).is_some());

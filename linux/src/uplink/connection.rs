@@ -383,10 +383,10 @@ mod tests {
             let since = Instant::now();
             Facts { address, connect_time, handshake_round_trip, since }.no_answer_within(limit)
         };
-        assert!(outcome::verdict(&silent(100, 200)).is_server_fault());
-        assert!(!outcome::verdict(&silent(1_200, 0)).is_server_fault());
+        assert!(outcome::verdict(&silent(100, 200)).backs_off());
+        assert!(!outcome::verdict(&silent(1_200, 0)).backs_off());
         assert!(
-            !outcome::verdict(&silent(1, 1_200)).is_server_fault(),
+            !outcome::verdict(&silent(1, 1_200)).backs_off(),
             "somebody on the way answers for the server"
         );
         assert_eq!(

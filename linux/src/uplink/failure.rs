@@ -43,8 +43,10 @@ pub enum Cause {
     Timeout,
     /// The connection was made too late for this heartbeat. It stands, and the next heartbeat uses it.
     Late,
-    /// The server's certificate is not valid now: expired, or not valid yet.
-    CertificateTime,
+    /// The server's certificate is not valid yet: most likely this device's clock has not been set.
+    CertificateNotYetValid,
+    /// The server's certificate has expired.
+    CertificateExpired,
     /// The server's certificate was refused for another reason.
     Certificate,
     /// The server wants a certificate of this device, or another one.
@@ -149,11 +151,11 @@ impl Failure {
     pub(super) fn tls(stage: Stage, error: &rustls::Error) -> Self {
         let cause = match error {
             rustls::Error::InvalidCertificate(
-                CertificateError::Expired
-                | CertificateError::ExpiredContext { .. }
-                | CertificateError::NotValidYet
-                | CertificateError::NotValidYetContext { .. },
-            ) => Cause::CertificateTime,
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+            ) => Cause::CertificateNotYetValid,
+            rustls::Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            ) => Cause::CertificateExpired,
             rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
                 Cause::Certificate
             }
@@ -174,14 +176,20 @@ impl Failure {
 
     /// Whether trust is the matter: the server's in this device, or this device's in the server.
     pub(super) const fn is_about_certificates(&self) -> bool {
-        matches!(self.cause, Cause::CertificateTime | Cause::Certificate | Cause::ClientCertificate)
+        matches!(
+            self.cause,
+            Cause::CertificateNotYetValid
+                | Cause::CertificateExpired
+                | Cause::Certificate
+                | Cause::ClientCertificate
+        )
     }
 
     /// Which of two failures tells more: the one that came further, and then the one that is rarer.
     pub(super) fn or_more_telling(self, other: Self) -> Self {
         let rank = |failure: &Self| {
             let rarity = match failure.cause {
-                Cause::CertificateTime | Cause::Certificate | Cause::ClientCertificate => 4,
+                _ if failure.is_about_certificates() => 4,
                 Cause::Local | Cause::Tls => 3,
                 Cause::Refused | Cause::Lost | Cause::Protocol => 2,
                 Cause::NoRoute | Cause::Cancelled => 0,
@@ -206,7 +214,8 @@ impl fmt::Display for Failure {
             (Cause::Timeout, Stage::Handshake) => "no end of the TLS handshake in time",
             (Cause::Timeout, Stage::Exchange) => "no complete answer in time",
             (Cause::Late, _) => "connected too late for this heartbeat",
-            (Cause::CertificateTime, _) => "the server's certificate is not valid at this time",
+            (Cause::CertificateNotYetValid, _) => "the server's certificate is not valid yet",
+            (Cause::CertificateExpired, _) => "the server's certificate has expired",
             (Cause::Certificate, _) => "the server's certificate was not accepted",
             (Cause::ClientCertificate, _) => "the server does not accept this device's certificate",
             (Cause::Tls, _) => "the TLS session failed",
@@ -259,8 +268,8 @@ mod tests {
     fn certificate_errors_are_told_apart_from_other_tls_errors() {
         let tls = |error| Failure::tls(Stage::Handshake, &error).cause;
         let invalid = rustls::Error::InvalidCertificate;
-        assert_eq!(tls(invalid(CertificateError::NotValidYet)), Cause::CertificateTime);
-        assert_eq!(tls(invalid(CertificateError::Expired)), Cause::CertificateTime);
+        assert_eq!(tls(invalid(CertificateError::NotValidYet)), Cause::CertificateNotYetValid);
+        assert_eq!(tls(invalid(CertificateError::Expired)), Cause::CertificateExpired);
         assert_eq!(tls(invalid(CertificateError::UnknownIssuer)), Cause::Certificate);
         assert_eq!(tls(rustls::Error::DecryptError), Cause::Tls);
         let alert = |alert| tls(rustls::Error::AlertReceived(alert));
@@ -287,7 +296,7 @@ mod tests {
     fn failure_that_came_further_tells_more() {
         let unreachable = Failure::new(Stage::Connect, Cause::NoRoute);
         let refused = Failure::new(Stage::Connect, Cause::Refused);
-        let expired = Failure::new(Stage::Handshake, Cause::CertificateTime);
+        let expired = Failure::new(Stage::Handshake, Cause::CertificateExpired);
         assert_eq!(unreachable.clone().or_more_telling(refused.clone()), refused);
         assert_eq!(refused.clone().or_more_telling(unreachable), refused);
         assert_eq!(expired.clone().or_more_telling(refused), expired);

@@ -265,7 +265,7 @@ impl Link {
         match &turn {
             Turn::Waiting => {}
             Turn::Connected(_) => self.is_server_failing = false,
-            Turn::Failed(failure) => self.is_server_failing = outcome::verdict(failure).is_server_fault(),
+            Turn::Failed(failure) => self.is_server_failing = outcome::verdict(failure).backs_off(),
         }
         turn
     }

@@ -56,21 +56,15 @@ fn of_reply(Reply { status, retry_after }: Reply) -> Outcome {
 pub(super) fn verdict(failure: &Failure) -> Verdict {
     let fault = match (failure.cause, failure.stage) {
         (Cause::Timeout, _) if failure.is_only_slow => Fault::Network,
-        (Cause::Local | Cause::CertificateTime, _) => Fault::Device,
-        (
-            Cause::NoSuchName
-            | Cause::NameServer
-            | Cause::NoRoute
-            | Cause::Refused
-            | Cause::Late
-            | Cause::Certificate,
-            _,
-        )
+        (Cause::Local | Cause::CertificateNotYetValid, _) => Fault::Device,
+        (Cause::NoSuchName | Cause::NameServer | Cause::NoRoute | Cause::Refused | Cause::Late, _)
         | (Cause::Timeout, Stage::Name) => Fault::Network,
         (Cause::Timeout, Stage::Connect) => Fault::Unanswered,
         (Cause::Timeout, Stage::Handshake | Stage::Exchange)
         | (
-            Cause::ClientCertificate
+            Cause::CertificateExpired
+            | Cause::Certificate
+            | Cause::ClientCertificate
             | Cause::Tls
             | Cause::Lost
             | Cause::Protocol
@@ -113,14 +107,20 @@ mod tests {
             (Stage::Handshake, Cause::Late, failed(Fault::Network), "connected too late for this heartbeat"),
             (
                 Stage::Handshake,
-                Cause::CertificateTime,
+                Cause::CertificateNotYetValid,
                 failed(Fault::Device),
-                "the server's certificate is not valid at this time",
+                "the server's certificate is not valid yet",
+            ),
+            (
+                Stage::Handshake,
+                Cause::CertificateExpired,
+                failed(Fault::Server),
+                "the server's certificate has expired",
             ),
             (
                 Stage::Handshake,
                 Cause::Certificate,
-                failed(Fault::Network),
+                failed(Fault::Server),
                 "the server's certificate was not accepted",
             ),
             (Stage::Handshake, Cause::Tls, failed(Fault::Server), "the TLS session failed"),
@@ -144,8 +144,8 @@ mod tests {
     #[test]
     fn slow_link_is_not_blamed_on_the_server() {
         let timeout = Failure::new(Stage::Exchange, Cause::Timeout);
-        assert!(outcome(&Err(timeout.clone())).verdict.is_server_fault());
-        assert!(!outcome(&Err(timeout.excused(true))).verdict.is_server_fault());
+        assert!(outcome(&Err(timeout.clone())).verdict.backs_off());
+        assert!(!outcome(&Err(timeout.excused(true))).verdict.backs_off());
     }
 
     /// Else the backlog would lose heartbeats that the server has refused to see.

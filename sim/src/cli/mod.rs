@@ -24,7 +24,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the real daemon with this machine's sensors against a receiver on loopback
+    /// Run the real server, and the real daemon with this machine's sensors, on loopback
     Demo {
         /// Stop after this many heartbeats instead of at Ctrl-C
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -32,6 +32,9 @@ enum Command {
         /// Seconds between heartbeats
         #[arg(long, value_name = "SECONDS", default_value = "5")]
         interval: String,
+        /// Simulated devices beside this machine
+        #[arg(long, value_name = "N", default_value = "24", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+        devices: u32,
     },
     /// Run the agent through random trouble in virtual time and check that it keeps its promises
     Fuzz(fuzz::Fuzz),
@@ -55,9 +58,9 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
-        Command::Demo { beats, interval } => {
+        Command::Demo { beats, interval, devices } => {
             logging::install(log::LevelFilter::Info);
-            demo::run(beats, &interval, print).map_err(|error| error.to_string())
+            demo::run(beats, &interval, devices, print).map_err(|error| error.to_string())
         }
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::PlantedBugs { beats } => fuzz::planted_bugs(beats),

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use heartbeat_core::{
+    SensorError,
     readings::{
         Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Ip, Memory, Position, Recording, Throttled,
         Ups, Uptime, Wifi, WifiMode,
@@ -282,26 +283,41 @@ impl Reading for Position {
 impl Reading for Activity {
     fn draw(random: &mut Random) -> Self {
         Self {
-            streaming: random.chance(50),
-            tracking: random.chance(50),
-            recording: maybe(random, |random| Recording {
-                path: Text::draw(random),
-                size: maybe(random, |random| {
-                    let scale = 1 << random.below(64);
-                    Mebibytes::from_bytes(random.below(scale))
-                }),
+            streaming: part(random, |random| random.chance(50)),
+            tracking: part(random, |random| random.chance(50)),
+            recording: part(random, |random| {
+                maybe(random, |random| Recording {
+                    path: Text::draw(random),
+                    size: maybe(random, |random| {
+                        let scale = 1 << random.below(64);
+                        Mebibytes::from_bytes(random.below(scale))
+                    }),
+                })
             }),
         }
     }
 
     fn implausible() -> Self {
         Self {
-            streaming: true,
-            tracking: true,
-            recording: Some(Recording {
+            streaming: Ok(true),
+            tracking: Err(SensorError::Invalid),
+            recording: Ok(Some(Recording {
                 path: Text::implausible(),
                 size: Some(Mebibytes::from_bytes(u64::MAX)),
-            }),
+            })),
         }
     }
+}
+
+/// Mostly a value, sometimes an error.
+fn part<T>(random: &mut Random, value: impl FnOnce(&mut Random) -> T) -> Result<T, SensorError> {
+    if random.chance(10) {
+        return Err(random.pick([
+            SensorError::Denied,
+            SensorError::Io,
+            SensorError::Invalid,
+            SensorError::Absent,
+        ]));
+    }
+    Ok(value(random))
 }

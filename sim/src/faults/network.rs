@@ -27,8 +27,8 @@ pub enum NetworkFault {
     HandshakeFails,
     /// The handshake has no end.
     HandshakeSilent,
-    /// A certificate of another time than this device's clock shows.
-    CertificateTime,
+    /// A certificate that is not valid yet by this device's clock.
+    CertificateNotYetValid,
     /// A certificate of somebody else: a captive portal, a hijacked name.
     WrongCertificate,
     /// The connection breaks before the server has the heartbeat.
@@ -80,7 +80,7 @@ impl NetworkFault {
             Self::ConnectSilent => never(Stage::Connect),
             Self::HandshakeFails => failed(Stage::Handshake, Cause::Tls),
             Self::HandshakeSilent => never(Stage::Handshake),
-            Self::CertificateTime => failed(Stage::Handshake, Cause::CertificateTime),
+            Self::CertificateNotYetValid => failed(Stage::Handshake, Cause::CertificateNotYetValid),
             Self::WrongCertificate => failed(Stage::Handshake, Cause::Certificate),
             Self::BreaksBefore => broke(Cause::Lost),
             Self::BreaksAfter => Symptom { taken: true, ..broke(Cause::Lost) },
@@ -206,7 +206,7 @@ impl fmt::Display for NetworkFault {
             Self::ConnectSilent => f.write_str("connections are not answered"),
             Self::HandshakeFails => f.write_str("handshakes break off"),
             Self::HandshakeSilent => f.write_str("handshakes have no end"),
-            Self::CertificateTime => f.write_str("a certificate of another time"),
+            Self::CertificateNotYetValid => f.write_str("a certificate that is not valid yet"),
             Self::WrongCertificate => f.write_str("a certificate of somebody else"),
             Self::BreaksBefore => f.write_str("connections break before the request"),
             Self::BreaksAfter => f.write_str("connections break after the request"),

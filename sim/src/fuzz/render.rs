@@ -63,7 +63,7 @@ fn quoted(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\u{8}' => quoted.push_str("\\b"),
             '\u{c}' => quoted.push_str("\\f"),
-            ..' ' => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            ..' ' | '\u{7f}'..='\u{9f}' => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
             _ => quoted.push(c),
         }
     }
@@ -176,8 +176,11 @@ impl Render for Wifi {
             WifiMode::Client => "\"client\"".to_owned(),
             WifiMode::Hotspot => "\"hotspot\"".to_owned(),
         });
-        let dbm = self.signal_dbm.filter(|dbm| (-150..=50).contains(&dbm.0)).map(|dbm| dbm.0.to_string());
-        let share = self.signal_percent.filter(|share| share.0 <= 100).map(|share| share.0.to_string());
+        let dbm = self.signal_dbm.filter(|dbm| (-150..0).contains(&dbm.0));
+        // A percentage beside a level that cannot be was made of it.
+        let is_refused = dbm != self.signal_dbm;
+        let share = self.signal_percent.filter(|share| share.0 <= 100 && !is_refused);
+        let (dbm, share) = (dbm.map(|dbm| dbm.0.to_string()), share.map(|share| share.0.to_string()));
         format!(
             r#"{{"interface":{interface},"ip":{},"mode":{},"ssid":{},"signal_dbm":{},"signal_percent":{},"clients":{}}}"#,
             or_null(self.ip.as_ref().and_then(text)),
@@ -239,15 +242,17 @@ const NO_ACTIVITY: &str = r#""streaming_active":false,"tracking_active":false,"r
 
 impl Render for Activity {
     fn render(&self) -> String {
-        let (size, path) = match &self.recording {
+        // What cannot be read is not taken for activity.
+        let recording = self.recording.as_ref().ok().and_then(Option::as_ref);
+        let (size, path) = match recording {
             Some(it) => (or_null(it.size.map(|size| fixed(size.raw(), 2))), quoted(it.path.as_str())),
             None => ("0.00".to_owned(), "null".to_owned()),
         };
         format!(
             r#""streaming_active":{},"tracking_active":{},"recording_active":{},"recording_file_size_mb":{size},"recording_file_path":{path}"#,
-            self.streaming,
-            self.tracking,
-            self.recording.is_some(),
+            matches!(self.streaming, Ok(true)),
+            matches!(self.tracking, Ok(true)),
+            recording.is_some(),
         )
     }
 }

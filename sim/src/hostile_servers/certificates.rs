@@ -8,14 +8,15 @@ use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use super::{Act, Fault};
 
 const NOT_ACCEPTED: &[&str] = &["the server's certificate was not accepted"];
-const OTHER_TIME: &[&str] = &["the server's certificate is not valid at this time"];
+const NOT_YET_VALID: &[&str] = &["the server's certificate is not valid yet"];
+const EXPIRED: &[&str] = &["the server's certificate has expired"];
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "expired",
         rows: "N12 C4",
         about: "shows a certificate that has expired",
-        expected: OTHER_TIME,
+        expected: EXPIRED,
         asks_for: None,
         act: Act::Certificate(|authority| authority.server_in("localhost", [2020, 2021])),
     },
@@ -23,7 +24,7 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "not-yet-valid",
         rows: "N12 C3",
         about: "shows a certificate that is not valid yet",
-        expected: OTHER_TIME,
+        expected: NOT_YET_VALID,
         asks_for: None,
         act: Act::Certificate(|authority| authority.server_in("localhost", [2099, 2100])),
     },

@@ -10,7 +10,12 @@ use std::path::Path;
 
 use heartbeat_core::{SensorError, time::Duration};
 
-use super::{REPROBE, Source, kept::Kept, process, sysroot::Sysroot};
+use super::{
+    REPROBE, Source,
+    kept::Kept,
+    process,
+    sysroot::{Answer, Sysroot},
+};
 use crate::clock;
 use mailbox::Mailbox;
 
@@ -20,6 +25,8 @@ const PROGRAMS: [&str; 2] = ["/usr/bin/vcgencmd", "/opt/vc/bin/vcgencmd"];
 const PROGRAM_DEADLINE: std::time::Duration = std::time::Duration::from_millis(500);
 /// The program is asked at most this often; what it said is used in between.
 const PROGRAM_EVERY: Duration = Duration::from_secs(10);
+/// Where a captured tree has the answers.
+const CAPTURED: &str = "/vcgencmd";
 /// Longest answer of the firmware.
 const REPLY_MAX: usize = 1024;
 
@@ -40,12 +47,12 @@ struct Captured;
 
 impl Gencmd for Captured {
     fn place(&self) -> String {
-        "/vcgencmd".to_owned()
+        CAPTURED.to_owned()
     }
 
     fn ask(&mut self, root: &Sysroot, command: &str) -> Result<String, SensorError> {
         let mut buffer = [0; 4 * REPLY_MAX];
-        root.read_text(format!("/vcgencmd/{command}"), &mut buffer).map(str::to_owned)
+        root.read_text(format!("{CAPTURED}/{command}"), &mut buffer).map(str::to_owned)
     }
 }
 
@@ -58,8 +65,9 @@ impl Gencmd for Program {
     }
 
     fn ask(&mut self, _: &Sysroot, command: &str) -> Result<String, SensorError> {
+        // It explains itself on standard output, whatever its exit status.
         let output = process::ask(Path::new(self.0), &[command], PROGRAM_DEADLINE)?;
-        String::from_utf8(output).map_err(|_| SensorError::Invalid)
+        String::from_utf8(output.stdout).map_err(|_| SensorError::Invalid)
     }
 
     fn is_program(&self) -> bool {
@@ -123,7 +131,7 @@ impl<T: Send + 'static> Source for Command<T> {
         for way in &mut self.ways {
             let refused = match way.refused.get(now) {
                 Some(refused) => *refused,
-                None => match way.gencmd.ask(root, self.command) {
+                None => match ask(way.gencmd.as_mut(), root, self.command) {
                     Err(refused @ (SensorError::Absent | SensorError::Denied)) => {
                         *way.refused.keep(refused, now, REPROBE)
                     }
@@ -154,6 +162,14 @@ impl<T: Send + 'static> Source for Command<T> {
             _ => Duration::ZERO,
         }
     }
+}
+
+/// Asks, and notes the answer.
+fn ask(way: &mut dyn Gencmd, root: &Sysroot, command: &str) -> Result<String, SensorError> {
+    let answer = way.ask(root, command);
+    let text = answer.as_ref().map(|text| Answer::Text(text.clone().into_bytes()));
+    root.note_answer(format!("{CAPTURED}/{command}"), None, text.as_ref().map_err(|error| **error));
+    answer
 }
 
 #[cfg(test)]

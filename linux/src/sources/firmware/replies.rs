@@ -43,7 +43,7 @@ pub(crate) fn temperature(text: &str) -> Result<Celsius, SensorError> {
         text.trim().strip_prefix("temp=").and_then(|text| text.strip_suffix("'C")).and_then(millionths);
     let celsius =
         value.map(|value| Celsius::from_millidegrees(value / 1_000)).ok_or_else(|| trouble(text))?;
-    if Celsius::SOC_RANGE.contains(&celsius) { Ok(celsius) } else { Err(SensorError::Invalid) }
+    celsius.plausible().ok_or(SensorError::Invalid)
 }
 
 /// `throttled=0x50005`
@@ -99,8 +99,7 @@ pub(crate) fn pmic_power(text: &str) -> Result<Watts, SensorError> {
     }
     let watts = power_uw.map(Watts::from_microwatts).ok_or_else(|| trouble(text))?;
     // A board that runs draws something.
-    let plausible = watts.raw() > 0 && Watts::RANGE.contains(&watts);
-    if plausible { Ok(watts) } else { Err(SensorError::Invalid) }
+    (watts > Watts::from_raw(0)).then_some(watts).and_then(Plausible::plausible).ok_or(SensorError::Invalid)
 }
 
 #[cfg(test)]

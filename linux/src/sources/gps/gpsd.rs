@@ -6,29 +6,112 @@ use std::{
     time::Instant,
 };
 
-use heartbeat_core::{
-    SensorError,
-    readings::{Fix, Position},
-};
-use serde_json::Value;
+use heartbeat_core::{SensorError, readings::Position};
 
-use super::{TIMEOUT, connect_error, position, receive};
-use crate::sources::{Source, sysroot::Sysroot};
+use super::{
+    TIMEOUT, connect_error,
+    poll::{Poll, Receivers},
+    receive,
+};
+use crate::{
+    clock,
+    sources::{
+        Remark, Source,
+        sysroot::{Answer, Sysroot},
+    },
+};
 
 /// Where gpsd listens (gpsd(8)).
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2947);
+/// Where a captured tree has its answer to `?POLL;`, the lines before it included.
+const CAPTURED: &str = "/gpsd/poll";
+/// The first answer of a connection: gpsd opens its receiver for it, and tries one speed after the other.
+const OPENING: std::time::Duration = std::time::Duration::from_secs(4);
+
+const NO_RECEIVER: Remark = Remark {
+    says: "gpsd runs and has no receiver that sends",
+    advice: "connect the receiver, or name its device in /etc/default/gpsd; see: gpspipe -w",
+};
+const OPENING_IT: Remark = Remark {
+    says: "gpsd runs and does not answer; it may be opening its receiver",
+    advice: "ask again; if it stays so, restart gpsd, and start it with -n so that it opens the receiver at once",
+};
 
 /// gpsd and the connection to it.
 #[derive(Debug)]
 pub(crate) struct Gpsd {
     address: SocketAddr,
     connection: Option<TcpStream>,
+    receivers: Receivers,
+    remark: Option<Remark>,
 }
 
 impl Gpsd {
-    pub(crate) const fn new() -> Self {
-        Self { address: ADDRESS, connection: None }
+    pub(crate) fn new() -> Self {
+        Self::at(ADDRESS)
     }
+
+    fn at(address: SocketAddr) -> Self {
+        Self { address, connection: None, receivers: Receivers::default(), remark: None }
+    }
+
+    fn poll(&mut self, root: &Sysroot) -> Result<Poll, SensorError> {
+        if !root.is_live() {
+            return match root.captured_answer(CAPTURED, super::ANSWER_MAX as u64)? {
+                Answer::Text(text) => {
+                    last_poll(&String::from_utf8_lossy(&text)).ok_or(SensorError::Invalid)?
+                }
+                Answer::Complaint(_) => Err(SensorError::Io),
+            };
+        }
+        let kept = self.connection.take();
+        let mut remark = None;
+        let polled = ask(self.address, kept, &mut remark);
+        self.remark = remark;
+        let (poll, connection) = match polled {
+            Ok(answered) => answered,
+            Err(error) => {
+                root.note_answer(CAPTURED, None, Err(error));
+                return Err(error);
+            }
+        };
+        self.connection = Some(connection);
+        let text = poll.as_ref().map(|poll| Answer::Text(poll.to_line()));
+        root.note_answer(CAPTURED, Some(Poll::rewrite), text.as_ref().map_err(|error| **error));
+        poll
+    }
+}
+
+/// Asks over the kept connection, or over a new one.
+fn ask(
+    address: SocketAddr,
+    kept: Option<TcpStream>,
+    remark: &mut Option<Remark>,
+) -> Result<(Result<Poll, SensorError>, TcpStream), SensorError> {
+    let (mut stream, time) = match kept {
+        Some(stream) => (stream, TIMEOUT),
+        None => {
+            let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(connect_error)?;
+            stream.write_all(b"?WATCH={\"enable\":true};\n").map_err(|_| SensorError::Io)?;
+            (stream, OPENING)
+        }
+    };
+    // A stream that gpsd has closed is no receiver that hangs.
+    stream.write_all(b"?POLL;\n").map_err(|_| SensorError::Io)?;
+    let deadline = Instant::now() + time;
+    let poll = receive(&mut stream, deadline, last_poll).inspect_err(|_| {
+        if Instant::now() >= deadline {
+            *remark = Some(OPENING_IT);
+        }
+    })?;
+    Ok((poll, stream))
+}
+
+/// The answer among gpsd's lines: greetings and reports come before it.
+fn last_poll(text: &str) -> Option<Result<Poll, SensorError>> {
+    let mut lines = text.split_inclusive('\n').rev();
+    let line = lines.find(|line| line.ends_with('\n') && line.contains("\"class\":\"POLL\""))?;
+    Some(Poll::parse(line))
 }
 
 impl Source for Gpsd {
@@ -39,99 +122,60 @@ impl Source for Gpsd {
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<Position, SensorError> {
-        if !root.is_live() {
-            return Err(SensorError::Absent);
+        self.remark = None;
+        let poll = self.poll(root)?;
+        let position = self.receivers.best(&poll, clock::now());
+        if position.is_none() {
+            self.remark = Some(NO_RECEIVER);
         }
-        let deadline = Instant::now() + TIMEOUT;
-        let mut stream = match self.connection.take() {
-            Some(stream) => stream,
-            None => {
-                let mut stream = TcpStream::connect_timeout(&self.address, TIMEOUT).map_err(connect_error)?;
-                stream.write_all(b"?WATCH={\"enable\":true};\n").map_err(|_| SensorError::Io)?;
-                stream
-            }
-        };
-        stream.write_all(b"?POLL;\n").map_err(|_| SensorError::Io)?;
-        let position = receive(&mut stream, deadline, |text| {
-            // Greetings and reports come before the answer.
-            text.split_inclusive('\n')
-                .find(|line| line.ends_with('\n') && line.contains("\"class\":\"POLL\""))
-                .map(parse_poll)
-        })?;
-        self.connection = Some(stream);
-        position
+        position.ok_or(SensorError::Absent)
     }
-}
 
-/// gpsd's answer: the latest `TPV` and `SKY` of each receiver. Without a receiver it has nothing to say.
-pub(crate) fn parse_poll(line: &str) -> Result<Position, SensorError> {
-    let value: Value = serde_json::from_str(line).map_err(|_| SensorError::Invalid)?;
-    if value.get("active").and_then(Value::as_i64).unwrap_or(0) == 0 {
-        return Err(SensorError::Absent);
+    /// A receiver that is plugged in, or opened because somebody asked, is there at the next beat.
+    fn holds(&self, outcome: &Result<Position, SensorError>) -> heartbeat_core::time::Duration {
+        match outcome {
+            Err(SensorError::Absent) if self.remark.is_none() => crate::sources::REPROBE,
+            _ => heartbeat_core::time::Duration::ZERO,
+        }
     }
-    let tpv = value.pointer("/tpv/0").unwrap_or(&Value::Null);
-    let number = |key: &str| tpv.get(key).and_then(Value::as_f64);
-    let fix = match tpv.get("mode").and_then(Value::as_i64) {
-        Some(2) => Fix::TwoD,
-        Some(3) => Fix::ThreeD,
-        _ => Fix::None,
-    };
-    let satellites = value.pointer("/sky/0/uSat").and_then(Value::as_u64);
-    Ok(position(
-        fix,
-        [number("lat"), number("lon"), number("altMSL").or(number("alt")), number("speed"), number("track")],
-        satellites,
-    ))
+
+    fn remark(&self) -> Option<Remark> {
+        self.remark
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use heartbeat_core::units::{Degrees, Heading, Metres, MetresPerSecond};
-    use proptest::prelude::*;
-    use std::{io::Read, net::TcpListener, path::Path, thread};
+    use heartbeat_core::readings::Fix;
+    use std::{fs, io::Read, net::TcpListener, path::Path, thread};
 
-    const POLL: &str = r#"{"class":"POLL","time":"2026-11-01T12:00:00.000Z","active":1,"tpv":[{"class":"TPV","device":"/dev/ttyACM0","mode":3,"lat":52.123456789,"lon":-0.0000045,"altMSL":34.21,"speed":1.054,"track":359.94}],"gst":[],"sky":[{"class":"SKY","uSat":9,"satellites":[]}]}"#;
+    const POLL: &str = r#"{"class":"POLL","time":"2026-11-01T12:00:00.000Z","active":1,"tpv":[{"class":"TPV","device":"/dev/ttyACM0","mode":3,"lat":52.5,"lon":13.4}],"gst":[],"sky":[]}"#;
 
     fn live() -> Sysroot {
         Sysroot::new(Path::new("/")).expect("opened")
     }
 
-    #[test]
-    fn parses_a_fix_in_three_dimensions() {
-        let position = parse_poll(POLL).expect("a position");
-        assert_eq!(position.fix, Fix::ThreeD);
-        assert_eq!(position.latitude, Some(Degrees::from_raw(521_234_568)));
-        assert_eq!(position.longitude, Some(Degrees::from_raw(-45)));
-        assert_eq!(position.altitude_m, Some(Metres::from_raw(342)));
-        assert_eq!(position.speed_mps, Some(MetresPerSecond::from_raw(105)));
-        assert_eq!(position.heading, Some(Heading::from_raw(3599)));
-        assert_eq!(position.satellites, Some(9));
-    }
-
-    #[test]
-    fn has_no_position_without_a_fix_and_is_absent_without_a_receiver() {
-        let without_fix =
-            parse_poll(r#"{"class":"POLL","active":1,"tpv":[{"mode":1,"lat":1.0}],"sky":[{"uSat":0}]}"#);
-        assert_eq!(without_fix, Ok(position(Fix::None, [None; 5], Some(0))));
-        assert_eq!(parse_poll(r#"{"class":"POLL","active":0,"tpv":[],"sky":[]}"#), Err(SensorError::Absent));
+    /// Reads until the question has arrived.
+    fn await_question(stream: &mut TcpStream, asked: &mut Vec<u8>) {
+        while !asked.ends_with(b"?POLL;\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("read");
+            asked.push(byte[0]);
+        }
+        asked.push(b' ');
     }
 
     #[test]
     fn asks_over_one_connection_until_it_closes() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let mut gpsd = Gpsd { address: listener.local_addr().expect("an address"), connection: None };
+        let mut gpsd = Gpsd::at(listener.local_addr().expect("an address"));
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a connection");
             stream.write_all(b"{\"class\":\"VERSION\",\"release\":\"3.22\"}\n").expect("sent");
             let mut asked = Vec::new();
             for _ in 0..2 {
-                while !asked.ends_with(b"?POLL;\n") {
-                    let mut byte = [0];
-                    stream.read_exact(&mut byte).expect("read");
-                    asked.push(byte[0]);
-                }
-                asked.push(b' ');
+                await_question(&mut stream, &mut asked);
                 stream
                     .write_all(format!("{{\"class\":\"TPV\",\"mode\":1}}\r\n{POLL}\r\n").as_bytes())
                     .expect("sent");
@@ -142,15 +186,64 @@ mod tests {
         }
         server.join().expect("one connection served both");
         assert_eq!(gpsd.read(&live()), Err(SensorError::Io), "it has closed");
+        assert_eq!(gpsd.remark(), None);
         assert_eq!(gpsd.read(&live()), Err(SensorError::Absent), "and is gone");
+        assert_eq!((gpsd.remark(), gpsd.holds(&Err(SensorError::Absent))), (None, crate::sources::REPROBE));
     }
 
-    proptest! {
-        #[test]
-        fn any_text_is_survived(text: String, json in "\\{\"(class|tpv|active)\":[\\[\\{\"0-9a-zN.,:\\}\\]-]{0,40}\\}") {
-            for text in [text, json] {
-                let _ = parse_poll(&text);
-            }
-        }
+    #[test]
+    fn a_receiver_that_is_opened_first_is_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut gpsd = Gpsd::at(listener.local_addr().expect("an address"));
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            await_question(&mut stream, &mut Vec::new());
+            // Longer than an answer over a kept connection may take.
+            thread::sleep(TIMEOUT * 3);
+            stream.write_all(format!("{POLL}\n").as_bytes()).expect("sent");
+        });
+        assert_eq!(gpsd.read(&live()).map(|position| position.fix), Ok(Fix::ThreeD));
+        server.join().expect("served");
+    }
+
+    #[test]
+    fn silence_of_gpsd_and_the_lack_of_a_receiver_are_told_apart() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut gpsd = Gpsd::at(listener.local_addr().expect("an address"));
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut asked = Vec::new();
+            await_question(&mut stream, &mut asked);
+            stream.write_all(b"{\"class\":\"POLL\",\"active\":0,\"tpv\":[],\"sky\":[]}\n").expect("sent");
+            await_question(&mut stream, &mut asked);
+            // Until the other end gives up.
+            let _ = stream.read(&mut [0; 1]);
+        });
+        let without = gpsd.read(&live());
+        assert_eq!((without.clone(), gpsd.remark()), (Err(SensorError::Absent), Some(NO_RECEIVER)));
+        assert_eq!(
+            gpsd.holds(&without),
+            heartbeat_core::time::Duration::ZERO,
+            "it may be there at the next beat"
+        );
+        let silent = gpsd.read(&live());
+        assert_eq!((silent, gpsd.remark()), (Err(SensorError::Io), Some(OPENING_IT)));
+        server.join().expect("served");
+    }
+
+    #[test]
+    fn a_tree_has_the_answer_and_the_lines_before_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir(dir.path().join("gpsd")).expect("created");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let mut gpsd = Gpsd::new();
+        assert_eq!((gpsd.read(&root), gpsd.remark()), (Err(SensorError::Absent), None));
+        let write = |text: &str| fs::write(dir.path().join("gpsd/poll"), text).expect("written");
+        write(&format!("{{\"class\":\"VERSION\"}}\n{POLL}\n"));
+        assert_eq!(gpsd.read(&root).map(|position| position.fix), Ok(Fix::ThreeD));
+        write(&format!("{POLL}\n{{\"class\":\"TPV\",\"mode\":1}}\n{{\"class\":\"POLL\",\"active\""));
+        assert_eq!(gpsd.read(&root).map(|position| position.fix), Ok(Fix::ThreeD), "the last whole answer");
+        write("{\"class\":\"VERSION\"}\n");
+        assert_eq!(gpsd.read(&root), Err(SensorError::Invalid));
     }
 }

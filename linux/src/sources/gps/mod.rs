@@ -1,6 +1,7 @@
 //! Satellite receivers: gpsd, and the GPS daemon of the streaming application.
 
 pub(crate) mod gpsd;
+pub(crate) mod poll;
 pub(crate) mod streamer;
 
 use std::{
@@ -25,6 +26,8 @@ const ANSWER_MAX: usize = 32 * 1024;
 fn connect_error(error: std::io::Error) -> SensorError {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotConnected => SensorError::Absent,
+        // The loopback interface is down, so that nobody can listen.
+        ErrorKind::NetworkUnreachable => SensorError::Absent,
         ErrorKind::PermissionDenied => SensorError::Denied,
         _ => SensorError::Io,
     }

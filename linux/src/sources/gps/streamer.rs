@@ -11,13 +11,21 @@ use heartbeat_core::{
     SensorError,
     readings::{Fix, Position},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{TIMEOUT, connect_error, position, receive};
-use crate::sources::{Source, sysroot::Sysroot};
+use crate::sources::{
+    Source,
+    json::lenient,
+    stand_ins::StandIns,
+    sysroot::{Answer, Sysroot},
+};
 
 /// Where it listens, in the application's `/tmp`.
 const SOCKET: &str = "gps_daemon.sock";
+/// Where a captured tree has its answer.
+const CAPTURED: &str = "/gps_daemon/get_location";
 
 /// The daemon: one question and one answer per connection.
 #[derive(Debug)]
@@ -39,38 +47,106 @@ impl Source for Streamer {
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<Position, SensorError> {
-        let deadline = Instant::now() + TIMEOUT;
-        let mut stream = UnixStream::connect(root.host_path(&self.socket)).map_err(connect_error)?;
-        stream.set_write_timeout(Some(TIMEOUT)).map_err(|_| SensorError::Io)?;
-        stream.write_all(b"{\"command\": \"get_location\"}").map_err(|_| SensorError::Io)?;
-        // No end mark: the answer has ended when it is whole.
-        receive(&mut stream, deadline, |text| {
-            let json = without_nan(text);
-            serde_json::from_str::<Value>(&json).ok().map(|value| parse_location(&value))
-        })?
+        if !root.is_live() {
+            match root.captured_answer(CAPTURED, super::ANSWER_MAX as u64) {
+                Ok(Answer::Text(text)) => {
+                    return Location::parse(&String::from_utf8_lossy(&text))?.position();
+                }
+                Ok(Answer::Complaint(_)) => return Err(SensorError::Io),
+                Err(_) => {}
+            }
+        }
+        let location = ask(&root.host_path(&self.socket));
+        let text = location.as_ref().map(|location| Answer::Text(location.to_json()));
+        root.note_answer(CAPTURED, Some(Location::rewrite), text.as_ref().map_err(|error| **error));
+        location?.position()
     }
 }
 
-/// Its answer. Some versions wrap it in `data`.
-pub(crate) fn parse_location(value: &Value) -> Result<Position, SensorError> {
-    let value = value.get("data").filter(|data| data.is_object()).unwrap_or(value);
-    let text = |key: &str| value.get(key).and_then(Value::as_str);
-    let number = |key: &str| value.get(key).and_then(Value::as_f64);
-    let fix = match (text("fix_status"), text("fix_type")) {
-        (Some("valid"), Some("3D")) => Fix::ThreeD,
-        // Valid, and of a kind that it does not say: two dimensions are sure.
-        (Some("valid"), _) => Fix::TwoD,
-        (Some(_), _) => Fix::None,
-        (None, _) => return Err(SensorError::Invalid),
-    };
-    let satellites =
-        value.pointer("/satellites/used").and_then(Value::as_f64).filter(|used| (0.0..=255.0).contains(used));
-    // In range.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let satellites = satellites.map(|used| used as u64);
-    let numbers =
-        [number("latitude"), number("longitude"), number("altitude"), number("speed"), number("heading")];
-    Ok(position(fix, numbers, satellites))
+/// One question and its answer.
+fn ask(socket: &Path) -> Result<Location, SensorError> {
+    let deadline = Instant::now() + TIMEOUT;
+    let mut stream = UnixStream::connect(socket).map_err(connect_error)?;
+    stream.set_write_timeout(Some(TIMEOUT)).map_err(|_| SensorError::Io)?;
+    stream.write_all(b"{\"command\": \"get_location\"}").map_err(|_| SensorError::Io)?;
+    // No end mark: the answer has ended when it is whole.
+    receive(&mut stream, deadline, |text| Location::parse(text).ok())
+}
+
+/// What is read of its answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Location {
+    /// `valid` or `no_fix`.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    fix_status: Option<String>,
+    /// `2D` or `3D`.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    fix_type: Option<String>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    latitude: Option<f64>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    longitude: Option<f64>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    altitude: Option<f64>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    speed: Option<f64>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    heading: Option<f64>,
+    #[serde(deserialize_with = "lenient")]
+    satellites: Satellites,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Satellites {
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    used: Option<f64>,
+}
+
+impl Location {
+    /// Reads an answer. Some versions wrap it in `data`.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Invalid`] when it is no JSON.
+    pub(crate) fn parse(text: &str) -> Result<Self, SensorError> {
+        let mut value: Value = serde_json::from_str(&without_nan(text)).map_err(|_| SensorError::Invalid)?;
+        let wrapped = value.get_mut("data").filter(|data| data.is_object()).map(Value::take);
+        Ok(serde_json::from_value(wrapped.unwrap_or(value)).unwrap_or_default())
+    }
+
+    /// The position that it gives.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Invalid`] when it does not say whether there is a fix.
+    pub(crate) fn position(&self) -> Result<Position, SensorError> {
+        let fix = match (self.fix_status.as_deref(), self.fix_type.as_deref()) {
+            (Some("valid"), Some("3D")) => Fix::ThreeD,
+            // Valid, and of a kind that it does not say: two dimensions are sure.
+            (Some("valid"), _) => Fix::TwoD,
+            (Some(_), _) => Fix::None,
+            (None, _) => return Err(SensorError::Invalid),
+        };
+        let satellites = self.satellites.used.filter(|used| (0.0..=255.0).contains(used));
+        // In range.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let satellites = satellites.map(|used| used as u64);
+        let numbers = [self.latitude, self.longitude, self.altitude, self.speed, self.heading];
+        Ok(position(fix, numbers, satellites))
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+
+    /// A stand-in for the position.
+    fn rewrite(text: &[u8], names: &mut StandIns) -> Vec<u8> {
+        let Ok(mut location) = Self::parse(&String::from_utf8_lossy(text)) else { return Vec::new() };
+        names.position(&mut location.latitude, &mut location.longitude, [&mut location.altitude, &mut None]);
+        location.to_json()
+    }
 }
 
 /// Python writes `NaN` and `Infinity`, which JSON does not have: outside of strings they become `null`.
@@ -103,19 +179,34 @@ mod tests {
 
     #[test]
     fn parses_a_fix_with_a_number_that_is_none() {
-        let value = serde_json::from_str(&without_nan(LOCATION)).expect("JSON");
-        let position = parse_location(&value).expect("a position");
+        let position = Location::parse(LOCATION).expect("JSON").position().expect("a position");
         assert_eq!((position.fix, position.speed_mps, position.satellites), (Fix::ThreeD, None, Some(7)));
         assert_eq!(position.longitude, Some(Degrees::from_raw(134_000_000)));
     }
 
     #[test]
     fn has_no_position_without_a_fix_and_rejects_what_is_no_answer() {
-        let location =
-            serde_json::json!({ "fix_status": "no_fix", "latitude": 1.0, "satellites": { "used": 0 } });
-        assert_eq!(parse_location(&location), Ok(position(Fix::None, [None; 5], Some(0))));
-        assert_eq!(parse_location(&Value::Null), Err(SensorError::Invalid));
+        let read = |text: &str| Location::parse(text).and_then(|location| location.position());
+        let without_fix =
+            r#"{ "data": { "fix_status": "no_fix", "latitude": 1.0, "satellites": { "used": 0 } } }"#;
+        assert_eq!(read(without_fix), Ok(position(Fix::None, [None; 5], Some(0))));
+        for bad in ["", "null", "[]", "{}", r#"{"fix_status":7}"#] {
+            assert_eq!(read(bad), Err(SensorError::Invalid), "{bad}");
+        }
         assert_eq!(without_nan(r#"{"a": NaN, "NaN": -Infinity}"#), r#"{"a": null, "NaN": null}"#);
+    }
+
+    #[test]
+    fn a_tree_has_the_answer_and_its_stand_in_is_elsewhere() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(dir.path().join("gps_daemon")).expect("created");
+        let mut names = StandIns::new(Path::new("/tmp"));
+        let rewritten = Location::rewrite(LOCATION.as_bytes(), &mut names);
+        std::fs::write(dir.path().join("gps_daemon/get_location"), rewritten).expect("written");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let position = Streamer::new(Path::new("/tmp")).read(&root).expect("a position");
+        assert_eq!((position.fix, position.satellites), (Fix::ThreeD, Some(7)));
+        assert_eq!(position.latitude, Some(Degrees::from_raw(514_778_000)));
     }
 
     #[test]
@@ -144,8 +235,9 @@ mod tests {
         #[test]
         fn any_text_is_survived(text: String, json in "\\{\"(fix_status|data)\":[\\[\\{\"0-9a-zN.,:\\}\\]-]{0,40}\\}") {
             for text in [text, json] {
-                if let Ok(value) = serde_json::from_str(&without_nan(&text)) {
-                    let _ = parse_location(&value);
+                if let Ok(location) = Location::parse(&text) {
+                    let _ = location.position();
+                    prop_assert_eq!(Location::parse(&String::from_utf8_lossy(&location.to_json())), Ok(location));
                 }
             }
         }

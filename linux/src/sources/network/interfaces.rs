@@ -1,18 +1,36 @@
 //! Network interfaces and their kinds, from `/sys/class/net`.
+//!
+//! The marks are the kernel's: the type of the hardware (`linux/if_arp.h`), `DEVTYPE` in `uevent` (each driver's
+//! `SET_NETDEV_DEVTYPE`), and what belongs to the interface. What carries none of them is of no kind, because a guess from a
+//! name is wrong as soon as somebody renames it.
 
 use heartbeat_core::{SensorError, time::Duration};
 
 use crate::{
     clock,
-    sources::{kept::Kept, sysroot::Sysroot},
+    sources::{
+        kept::Kept,
+        sysroot::{Sysroot, read_whole},
+    },
 };
 
 const CLASS: &str = "/sys/class/net";
+const TTY_CLASS: &str = "/sys/class/tty";
 
-/// `ARPHRD_ETHER`, `ARPHRD_PPP` and `ARPHRD_RAWIP` of `linux/if_arp.h`.
+/// `ARPHRD_ETHER`, `ARPHRD_PPP` and `ARPHRD_RAWIP` of `linux/if_arp.h`. A radio in monitor mode has another one
+/// (`ARPHRD_IEEE80211*`), although it has a `phy80211`, too.
 const ARPHRD_ETHER: i64 = 1;
 const ARPHRD_PPP: i64 = 512;
 const ARPHRD_RAWIP: i64 = 519;
+
+/// `DEVTYPE` of what carries wired packets, or other interfaces that do. A gadget is the device's end of a USB cable.
+const WIRED: [&str; 7] = ["gadget", "dsa", "bridge", "vlan", "bond", "macvlan", "macsec"];
+
+/// Drivers of the serial lines of USB modems (kernel, `drivers/usb/serial`).
+const MODEM_DRIVERS: [&str; 5] = ["option1", "option", "qcserial", "sierra", "ipw"];
+
+/// Size of `/proc/net/pppoe` and `/proc/net/pppol2tp` with far more sessions than a board has.
+const SESSIONS_MAX: u64 = 16 * 1024;
 
 /// `NET_ADDR_PERM` of `linux/netdevice.h`: the address is the hardware's own.
 const NET_ADDR_PERM: i64 = 0;
@@ -27,6 +45,8 @@ pub(crate) enum Kind {
     Ethernet,
     Wifi,
     Cellular,
+    /// PPP over something that only a modem's owner knows.
+    Ppp,
 }
 
 /// One interface that can connect the device.
@@ -36,6 +56,8 @@ pub(crate) struct Interface {
     pub(crate) kind: Kind,
     /// It has hardware of its own: no bridge, tunnel or VLAN.
     pub(crate) physical: bool,
+    /// It stands for others, whose packets it carries or takes: a bridge, a VLAN, a bond.
+    pub(crate) is_stacked: bool,
 }
 
 /// The interfaces, whose kinds are looked up rarely: they do not change while an interface lives, and looking takes
@@ -57,11 +79,30 @@ impl Interfaces {
         let now = clock::now();
         if self.known.get(now).is_none_or(|(known, _)| *known != names) {
             let mut sysfs = Attributes { root, complete: true };
-            let all = names.iter().filter_map(|name| Interface::look_up(&mut sysfs, name)).collect();
+            let mut all: Vec<_> =
+                names.iter().filter_map(|name| Interface::look_up(&mut sysfs, name)).collect();
+            settle_ppp(&mut sysfs, &mut all);
             let time = if sysfs.complete { KEEP } else { Duration::ZERO };
             return Ok(&self.known.keep((names, all), now, time).1);
         }
         Ok(self.known.get(now).map(|(_, all)| all.as_slice()).unwrap_or_default())
+    }
+}
+
+/// PPP is spoken over modems, over DSL and in tunnels, and its interfaces look alike. A session over DSL or in a tunnel is
+/// listed by the kernel; then PPP is nothing that can be told. With a modem beside it, it is the modem's; else of no
+/// known kind, until a modem's owner says that it is its own.
+fn settle_ppp(sysfs: &mut Attributes<'_>, all: &mut Vec<Interface>) {
+    if !all.iter().any(|interface| interface.kind == Kind::Ppp) {
+        return;
+    }
+    if sysfs.has_sessions() {
+        all.retain(|interface| interface.kind != Kind::Ppp);
+        return;
+    }
+    let is_mobile = all.iter().any(|interface| interface.kind == Kind::Cellular) || sysfs.has_serial_modem();
+    for interface in all.iter_mut().filter(|interface| is_mobile && interface.kind == Kind::Ppp) {
+        interface.kind = Kind::Cellular;
     }
 }
 
@@ -83,17 +124,49 @@ impl Attributes<'_> {
         self.note(read)
     }
 
+    /// Whether the kernel lists sessions of PPPoE or L2TP.
+    fn has_sessions(&mut self) -> bool {
+        let mut any = |path, is_session: fn(&[u8]) -> bool| {
+            let table = self.root.open(path).and_then(|file| read_whole(file, SESSIONS_MAX));
+            self.note(table).is_some_and(|table| table.split(|byte| *byte == b'\n').any(is_session))
+        };
+        // `Id Address Device`, then a line for each (drivers/net/ppp/pppoe.c).
+        any("/proc/net/pppoe", |line| line.first().is_some_and(u8::is_ascii_hexdigit))
+            // `TUNNEL '...'` for each behind a head that names the columns (net/l2tp/l2tp_ppp.c).
+            || any("/proc/net/pppol2tp", |line| line.starts_with(b"TUNNEL '"))
+    }
+
+    /// Whether a serial line of a USB modem is there.
+    fn has_serial_modem(&mut self) -> bool {
+        let names = self.root.list(TTY_CLASS);
+        let names = self.note(names).unwrap_or_default();
+        names.iter().filter(|name| name.starts_with("ttyUSB")).any(|name| {
+            let mut buffer = [0; 512];
+            let uevent = self.root.read_text(format!("{TTY_CLASS}/{name}/device/uevent"), &mut buffer);
+            let driver = self.note(uevent).and_then(|uevent| variable(uevent, "DRIVER="));
+            driver.is_some_and(|driver| MODEM_DRIVERS.contains(&driver))
+        })
+    }
+
     fn note<T>(&mut self, answer: Result<T, SensorError>) -> Option<T> {
         self.complete &= !matches!(answer, Err(SensorError::Io));
         answer.ok()
     }
 }
 
+fn variable<'u>(uevent: &'u str, name: &str) -> Option<&'u str> {
+    uevent.lines().find_map(|line| line.strip_prefix(name))
+}
+
 impl Interface {
     fn look_up(sysfs: &mut Attributes<'_>, name: &str) -> Option<Self> {
-        let kind = kind(sysfs, name)?;
+        let mut buffer = [0; 512];
+        let uevent = sysfs.text(name, "uevent", &mut buffer).unwrap_or("");
+        let devtype = variable(uevent, "DEVTYPE=");
+        let kind = kind(sysfs, name, devtype)?;
         let physical = sysfs.has(name, "device");
-        Some(Self { name: name.to_owned(), kind, physical })
+        let is_stacked = !physical && devtype.is_some();
+        Some(Self { name: name.to_owned(), kind, physical, is_stacked })
     }
 
     /// Whether packets can pass, now.
@@ -110,22 +183,19 @@ impl Interface {
 }
 
 /// What the kernel says the device is; its name only as a last resort, for modems that pose as Ethernet.
-fn kind(sysfs: &mut Attributes<'_>, name: &str) -> Option<Kind> {
-    if sysfs.has(name, "phy80211") || sysfs.has(name, "wireless") {
-        return Some(Kind::Wifi);
-    }
-    let mut buffer = [0; 512];
-    let uevent = sysfs.text(name, "uevent", &mut buffer).unwrap_or("");
-    match uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE=")) {
-        Some("wwan") => return Some(Kind::Cellular),
-        Some("wlan") => return Some(Kind::Wifi),
-        _ => {}
-    }
+fn kind(sysfs: &mut Attributes<'_>, name: &str, devtype: Option<&str>) -> Option<Kind> {
     let mut buffer = [0; 16];
-    match sysfs.text(name, "type", &mut buffer)?.parse().ok()? {
-        ARPHRD_PPP | ARPHRD_RAWIP => Some(Kind::Cellular),
-        ARPHRD_ETHER if name.starts_with("wwan") => Some(Kind::Cellular),
-        ARPHRD_ETHER => Some(Kind::Ethernet),
+    let hardware: i64 = sysfs.text(name, "type", &mut buffer)?.parse().ok()?;
+    match (devtype, hardware) {
+        (Some("wwan"), _) | (_, ARPHRD_RAWIP) => Some(Kind::Cellular),
+        (_, ARPHRD_PPP) => Some(Kind::Ppp),
+        (Some("wlan"), ARPHRD_ETHER) => Some(Kind::Wifi),
+        (_, ARPHRD_ETHER) if sysfs.has(name, "phy80211") || sysfs.has(name, "wireless") => Some(Kind::Wifi),
+        (None, ARPHRD_ETHER) if name.starts_with("wwan") => Some(Kind::Cellular),
+        // A tunnel of a program is whatever the program does with it.
+        (None, ARPHRD_ETHER) if sysfs.has(name, "tun_flags") => None,
+        (None, ARPHRD_ETHER) => Some(Kind::Ethernet),
+        (Some(devtype), ARPHRD_ETHER) if WIRED.contains(&devtype) => Some(Kind::Ethernet),
         _ => None,
     }
 }
@@ -170,50 +240,128 @@ mod tests {
     use super::*;
     use std::fs;
 
-    #[test]
-    fn takes_kinds_from_the_kernel() {
+    /// The kinds of interfaces with these files.
+    fn kinds(
+        interfaces: &[(&str, &[(&str, &str)])],
+        more: &[(&str, &str)],
+    ) -> Vec<(String, Kind, bool, bool)> {
         let dir = tempfile::tempdir().expect("a directory");
-        let make = |name: &str, files: &[(&str, &str)]| {
-            let base = dir.path().join("sys/class/net").join(name);
-            for (file, content) in files {
-                let path = base.join(file);
-                fs::create_dir_all(path.parent().expect("a parent")).expect("created");
-                fs::write(path, content).expect("written");
-            }
+        let write = |path: std::path::PathBuf, content: &str| {
+            fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+            fs::write(path, content).expect("written");
         };
-        make("lo", &[("type", "772"), ("operstate", "unknown")]);
-        make("end0", &[("type", "1"), ("operstate", "up"), ("device/uevent", "")]);
-        make(
-            "wlan0",
-            &[("type", "1"), ("operstate", "dormant"), ("phy80211/name", "phy0"), ("device/uevent", "")],
-        );
-        make(
-            "wwan0",
-            &[("type", "1"), ("operstate", "unknown"), ("carrier", "1"), ("uevent", "DEVTYPE=wwan\n")],
-        );
-        make("ppp0", &[("type", "512"), ("operstate", "unknown"), ("carrier", "0")]);
-        make("rmnet0", &[("type", "519"), ("operstate", "up")]);
-        make("docker0", &[("type", "1"), ("operstate", "down"), ("uevent", "DEVTYPE=bridge\n")]);
-        make("broken", &[("type", "\u{0}x")]);
+        for (name, files) in interfaces {
+            for (file, content) in *files {
+                write(dir.path().join("sys/class/net").join(name).join(file), content);
+            }
+        }
+        for (path, content) in more {
+            write(dir.path().join(path), content);
+        }
         let root = Sysroot::new(dir.path()).expect("opened");
         let mut interfaces = Interfaces::default();
-        let found: Vec<_> = interfaces
-            .list(&root)
-            .expect("listed")
-            .iter()
+        let found = interfaces.list(&root).expect("listed").iter();
+        found
             .map(|interface| {
                 (interface.name.clone(), interface.kind, interface.physical, interface.is_up(&root))
             })
+            .collect()
+    }
+
+    fn expect(found: &[(String, Kind, bool, bool)], expected: &[(&str, Kind, bool, bool)]) {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(name, kind, physical, up)| ((*name).to_owned(), *kind, *physical, *up))
             .collect();
-        let expected = [
-            ("docker0", Kind::Ethernet, false, false),
-            ("end0", Kind::Ethernet, true, true),
-            ("ppp0", Kind::Cellular, false, false),
-            ("rmnet0", Kind::Cellular, false, true),
-            ("wlan0", Kind::Wifi, true, false),
-            ("wwan0", Kind::Cellular, false, true),
-        ];
-        assert_eq!(found, expected.map(|(name, kind, physical, up)| (name.to_owned(), kind, physical, up)));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn takes_kinds_from_the_kernel() {
+        let found = kinds(
+            &[
+                ("lo", &[("type", "772"), ("operstate", "unknown")]),
+                ("eth10", &[("type", "1"), ("operstate", "up"), ("device/uevent", "")]),
+                ("eth2", &[("type", "1"), ("operstate", "up"), ("device/uevent", "")]),
+                (
+                    "wlan0",
+                    &[
+                        ("type", "1"),
+                        ("operstate", "dormant"),
+                        ("phy80211/name", "phy0"),
+                        ("device/uevent", ""),
+                    ],
+                ),
+                (
+                    "wwan0",
+                    &[
+                        ("type", "1"),
+                        ("operstate", "unknown"),
+                        ("carrier", "1"),
+                        ("uevent", "DEVTYPE=wwan\n"),
+                    ],
+                ),
+                ("ppp0", &[("type", "512"), ("operstate", "unknown"), ("carrier", "0")]),
+                ("rmnet0", &[("type", "519"), ("operstate", "up")]),
+                ("docker0", &[("type", "1"), ("operstate", "down"), ("uevent", "DEVTYPE=bridge\n")]),
+                ("broken", &[("type", "\u{0}x")]),
+            ],
+            &[],
+        );
+        expect(
+            &found,
+            &[
+                ("docker0", Kind::Ethernet, false, false),
+                ("eth2", Kind::Ethernet, true, true),
+                ("eth10", Kind::Ethernet, true, true),
+                ("ppp0", Kind::Cellular, false, false),
+                ("rmnet0", Kind::Cellular, false, true),
+                ("wlan0", Kind::Wifi, true, false),
+                ("wwan0", Kind::Cellular, false, true),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_the_kernel_marks_as_something_else_is_of_no_kind() {
+        // DEVTYPEs of net/bluetooth/bnep, net/mac802154, net/batman-adv, drivers/net/wireguard, vxlan; a TAP device; the
+        // types ARPHRD_IEEE80211, _PRISM and _RADIOTAP of a radio in monitor mode.
+        for (hardware, uevent) in [
+            ("1", "DEVTYPE=bluetooth\n"),
+            ("804", "DEVTYPE=wpan\n"),
+            ("1", "DEVTYPE=batadv\n"),
+            ("65534", "DEVTYPE=wireguard\n"),
+            ("1", "DEVTYPE=vxlan\n"),
+            ("801", "DEVTYPE=wlan\n"),
+            ("802", "DEVTYPE=wlan\n"),
+            ("803", "DEVTYPE=wlan\n"),
+        ] {
+            let files = [("type", hardware), ("uevent", uevent), ("phy80211/name", "phy0")];
+            let files = if uevent.contains("wlan") { &files[..] } else { &files[..2] };
+            expect(&kinds(&[("net0", files)], &[]), &[]);
+        }
+        expect(&kinds(&[("tap0", &[("type", "1"), ("tun_flags", "0x1002")])], &[]), &[]);
+    }
+
+    #[test]
+    fn ppp_is_mobile_only_beside_a_modem_and_without_other_sessions() {
+        const PPP: (&str, &[(&str, &str)]) = (
+            "ppp0",
+            &[("type", "512"), ("uevent", "DEVTYPE=ppp\n"), ("operstate", "unknown"), ("carrier", "1")],
+        );
+        const SERIAL: (&str, &str) = ("sys/class/tty/ttyUSB2/device/uevent", "DRIVER=option1\n");
+        expect(&kinds(&[PPP], &[]), &[("ppp0", Kind::Ppp, false, true)]);
+        expect(&kinds(&[PPP], &[SERIAL]), &[("ppp0", Kind::Cellular, false, true)]);
+        let receiver = ("sys/class/tty/ttyUSB0/device/uevent", "DRIVER=pl2303\n");
+        expect(&kinds(&[PPP], &[receiver]), &[("ppp0", Kind::Ppp, false, true)]);
+        let pppoe = "Id       Address              Device\n0000A12B 00:90:1A:00:00:01      eth0\n";
+        expect(&kinds(&[PPP], &[SERIAL, ("proc/net/pppoe", pppoe)]), &[]);
+        let head = "Id       Address              Device\n";
+        expect(&kinds(&[PPP], &[SERIAL, ("proc/net/pppoe", head)]), &[("ppp0", Kind::Cellular, false, true)]);
+        // The head and one tunnel, as net/l2tp/l2tp_ppp.c prints them.
+        let l2tp =
+            "PPPoL2TP driver info, V2.0\nTUNNEL name, user-data-ok session-count\n\nTUNNEL 'tunl 1', N 1\n";
+        expect(&kinds(&[PPP], &[SERIAL, ("proc/net/pppol2tp", l2tp)]), &[]);
     }
 
     #[test]

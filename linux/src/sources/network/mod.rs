@@ -2,35 +2,48 @@
 //!
 //! Everything is read together, so that the parts of a heartbeat agree with each other.
 
-mod addresses;
+pub(crate) mod addresses;
 pub(crate) mod interfaces;
 pub(crate) mod routes;
 
 use heartbeat_core::{
     SensorError,
-    readings::{Cellular, Ethernet, InterfaceName, Wifi},
+    readings::{Cellular, Ethernet, InterfaceName, Ip, Wifi},
     text::Text,
 };
 
 use self::{
-    addresses::Addresses,
-    interfaces::{Interface, Interfaces, Kind},
+    addresses::{Address, Addresses},
+    interfaces::{Interfaces, Kind},
 };
-use super::{Source, sysroot::Sysroot};
+use super::{Source, netlink::Netlink, sysroot::Sysroot};
 
 /// The kernel's view of the network.
 #[derive(Debug, Default)]
 pub(crate) struct Network {
     interfaces: Interfaces,
+    netlink: Option<Netlink>,
 }
 
-/// The network at one time, as the four values that a heartbeat makes of it.
+/// The network at one time.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub(crate) default_interface: Result<InterfaceName, SensorError>,
-    pub(crate) ethernet: Result<Ethernet, SensorError>,
-    pub(crate) wifi: Result<Wifi, SensorError>,
-    pub(crate) cellular: Result<Cellular, SensorError>,
+    /// The interfaces with a default route, the preferred first.
+    routes: Result<Vec<String>, SensorError>,
+    /// Those that can stand for their kind, sorted by name.
+    links: Vec<Link>,
+}
+
+/// An interface as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) name: String,
+    kind: Kind,
+    physical: bool,
+    is_up: bool,
+    address: Option<Address>,
+    /// Which place its default route has among all.
+    route: Option<usize>,
 }
 
 impl Source for Network {
@@ -41,73 +54,235 @@ impl Source for Network {
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<Snapshot, SensorError> {
-        let default = routes::default_interface(root);
+        let routes = routes::default_interfaces(root);
         let interfaces = self.interfaces.list(root)?;
-        let addresses = Addresses::read(root);
-        let of = |kind| chosen(interfaces, kind, default.as_deref().ok(), |interface| interface.is_up(root));
-        Ok(Snapshot {
-            ethernet: of(Kind::Ethernet).map(|interface| Ethernet {
-                interface: Text::new(&interface.name),
-                ip: addresses.of(&interface.name),
-            }),
-            wifi: of(Kind::Wifi).map(|interface| Wifi {
-                interface: Text::new(&interface.name),
-                ip: addresses.of(&interface.name),
-                mode: None,
-                ssid: None,
-                signal_dbm: None,
-                signal_percent: None,
-                clients: None,
-            }),
-            cellular: of(Kind::Cellular).map(|interface| Cellular {
-                interface: Some(Text::new(&interface.name)),
-                ip: addresses.of(&interface.name),
-                state: None,
-                operator: None,
-                technology: None,
-                signal_percent: None,
-            }),
-            default_interface: default.map(|name| Text::new(&name)),
-        })
+        let addresses = Addresses::read(&mut self.netlink, root);
+        let links = interfaces.iter().filter_map(|interface| {
+            let address = addresses.of(&interface.name).cloned();
+            // Without a table of routes there are interfaces, still.
+            let route = routes.iter().flatten().position(|name| *name == interface.name);
+            // A bridge or a VLAN counts only with a default route; of what else has no hardware, the end of a container's
+            // pair or of a modem's multiplexed channel, also what has an address.
+            let is_addressed = address.as_ref().is_some_and(Address::is_global) && !interface.is_stacked;
+            (interface.physical || route.is_some() || is_addressed).then(|| Link {
+                name: interface.name.clone(),
+                kind: interface.kind,
+                physical: interface.physical,
+                is_up: interface.is_up(root),
+                address,
+                route,
+            })
+        });
+        let links = links.collect();
+        Ok(Snapshot { routes, links })
     }
 }
 
-/// The interface that stands for its kind: of those that are up the one with the default route, else the first
-/// physical one. A virtual one (a bridge, a container's end of a pair) counts only with the default route.
-fn chosen<'i>(
-    interfaces: &'i [Interface],
-    kind: Kind,
-    default: Option<&str>,
-    is_up: impl Fn(&Interface) -> bool,
-) -> Result<&'i Interface, SensorError> {
-    let is_default = |interface: &&Interface| Some(interface.name.as_str()) == default;
-    let of_kind = || interfaces.iter().filter(|interface| interface.kind == kind);
-    let physical = of_kind().filter(|interface| interface.physical);
-    // The list is sorted by name.
-    of_kind().filter(is_default).chain(physical).find(|interface| is_up(interface)).ok_or(SensorError::Absent)
+impl Link {
+    /// Its address.
+    pub(crate) fn ip(&self) -> Option<Ip> {
+        self.address.as_ref().map(Address::text)
+    }
+
+    /// Whether it connects the device to somewhere, or could.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.is_up && (self.route.is_some() || self.address.as_ref().is_some_and(Address::is_global))
+    }
+
+    /// How little it stands for its kind; the least does.
+    fn rank(&self) -> impl Ord + use<> {
+        let reach = match &self.address {
+            Some(address) if address.is_global() => 0,
+            Some(_) => 1,
+            None => 2,
+        };
+        (!self.is_up, self.route.unwrap_or(usize::MAX), reach, !self.physical)
+    }
+}
+
+impl Snapshot {
+    /// Of these interfaces the one that stands for all: of those that are up the one with the preferred default route,
+    /// with an address, with hardware of its own, with the first name.
+    pub(crate) fn best(&self, is_one: impl Fn(&Link) -> bool) -> Option<&Link> {
+        // min_by_key takes the first of equals.
+        self.links.iter().filter(|link| is_one(link)).min_by_key(|link| link.rank())
+    }
+
+    fn up(&self, kind: Kind, is_one: impl Fn(&Link) -> bool) -> Result<&Link, SensorError> {
+        let found = self.best(|link| link.is_up && link.kind == kind && is_one(link));
+        found.ok_or(SensorError::Absent)
+    }
+
+    /// The interface of the preferred default route.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Absent`] without any; what the kernel said when its table could not be read.
+    pub(crate) fn default_interface(&self) -> Result<InterfaceName, SensorError> {
+        let routes = self.routes.as_ref().map_err(|error| *error)?;
+        routes.first().map(|name| Text::new(name)).ok_or(SensorError::Absent)
+    }
+
+    /// The wired connection, which is none of a modem's `ports`.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Absent`] when no wired interface is up.
+    pub(crate) fn ethernet(&self, ports: &[String]) -> Result<Ethernet, SensorError> {
+        let link = self.up(Kind::Ethernet, |link| !ports.contains(&link.name))?;
+        Ok(Ethernet { interface: Text::new(&link.name), ip: link.ip() })
+    }
+
+    /// The wireless connection, without what only its radio knows.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Absent`] when no wireless interface is up.
+    pub(crate) fn wifi(&self) -> Result<Wifi, SensorError> {
+        let link = self.up(Kind::Wifi, |_| true)?;
+        Ok(Wifi {
+            interface: Text::new(&link.name),
+            ip: link.ip(),
+            mode: None,
+            ssid: None,
+            signal_dbm: None,
+            signal_percent: None,
+            clients: None,
+        })
+    }
+
+    /// The mobile connection, without what only its modem knows.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Absent`] when no mobile interface is up.
+    pub(crate) fn cellular(&self) -> Result<Cellular, SensorError> {
+        let link = self.up(Kind::Cellular, |_| true)?;
+        Ok(Cellular {
+            interface: Some(Text::new(&link.name)),
+            ip: link.ip(),
+            state: None,
+            operator: None,
+            technology: None,
+            signal_percent: None,
+        })
+    }
+
+    /// The interface of a modem with these `ports`, where `others` belong to other modems: the port, or what was made of
+    /// it (a multiplexed channel, PPP over its serial line), that is connected; else its first port.
+    pub(crate) fn of_modem(&self, ports: &[String], others: &[String]) -> Option<&Link> {
+        let is_port = |link: &Link| ports.contains(&link.name);
+        // What has no hardware and is nobody's port came into being with a connection.
+        let is_made = |link: &Link| {
+            matches!(link.kind, Kind::Cellular | Kind::Ppp) && !link.physical && !others.contains(&link.name)
+        };
+        // A modem without a port of the network that has none, either, may be reached in a way that its owner does not
+        // name.
+        let is_unnamed =
+            |link: &Link| ports.is_empty() && link.kind == Kind::Cellular && !others.contains(&link.name);
+        self.best(|link| link.is_connected() && (is_port(link) || is_made(link)))
+            .or_else(|| self.best(is_port))
+            .or_else(|| self.best(|link| link.is_up && is_unnamed(link)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
+    fn link(name: &str, kind: Kind) -> Link {
+        Link { name: name.to_owned(), kind, physical: true, is_up: true, address: None, route: None }
+    }
+
+    fn addressed(ip: &str, link: Link) -> Link {
+        let text = format!(r#"[{{"ifname":"x","addr_info":[{{"local":"{ip}"}}]}}]"#);
+        Link { address: addresses::parse_json(text.as_bytes()).pop().map(|(_, address)| address), ..link }
+    }
+
+    fn snapshot(links: &[Link]) -> Snapshot {
+        Snapshot { routes: Ok(Vec::new()), links: links.to_vec() }
+    }
+
+    fn ethernet(links: &[Link]) -> Result<String, SensorError> {
+        snapshot(links).ethernet(&[]).map(|ethernet| ethernet.interface.to_string())
+    }
 
     #[test]
-    fn prefers_the_default_route_then_hardware_then_the_first_name() {
-        let interface = |(name, physical): (&str, bool)| Interface {
-            name: name.to_owned(),
-            kind: Kind::Ethernet,
-            physical,
+    fn prefers_the_default_route_then_an_address_then_hardware_then_the_first_name() {
+        let [end0, eth1] = ["end0", "eth1"].map(|name| link(name, Kind::Ethernet));
+        let veth0 = Link { physical: false, ..link("veth0", Kind::Ethernet) };
+        let routed = |route, link: &Link| Link { route: Some(route), ..link.clone() };
+        let down = |link: &Link| Link { is_up: false, ..link.clone() };
+        assert_eq!(ethernet(&[end0.clone(), eth1.clone()]), Ok("end0".to_owned()));
+        assert_eq!(ethernet(&[routed(1, &end0), routed(0, &eth1)]), Ok("eth1".to_owned()));
+        assert_eq!(ethernet(&[routed(1, &end0), down(&routed(0, &eth1))]), Ok("end0".to_owned()));
+        assert_eq!(ethernet(&[end0.clone(), addressed("192.0.2.7", eth1.clone())]), Ok("eth1".to_owned()));
+        let local = addressed("fe80::1", end0.clone());
+        assert_eq!(ethernet(&[local, addressed("2001:db8::1", eth1.clone())]), Ok("eth1".to_owned()));
+        assert_eq!(ethernet(&[veth0.clone(), end0.clone()]), Ok("end0".to_owned()));
+        assert_eq!(ethernet(&[veth0, down(&end0)]), Ok("veth0".to_owned()));
+        assert_eq!(ethernet(&[down(&end0), link("wlan0", Kind::Wifi)]), Err(SensorError::Absent));
+    }
+
+    #[test]
+    fn a_port_of_a_modem_is_no_wired_connection() {
+        let all = snapshot(&[link("eth0", Kind::Ethernet), link("usb0", Kind::Ethernet)]);
+        let name = |ports: &[&str]| {
+            let ports: Vec<_> = ports.iter().map(|port| (*port).to_owned()).collect();
+            all.ethernet(&ports).map(|ethernet| ethernet.interface.to_string())
         };
-        let all = [("br0", false), ("end0", true), ("eth1", true)].map(interface);
-        let name = |default, down: &str| {
-            let chosen = chosen(&all, Kind::Ethernet, default, |interface| !down.contains(&interface.name));
-            chosen.map(|interface| interface.name.as_str())
+        assert_eq!(name(&["eth0"]), Ok("usb0".to_owned()));
+        assert_eq!(name(&["eth0", "usb0"]), Err(SensorError::Absent));
+    }
+
+    #[test]
+    fn a_modem_is_connected_by_the_port_that_has_the_address() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let of = |links: &[Link], ports: &[&str], others: &[&str]| {
+            let all = snapshot(links);
+            all.of_modem(&names(ports), &names(others)).map(|link| link.name.clone())
         };
-        assert_eq!(name(None, ""), Ok("end0"));
-        assert_eq!(name(Some("eth1"), ""), Ok("eth1"));
-        assert_eq!(name(Some("br0"), ""), Ok("br0"));
-        assert_eq!(name(Some("wlan0"), ""), Ok("end0"));
-        assert_eq!(name(Some("eth1"), "eth1"), Ok("end0"), "its cable is out");
-        assert_eq!(name(None, "end0 eth1"), Err(SensorError::Absent), "a bridge alone is no connection");
+        let [wwan0, wwan1] = ["wwan0", "wwan1"].map(|name| link(name, Kind::Cellular));
+        let usb0 = link("usb0", Kind::Ethernet);
+        let made = |name, kind| Link { physical: false, ..addressed("192.0.2.7", link(name, kind)) };
+        let both = [wwan0.clone(), addressed("192.0.2.7", wwan1.clone())];
+        assert_eq!(of(&both, &["wwan0", "wwan1"], &[]).as_deref(), Some("wwan1"));
+        assert_eq!(of(&both, &["wwan0"], &["wwan1"]).as_deref(), Some("wwan0"), "wwan1 is another modem's");
+        let channel = [wwan0.clone(), made("qmapmux0.0", Kind::Cellular)];
+        assert_eq!(of(&channel, &["wwan0"], &[]).as_deref(), Some("qmapmux0.0"));
+        assert_eq!(of(&channel, &["wwan0"], &["qmapmux0.0"]).as_deref(), Some("wwan0"));
+        assert_eq!(of(&[made("ppp0", Kind::Ppp)], &[], &[]).as_deref(), Some("ppp0"));
+        assert_eq!(of(&[addressed("192.0.2.7", usb0)], &["usb0"], &[]).as_deref(), Some("usb0"));
+        assert_eq!(of(&[wwan0], &[], &[]).as_deref(), Some("wwan0"));
+        assert_eq!(of(&[wwan1], &[], &["wwan1"]), None);
+    }
+
+    #[test]
+    fn a_bridge_alone_is_no_connection_and_the_end_of_a_pair_with_an_address_is() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |path: &str, content: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+            fs::write(path, content).expect("written");
+        };
+        let read = || {
+            let root = Sysroot::new(dir.path()).expect("opened");
+            let snapshot = Network::default().read(&root).expect("read");
+            snapshot.ethernet(&[]).map(|ethernet| ethernet.interface.to_string())
+        };
+        for name in ["docker0", "veth0"] {
+            write(&format!("sys/class/net/{name}/type"), "1");
+            write(&format!("sys/class/net/{name}/operstate"), "up");
+        }
+        write("sys/class/net/docker0/uevent", "DEVTYPE=bridge\n");
+        assert_eq!(read(), Err(SensorError::Absent));
+        let address = |name| format!(r#"{{"ifname":"{name}","addr_info":[{{"local":"172.17.0.1"}}]}}"#);
+        write("ip/address", &format!("[{}]", address("docker0")));
+        assert_eq!(read(), Err(SensorError::Absent), "a bridge for containers");
+        write("ip/address", &format!("[{},{}]", address("docker0"), address("veth0")));
+        assert_eq!(read(), Ok("veth0".to_owned()));
+        write("proc/net/route", "docker0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n");
+        assert_eq!(read(), Ok("docker0".to_owned()), "a bridge for this machine");
     }
 }

@@ -1,8 +1,13 @@
-//! The preferred default route, from `/proc/net/route` and `/proc/net/ipv6_route`.
+//! The default routes, from `/proc/net/route` and `/proc/net/ipv6_route`.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use heartbeat_core::SensorError;
 
-use crate::sources::sysroot::{Sysroot, read_whole};
+use crate::sources::{
+    stand_ins::StandIns,
+    sysroot::{Sysroot, read_whole},
+};
 
 /// `RTF_UP` and `RTF_REJECT` of `linux/route.h`.
 const RTF_UP: u32 = 0x0001;
@@ -11,16 +16,23 @@ const RTF_REJECT: u32 = 0x0200;
 /// A table of this size has a thousand routes; a Pi has ten.
 const TABLE_MAX: u64 = 128 * 1024;
 
-/// The interface of the default route with the lowest metric; IPv6 only where IPv4 has none.
-pub(super) fn default_interface(root: &Sysroot) -> Result<String, SensorError> {
-    let table = |path: &str| root.open(path).and_then(|file| read_whole(file, TABLE_MAX));
-    let ipv4 = table("/proc/net/route")?;
-    if let Some(name) = parse_ipv4(&ipv4) {
-        return Ok(name);
-    }
+/// The interfaces with a default route, the preferred first: those of IPv4 by their metric, then those of IPv6.
+///
+/// # Errors
+///
+/// When the kernel's table cannot be read.
+pub(super) fn default_interfaces(root: &Sysroot) -> Result<Vec<String>, SensorError> {
+    let ipv4 = read_whole(root.open("/proc/net/route")?.rewritten_by(rewrite_ipv4), TABLE_MAX)?;
     // A kernel without IPv6 has no such file.
-    let ipv6 = table("/proc/net/ipv6_route").unwrap_or_default();
-    parse_ipv6(&ipv6).ok_or(SensorError::Absent)
+    let ipv6 = root.open("/proc/net/ipv6_route").map(|file| file.rewritten_by(rewrite_ipv6));
+    let ipv6 = ipv6.and_then(|file| read_whole(file, TABLE_MAX)).unwrap_or_default();
+    let mut names = parse_ipv4(&ipv4);
+    for name in parse_ipv6(&ipv6) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 fn lines(table: &[u8]) -> impl Iterator<Item = Vec<&str>> {
@@ -31,26 +43,98 @@ fn lines(table: &[u8]) -> impl Iterator<Item = Vec<&str>> {
 }
 
 /// `Iface Destination Gateway Flags RefCnt Use Metric Mask ...`, numbers in hexadecimal except for the metric.
-pub(crate) fn parse_ipv4(table: &[u8]) -> Option<String> {
-    lines(table)
-        .filter_map(|fields| {
-            let [name, "00000000", _, flags, _, _, metric, "00000000", ..] = fields[..] else { return None };
-            usable(flags).then_some((metric.parse::<u32>().ok()?, name))
-        })
-        .min_by_key(|(metric, _)| *metric)
-        .map(|(_, name)| name.to_owned())
+pub(crate) fn parse_ipv4(table: &[u8]) -> Vec<String> {
+    by_metric(lines(table).filter_map(|fields| {
+        let [name, "00000000", _, flags, _, _, metric, "00000000", ..] = fields[..] else { return None };
+        usable(flags).then_some((metric.parse().ok()?, name))
+    }))
 }
 
 /// `destination prefix source prefix gateway metric refcount use flags device`, numbers in hexadecimal.
-pub(crate) fn parse_ipv6(table: &[u8]) -> Option<String> {
-    lines(table)
-        .filter_map(|fields| {
-            let [destination, "00", _, _, _, metric, _, _, flags, name] = fields[..] else { return None };
-            let default = destination.bytes().all(|digit| digit == b'0') && name != "lo";
-            (default && usable(flags)).then_some((u32::from_str_radix(metric, 16).ok()?, name))
-        })
-        .min_by_key(|(metric, _)| *metric)
-        .map(|(_, name)| name.to_owned())
+pub(crate) fn parse_ipv6(table: &[u8]) -> Vec<String> {
+    by_metric(lines(table).filter_map(|fields| {
+        let [destination, "00", _, _, _, metric, _, _, flags, name] = fields[..] else { return None };
+        let default = destination.bytes().all(|digit| digit == b'0') && name != "lo";
+        (default && usable(flags)).then_some((u32::from_str_radix(metric, 16).ok()?, name))
+    }))
+}
+
+/// The names by their lowest metric, of equal ones the first.
+fn by_metric<'t>(routes: impl Iterator<Item = (u32, &'t str)>) -> Vec<String> {
+    let mut routes: Vec<_> = routes.collect();
+    routes.sort_by_key(|(metric, _)| *metric);
+    let mut names: Vec<String> = Vec::new();
+    for (_, name) in routes {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// The table with its default routes alone, as nothing else is read, and a stand-in for each gateway.
+fn rewrite_ipv4(table: &[u8], names: &mut StandIns) -> Vec<u8> {
+    let gateway = |names: &mut StandIns, field: &str| {
+        // Printed as a number of this machine, from the bytes of the address.
+        let address = u32::from_str_radix(field, 16).ok()?;
+        let stand_in = match names.ip(Ipv4Addr::from(address.to_ne_bytes()).into()) {
+            std::net::IpAddr::V4(v4) => u32::from_ne_bytes(v4.octets()),
+            std::net::IpAddr::V6(_) => return None,
+        };
+        Some(format!("{stand_in:08X}"))
+    };
+    rewrite(
+        table,
+        "\t",
+        |fields, names| {
+            let [name, destination, second, rest @ ..] = fields else { return None };
+            match (*destination, gateway(names, second)) {
+                ("Destination", _) => Some(fields.iter().map(ToString::to_string).collect()),
+                ("00000000", Some(gateway)) => {
+                    let line = [name, destination, gateway.as_str()].into_iter().chain(rest.iter().copied());
+                    Some(line.map(str::to_owned).collect())
+                }
+                _ => None,
+            }
+        },
+        names,
+    )
+}
+
+/// As [`rewrite_ipv4`].
+fn rewrite_ipv6(table: &[u8], names: &mut StandIns) -> Vec<u8> {
+    rewrite(
+        table,
+        " ",
+        |fields, names| {
+            let [destination, prefix @ "00", source, source_prefix, gateway, rest @ ..] = fields else {
+                return None;
+            };
+            let stand_in = |names: &mut StandIns, field: &str| {
+                let address = u128::from_str_radix(field, 16).ok()?;
+                match names.ip(Ipv6Addr::from(address).into()) {
+                    std::net::IpAddr::V6(v6) => Some(format!("{:032x}", u128::from(v6))),
+                    std::net::IpAddr::V4(_) => None,
+                }
+            };
+            let (source, gateway) = (stand_in(names, source)?, stand_in(names, gateway)?);
+            let line = [destination, prefix, source.as_str(), source_prefix, gateway.as_str()];
+            Some(line.into_iter().chain(rest.iter().copied()).map(str::to_owned).collect())
+        },
+        names,
+    )
+}
+
+/// Rewrites each line, or leaves it out.
+fn rewrite(
+    table: &[u8],
+    separator: &str,
+    line: impl Fn(&[&str], &mut StandIns) -> Option<Vec<String>>,
+    names: &mut StandIns,
+) -> Vec<u8> {
+    let lines =
+        lines(table).filter_map(|fields| line(&fields, names).map(|fields| fields.join(separator) + "\n"));
+    lines.collect::<String>().into_bytes()
 }
 
 fn usable(flags: &str) -> bool {
@@ -69,7 +153,7 @@ mod tests {
                      eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
                      usb0\t00000000\t0101A8C0\t0002\t0\t0\t1\t00000000\t0\t0\t0\n\
                      eth0\t0001A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n";
-        assert_eq!(parse_ipv4(table.as_bytes()).as_deref(), Some("eth0"), "usb0's is not up");
+        assert_eq!(parse_ipv4(table.as_bytes()), ["eth0", "wlan0"], "usb0's is not up");
     }
 
     #[test]
@@ -79,17 +163,44 @@ mod tests {
         let table = format!(
             "{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n\
              {zero} 00 {zero} 00 {gateway} 00000400 00000001 00000000 00450003    wlan0\n\
+             {gateway} 00 {zero} 00 {gateway} 00000001 00000001 00000000 00000001     eth1\n\
+             {zero} 00 {zero} 00 {gateway} 00000001 00000001 00000000 00000001       lo\n\
              {zero} 40 {zero} 00 {gateway} 00000001 00000001 00000000 00000001     eth0\n"
         );
-        assert_eq!(parse_ipv6(table.as_bytes()).as_deref(), Some("wlan0"));
+        assert_eq!(parse_ipv6(table.as_bytes()), ["wlan0"]);
+    }
+
+    #[test]
+    fn a_rewritten_table_has_the_same_default_routes_and_no_gateway() {
+        let mut names = StandIns::new(std::path::Path::new("/tmp"));
+        let ipv4 = b"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+                     wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n\
+                     ppp0\t00000000\t00000000\t0001\t0\t0\t100\t00000000\t0\t0\t0\n\
+                     eth0\t0001A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n";
+        let rewritten = String::from_utf8(rewrite_ipv4(ipv4, &mut names)).expect("text");
+        assert_eq!(parse_ipv4(rewritten.as_bytes()), parse_ipv4(ipv4));
+        assert_eq!(rewritten.lines().count(), 3, "{rewritten}");
+        assert!(!rewritten.contains("A8C0") && rewritten.contains("ppp0\t00000000\t00000000"), "{rewritten}");
+
+        let zero = "0".repeat(32);
+        let gateway = "20010db8111111110000000000000001";
+        let ipv6 = format!(
+            "{zero} 00 {zero} 00 {gateway} 00000400 00000001 00000000 00450003    wlan0\n\
+             {gateway} 40 {zero} 00 {zero} 00000100 00000001 00000000 00000001     eth0\n"
+        );
+        let rewritten = String::from_utf8(rewrite_ipv6(ipv6.as_bytes(), &mut names)).expect("text");
+        assert_eq!(parse_ipv6(rewritten.as_bytes()), ["wlan0"]);
+        assert!(!rewritten.contains(gateway) && rewritten.lines().count() == 1, "{rewritten}");
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes: Vec<u8>, text in "([a-z0-9]{1,8}[ \t\n]){0,40}") {
             for input in [bytes.as_slice(), text.as_bytes()] {
-                let _ = parse_ipv4(input);
-                let _ = parse_ipv6(input);
+                let _ = (parse_ipv4(input), parse_ipv6(input));
+                let mut names = StandIns::new(std::path::Path::new("/tmp"));
+                prop_assert_eq!(parse_ipv4(&rewrite_ipv4(input, &mut names)), parse_ipv4(input));
+                let _ = rewrite_ipv6(input, &mut names);
             }
         }
     }

@@ -147,14 +147,13 @@ impl Requests {
         }
     }
 
-    /// The contract: two failures are free, then 10, 20, 40, 60 s, each +-25 %, on the grid. An unanswered connect is
+    /// The contract: two failures or refusals are free, then 10, 20, 40, 60 s, each +-25 %, on the grid. An unanswered connect is
     /// the server's own failure only while it is spared for others.
     fn learn(&mut self, slot: Instant, verdict: Verdict, config: &Config) {
         match verdict {
             Verdict::Accepted => self.forgive(),
             Verdict::Failed { fault: Fault::Unanswered, .. } if self.failures <= 2 => {}
-            Verdict::Refused { lasting: false, .. }
-            | Verdict::Failed { fault: Fault::Unanswered | Fault::Server, .. } => {
+            Verdict::Refused { .. } | Verdict::Failed { fault: Fault::Unanswered | Fault::Server, .. } => {
                 self.failures += 1;
                 let interval = config.interval().as_micros();
                 let (mut least, mut most) = (0, 0);
@@ -168,8 +167,7 @@ impl Requests {
                 let after = |micros| slot + Duration::from_micros(micros);
                 self.patience = (after(least), after(most));
             }
-            Verdict::Refused { lasting: true, .. }
-            | Verdict::Failed { fault: Fault::Device | Fault::Network, .. } => {}
+            Verdict::Failed { fault: Fault::Device | Fault::Network, .. } => {}
         }
     }
 

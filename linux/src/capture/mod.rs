@@ -1,0 +1,95 @@
+//! `capture`: a tree of this machine for `--sysroot`, so that what it reports can be reported and kept as a test.
+//!
+//! The tree holds what was read while one heartbeat was made, and then what every other candidate reads. It is made of the
+//! [recording](crate::sources::recording) of these reads: there is no list of files.
+
+mod document;
+mod tree;
+
+use std::{
+    fs::DirBuilder,
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    config::Settings,
+    daemon::{StartError, identity, sample_once},
+    doctor,
+    sources::{
+        recording::Recording,
+        stand_ins::{Private, StandIns},
+        sysroot::Sysroot,
+    },
+};
+
+/// The heartbeat that was made of what the tree holds.
+const REPORTED: &str = "reported.json";
+
+/// What was taken.
+#[derive(Debug)]
+pub struct Captured {
+    /// Files that were written.
+    pub files: usize,
+    /// Their size in bytes.
+    pub bytes: usize,
+    /// What is there and could not be read, with the reason.
+    pub unread: Vec<(PathBuf, String)>,
+    /// How many things of each kind were replaced; `None` when nothing was to be.
+    pub replaced: Option<Vec<(usize, &'static str)>>,
+    /// What did not fit into the limits.
+    pub left_out: usize,
+}
+
+/// Why there is no tree.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Something is there already.
+    #[error("{0}: not empty; name a directory that does not exist yet")]
+    NotEmpty(PathBuf),
+    /// It could not be written.
+    #[error("{0}: {1}")]
+    Unwritable(PathBuf, io::Error),
+    /// The board has no id, or the system no resources.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// The system has no resources left.
+    #[error("{0}")]
+    System(io::Error),
+}
+
+/// Writes a tree of this machine into `directory`, which must be new or empty. Takes two seconds, and five more for each
+/// source that hangs.
+///
+/// # Errors
+///
+/// [`CaptureError`]; what was written until then stays.
+pub fn capture(settings: &Settings, directory: &Path, is_raw: bool) -> Result<Captured, CaptureError> {
+    let unwritable = |error| CaptureError::Unwritable(directory.to_owned(), error);
+    // It holds what is nobody else's business, all the more a raw one.
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unwritable)?;
+    if directory.read_dir().map_err(unwritable)?.next().is_some() {
+        return Err(CaptureError::NotEmpty(directory.to_owned()));
+    }
+    let recording = Arc::new(Recording::default());
+    let root = Arc::new(Sysroot::recording(&recording));
+    let identity = identity(settings, &root)?;
+    let body = sample_once(settings, Arc::clone(&root), identity).map_err(CaptureError::System)?;
+    // The others must not change what the heartbeat was made of.
+    recording.hold();
+    doctor::ask_everyone(&root, settings).map_err(CaptureError::System)?;
+
+    let (entries, left_out) = recording.entries();
+    let mut names = (!is_raw).then(|| StandIns::new(&settings.app_tmp));
+    let written = tree::write(directory, &entries, names.as_mut());
+    let (files, bytes, unread) = written.map_err(|(path, error)| CaptureError::Unwritable(path, error))?;
+    let reported = document::rewrite(&body, directory, settings, names.as_mut());
+    std::fs::write(directory.join(REPORTED), reported).map_err(unwritable)?;
+    let replaced = names.map(|names| {
+        let counts = names.counts().into_iter();
+        counts.map(|(kind, count): (Private, usize)| (count, kind.name())).collect()
+    });
+    Ok(Captured { files, bytes, unread, replaced, left_out })
+}

@@ -1,0 +1,367 @@
+//! gpsd's answer to `?POLL;`: the latest report of each receiver, and which of them counts.
+
+use heartbeat_core::{
+    SensorError,
+    readings::{Fix, Position},
+    time::{Duration, Instant},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::position;
+use crate::sources::{
+    json::{lenient, lenient_list},
+    stand_ins::StandIns,
+};
+
+/// How old the position of a receiver may be: three intervals of 5 s, as any value of the heartbeat.
+const FRESH: Duration = Duration::from_secs(15);
+/// Receivers that are looked at.
+const RECEIVERS_MAX: usize = 16;
+
+/// What is read of the answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Poll {
+    #[serde(default, deserialize_with = "lenient")]
+    class: String,
+    /// gpsd's clock, which is this machine's.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    /// Receivers that are open.
+    #[serde(default, deserialize_with = "lenient")]
+    active: i64,
+    /// `fixes` and `skyviews` until gpsd 2.95.
+    #[serde(default, deserialize_with = "lenient_list", alias = "fixes")]
+    tpv: Vec<Tpv>,
+    #[serde(default, deserialize_with = "lenient_list", alias = "skyviews")]
+    sky: Vec<Sky>,
+}
+
+/// Time, position and velocity of one receiver.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Tpv {
+    #[serde(deserialize_with = "lenient")]
+    device: String,
+    #[serde(deserialize_with = "lenient")]
+    mode: i64,
+    /// The receiver's clock. It stands still when the receiver falls silent, and gpsd goes on to give the position.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    lat: Option<f64>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    lon: Option<f64>,
+    #[serde(rename = "altMSL", deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    alt_msl: Option<f64>,
+    /// The same until gpsd 3.19.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    alt: Option<f64>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    speed: Option<f64>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    track: Option<f64>,
+}
+
+/// The satellites of one receiver.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Sky {
+    #[serde(deserialize_with = "lenient")]
+    device: String,
+    /// How many are used; gpsd counts them since 3.20.
+    #[serde(rename = "uSat", deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    used: Option<u64>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    satellites: Option<Vec<Satellite>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Satellite {
+    #[serde(deserialize_with = "lenient")]
+    used: bool,
+}
+
+impl Sky {
+    fn used(&self) -> Option<u64> {
+        let counted =
+            self.satellites.as_ref().map(|all| all.iter().filter(|satellite| satellite.used).count());
+        self.used.or_else(|| counted.and_then(|count| u64::try_from(count).ok()))
+    }
+}
+
+impl Poll {
+    /// Reads one line.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Invalid`] when it is no JSON, or of another class.
+    pub(crate) fn parse(line: &str) -> Result<Self, SensorError> {
+        let poll: Self = serde_json::from_str(line).map_err(|_| SensorError::Invalid)?;
+        if poll.class == "POLL" { Ok(poll) } else { Err(SensorError::Invalid) }
+    }
+
+    /// As a line of gpsd, as far as it is read.
+    pub(super) fn to_line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+
+    /// A stand-in for each position.
+    pub(super) fn rewrite(line: &[u8], names: &mut StandIns) -> Vec<u8> {
+        let Ok(mut poll) = Self::parse(&String::from_utf8_lossy(line)) else { return Vec::new() };
+        for tpv in &mut poll.tpv {
+            names.position(&mut tpv.lat, &mut tpv.lon, [&mut tpv.alt_msl, &mut tpv.alt]);
+        }
+        poll.to_line()
+    }
+}
+
+impl Tpv {
+    fn fix(&self) -> Fix {
+        match self.mode {
+            2 => Fix::TwoD,
+            3 => Fix::ThreeD,
+            _ => Fix::None,
+        }
+    }
+}
+
+/// What is remembered of the receivers, to know which of them fell silent.
+#[derive(Debug, Default)]
+pub(crate) struct Receivers(Vec<Heard>);
+
+#[derive(Debug)]
+struct Heard {
+    device: String,
+    time: String,
+    /// When it gave this time first.
+    since: Instant,
+    /// It gave another one before.
+    has_moved: bool,
+}
+
+impl Receivers {
+    /// The position of the receiver that knows most: one with a fix before one without, in three dimensions before two, with
+    /// many satellites before few. A fix that is old is none. `None` without a receiver.
+    pub(crate) fn best(&mut self, poll: &Poll, now: Instant) -> Option<Position> {
+        self.hear(poll, now);
+        if poll.active == 0 {
+            return None;
+        }
+        let positions = poll.tpv.iter().take(RECEIVERS_MAX).map(|tpv| {
+            let is_fresh = self.is_fresh(tpv, poll, now);
+            let fix = if is_fresh { tpv.fix() } else { Fix::None };
+            // Some versions name the device in one report only.
+            let sky = poll.sky.iter().find(|sky| sky.device == tpv.device);
+            let sky = sky.or_else(|| poll.sky.first().filter(|_| poll.tpv.len() == 1));
+            let used = sky.and_then(Sky::used).filter(|_| is_fresh);
+            position(fix, [tpv.lat, tpv.lon, tpv.alt_msl.or(tpv.alt), tpv.speed, tpv.track], used)
+        });
+        // max_by_key takes the last of equals; the first counts.
+        let positions: Vec<_> = positions.collect();
+        let best = positions.into_iter().rev().max_by_key(|position| {
+            let dimensions = match position.fix {
+                Fix::None => 0,
+                Fix::TwoD => 2,
+                Fix::ThreeD => 3,
+            };
+            (dimensions, position.satellites)
+        });
+        // A receiver that is open and has not reported yet.
+        Some(best.unwrap_or_else(|| position(Fix::None, [None; 5], None)))
+    }
+
+    /// Notes the times that the receivers gave.
+    fn hear(&mut self, poll: &Poll, now: Instant) {
+        let mut heard = Vec::new();
+        for tpv in poll.tpv.iter().take(RECEIVERS_MAX) {
+            let Some(time) = &tpv.time else { continue };
+            let before = self.0.iter().find(|heard| heard.device == tpv.device);
+            let (since, has_moved) = match before {
+                Some(before) if before.time == *time => (before.since, before.has_moved),
+                Some(_) => (now, true),
+                None => (now, false),
+            };
+            heard.push(Heard { device: tpv.device.clone(), time: time.clone(), since, has_moved });
+        }
+        self.0 = heard;
+    }
+
+    /// Whether the receiver reported lately. Its clock is compared with itself, because this machine's may be wrong; only
+    /// until it has been seen to move, with this machine's.
+    fn is_fresh(&self, tpv: &Tpv, poll: &Poll, now: Instant) -> bool {
+        let Some(heard) =
+            self.0.iter().find(|heard| heard.device == tpv.device && tpv.time.as_ref() == Some(&heard.time))
+        else {
+            // Without a time nothing can be said.
+            return true;
+        };
+        if now.since(heard.since) >= FRESH {
+            return false;
+        }
+        let at = |time: &str| time.parse::<Timestamp>().ok();
+        let age = poll.time.as_deref().and_then(at).zip(at(&heard.time));
+        let limit = i64::try_from(FRESH.as_millis()).unwrap_or(i64::MAX);
+        let is_old = |(now, then): (Timestamp, Timestamp)| {
+            now.as_millisecond().saturating_sub(then.as_millisecond()) >= limit
+        };
+        heard.has_moved || !age.is_some_and(is_old)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heartbeat_core::units::{Degrees, Heading, Metres, MetresPerSecond};
+    use proptest::prelude::*;
+
+    fn at(secs: u64) -> Instant {
+        Instant::from_millis(secs * 1_000)
+    }
+
+    fn poll(line: &str) -> Poll {
+        Poll::parse(line).expect("an answer")
+    }
+
+    fn best(line: &str) -> Option<Position> {
+        Receivers::default().best(&poll(line), at(0))
+    }
+
+    #[test]
+    fn reads_a_fix_in_three_dimensions() {
+        let position = best(
+            r#"{"class":"POLL","time":"2026-11-01T12:00:00.000Z","active":1,"tpv":[{"class":"TPV","device":"/dev/ttyACM0",
+            "mode":3,"time":"2026-11-01T11:59:59.000Z","lat":52.123456789,"lon":-0.0000045,"altMSL":34.21,"speed":1.054,
+            "track":359.94}],"gst":[],"sky":[{"class":"SKY","uSat":9,"satellites":[]}]}"#,
+        )
+        .expect("a position");
+        assert_eq!(position.fix, Fix::ThreeD);
+        assert_eq!(position.latitude, Some(Degrees::from_raw(521_234_568)));
+        assert_eq!(position.longitude, Some(Degrees::from_raw(-45)));
+        assert_eq!(position.altitude_m, Some(Metres::from_raw(342)));
+        assert_eq!(position.speed_mps, Some(MetresPerSecond::from_raw(105)));
+        assert_eq!(position.heading, Some(Heading::from_raw(3599)));
+        assert_eq!(position.satellites, Some(9));
+    }
+
+    #[test]
+    fn has_no_position_without_a_fix_and_none_at_all_without_a_receiver() {
+        let without_fix =
+            best(r#"{"class":"POLL","active":1,"tpv":[{"mode":1,"lat":1.0}],"sky":[{"uSat":0}]}"#);
+        assert_eq!(without_fix, Some(position(Fix::None, [None; 5], Some(0))));
+        let silent = best(r#"{"class":"POLL","active":1,"tpv":[],"sky":[]}"#);
+        assert_eq!(silent, Some(position(Fix::None, [None; 5], None)));
+        assert_eq!(best(r#"{"class":"POLL","active":0,"tpv":[],"sky":[]}"#), None);
+        for bad in ["", "{}", "[]", r#"{"class":"TPV","mode":3}"#, r#"{"class":"POLL""#] {
+            assert_eq!(Poll::parse(bad), Err(SensorError::Invalid), "{bad}");
+        }
+    }
+
+    #[test]
+    fn of_several_receivers_the_one_that_knows_most_counts() {
+        let of = |first: (i64, u64), second: (i64, u64)| {
+            best(&format!(
+                r#"{{"class":"POLL","active":2,"tpv":[{{"device":"a","mode":{},"lat":1.0,"lon":1.0}},
+                {{"device":"b","mode":{},"lat":2.0,"lon":2.0}}],"sky":[{{"device":"b","uSat":{}}},
+                {{"device":"a","uSat":{}}}]}}"#,
+                first.0, second.0, second.1, first.1
+            ))
+            .map(|position| (position.fix, position.satellites))
+        };
+        assert_eq!(of((1, 3), (3, 5)), Some((Fix::ThreeD, Some(5))));
+        assert_eq!(of((2, 7), (3, 5)), Some((Fix::ThreeD, Some(5))));
+        assert_eq!(of((3, 7), (3, 5)), Some((Fix::ThreeD, Some(7))));
+        assert_eq!(of((1, 0), (1, 4)), Some((Fix::None, Some(4))));
+    }
+
+    fn silent(clock: &str, receiver: &str) -> Poll {
+        poll(&format!(
+            r#"{{"class":"POLL","time":"{clock}","active":1,"tpv":[{{"device":"a","mode":3,"time":"{receiver}","lat":1.0,
+            "lon":1.0}}],"sky":[{{"device":"a","uSat":5}}]}}"#
+        ))
+    }
+
+    #[test]
+    fn the_position_of_a_receiver_that_fell_silent_is_none() {
+        let mut receivers = Receivers::default();
+        let mut fix = |clock: &str, receiver: &str, secs| {
+            let position = receivers.best(&silent(clock, receiver), at(secs)).expect("a receiver");
+            assert_eq!(position.satellites.is_some(), position.fix != Fix::None);
+            position.fix
+        };
+        assert_eq!(fix("2026-11-26T01:33:10.5Z", "2026-11-26T01:32:10.0Z", 0), Fix::None, "a minute old");
+        // This machine's clock is an hour ahead: the receiver's own shows that it goes on.
+        assert_eq!(fix("2026-11-26T02:32:16.0Z", "2026-11-26T01:32:15.0Z", 5), Fix::ThreeD);
+        assert_eq!(fix("2026-11-26T02:32:30.0Z", "2026-11-26T01:32:15.0Z", 19), Fix::ThreeD);
+        assert_eq!(fix("2026-11-26T02:32:31.0Z", "2026-11-26T01:32:15.0Z", 20), Fix::None, "three intervals");
+        // It is behind: only the receiver's own clock tells.
+        let mut receivers = Receivers::default();
+        let behind = silent("1970-01-01T00:00:09Z", "2026-11-26T01:32:15.0Z");
+        assert_eq!(receivers.best(&behind, at(0)).map(|position| position.fix), Some(Fix::ThreeD));
+        assert_eq!(receivers.best(&behind, at(14)).map(|position| position.fix), Some(Fix::ThreeD));
+        assert_eq!(receivers.best(&behind, at(15)).map(|position| position.fix), Some(Fix::None));
+    }
+
+    #[test]
+    fn a_receiver_that_is_silent_leaves_the_other_alone() {
+        let position = best(
+            r#"{"class":"POLL","time":"2026-11-26T01:33:10.5Z","active":2,"tpv":[
+            {"device":"a","mode":3,"time":"2026-11-26T01:00:00Z","lat":1.0,"lon":1.0},
+            {"device":"b","mode":2,"time":"2026-11-26T01:33:10Z","lat":2.0,"lon":2.0}],"sky":[]}"#,
+        );
+        assert_eq!(position.map(|position| position.fix), Some(Fix::TwoD));
+    }
+
+    #[test]
+    fn reads_the_answers_of_older_versions() {
+        // gpsd_json(5) of gpsd 3.9: no uSat; alt for altMSL.
+        let old = best(
+            r#"{"class":"POLL","time":"2010-06-04T10:31:00.289Z","active":1,"tpv":[{"class":"TPV","device":"/dev/ttyUSB0",
+            "time":"2010-09-08T13:33:06.095Z","ept":0.005,"lat":40.035093060,"lon":-75.519748733,"alt":12.5,"track":99.4319,
+            "speed":0.123,"mode":3}],"sky":[{"class":"SKY","device":"/dev/ttyUSB0","hdop":9.20,"satellites":[
+            {"PRN":16,"el":55,"az":42,"ss":36,"used":true},{"PRN":19,"el":25,"az":177,"ss":0,"used":false},
+            {"PRN":7,"el":13,"az":295,"ss":0,"used":true}]}]}"#,
+        )
+        .expect("a position");
+        assert_eq!((old.fix, old.satellites), (Fix::ThreeD, Some(2)));
+        assert_eq!(old.altitude_m, Some(Metres::from_raw(125)));
+        // The manual of gpsd 2.95: other names, a time that is a number.
+        let older = best(
+            r#"{"class":"POLL","timestamp":1270517274.846,"active":1,"fixes":[{"class":"TPV","tag":"MID41",
+            "device":"/dev/ttyUSB0","time":1270517264.240,"lat":40.035093060,"lon":-75.519748733,"mode":2}],
+            "skyviews":[{"class":"SKY","device":"/dev/ttyUSB0","satellites":[{"PRN":16,"used":true}]}]}"#,
+        )
+        .expect("a position");
+        assert_eq!((older.fix, older.satellites), (Fix::TwoD, Some(1)));
+    }
+
+    #[test]
+    fn the_stand_in_of_a_position_is_another_place_with_the_same_fix() {
+        let original = silent("2026-11-26T01:33:10.5Z", "2026-11-26T01:33:10Z");
+        let mut names = StandIns::new(std::path::Path::new("/tmp"));
+        let rewritten = Poll::rewrite(&original.to_line(), &mut names);
+        let rewritten = poll(&String::from_utf8_lossy(&rewritten));
+        assert_eq!((rewritten.tpv[0].lat, rewritten.tpv[0].lon), (Some(51.4778), Some(-0.0014)));
+        assert_eq!((rewritten.tpv[0].mode, rewritten.tpv[0].time.clone()), (3, original.tpv[0].time.clone()));
+        assert_eq!(
+            Poll::rewrite(b"lat 52.5", &mut names),
+            b"",
+            "of what cannot be read nothing is given away"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text: String, json in "\\{\"(class|tpv|active)\":[\\[\\{\"0-9a-zN.,:\\}\\]-]{0,40}\\}") {
+            for text in [text, json] {
+                if let Ok(poll) = Poll::parse(&text) {
+                    let _ = Receivers::default().best(&poll, at(0));
+                    prop_assert_eq!(Poll::parse(&String::from_utf8_lossy(&poll.to_line())), Ok(poll));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Power from monitors of the INA2xx family (`Documentation/hwmon/ina2xx.rst`).
+
+use heartbeat_core::{SensorError, plausible::Plausible, time::Duration, units::Watts};
+
+use super::{
+    REPROBE, Source,
+    drawn_power::drawn,
+    hwmon::{CLASS, Monitor},
+    sysroot::Sysroot,
+};
+
+/// Volts of a 5 V rail in mV: what a board is fed with (USB 2.0, 7.2.2, with the margin of a Pi's own supply).
+const RAIL_MV: std::ops::RangeInclusive<i64> = 4_400..=5_600;
+
+/// The power that the first monitor measures that knows what the device draws: `power1_input`, in µW, in the direction of
+/// `curr1_input`, in mA.
+///
+/// The power has no sign: the kernel's driver gives its size. An INA219 is what boards with a battery have beside it;
+/// which direction charges there depends on the board, and only the settings of the supply say so. Without them an INA219
+/// is believed on a 5 V rail, and the other chips everywhere.
+#[derive(Debug)]
+pub(crate) struct HwmonPower {
+    /// Of the chip beside the battery, if it is configured: a positive current charges.
+    positive_charges: Option<bool>,
+    known: Option<Monitor>,
+    was_found: bool,
+}
+
+impl HwmonPower {
+    pub(crate) const fn new(positive_charges: Option<bool>) -> Self {
+        Self { positive_charges, known: None, was_found: false }
+    }
+
+    /// What one monitor knows of the device's power.
+    fn ask(&self, root: &Sysroot, monitor: &Monitor) -> Result<Option<Watts>, SensorError> {
+        let Some(size) = monitor.number(root, "power1_input")? else { return Ok(None) };
+        let current = monitor.number(root, "curr1_input")?;
+        let is_beside_a_battery = monitor.name == "ina219"
+            && monitor.number(root, "in1_input")?.is_some_and(|millivolts| !RAIL_MV.contains(&millivolts));
+        let sign = match (is_beside_a_battery, self.positive_charges) {
+            (true, Some(true)) => -1,
+            (true, None) => return Ok(None),
+            _ => 1,
+        };
+        let power = size.saturating_abs().saturating_mul(sign);
+        let power = if current.is_some_and(|current| current < 0) { power.saturating_neg() } else { power };
+        match drawn(power) {
+            Some(watts) => watts.plausible().map(Some).ok_or(SensorError::Invalid),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Source for HwmonPower {
+    /// `None`: there are monitors, and none knows what the device draws.
+    type Reading = Option<Watts>;
+
+    fn place(&self) -> String {
+        match &self.known {
+            Some(monitor) => format!("{}/power1_input", monitor.path),
+            None => format!("{CLASS}/hwmon*/power1_input of an ina2xx"),
+        }
+    }
+
+    fn read(&mut self, root: &Sysroot) -> Result<Option<Watts>, SensorError> {
+        if let Some(monitor) = self.known.take().filter(|monitor| monitor.is_still_there(root))
+            && let Ok(Some(watts)) = self.ask(root, &monitor)
+        {
+            self.known = Some(monitor);
+            return Ok(Some(watts));
+        }
+        let monitors = Monitor::all(root, CLASS, |name| name.starts_with("ina2"))?;
+        let mut failed = None;
+        for monitor in &monitors {
+            match self.ask(root, monitor) {
+                Ok(Some(watts)) => {
+                    self.known = Some(monitor.clone());
+                    self.was_found = true;
+                    return Ok(Some(watts));
+                }
+                Ok(None) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None if monitors.is_empty() => Err(SensorError::Absent),
+            None => Ok(None),
+        }
+    }
+
+    /// A monitor that has been there comes back when its driver has been loaded again: it is looked for at each beat.
+    fn holds(&self, outcome: &Result<Option<Watts>, SensorError>) -> Duration {
+        if *outcome == Err(SensorError::Absent) && !self.was_found { REPROBE } else { Duration::ZERO }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::hwmon::tests::monitor;
+    use std::fs;
+
+    fn watts(raw: i64) -> Result<Option<Watts>, SensorError> {
+        Ok(Some(Watts::from_raw(raw)))
+    }
+
+    #[test]
+    fn finds_monitors_by_name_and_again_after_renumbering() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let mut power = HwmonPower::new(None);
+        assert_eq!(power.read(&root), Err(SensorError::Absent));
+        assert_eq!(power.holds(&Err(SensorError::Absent)), REPROBE);
+        monitor(dir.path(), 0, "other", "power1_input=1000000");
+        monitor(dir.path(), 1, "ina219", "power1_input=2204999");
+        assert_eq!(power.read(&root), watts(220));
+        let class = dir.path().join("sys/class/hwmon");
+        fs::rename(class.join("hwmon1"), class.join("hwmon7")).expect("moved");
+        monitor(dir.path(), 1, "other", "power1_input=3000000");
+        assert_eq!(power.read(&root), watts(220), "hwmon1 is another monitor now");
+        fs::remove_dir_all(class.join("hwmon7")).expect("removed");
+        assert_eq!(power.read(&root), Err(SensorError::Absent));
+        assert_eq!(power.holds(&Err(SensorError::Absent)), Duration::ZERO, "its driver may be loaded again");
+        monitor(dir.path(), 7, "ina219", "power1_input=99999999999999");
+        assert_eq!(power.read(&root), Err(SensorError::Invalid));
+    }
+
+    #[test]
+    fn the_current_gives_the_direction() {
+        for (name, files, positive_charges, expected) in [
+            ("ina219", "power1_input=12340000 curr1_input=1500 in1_input=8232", None, Ok(None)),
+            ("ina219", "power1_input=12340000 curr1_input=1500 in1_input=8232", Some(true), Ok(None)),
+            ("ina219", "power1_input=12340000 curr1_input=-1500 in1_input=8232", Some(true), watts(1234)),
+            ("ina219", "power1_input=12340000 curr1_input=1500 in1_input=8232", Some(false), watts(1234)),
+            ("ina219", "power1_input=12340000 curr1_input=-1500 in1_input=8232", Some(false), Ok(None)),
+            // On the board's rail, whatever the battery's chip is set to.
+            ("ina219", "power1_input=4830000 curr1_input=950 in1_input=5088", Some(true), watts(483)),
+            ("ina219", "power1_input=4830000 curr1_input=-950 in1_input=5088", None, Ok(None)),
+            ("ina226", "power1_input=363000 curr1_input=30 in1_input=12100", None, watts(36)),
+            ("ina226", "power1_input=363000 curr1_input=-30 in1_input=12100", None, Ok(None)),
+            ("ina226", "power1_input=0 curr1_input=0 in1_input=5100", None, Ok(None)),
+        ] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let root = Sysroot::new(dir.path()).expect("opened");
+            monitor(dir.path(), 2, name, files);
+            assert_eq!(
+                HwmonPower::new(positive_charges).read(&root),
+                expected,
+                "{name} {files} {positive_charges:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_monitor_that_does_not_know_does_not_hide_the_next() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        monitor(dir.path(), 2, "ina219", "power1_input=12340000 curr1_input=1500 in1_input=8232");
+        monitor(dir.path(), 3, "ina3221", "curr1_input=900");
+        monitor(dir.path(), 4, "ina226", "power1_input=");
+        assert_eq!(HwmonPower::new(None).read(&root), Err(SensorError::Invalid));
+        monitor(dir.path(), 10, "ina238", "power1_input=4575000 curr1_input=900");
+        assert_eq!(HwmonPower::new(None).read(&root), watts(458));
+    }
+}

@@ -1,0 +1,80 @@
+//! How often a login may be tried from one address: five times at once, then once in 30 s.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use crate::limits::{LOGIN_ADDRESSES_MAX, LOGIN_BURST, LOGIN_EVERY};
+
+/// Tries of all addresses. Time is an argument.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle {
+    /// When all tries of an address are forgotten.
+    until: HashMap<IpAddr, Instant>,
+}
+
+impl Throttle {
+    /// Counts a try; `false`: it must not be made.
+    pub(crate) fn allow(&mut self, address: IpAddr, now: Instant) -> bool {
+        let address = network(address);
+        if self.until.len() >= LOGIN_ADDRESSES_MAX {
+            self.until.retain(|_, until| *until > now);
+        }
+        if self.until.len() >= LOGIN_ADDRESSES_MAX && !self.until.contains_key(&address) {
+            return false;
+        }
+        let until = self.until.get(&address).copied().unwrap_or(now).max(now) + LOGIN_EVERY;
+        let allowed = until.duration_since(now) <= LOGIN_EVERY * LOGIN_BURST;
+        if allowed {
+            self.until.insert(address, until);
+        }
+        allowed
+    }
+
+    /// A login that succeeded is no guess.
+    pub(crate) fn succeeded(&mut self, address: IpAddr) {
+        self.until.remove(&network(address));
+    }
+
+    /// What a refused client is told to wait.
+    pub(crate) fn pause() -> Duration {
+        LOGIN_EVERY
+    }
+}
+
+/// An IPv6 host has 2^64 addresses: its network counts.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_at_once_then_one_in_thirty_seconds() {
+        let mut throttle = Throttle::default();
+        let (address, start) = ("192.0.2.1".parse().unwrap(), Instant::now());
+        let mut allowed = 0;
+        for second in 0..=120 {
+            for _ in 0..10 {
+                allowed += u32::from(throttle.allow(address, start + Duration::from_secs(second)));
+            }
+        }
+        assert_eq!(allowed, LOGIN_BURST + 4);
+        assert!(throttle.allow("192.0.2.2".parse().unwrap(), start), "another address is not concerned");
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_count_together() {
+        let mut throttle = Throttle::default();
+        let now = Instant::now();
+        let tries = (0..10u16).filter(|n| throttle.allow(format!("2001:db8::{n:x}").parse().unwrap(), now));
+        assert_eq!(tries.count(), 5);
+    }
+}

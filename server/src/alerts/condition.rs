@@ -1,0 +1,167 @@
+//! A condition that is raised when it has lasted, and over when it has been gone for a while.
+
+use crate::time::UnixMs;
+
+/// What was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Bad,
+    Good,
+    /// Between the thresholds, or not known: whatever was the case goes on.
+    Neither,
+}
+
+impl Seen {
+    /// Bad from `high` on, good below `low`.
+    pub(crate) fn between(value: Option<i32>, low: i32, high: i32) -> Self {
+        match value {
+            Some(value) if value >= high => Self::Bad,
+            Some(value) if value < low => Self::Good,
+            _ => Self::Neither,
+        }
+    }
+}
+
+/// How long something must last, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Delays {
+    pub(crate) raise: i64,
+    pub(crate) clear: i64,
+}
+
+/// What an observation changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Bad since then.
+    Raised(UnixMs),
+    /// Over; it had been bad since then.
+    Cleared(UnixMs),
+}
+
+/// The state of one condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Condition {
+    #[default]
+    Clear,
+    /// Bad since then, not long enough.
+    Rising(UnixMs),
+    /// Bad since then.
+    Raised(UnixMs),
+    /// Bad since the first, good since the second, not long enough.
+    Falling(UnixMs, UnixMs),
+}
+
+impl Condition {
+    /// Takes an observation. `may_raise`: otherwise a condition that has lasted waits; see `ALERT_GRACE_MS`.
+    pub(crate) fn observe(
+        &mut self,
+        now: UnixMs,
+        seen: Seen,
+        delays: Delays,
+        may_raise: bool,
+    ) -> Option<Change> {
+        *self = match (*self, seen) {
+            (Self::Clear, Seen::Bad) => Self::Rising(now),
+            (Self::Rising(_), Seen::Good) => Self::Clear,
+            (Self::Raised(since), Seen::Good) => Self::Falling(since, now),
+            (Self::Falling(since, _), Seen::Bad) => Self::Raised(since),
+            (unchanged, _) => unchanged,
+        };
+        match *self {
+            Self::Rising(since) if may_raise && now.since(since) >= delays.raise => {
+                *self = Self::Raised(since);
+                Some(Change::Raised(since))
+            }
+            Self::Falling(since, good) if now.since(good) >= delays.clear => {
+                *self = Self::Clear;
+                Some(Change::Cleared(since))
+            }
+            _ => None,
+        }
+    }
+
+    /// Since when it is raised.
+    pub(crate) fn raised_since(self) -> Option<UnixMs> {
+        match self {
+            Self::Raised(since) | Self::Falling(since, _) => Some(since),
+            Self::Clear | Self::Rising(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DELAYS: Delays = Delays { raise: 60, clear: 30 };
+
+    fn run(condition: &mut Condition, seen: &[(i64, Seen)]) -> Vec<Change> {
+        seen.iter().filter_map(|(at, seen)| condition.observe(UnixMs(*at), *seen, DELAYS, true)).collect()
+    }
+
+    #[test]
+    fn is_raised_once_when_it_has_lasted_and_cleared_once_when_it_is_over() {
+        let changes = run(
+            &mut Condition::default(),
+            &[
+                (0, Seen::Bad),
+                (59, Seen::Bad),
+                (60, Seen::Bad),
+                (90, Seen::Bad),
+                (100, Seen::Good),
+                (130, Seen::Good),
+            ],
+        );
+        assert_eq!(changes, [Change::Raised(UnixMs(0)), Change::Cleared(UnixMs(0))]);
+    }
+
+    #[test]
+    fn what_flaps_faster_than_its_delays_changes_nothing() {
+        let mut condition = Condition::default();
+        let flaps: Vec<_> =
+            (0..20).map(|n| (n * 20, if n % 2 == 0 { Seen::Bad } else { Seen::Good })).collect();
+        assert_eq!(run(&mut condition, &flaps), []);
+        run(&mut condition, &[(1000, Seen::Bad), (1060, Seen::Bad)]);
+        let flaps: Vec<_> =
+            (0..20).map(|n| (1100 + n * 20, if n % 2 == 0 { Seen::Good } else { Seen::Bad })).collect();
+        assert_eq!(run(&mut condition, &flaps), []);
+        assert_eq!(condition.raised_since(), Some(UnixMs(1000)));
+    }
+
+    #[test]
+    fn between_the_thresholds_it_goes_on() {
+        assert_eq!(Seen::between(Some(799), 750, 800), Seen::Neither);
+        let changes =
+            run(&mut Condition::default(), &[(0, Seen::Bad), (60, Seen::Neither), (500, Seen::Neither)]);
+        assert_eq!(changes, [Change::Raised(UnixMs(0))]);
+    }
+
+    #[test]
+    fn in_the_grace_after_a_start_it_waits_and_is_raised_after_it() {
+        let mut condition = Condition::default();
+        assert_eq!(condition.observe(UnixMs(0), Seen::Bad, DELAYS, false), None);
+        assert_eq!(condition.observe(UnixMs(100), Seen::Bad, DELAYS, false), None);
+        assert_eq!(condition.observe(UnixMs(101), Seen::Bad, DELAYS, true), Some(Change::Raised(UnixMs(0))));
+    }
+
+    proptest! {
+        /// Whatever is seen: raised and cleared take turns.
+        #[test]
+        fn raised_and_cleared_take_turns(steps in proptest::collection::vec((0i64..100, 0u8..3), 1..200)) {
+            let mut condition = Condition::default();
+            let (mut now, mut raised) = (0, false);
+            for (step, seen) in steps {
+                now += step;
+                let seen = [Seen::Bad, Seen::Good, Seen::Neither][usize::from(seen)];
+                match condition.observe(UnixMs(now), seen, DELAYS, true) {
+                    Some(Change::Raised(_)) => { prop_assert!(!raised); raised = true; }
+                    Some(Change::Cleared(_)) => { prop_assert!(raised); raised = false; }
+                    None => {}
+                }
+                prop_assert_eq!(condition.raised_since().is_some(), raised);
+            }
+        }
+    }
+}

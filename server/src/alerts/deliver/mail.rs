@@ -1,0 +1,53 @@
+//! Mail through a server that takes it.
+
+use std::path::Path;
+
+use lettre::{
+    Message, SmtpTransport, Transport, message::Mailbox, transport::smtp::authentication::Credentials,
+};
+
+use super::{Attempt, split, subject, webhook::secret};
+use crate::{limits::DELIVERY_TIMEOUT, store::MessageRow};
+
+/// Sends a message to all of `to`.
+pub(super) fn send(
+    smtp: &str,
+    password_file: Option<&Path>,
+    from: &str,
+    to: &[String],
+    message: &MessageRow,
+) -> Attempt {
+    let prepared = mail(from, to, message).and_then(|mail| Ok((mail, transport(smtp, password_file)?)));
+    let (mail, transport) = match prepared {
+        Ok(prepared) => prepared,
+        Err(text) => return Attempt::Failed(text),
+    };
+    match transport.send(&mail) {
+        Ok(_) => Attempt::Delivered,
+        // A server that answers has not taken it; without an answer it may have.
+        Err(error) if error.is_permanent() || error.is_transient() || error.is_client() || error.is_tls() => {
+            Attempt::Failed(error.to_string())
+        }
+        Err(error) => Attempt::Doubtful(error.to_string()),
+    }
+}
+
+fn mail(from: &str, to: &[String], message: &MessageRow) -> Result<Message, String> {
+    let address = |text: &str| text.parse::<Mailbox>().map_err(|error| format!("{text:?}: {error}"));
+    let mut mail = Message::builder().from(address(from)?).subject(subject(message));
+    for to in to {
+        mail = mail.to(address(to)?);
+    }
+    mail.body(split(message).0.to_owned()).map_err(|error| error.to_string())
+}
+
+fn transport(smtp: &str, password_file: Option<&Path>) -> Result<SmtpTransport, String> {
+    let mut builder = SmtpTransport::from_url(smtp).map_err(|error| format!("{smtp:?}: {error}"))?;
+    if let Some(path) = password_file {
+        let rest = smtp.split_once("://").map_or(smtp, |(_, rest)| rest);
+        let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
+        let user = percent_encoding::percent_decode_str(user).decode_utf8_lossy().into_owned();
+        builder = builder.credentials(Credentials::new(user, secret(path)?));
+    }
+    Ok(builder.timeout(Some(DELIVERY_TIMEOUT)).build())
+}

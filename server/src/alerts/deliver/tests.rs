@@ -1,0 +1,166 @@
+//! Deliveries to real sinks on loopback.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    thread::{self, JoinHandle},
+};
+
+use super::*;
+use crate::time::UnixMs;
+
+fn message(doubtful: bool) -> MessageRow {
+    MessageRow {
+        id: 7,
+        channel: "me".to_owned(),
+        created_at: UnixMs(1_700_000_000_000),
+        next_at: UnixMs(0),
+        attempts: 1,
+        doubtful,
+        subject: "pi1: heiß".to_owned(),
+        body: "pi1: hot, 83.2 °C\n\0[{\"hardware_id\":\"pi1\",\"kind\":\"hot\"}]".to_owned(),
+    }
+}
+
+/// A webhook that answers one request with `answer` (or closes); what it got: head and body.
+fn webhook(answer: &'static str) -> (String, JoinHandle<(String, String)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let sink = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            reader.read_line(&mut head).unwrap();
+        }
+        let lower = head.to_lowercase();
+        let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        reader.read_exact(&mut body).unwrap();
+        stream.write_all(answer.as_bytes()).unwrap();
+        (head, String::from_utf8(body).unwrap())
+    });
+    (url, sink)
+}
+
+const OK: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+#[test]
+fn each_form_of_webhook_gets_what_it_understands() {
+    let directory = tempfile::tempdir().unwrap();
+    let token_file = directory.path().join("token");
+    std::fs::write(&token_file, "secret\n").unwrap();
+
+    let (url, sink) = webhook(OK);
+    let json = Channel::Json { url, token_file: Some(token_file) };
+    assert_eq!(webhook::send(&webhook::client(), &json, &message(true)), Attempt::Delivered);
+    let (head, body) = sink.join().unwrap();
+    assert!(head.to_lowercase().contains("authorization: bearer secret"), "{head}");
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&body["alerts"][0]["kind"], &body["may_be_repeated"]), (&"hot".into(), &true.into()));
+    assert_eq!(body["text"], "pi1: hot, 83.2 °C\n");
+
+    let (url, sink) = webhook(OK);
+    let ntfy = Channel::Ntfy { url, token_file: None };
+    assert_eq!(webhook::send(&webhook::client(), &ntfy, &message(false)), Attempt::Delivered);
+    assert_eq!(sink.join().unwrap().1, "pi1: heiß\npi1: hot, 83.2 °C\n");
+
+    let (url, sink) = webhook(OK);
+    let slack = Channel::Slack { url };
+    assert_eq!(webhook::send(&webhook::client(), &slack, &message(false)), Attempt::Delivered);
+    let body: serde_json::Value = serde_json::from_str(&sink.join().unwrap().1).unwrap();
+    assert_eq!(body["text"], "*pi1: heiß*\npi1: hot, 83.2 °C\n");
+}
+
+#[test]
+fn what_has_not_arrived_is_told_from_what_may_have() {
+    let send = |url: String| webhook::send(&webhook::client(), &Channel::Slack { url }, &message(false));
+    for refusal in [
+        "HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 302 No\r\nlocation: /\r\ncontent-length: 0\r\n\r\n",
+    ] {
+        let (url, sink) = webhook(refusal);
+        let attempt = send(url);
+        assert!(matches!(attempt, Attempt::Failed(_)), "{attempt:?}");
+        sink.join().unwrap();
+    }
+    let (url, sink) = webhook("");
+    let attempt = send(url);
+    assert!(matches!(attempt, Attempt::Doubtful(_)), "closed without an answer: {attempt:?}");
+    sink.join().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let attempt = send(format!("http://{nobody}/"));
+    assert!(matches!(attempt, Attempt::Failed(_)), "nobody listens: {attempt:?}");
+}
+
+/// A mail server that takes one mail, or refuses its recipient; the mail.
+fn mail_server(takes: bool) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("smtp://{}", listener.local_addr().unwrap());
+    let sink = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        converse(stream, takes)
+    });
+    (url, sink)
+}
+
+fn converse(mut stream: TcpStream, takes: bool) -> String {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let (mut mail, mut in_data) = (String::new(), false);
+    stream.write_all(b"220 sink\r\n").unwrap();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return mail;
+        }
+        let answer = match line.trim_end() {
+            "." if in_data => {
+                in_data = false;
+                "250 taken\r\n"
+            }
+            text if in_data => {
+                mail.push_str(text);
+                mail.push('\n');
+                continue;
+            }
+            "DATA" => {
+                in_data = true;
+                "354 go on\r\n"
+            }
+            text if text.starts_with("RCPT") && !takes => "550 nobody here\r\n",
+            "QUIT" => "221 bye\r\n",
+            _ => "250 ok\r\n",
+        };
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return mail;
+        }
+    }
+}
+
+#[test]
+fn a_mail_goes_to_all_and_says_what_is_wrong() {
+    let (smtp, sink) = mail_server(true);
+    let to = ["a@example.org".to_owned(), "B <b@example.org>".to_owned()];
+    assert_eq!(mail::send(&smtp, None, "heartbeat@example.org", &to, &message(true)), Attempt::Delivered);
+    let mail = sink.join().unwrap();
+    assert!(mail.contains("To: a@example.org, B <b@example.org>"), "{mail}");
+    assert!(mail.contains("Subject: ") && mail.contains("pi1: hot"), "{mail}");
+    assert!(!mail.contains("hardware_id"), "what is for programs is not in a mail: {mail}");
+}
+
+#[test]
+fn a_mail_that_is_refused_has_not_arrived() {
+    let (smtp, sink) = mail_server(false);
+    let to = ["a@example.org".to_owned()];
+    let attempt = mail::send(&smtp, None, "heartbeat@example.org", &to, &message(false));
+    assert!(matches!(&attempt, Attempt::Failed(text) if text.contains("nobody here")), "{attempt:?}");
+    sink.join().unwrap();
+    let attempt = mail::send("smtp://127.0.0.1:1", None, "no address", &to, &message(false));
+    assert!(matches!(attempt, Attempt::Failed(_)), "{attempt:?}");
+}
+
+#[test]
+fn pauses_grow_to_an_hour() {
+    let pauses: Vec<_> = [1, 2, 3, 9, 10, 100].map(|attempts| pause_ms(attempts) / 1000).into();
+    assert_eq!(pauses, [10, 20, 40, 2560, 3600, 3600]);
+}

@@ -1,0 +1,80 @@
+//! Webhooks: JSON for programs, ntfy, and what takes Slack's form.
+
+use std::{fs, path::Path, sync::Arc};
+
+use rustls::crypto::ring;
+use serde_json::json;
+use ureq::{
+    Agent, Error,
+    tls::{RootCerts, TlsConfig, TlsProvider},
+};
+
+use super::{Attempt, split, subject};
+use crate::{config::Channel, limits::DELIVERY_TIMEOUT, store::MessageRow};
+
+/// A client that trusts the system's authorities.
+pub(super) fn client() -> Agent {
+    let loaded = rustls_native_certs::load_native_certs();
+    let roots = loaded.certs.into_iter().map(|root| ureq::tls::Certificate::from_der(&root).to_owned());
+    let tls = TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .root_certs(RootCerts::new_with_certs(&roots.collect::<Vec<_>>()))
+        .build();
+    Agent::config_builder()
+        .timeout_global(Some(DELIVERY_TIMEOUT))
+        .max_redirects(0)
+        .tls_config(tls)
+        .build()
+        .new_agent()
+}
+
+/// Posts a message.
+pub(super) fn send(client: &Agent, channel: &Channel, message: &MessageRow) -> Attempt {
+    let (text, lines) = split(message);
+    let subject = subject(message);
+    let (url, token_file, kind, body) = match channel {
+        Channel::Json { url, token_file } => {
+            let alerts: serde_json::Value = serde_json::from_str(lines).unwrap_or_default();
+            let body = json!({
+                "id": message.id, "time": message.created_at.rfc3339(), "subject": subject, "text": text,
+                "alerts": alerts, "attempt": message.attempts, "may_be_repeated": message.doubtful,
+            });
+            (url, token_file.as_deref(), "application/json", body.to_string())
+        }
+        Channel::Ntfy { url, token_file } => {
+            (url, token_file.as_deref(), "text/plain", format!("{subject}\n{text}"))
+        }
+        Channel::Slack { url } => {
+            (url, None, "application/json", json!({"text": format!("*{subject}*\n{text}")}).to_string())
+        }
+        Channel::Mail { .. } => return Attempt::Failed("not a webhook".to_owned()),
+    };
+    let mut request = client.post(url).header("Content-Type", kind);
+    match token_file.map(secret).transpose() {
+        Ok(Some(token)) => request = request.header("Authorization", format!("Bearer {token}")),
+        Ok(None) => {}
+        Err(error) => return Attempt::Failed(error),
+    }
+    match request.send(body) {
+        Ok(response) if response.status().is_success() => Attempt::Delivered,
+        Ok(response) => Attempt::Failed(format!("answered {}", response.status())),
+        Err(Error::StatusCode(status)) => Attempt::Failed(format!("answered {status}")),
+        Err(
+            error @ (Error::HostNotFound | Error::ConnectionFailed | Error::BadUri(_) | Error::Rustls(_)),
+        ) => Attempt::Failed(error.to_string()),
+        Err(error @ Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve)) => {
+            Attempt::Failed(error.to_string())
+        }
+        Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Attempt::Failed(error.to_string())
+        }
+        Err(error) => Attempt::Doubtful(error.to_string()),
+    }
+}
+
+/// A secret from a file, without the line break at its end.
+pub(super) fn secret(path: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(text.trim_end().to_owned())
+}

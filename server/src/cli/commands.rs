@@ -1,0 +1,195 @@
+//! Commands that look at the database beside a running server, which sees changes within a second.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    path::Path,
+};
+
+use super::{Failure, TokenAdd};
+use crate::{
+    access::{password, secret, tokens::Tokens},
+    config::Config,
+    limits::{LABEL_MAX, PASSWORD_MAX},
+    page::checked_labels,
+    store::{
+        Admin, Labels, TokenRow, TokenUse,
+        sqlite::{self, Sqlite},
+    },
+    time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs},
+};
+
+/// Opens the database of the configuration.
+pub(super) fn open(config: &Config) -> Result<Sqlite, Failure> {
+    sqlite::make_state_directory(&config.state)
+        .map_err(|error| Failure::Other(format!("{}: {error}", config.state.display())))?;
+    Ok(Sqlite::open(&sqlite::path_in(&config.state))?)
+}
+
+pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
+    super::run::check_public(config, None)?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "listens on {}{}", config.listen, if config.tls.is_some() { " (https)" } else { "" })?;
+    writeln!(out, "database in {}", config.state.display())?;
+    writeln!(out, "heartbeats at {}", config.receive.paths.join(", "))?;
+    let names: Vec<_> = config.channels.keys().map(String::as_str).collect();
+    writeln!(out, "messages to {}", if names.is_empty() { "nobody".to_owned() } else { names.join(", ") })?;
+    Ok(())
+}
+
+pub(super) fn password(config: &Config) -> Result<(), Failure> {
+    let password = if io::stdin().is_terminal() {
+        let password = rpassword::prompt_password("New password: ")?;
+        if rpassword::prompt_password("Again: ")? != password {
+            return Err(Failure::Other("the two are not the same".to_owned()));
+        }
+        password
+    } else {
+        let mut line = String::new();
+        io::Read::take(io::stdin().lock(), 2 * PASSWORD_MAX as u64).read_line(&mut line)?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    };
+    let hash = password::hash(&password).map_err(Failure::Other)?;
+    let mut store = open(config)?;
+    store.set_setting(password::SETTING, &hash)?;
+    // Whoever knew the old one is out.
+    store.end_sessions(None)?;
+    Ok(())
+}
+
+pub(super) fn add_token(config: &Config, add: TokenAdd) -> Result<(), Failure> {
+    if add.group.as_ref().is_some_and(|group| group.len() > LABEL_MAX) {
+        return Err(Failure::Other(format!("a group has {LABEL_MAX} bytes at most")));
+    }
+    let secret = secret::new_secret().map_err(Failure::Other)?;
+    let now = UnixMs::now();
+    let purpose = match (add.device, add.enrol, add.read) {
+        (Some(device), ..) => TokenUse::Device(device),
+        (None, true, _) => TokenUse::Enrol,
+        (None, false, true) => TokenUse::Read,
+        (None, false, false) => TokenUse::Devices,
+    };
+    let token = TokenRow {
+        id: 0,
+        hash: secret::hash(&secret),
+        purpose,
+        group: add.group,
+        created_at: now,
+        expires_at: add.expires.map(|lifetime| now.plus(lifetime)),
+    };
+    let id = open(config)?.add_token(&token)?;
+    writeln!(io::stdout(), "{secret}")?;
+    writeln!(io::stderr(), "token {id}; it is not shown again")?;
+    Ok(())
+}
+
+pub(super) fn list_tokens(config: &Config) -> Result<(), Failure> {
+    let now = UnixMs::now();
+    let mut out = io::stdout().lock();
+    writeln!(out, "{:>4}  {:<24}  {:<16}  {:<19}  expires (UTC)", "id", "for", "group", "made (UTC)")?;
+    for token in open(config)?.tokens()? {
+        let purpose = match token.purpose {
+            TokenUse::Devices => "heartbeats".to_owned(),
+            TokenUse::Device(device) => format!("device {device}"),
+            TokenUse::Enrol => "enrolment".to_owned(),
+            TokenUse::Read => "reading".to_owned(),
+        };
+        let expires = match token.expires_at {
+            None => "never".to_owned(),
+            Some(at) if at <= now => format!("{} (expired)", at.readable()),
+            Some(at) => at.readable(),
+        };
+        let group = token.group.unwrap_or_default();
+        writeln!(
+            out,
+            "{:>4}  {purpose:<24}  {group:<16}  {}  {expires}",
+            token.id,
+            token.created_at.readable()
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn revoke_token(config: &Config, id: i64) -> Result<(), Failure> {
+    if open(config)?.revoke_token(id)? {
+        Ok(())
+    } else {
+        Err(Failure::Other(format!("there is no token {id}")))
+    }
+}
+
+pub(super) fn list_devices(config: &Config) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    for (_, hardware_id, labels) in open(config)?.labels()? {
+        let removed = if labels.removed { "  removed" } else { "" };
+        let (name, group) = (labels.name.unwrap_or_default(), labels.group.unwrap_or_default());
+        writeln!(out, "{hardware_id:<32}  {name:<24}  {group:<16}  {}{removed}", labels.tags.join(" "))?;
+    }
+    Ok(())
+}
+
+pub(super) fn set_labels(
+    config: &Config,
+    id: &str,
+    name: Option<String>,
+    group: Option<String>,
+    tags: Option<String>,
+) -> Result<(), Failure> {
+    change(config, id, |before| {
+        let name = name.or(before.name.clone()).unwrap_or_default();
+        let group = group.or(before.group.clone()).unwrap_or_default();
+        let tags = tags.unwrap_or_else(|| before.tags.join(" "));
+        checked_labels(&name, &group, &tags, before.removed)
+    })
+}
+
+pub(super) fn set_removed(config: &Config, id: &str, removed: bool) -> Result<(), Failure> {
+    change(config, id, |before| Ok(Labels { removed, ..before.clone() }))
+}
+
+fn change(
+    config: &Config,
+    id: &str,
+    change: impl FnOnce(&Labels) -> Result<Labels, String>,
+) -> Result<(), Failure> {
+    let mut store = open(config)?;
+    let found = store.labels()?.into_iter().find(|(_, hardware_id, _)| hardware_id == id);
+    let Some((_, _, before)) = found else {
+        return Err(Failure::Other(format!("there is no device {id}")));
+    };
+    store.set_labels(id, &change(&before).map_err(Failure::Other)?)?;
+    Ok(())
+}
+
+pub(super) fn backup(config: &Config, file: &Path) -> Result<(), Failure> {
+    sqlite::backup::backup(&sqlite::path_in(&config.state), file)?;
+    Ok(())
+}
+
+/// A time such as `90m`, `12h`, `30d`, in milliseconds.
+pub(super) fn lifetime(text: &str) -> Result<i64, String> {
+    let units = [("m", MINUTE_MS), ("h", HOUR_MS), ("d", DAY_MS)];
+    let parsed = units.into_iter().find_map(|(unit, ms)| {
+        let number: i64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(ms).filter(|ms| (1..=100 * 366 * DAY_MS).contains(ms))
+    });
+    parsed.ok_or_else(|| "expected a number with m, h or d, such as 12h or 30d".to_owned())
+}
+
+/// Tokens that the server begins with; the engine loads them.
+pub(super) fn no_tokens() -> std::sync::Arc<Tokens> {
+    std::sync::Arc::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_need_a_unit_and_are_bounded() {
+        assert_eq!(lifetime("30d"), Ok(30 * DAY_MS));
+        assert_eq!(lifetime("12h"), Ok(12 * HOUR_MS));
+        for text in ["", "30", "d", "-1d", "0d", "1w", "99999999999999d", "1.5h"] {
+            assert!(lifetime(text).is_err(), "{text}");
+        }
+    }
+}

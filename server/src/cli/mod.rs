@@ -1,0 +1,234 @@
+//! Commands and flags.
+
+mod commands;
+mod run;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use log::LevelFilter;
+
+pub(crate) use run::run_until;
+
+use crate::config::{Config, ConfigError};
+
+/// Exit status for a wrong configuration (`EX_CONFIG`, sysexits.h), after which starting again does not help.
+const EXIT_CONFIG: u8 = 78;
+
+/// Receives heartbeats, keeps them, shows them on a live page, says when something is wrong.
+#[derive(Debug, Parser)]
+#[command(name = "heartbeat-server", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Flags {
+    /// Configuration file [default: /etc/heartbeat-server/config.toml]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the database [default: /var/lib/heartbeat-server]
+    #[arg(long, global = true, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Address and port [default: 127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Log more
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive and show (default)
+    Run,
+    /// Check the configuration
+    CheckConfig,
+    /// Set the password of the page, read from the terminal or from standard input
+    Password,
+    /// Tokens of devices and programs
+    #[command(subcommand)]
+    Token(Token),
+    /// Names, groups and tags of devices; remove and restore them
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Copy the database to a new file while the server runs
+    Backup {
+        /// File that does not exist yet
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Token {
+    /// Make a token and print it, once
+    Add(TokenAdd),
+    /// List tokens
+    List,
+    /// Revoke a token
+    Revoke {
+        /// Its number in the list
+        id: i64,
+    },
+}
+
+#[derive(Debug, Args)]
+struct TokenAdd {
+    /// Group of the devices that come with it
+    #[arg(long)]
+    group: Option<String>,
+    /// Valid for so long: 12h, 30d
+    #[arg(long, value_name = "TIME", value_parser = commands::lifetime)]
+    expires: Option<i64>,
+    /// Only for the device with this hardware id
+    #[arg(long, value_name = "ID", conflicts_with_all = ["enrol", "read"])]
+    device: Option<String>,
+    /// For making tokens of devices (POST /api/v1/enrol), not for heartbeats
+    #[arg(long, conflicts_with = "read")]
+    enrol: bool,
+    /// For reading /api/v1 and /metrics, not for heartbeats
+    #[arg(long, conflicts_with = "group")]
+    read: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum DeviceCommand {
+    /// List devices
+    List,
+    /// Change labels; what is not given stays
+    Set {
+        /// Hardware id
+        id: String,
+        #[arg(long)]
+        name: Option<String>,
+        #[arg(long)]
+        group: Option<String>,
+        /// Separated by spaces
+        #[arg(long)]
+        tags: Option<String>,
+    },
+    /// Hide a device and refuse its heartbeats; its history stays
+    Remove {
+        /// Hardware id
+        id: String,
+    },
+    /// Take a removed device back
+    Restore {
+        /// Hardware id
+        id: String,
+    },
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<crate::store::StoreError> for Failure {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+/// Runs the program with the arguments of the process. Exit status 78: the configuration is wrong.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    install_log(if cli.flags.verbose { LevelFilter::Debug } else { LevelFilter::Info });
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "heartbeat-server: {failure}");
+            if matches!(failure, Failure::Config(_)) {
+                ExitCode::from(EXIT_CONFIG)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<(), Failure> {
+    let config = settled(&cli.flags)?;
+    match cli.command.unwrap_or(Command::Run) {
+        Command::Run => run::run(config),
+        Command::CheckConfig => commands::check_config(&config),
+        Command::Password => commands::password(&config),
+        Command::Token(Token::Add(add)) => commands::add_token(&config, add),
+        Command::Token(Token::List) => commands::list_tokens(&config),
+        Command::Token(Token::Revoke { id }) => commands::revoke_token(&config, id),
+        Command::Device(DeviceCommand::List) => commands::list_devices(&config),
+        Command::Device(DeviceCommand::Set { id, name, group, tags }) => {
+            commands::set_labels(&config, &id, name, group, tags)
+        }
+        Command::Device(DeviceCommand::Remove { id }) => commands::set_removed(&config, &id, true),
+        Command::Device(DeviceCommand::Restore { id }) => commands::set_removed(&config, &id, false),
+        Command::Backup { file } => commands::backup(&config, &file),
+    }
+}
+
+/// The file, with the flags over it.
+fn settled(flags: &Flags) -> Result<Config, ConfigError> {
+    let mut config = Config::load(flags.config.as_deref())?;
+    if let Some(state) = &flags.state {
+        config.state.clone_from(state);
+    }
+    if let Some(listen) = flags.listen {
+        config.listen = listen;
+    }
+    Ok(config)
+}
+
+/// Lines on standard error: with the time on a terminal, with priorities for the journal, which has the time itself.
+fn install_log(level: LevelFilter) {
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some() && !io::stderr().is_terminal();
+    let mut builder = env_logger::Builder::new();
+    builder.filter(None, LevelFilter::Warn).filter(Some("heartbeat_server"), level);
+    builder.format(move |out, record| {
+        let message = record.args();
+        if journal {
+            let priority = match record.level() {
+                log::Level::Error => 3,
+                log::Level::Warn => 4,
+                log::Level::Info => 6,
+                log::Level::Debug | log::Level::Trace => 7,
+            };
+            return writeln!(out, "<{priority}>{message}");
+        }
+        writeln!(out, "{} {:5} {message}", jiff::Timestamp::now().strftime("%FT%TZ"), record.level())
+    });
+    // Only a second call fails.
+    let _ = builder.try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn help_fits_a_screen() {
+        Cli::command().debug_assert();
+        let help = Cli::command().render_help().to_string();
+        assert!(help.lines().count() <= 24, "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    }
+}

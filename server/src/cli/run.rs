@@ -1,0 +1,189 @@
+//! The server itself: puts everything together, runs it, and takes it apart in order.
+
+use std::{
+    future::Future,
+    io::{self, Write},
+    net::SocketAddr,
+    sync::{Arc, mpsc::sync_channel},
+    time::Duration,
+};
+
+use axum::{Router, routing::get};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use super::{Failure, commands};
+use crate::{
+    access::{forms::FormKey, password, secret},
+    alerts::deliver,
+    api,
+    app::{App, Parts},
+    config::{Config, ConfigError},
+    engine::{Engine, Handle, Rules, run as engine_thread},
+    limits::QUEUE_MAX,
+    page, receive,
+    serve::{serve, tls::Acceptor},
+    store::{
+        Admin, Read, Readers,
+        sqlite::{self, Sqlite},
+    },
+    time::UnixMs,
+};
+
+/// Refuses an address that others can reach unless devices need a token and people a login.
+pub(super) fn check_public(config: &Config, password: Option<bool>) -> Result<(), ConfigError> {
+    if config.is_local() {
+        return Ok(());
+    }
+    let mut missing = Vec::new();
+    if !config.receive.require_token {
+        missing.push("receive.require_token = true");
+    }
+    if password == Some(false) && config.access.proxy_header.is_none() {
+        missing.push("a password (heartbeat-server password)");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(ConfigError::Refused(format!(
+        "listen = {} can be reached by others, so this is needed first: {}",
+        config.listen,
+        missing.join(" and ")
+    )))
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(super) fn run(config: Config) -> Result<(), Failure> {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let announce = |address| {
+        // For a person, and for a program that let the system choose the port.
+        writeln!(io::stdout(), "{scheme}://{address}/")?;
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        Ok(())
+    };
+    let signalled = async {
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        Ok(())
+    };
+    run_until(config, announce, signalled)
+}
+
+/// Runs until `stopped` ends. Calls `announce` with its address when it listens.
+///
+/// # Errors
+/// Why it could not start, or what ended it.
+pub(crate) fn run_until(
+    config: Config,
+    announce: impl FnOnce(SocketAddr) -> io::Result<()>,
+    stopped: impl Future<Output = io::Result<()>>,
+) -> Result<(), Failure> {
+    let mut store = commands::open(&config)?;
+    check_public(&config, Some(store.setting(password::SETTING)?.is_some()))?;
+    raise_descriptors(config.connections);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let acceptor = config.tls.clone().map(Acceptor::new).transpose();
+    let acceptor = acceptor.map_err(ConfigError::Refused)?.map(Arc::new);
+    let listener = runtime
+        .block_on(TcpListener::bind(config.listen))
+        .map_err(|error| Failure::Other(format!("{}: {error}", config.listen)))?;
+
+    let (sender, commands) = sync_channel(QUEUE_MAX);
+    let handle = Handle::new(sender);
+    let tokens = commands::no_tokens();
+    let delivery = deliver::start(config.channels.clone(), handle.clone())?;
+    let engine = Engine::new(store, Rules::of(&config), UnixMs::now(), Arc::clone(&tokens), delivery)?;
+    let fleet = engine.fleet();
+    let thread = engine_thread::start(engine, commands, Duration::from_millis(config.receive.linger_ms))?;
+
+    let (stop, stopping) = watch::channel(false);
+    let path = sqlite::path_in(&config.state);
+    let readers = Readers::new(move || Ok(Box::new(Sqlite::open_reader(&path)?) as Box<dyn Read>));
+    let forms = FormKey::new(&secret::new_secret().map_err(Failure::Other)?);
+    let admin = Box::new(commands::open(&config)?);
+    let app =
+        App::new(Parts { config, fleet, tokens, engine: handle.clone(), forms, stopping, readers, admin });
+    let app = Arc::new(app);
+
+    runtime.block_on(async {
+        let address = listener.local_addr()?;
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        log::info!("listens on {scheme}://{address}/");
+        announce(address)?;
+        if let Some(acceptor) = &acceptor {
+            tokio::spawn(Arc::clone(acceptor).renew());
+        }
+        let serving = tokio::spawn(serve(
+            listener,
+            acceptor,
+            routes(&app),
+            app.config.connections,
+            app.stopping.clone(),
+        ));
+        stopped.await?;
+        log::info!("stops");
+        let _ = stop.send(true);
+        let _ = serving.await;
+        Ok::<_, io::Error>(())
+    })?;
+    // What is being answered has been; now what has been committed is all there is.
+    handle.stop();
+    if thread.join().is_err() {
+        return Err(Failure::Other("the engine ended with a panic".to_owned()));
+    }
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+/// Each connection is a descriptor; the usual limit of 1024 is only the one that a process begins with.
+fn raise_descriptors(connections: usize) {
+    let wanted = connections as u64 + 100;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard).is_err() {
+        log::warn!("the limit of {soft} open files stays");
+    }
+    if hard < wanted {
+        log::warn!("connections = {connections}, but this process may have {hard} open files only");
+    }
+}
+
+fn routes(app: &Arc<App>) -> Router {
+    let mut heartbeats = Router::new();
+    for path in &app.config.receive.paths {
+        heartbeats = heartbeats.route(path, get(receive::heartbeat).post(receive::heartbeat));
+    }
+    Router::new()
+        .merge(heartbeats)
+        .merge(api::routes(app))
+        .merge(page::routes(app))
+        .with_state(Arc::clone(app))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(listen: &str, require_token: bool) -> Config {
+        let text = format!("listen = \"{listen}\"\n[receive]\nrequire_token = {require_token}");
+        toml::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_public_address_needs_both_a_token_and_a_password() {
+        assert!(check_public(&config("127.0.0.1:80", false), Some(false)).is_ok());
+        assert!(check_public(&config("[::1]:80", false), Some(false)).is_ok());
+        assert!(check_public(&config("0.0.0.0:80", true), Some(true)).is_ok());
+        for (require_token, password) in [(false, true), (true, false), (false, false)] {
+            let refused = check_public(&config("0.0.0.0:80", require_token), Some(password));
+            assert!(matches!(refused, Err(ConfigError::Refused(_))), "{require_token} {password}");
+        }
+    }
+}

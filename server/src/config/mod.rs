@@ -1,0 +1,349 @@
+//! The configuration: one TOML file, in which every setting has a default.
+//!
+//! Unknown keys, wrong types and values out of range are refused with the place in the file, so that a typing error is
+//! not a setting that silently does nothing. `heartbeat-server check-config` says what is in effect.
+
+mod expect;
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+pub(crate) use expect::{Expect, Expectations};
+
+use crate::{
+    store::Retention,
+    time::{DAY_MS, HOUR_MS},
+};
+
+/// Where the configuration is looked for if no flag says otherwise.
+pub(crate) const DEFAULT_PATH: &str = "/etc/heartbeat-server/config.toml";
+/// Where the database is if neither the configuration nor systemd says otherwise.
+const DEFAULT_STATE: &str = "/var/lib/heartbeat-server";
+
+/// Why the server cannot start with this configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{}: {error}", .path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("{}: {text}", .path.display())]
+    Invalid { path: PathBuf, text: String },
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Address and port of the page and of the heartbeats.
+    pub(crate) listen: SocketAddr,
+    /// Directory of the database.
+    pub(crate) state: PathBuf,
+    /// Connections at once; each takes about 15 KiB, over TLS 25 KiB.
+    pub(crate) connections: usize,
+    pub(crate) receive: Receive,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) access: Access,
+    pub(crate) retention: RetentionKeys,
+    /// What is expected of every device.
+    pub(crate) expect: expect::ExpectKeys,
+    /// What is expected of the devices of a group, where it differs.
+    pub(crate) groups: BTreeMap<String, expect::ExpectKeys>,
+    pub(crate) alerts: Alerts,
+    /// Where messages go.
+    pub(crate) channels: BTreeMap<String, Channel>,
+}
+
+/// `[receive]`: heartbeats.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Receive {
+    /// Paths to which devices post.
+    pub(crate) paths: Vec<String>,
+    /// Refuse heartbeats without a token.
+    pub(crate) require_token: bool,
+    /// Take heartbeats of devices that have never been heard of.
+    pub(crate) new_devices: bool,
+    /// Devices that are kept at most.
+    pub(crate) devices: usize,
+    /// Milliseconds for which a commit waits for more heartbeats. 0: not at all.
+    pub(crate) linger_ms: u64,
+}
+
+/// `[tls]`: HTTPS in this process.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// Certificate chain, PEM.
+    pub(crate) certificate: PathBuf,
+    /// Its key, PEM.
+    pub(crate) key: PathBuf,
+}
+
+/// `[access]`: people.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Access {
+    /// A header in which a proxy says who it has let in.
+    pub(crate) proxy_header: Option<String>,
+    /// Addresses from which that header, and `X-Forwarded-For`, are believed.
+    pub(crate) proxies: Vec<IpAddr>,
+}
+
+/// `[retention]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RetentionKeys {
+    /// Hours for which each heartbeat is kept.
+    pub(crate) beats_hours: u32,
+    /// Days for which minutes are kept.
+    pub(crate) minutes_days: u32,
+    /// Days for which hours are kept.
+    pub(crate) hours_days: u32,
+    /// Days for which events are kept.
+    pub(crate) events_days: u32,
+}
+
+/// `[alerts]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Alerts {
+    /// Seconds for which alerts are gathered into one message.
+    pub(crate) gather_s: u32,
+    /// Seconds between two messages at least.
+    pub(crate) pause_s: u32,
+    /// Hours after which a message that cannot be delivered is given up.
+    pub(crate) give_up_hours: u32,
+}
+
+/// `[channels.NAME]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Channel {
+    /// POST of JSON with all details.
+    Json { url: String, token_file: Option<PathBuf> },
+    /// A topic of ntfy.
+    Ntfy { url: String, token_file: Option<PathBuf> },
+    /// A webhook that takes `{"text": ...}`: Slack, Mattermost, Rocket.Chat.
+    Slack { url: String },
+    /// Mail.
+    Mail {
+        /// `smtp://host:25`, `smtps://user@host` or `smtp://user@host?tls=required`.
+        smtp: String,
+        /// File with the password.
+        password_file: Option<PathBuf>,
+        from: String,
+        to: Vec<String>,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            state: env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from(DEFAULT_STATE), PathBuf::from),
+            connections: 20_000,
+            receive: Receive::default(),
+            tls: None,
+            access: Access::default(),
+            retention: RetentionKeys::default(),
+            expect: expect::ExpectKeys::default(),
+            groups: BTreeMap::new(),
+            alerts: Alerts::default(),
+            channels: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Receive {
+    fn default() -> Self {
+        Self {
+            paths: vec!["/heartbeat.php".to_owned(), "/api/v1/heartbeat".to_owned()],
+            require_token: false,
+            new_devices: true,
+            devices: 200_000,
+            linger_ms: 20,
+        }
+    }
+}
+
+impl Default for RetentionKeys {
+    fn default() -> Self {
+        Self { beats_hours: 48, minutes_days: 30, hours_days: 730, events_days: 730 }
+    }
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self { gather_s: 10, pause_s: 60, give_up_hours: 72 }
+    }
+}
+
+impl Config {
+    /// Reads the file at `path`. Without a path the default one, which need not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read, or something in it is wrong.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let given = path.is_some();
+        let path = path.unwrap_or(Path::new(DEFAULT_PATH));
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !given => String::new(),
+            Err(error) => return Err(ConfigError::Unreadable { path: path.to_owned(), error }),
+        };
+        let invalid = |text: String| ConfigError::Invalid { path: path.to_owned(), text };
+        let config: Self =
+            toml::from_str(&text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))?;
+        config.check().map_err(invalid)?;
+        Ok(config)
+    }
+
+    /// Whether only programs of this machine can connect.
+    pub(crate) fn is_local(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+
+    /// What is expected of the devices of each group.
+    pub(crate) fn expectations(&self) -> Expectations {
+        Expectations::new(&self.expect, &self.groups)
+    }
+
+    /// How long rows are kept.
+    pub(crate) fn retention(&self) -> Retention {
+        let keys = &self.retention;
+        Retention {
+            beats: i64::from(keys.beats_hours) * HOUR_MS,
+            minutes: i64::from(keys.minutes_days) * DAY_MS,
+            hours: i64::from(keys.hours_days) * DAY_MS,
+            events: i64::from(keys.events_days) * DAY_MS,
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let receive = &self.receive;
+        if receive.paths.is_empty() {
+            return Err("receive.paths is empty: no device could report".to_owned());
+        }
+        for path in &receive.paths {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+            if !path.starts_with('/') || path.len() < 2 || !path.chars().all(plain) {
+                return Err(format!(
+                    "receive.paths: {path:?} is not a path of letters, digits and /._- after a /"
+                ));
+            }
+        }
+        within("receive.linger_ms", receive.linger_ms, 0, 1000)?;
+        within("receive.devices", receive.devices as u64, 1, 1_000_000)?;
+        within("connections", self.connections as u64, 10, 1_000_000)?;
+        within("retention.beats_hours", self.retention.beats_hours.into(), 1, 24 * 366)?;
+        within("retention.minutes_days", self.retention.minutes_days.into(), 1, 3660)?;
+        within("retention.hours_days", self.retention.hours_days.into(), 1, 36_600)?;
+        within("retention.events_days", self.retention.events_days.into(), 1, 36_600)?;
+        within("alerts.gather_s", self.alerts.gather_s.into(), 1, 600)?;
+        within("alerts.pause_s", self.alerts.pause_s.into(), 0, 3600)?;
+        within("alerts.give_up_hours", self.alerts.give_up_hours.into(), 1, 24 * 30)?;
+        self.expect.check("expect")?;
+        for (group, keys) in &self.groups {
+            keys.check(&format!("groups.{group}"))?;
+        }
+        if self.access.proxy_header.is_some() && self.access.proxies.is_empty() {
+            return Err(
+                "access.proxy_header needs access.proxies: anybody else could send that header".to_owned()
+            );
+        }
+        for (name, channel) in &self.channels {
+            let url = match channel {
+                Channel::Json { url, .. } | Channel::Ntfy { url, .. } | Channel::Slack { url } => url,
+                Channel::Mail { smtp, to, .. } => {
+                    if to.is_empty() {
+                        return Err(format!("channels.{name}.to is empty"));
+                    }
+                    smtp
+                }
+            };
+            let known =
+                ["http://", "https://", "smtp://", "smtps://"].iter().any(|scheme| url.starts_with(scheme));
+            let mail = matches!(channel, Channel::Mail { .. });
+            if !known || url.starts_with("smtp") != mail {
+                return Err(format!("channels.{name}: {url:?} is not an address of this kind of channel"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn within(key: &str, number: u64, least: u64, most: u64) -> Result<(), String> {
+    if (least..=most).contains(&number) {
+        Ok(())
+    } else {
+        Err(format!("{key} = {number}: expected {least} to {most}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.check().map(|()| config)
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default_and_local() {
+        let config = parse("").unwrap();
+        assert!(config.is_local());
+        assert_eq!(config.receive.paths, ["/heartbeat.php", "/api/v1/heartbeat"]);
+        assert_eq!(config.retention().beats, 48 * HOUR_MS);
+    }
+
+    #[test]
+    fn the_packaged_file_is_valid_and_changes_nothing() {
+        let packaged = include_str!("../../packaging/config.toml");
+        parse(packaged).unwrap();
+        assert!(
+            packaged.lines().all(|line| line.is_empty() || line.starts_with('#')),
+            "all of it is commented out"
+        );
+    }
+
+    #[test]
+    fn every_setting_of_the_packaged_file_is_known() {
+        let packaged = include_str!("../../packaging/config.toml");
+        let settings: Vec<_> = packaged.lines().filter_map(|line| line.strip_prefix('#')).collect();
+        let settings: Vec<_> = settings.into_iter().filter(|line| !line.starts_with(' ')).collect();
+        parse(&settings.join("\n")).unwrap();
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let cases = [
+            ("lisen = \"127.0.0.1:1\"", "lisen"),
+            ("listen = \"localhost\"", "listen"),
+            ("[receive]\npaths = [\"heartbeat\"]", "receive.paths"),
+            ("[receive]\npaths = []", "receive.paths"),
+            ("[receive]\nlinger_ms = 5000", "receive.linger_ms"),
+            ("[retention]\nbeats_hours = 0", "retention.beats_hours"),
+            ("[expect]\ntemp_high = 500", "expect.temp_high"),
+            ("[groups.north]\noffline_after_s = 1", "groups.north.offline_after_s"),
+            ("[access]\nproxy_header = \"X-User\"", "access.proxies"),
+            ("[channels.me]\nkind = \"slack\"\nurl = \"ftp://x\"", "channels.me"),
+            ("[channels.me]\nkind = \"pigeon\"", "pigeon"),
+            (
+                "[channels.me]\nkind = \"mail\"\nsmtp = \"smtp://h\"\nfrom = \"a@b\"\nto = []",
+                "channels.me.to",
+            ),
+        ];
+        for (text, name) in cases {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(name), "{text}: {error}");
+        }
+    }
+}

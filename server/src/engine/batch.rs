@@ -1,0 +1,295 @@
+//! A batch of heartbeats: one commit.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Engine, Incoming, Tracked, Verdict, read, show, write};
+use crate::{
+    alerts::watch::Notice,
+    fleet::{Device, presence::Presence},
+    model::{
+        DeviceId,
+        document::{Beat, Sequence},
+        ledger::{Entry, Ledger},
+    },
+    store::{Admin, AlertRow, BeatRow, EventRow, Labels, Result, Store, SummaryRow, Writes},
+    time::UnixMs,
+};
+
+/// Lost heartbeats in a row from which on the history of a device says so: a minute, as a rule.
+const GAP_WORTH_AN_EVENT: u64 = 12;
+
+/// A batch on its way into the database.
+#[derive(Default)]
+struct Draft {
+    tracked: HashMap<usize, Tracked>,
+    writes: Writes,
+    alerts: Vec<AlertRow>,
+    /// Live heartbeats: place of the device, index in the batch.
+    live: Vec<(usize, usize)>,
+    verdicts: Vec<Verdict>,
+    /// Late heartbeats of this batch, which the database does not know yet.
+    late: HashSet<(usize, Sequence)>,
+}
+
+impl<S: Store + Admin> Engine<S> {
+    /// Stores a batch, and answers each heartbeat when it is durable.
+    pub(crate) fn commit(&mut self, now: UnixMs, batch: Vec<Incoming>) {
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut beats = Vec::with_capacity(batch.len());
+        for incoming in batch {
+            answers.push(incoming.answer);
+            beats.push((incoming.beat, incoming.group));
+        }
+        let verdicts = match self.store_batch(now, beats) {
+            Ok(verdicts) => verdicts,
+            Err(error) => {
+                let mut fleet = write(&self.fleet);
+                fleet.failed += answers.len() as u64;
+                if fleet.trouble.is_none() {
+                    log::error!("heartbeats are refused with 503: {error}");
+                }
+                fleet.trouble = Some(error.to_string());
+                vec![Verdict::Unavailable; answers.len()]
+            }
+        };
+        for (answer, verdict) in answers.into_iter().zip(verdicts) {
+            // A device that has gone meanwhile asks again.
+            let _ = answer.send(verdict);
+        }
+    }
+
+    fn store_batch(&mut self, now: UnixMs, beats: Vec<(Beat, Option<String>)>) -> Result<Vec<Verdict>> {
+        let added = self.add_devices(now, &beats)?;
+        let places: Vec<_> = {
+            let fleet = read(&self.fleet);
+            beats.iter().map(|(beat, _)| fleet.place(&beat.hardware_id)).collect()
+        };
+        self.add_boots(now, &beats, &places)?;
+        let known = self.known_late(&beats, &places)?;
+        let mut draft = Draft::default();
+        draft.writes.events.extend(added.into_iter().map(|device| EventRow {
+            at: now,
+            device,
+            kind: "added".to_owned(),
+            detail: "heard for the first time".to_owned(),
+        }));
+        for (index, (beat, _)) in beats.iter().enumerate() {
+            let place = places.get(index).copied().flatten();
+            let known = known.get(index).copied().unwrap_or(false);
+            let verdict = match place {
+                Some(place) => self.draft(now, index, place, beat, known, &mut draft),
+                None => Verdict::Unknown,
+            };
+            draft.verdicts.push(verdict);
+        }
+        if !draft.writes.is_empty() {
+            self.store.apply(&draft.writes)?;
+        }
+        Ok(self.adopt(now, beats, draft))
+    }
+
+    /// Makes devices that are new, if new ones are taken.
+    fn add_devices(&mut self, now: UnixMs, beats: &[(Beat, Option<String>)]) -> Result<Vec<DeviceId>> {
+        let mut new: Vec<(&str, Option<&str>)> = Vec::new();
+        {
+            let fleet = read(&self.fleet);
+            let room = self.rules.devices_max.saturating_sub(fleet.devices().len());
+            let mut seen = HashSet::new();
+            for (beat, group) in beats {
+                let id = beat.hardware_id.as_str();
+                if new.len() < room && fleet.place(id).is_none() && seen.insert(id) {
+                    new.push((id, group.as_deref()));
+                }
+            }
+        }
+        if new.is_empty() || !self.rules.new_devices {
+            return Ok(Vec::new());
+        }
+        let ids = self.store.device_ids(now, &new)?;
+        let mut fleet = write(&self.fleet);
+        let mut added = Vec::new();
+        for ((hardware_id, group), (id, is_new)) in new.into_iter().zip(ids) {
+            let labels = Labels { group: group.map(str::to_owned), ..Labels::default() };
+            fleet.add(Device::new(id, hardware_id, labels, now));
+            self.tracked
+                .push(Tracked { ledger: Ledger::new(), watch: crate::alerts::watch::Watch::default() });
+            if is_new {
+                added.push(id);
+            }
+        }
+        Ok(added)
+    }
+
+    /// Makes sure that the starts of agents are in memory.
+    fn add_boots(
+        &mut self,
+        now: UnixMs,
+        beats: &[(Beat, Option<String>)],
+        places: &[Option<usize>],
+    ) -> Result<()> {
+        let mut missing = Vec::new();
+        let mut seen = HashSet::new();
+        {
+            let fleet = read(&self.fleet);
+            for ((beat, _), place) in beats.iter().zip(places) {
+                let (Some(place), Some(Sequence { boot, .. })) = (place, beat.sequence) else { continue };
+                let (Some(tracked), Some(device)) = (self.tracked.get(*place), fleet.devices().get(*place))
+                else {
+                    continue;
+                };
+                if !device.labels.removed
+                    && tracked.ledger.boot(boot).is_none()
+                    && seen.insert((*place, boot))
+                {
+                    missing.push((*place, device.id, boot));
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = missing.iter().map(|(_, device, boot)| (*device, *boot)).collect();
+        for ((place, ..), boot) in missing.iter().zip(self.store.open_boots(now, &ids)?) {
+            if let Some(tracked) = self.tracked.get_mut(*place) {
+                tracked.ledger.remember(boot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which late heartbeats are in the history already.
+    fn known_late(
+        &mut self,
+        beats: &[(Beat, Option<String>)],
+        places: &[Option<usize>],
+    ) -> Result<Vec<bool>> {
+        let mut known = vec![false; beats.len()];
+        let mut asked = Vec::new();
+        {
+            let fleet = read(&self.fleet);
+            for (index, ((beat, _), place)) in beats.iter().zip(places).enumerate() {
+                let Some(tracked) = place.and_then(|place| self.tracked.get(place)) else { continue };
+                let device = place.and_then(|place| fleet.devices().get(place));
+                let boot = beat.sequence.and_then(|sequence| tracked.ledger.boot(sequence.boot));
+                if let (Some(device), Some(boot), Some(sequence)) = (device, boot, beat.sequence)
+                    && tracked.ledger.must_look_up(beat)
+                {
+                    asked.push((index, (device.id, boot.ordinal, sequence.number)));
+                }
+            }
+        }
+        if asked.is_empty() {
+            return Ok(known);
+        }
+        let questions: Vec<_> = asked.iter().map(|(_, question)| *question).collect();
+        for ((index, _), is_known) in asked.iter().zip(self.store.late_known(&questions)?) {
+            if let Some(known) = known.get_mut(*index) {
+                *known = is_known;
+            }
+        }
+        Ok(known)
+    }
+
+    /// Books one heartbeat on copies.
+    fn draft(
+        &self,
+        now: UnixMs,
+        index: usize,
+        place: usize,
+        beat: &Beat,
+        known: bool,
+        draft: &mut Draft,
+    ) -> Verdict {
+        let fleet = read(&self.fleet);
+        let (Some(device), Some(tracked)) = (fleet.devices().get(place), self.tracked.get(place)) else {
+            return Verdict::Unavailable;
+        };
+        if device.labels.removed {
+            return Verdict::Removed;
+        }
+        let expect = self.rules.expectations.of(device.labels.group.as_deref());
+        let Draft { tracked: copies, writes, alerts, live, late, .. } = draft;
+        let copy = copies.entry(place).or_insert_with(|| tracked.clone());
+        let known =
+            known || beat.sequence.is_some_and(|sequence| beat.replayed && late.contains(&(place, sequence)));
+        let Some(entry) = copy.ledger.book(now, beat, known, self.raw_days()) else {
+            return Verdict::Repeated;
+        };
+        if let Some(sequence) = beat.sequence.filter(|_| beat.replayed) {
+            late.insert((place, sequence));
+        }
+        let mut notices: Vec<Notice> = Vec::new();
+        if !beat.replayed {
+            let skew = beat.sampled_at.map(|sampled| sampled.since(now));
+            notices = copy.watch.beat(now, &beat.reading, skew, expect, self.may_raise(now));
+            live.push((place, index));
+            writes.latest.push((device.id, now, beat.text.clone()));
+        }
+        write_entry(writes, now, device.id, beat, entry);
+        for notice in &notices {
+            let (event, alert) = self.record(now, device.id, notice);
+            writes.events.push(event);
+            writes.alerts.push(alert.clone());
+            alerts.push(alert);
+        }
+        Verdict::Stored
+    }
+
+    /// The batch is durable: what was drafted holds.
+    fn adopt(&mut self, now: UnixMs, beats: Vec<(Beat, Option<String>)>, draft: Draft) -> Vec<Verdict> {
+        for row in draft.alerts {
+            self.keep_alert(row);
+        }
+        let mut fleet = write(&self.fleet);
+        let mut beats: Vec<Option<Beat>> = beats.into_iter().map(|(beat, _)| Some(beat)).collect();
+        for (place, index) in draft.live {
+            let beat = beats.get_mut(index).and_then(Option::take);
+            if let (Some(device), Some(beat)) = (fleet.at_mut(place), beat) {
+                device.presence = Presence::Online;
+                show(device, now, beat);
+            }
+            fleet.beats += 1;
+        }
+        for (place, mut copy) in draft.tracked {
+            copy.ledger.forget_old_boots();
+            if let Some(device) = fleet.at_mut(place) {
+                device.lost = copy.ledger.lost();
+                device.alerts = copy.watch.raised();
+            }
+            if let Some(tracked) = self.tracked.get_mut(place) {
+                *tracked = copy;
+            }
+        }
+        fleet.repeated +=
+            draft.verdicts.iter().filter(|verdict| **verdict == Verdict::Repeated).count() as u64;
+        fleet.revision += 1;
+        if fleet.trouble.take().is_some() {
+            log::info!("the database is available again");
+        }
+        draft.verdicts
+    }
+}
+
+fn write_entry(writes: &mut Writes, now: UnixMs, device: DeviceId, beat: &Beat, entry: Entry) {
+    writes.beats.push(BeatRow {
+        device,
+        at: entry.at,
+        sampled_at: beat.sampled_at,
+        boot: entry.boot.map(|boot| boot.ordinal),
+        number: beat.sequence.map(|sequence| sequence.number),
+        replayed: beat.replayed,
+        reading: beat.reading.clone(),
+    });
+    writes.boots.extend(entry.boot.map(|boot| (device, boot)));
+    let summaries = entry.minutes.into_iter();
+    writes.summaries.extend(summaries.map(|(minute, summary)| SummaryRow { device, minute, summary }));
+    let mut event = |kind: &str, detail: String| {
+        writes.events.push(EventRow { at: now, device, kind: kind.to_owned(), detail });
+    };
+    if entry.restarted {
+        event("restarted", "the agent has started again".to_owned());
+    }
+    if entry.gap >= GAP_WORTH_AN_EVENT {
+        event("gap", format!("{} heartbeats are missing", entry.gap));
+    }
+}

@@ -1,0 +1,323 @@
+//! The one thread that changes anything: it takes heartbeats, commits them in groups, and answers afterwards.
+//!
+//! One batch goes this way: numbers of devices and starts from the store, then the books and conditions of each device
+//! on a copy, then one commit, then the copies in place of the old ones, the fleet, the answers. If the commit fails
+//! nothing has changed and every device is told to come again.
+//!
+//! - [`batch`][]: heartbeats
+//! - [`tick`][]: what time brings: offline, messages, minutes
+//! - [`run`][]: the thread
+
+mod batch;
+pub(crate) mod run;
+#[cfg(test)]
+mod tests;
+mod tick;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        mpsc::{Sender, SyncSender, TrySendError},
+    },
+};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    access::tokens::Tokens,
+    alerts::{deliver::Attempt, digest::Digest, kind::Kind, watch::Notice, watch::Watch},
+    config::{Alerts, Config, Expectations},
+    fleet::{Device, Fleet, presence::Presence},
+    model::{
+        DeviceId,
+        document::{Beat, Document},
+        ledger::Ledger,
+    },
+    store::{Admin, AlertRow, EventRow, MessageRow, Result, Retention, Store},
+    time::{DAY_MS, UnixMs},
+};
+
+/// The fleet, shared with pages.
+pub(crate) type SharedFleet = Arc<RwLock<Fleet>>;
+
+/// Reads the fleet. A thread that panicked while it held the lock has left it whole: changes are assignments.
+pub(crate) fn read(fleet: &SharedFleet) -> RwLockReadGuard<'_, Fleet> {
+    fleet.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(fleet: &SharedFleet) -> RwLockWriteGuard<'_, Fleet> {
+    fleet.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What became of a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is in the database, and stays there.
+    Stored,
+    /// It was there already.
+    Repeated,
+    /// The device was removed.
+    Removed,
+    /// The device is new, and no new ones are taken.
+    Unknown,
+    /// The database is not available; nothing was stored.
+    Unavailable,
+}
+
+/// A heartbeat that waits for its commit.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) beat: Beat,
+    /// Group of the token that it came with.
+    pub(crate) group: Option<String>,
+    pub(crate) answer: oneshot::Sender<Verdict>,
+}
+
+/// What the engine is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Beat(Box<Incoming>),
+    /// Labels or tokens have changed; answered when they are in effect.
+    Reload(oneshot::Sender<()>),
+    /// An attempt to deliver a message has ended.
+    Attempted(i64, Attempt),
+    Stop,
+}
+
+/// The way to the engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle(SyncSender<Command>);
+
+impl Handle {
+    /// A handle whose commands arrive at the other end of `sender`.
+    pub(crate) fn new(sender: SyncSender<Command>) -> Self {
+        Self(sender)
+    }
+
+    /// Hands over a heartbeat. `None`: too many wait already.
+    pub(crate) fn submit(&self, beat: Beat, group: Option<String>) -> Option<oneshot::Receiver<Verdict>> {
+        let (answer, verdict) = oneshot::channel();
+        match self.0.try_send(Command::Beat(Box::new(Incoming { beat, group, answer }))) {
+            Ok(()) => Some(verdict),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => None,
+        }
+    }
+
+    /// Puts changes of labels and tokens into effect. Blocks while many heartbeats wait.
+    pub(crate) fn reload(&self) -> oneshot::Receiver<()> {
+        let (answer, done) = oneshot::channel();
+        // An engine that has stopped drops the sender, which ends the wait.
+        let _ = self.0.send(Command::Reload(answer));
+        done
+    }
+
+    /// Says how an attempt to deliver a message ended.
+    pub(crate) fn attempted(&self, message: i64, attempt: Attempt) {
+        let _ = self.0.send(Command::Attempted(message, attempt));
+    }
+
+    /// Asks the engine to end after what it has.
+    pub(crate) fn stop(&self) {
+        let _ = self.0.send(Command::Stop);
+    }
+}
+
+/// What is known of one device besides what pages show.
+#[derive(Debug, Clone)]
+struct Tracked {
+    ledger: Ledger,
+    watch: Watch,
+}
+
+/// What the engine follows of the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    pub(crate) expectations: Expectations,
+    pub(crate) retention: Retention,
+    pub(crate) alerts: Alerts,
+    /// Names of the channels.
+    pub(crate) channels: Vec<String>,
+    pub(crate) new_devices: bool,
+    pub(crate) devices_max: usize,
+}
+
+impl Rules {
+    /// The rules of a configuration.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            expectations: config.expectations(),
+            retention: config.retention(),
+            alerts: config.alerts,
+            channels: config.channels.keys().cloned().collect(),
+            new_devices: config.receive.new_devices,
+            devices_max: config.receive.devices,
+        }
+    }
+}
+
+/// The engine. Time is an argument of everything that it does.
+pub(crate) struct Engine<S> {
+    store: S,
+    rules: Rules,
+    fleet: SharedFleet,
+    tokens: Arc<Tokens>,
+    /// In the order of the fleet.
+    tracked: Vec<Tracked>,
+    alerts: BTreeMap<(DeviceId, Kind), AlertRow>,
+    messages: BTreeMap<i64, MessageRow>,
+    /// Messages that are being delivered, and whether they may have arrived before.
+    in_flight: BTreeMap<i64, bool>,
+    attempts: Vec<(i64, Attempt)>,
+    delivery: Sender<MessageRow>,
+    digest: Digest,
+    /// Since when devices could be heard; see `ALERT_GRACE_MS`.
+    watching_since: UnixMs,
+    revision: i64,
+}
+
+impl<S: Store + Admin> Engine<S> {
+    /// Begins with what the store has.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) fn new(
+        mut store: S,
+        rules: Rules,
+        now: UnixMs,
+        tokens: Arc<Tokens>,
+        delivery: Sender<MessageRow>,
+    ) -> Result<Self> {
+        let loaded = store.load()?;
+        let mut raised: HashMap<DeviceId, Vec<(Kind, UnixMs)>> = HashMap::new();
+        let mut alerts = BTreeMap::new();
+        for row in loaded.alerts {
+            let Some(kind) = Kind::from_word(&row.kind) else { continue };
+            if row.raised && kind != Kind::Version {
+                raised.entry(row.device).or_default().push((kind, row.since));
+            }
+            alerts.insert((row.device, kind), row);
+        }
+        let mut fleet = Fleet::default();
+        let mut tracked = Vec::with_capacity(loaded.devices.len());
+        for row in loaded.devices {
+            let mut device = Device::new(row.id, &row.hardware_id, row.labels, row.added_at);
+            // What was stored was valid then; should a later version think otherwise, the device has no latest state.
+            let latest = row.latest.and_then(|(at, text)| Some((at, Beat::parse(text.as_bytes()).ok()?)));
+            if let Some((at, beat)) = latest {
+                show(&mut device, at, beat);
+            }
+            device.presence =
+                Presence::at(now, device.seen_at, rules.expectations.of(device.labels.group.as_deref()));
+            device.alerts = raised.get(&row.id).cloned().unwrap_or_default();
+            device.lost = row.ledger.lost();
+            let watch = Watch::resume(device.alerts.iter().copied(), device.reading.app_version.clone());
+            tracked.push(Tracked { ledger: row.ledger, watch });
+            fleet.add(device);
+        }
+        let mut engine = Self {
+            store,
+            rules,
+            fleet: Arc::new(RwLock::new(fleet)),
+            tokens,
+            tracked,
+            alerts,
+            messages: loaded.messages.into_iter().map(|message| (message.id, message)).collect(),
+            in_flight: BTreeMap::new(),
+            attempts: Vec::new(),
+            delivery,
+            digest: Digest::default(),
+            watching_since: now,
+            revision: 0,
+        };
+        engine.reload()?;
+        Ok(engine)
+    }
+
+    /// What pages show.
+    pub(crate) fn fleet(&self) -> SharedFleet {
+        Arc::clone(&self.fleet)
+    }
+
+    /// Puts labels and tokens into effect that people have changed.
+    ///
+    /// # Errors
+    /// Those of the store; then nothing has changed.
+    pub(crate) fn reload(&mut self) -> Result<()> {
+        let revision = self.store.revision()?;
+        if revision == self.revision {
+            return Ok(());
+        }
+        self.tokens.replace(self.store.tokens()?);
+        let mut fleet = write(&self.fleet);
+        for (id, _, labels) in self.store.labels()? {
+            if let Some(device) = fleet.place_of(id).and_then(|place| fleet.at_mut(place))
+                && device.labels != labels
+            {
+                device.labels = labels;
+                device.revision += 1;
+            }
+        }
+        fleet.revision += 1;
+        self.revision = revision;
+        Ok(())
+    }
+
+    /// Devices could not be heard until now: the server was not there, or its clock was another one.
+    pub(crate) fn restart_watch(&mut self, now: UnixMs) {
+        self.watching_since = now;
+    }
+
+    fn may_raise(&self, now: UnixMs) -> bool {
+        now.since(self.watching_since) >= crate::limits::ALERT_GRACE_MS
+    }
+
+    fn raw_days(&self) -> i64 {
+        (self.rules.retention.beats / DAY_MS).max(1)
+    }
+
+    /// What is stored of a notice: an event of the device, and the state of the alert.
+    fn record(&self, now: UnixMs, device: DeviceId, notice: &Notice) -> (EventRow, AlertRow) {
+        let word = notice.kind.word();
+        let lasting = notice.kind != Kind::Version;
+        let kind = if notice.raised { word.to_owned() } else { format!("{word}_over") };
+        let label = if notice.raised { notice.kind.label() } else { notice.kind.over() };
+        let detail =
+            if notice.detail.is_empty() { label.to_owned() } else { format!("{label}, {}", notice.detail) };
+        // What was over before anybody was told is not worth a message.
+        let before = self.alerts.get(&(device, notice.kind));
+        let untold = !notice.raised && before.is_some_and(|before| before.raised && before.unannounced);
+        let alert = AlertRow {
+            device,
+            kind: word.to_owned(),
+            since: notice.since,
+            raised: notice.raised && lasting,
+            unannounced: !self.rules.channels.is_empty() && !untold,
+            detail: notice.detail.clone(),
+        };
+        (EventRow { at: now, device, kind, detail }, alert)
+    }
+
+    fn keep_alert(&mut self, row: AlertRow) {
+        let Some(kind) = Kind::from_word(&row.kind) else { return };
+        if row.raised || row.unannounced {
+            self.alerts.insert((row.device, kind), row);
+        } else {
+            self.alerts.remove(&(row.device, kind));
+        }
+    }
+}
+
+/// Takes a live heartbeat into what pages show.
+fn show(device: &mut Device, at: UnixMs, beat: Beat) {
+    device.seen_at = Some(at);
+    device.skew_ms = beat.sampled_at.map(|sampled| sampled.since(at));
+    device.reading = beat.reading;
+    device.document = beat.text.into();
+    device.revision += 1;
+}
+
+/// The parts of the last document of a device, if it has sent one.
+pub(crate) fn document(device: &Device) -> Option<Document> {
+    Document::parse(&device.document).ok()
+}

@@ -1,0 +1,372 @@
+//! The engine on a real database, with time as an argument.
+
+use std::sync::{
+    Arc,
+    mpsc::{Receiver, channel},
+};
+
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::{
+    config::Config,
+    model::document::sample,
+    store::{
+        Read, Step, StoreError,
+        sqlite::{Sqlite, path_in},
+    },
+};
+
+const T0: UnixMs = UnixMs(1_700_000_000_000);
+
+struct Rig {
+    directory: tempfile::TempDir,
+    engine: Engine<Sqlite>,
+    messages: Receiver<MessageRow>,
+    config: Config,
+}
+
+impl Rig {
+    fn new(config: &str) -> Self {
+        let config: Config = toml::from_str(config).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (engine, messages) = start(&directory, &config, T0);
+        Self { directory, engine, messages, config }
+    }
+
+    /// As after a kill: nothing is written on the way.
+    fn restart(&mut self, now: UnixMs) {
+        let (engine, messages) = start(&self.directory, &self.config, now);
+        self.engine = engine;
+        self.messages = messages;
+    }
+
+    fn commit(&mut self, now: UnixMs, documents: &[serde_json::Value]) -> Vec<Verdict> {
+        let mut answers = Vec::new();
+        let batch = documents.iter().map(|document| {
+            let (answer, verdict) = oneshot::channel();
+            answers.push(verdict);
+            let beat = Beat::parse(document.to_string().as_bytes()).unwrap();
+            Incoming { beat, group: None, answer }
+        });
+        let batch = batch.collect();
+        self.engine.commit(now, batch);
+        answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect()
+    }
+
+    fn device(&self, hardware_id: &str) -> Device {
+        read(&self.engine.fleet()).find(hardware_id).unwrap().clone()
+    }
+
+    fn reader(&self) -> Sqlite {
+        Sqlite::open_reader(&path_in(self.directory.path())).unwrap()
+    }
+
+    fn stored(&self, hardware_id: &str, step: Step) -> i64 {
+        let id = self.device(hardware_id).id;
+        let points = self.reader().history(id, step, UnixMs(0), UnixMs(i64::MAX), 100_000).unwrap();
+        points.iter().map(|point| point.beats).sum()
+    }
+
+    fn events(&self, hardware_id: &str) -> Vec<String> {
+        let id = self.device(hardware_id).id;
+        let events = self.reader().events(Some(id), 100).unwrap();
+        events.into_iter().rev().map(|event| event.kind).collect()
+    }
+
+    /// Time passes, a second at a time; `each` says what comes in each.
+    fn pass(
+        &mut self,
+        from: UnixMs,
+        seconds: i64,
+        mut each: impl FnMut(&mut Self, UnixMs),
+    ) -> Vec<MessageRow> {
+        let mut messages = Vec::new();
+        for second in 0..seconds {
+            let now = from.plus(second * 1000);
+            each(self, now);
+            self.engine.tick(now).unwrap();
+            while let Ok(message) = self.messages.try_recv() {
+                self.engine.attempted(message.id, Attempt::Delivered);
+                messages.push(message);
+            }
+        }
+        messages
+    }
+}
+
+fn start(
+    directory: &tempfile::TempDir,
+    config: &Config,
+    now: UnixMs,
+) -> (Engine<Sqlite>, Receiver<MessageRow>) {
+    let store = Sqlite::open(&path_in(directory.path())).unwrap();
+    let (delivery, messages) = channel();
+    let engine = Engine::new(store, Rules::of(config), now, Arc::default(), delivery).unwrap();
+    (engine, messages)
+}
+
+/// A document whose clock is right at `now`.
+fn document(id: &str, number: u64, now: UnixMs) -> serde_json::Value {
+    sample(json!({"hardwareid": id, "seq": number, "timestamp": now.0 / 1000}))
+}
+
+const CHANNEL: &str = "[channels.me]\nkind = \"slack\"\nurl = \"http://127.0.0.1:1/\"\n";
+
+#[test]
+fn a_heartbeat_is_stored_once_however_often_it_comes() {
+    let mut rig = Rig::new("");
+    let beat = document("pi1", 1, T0);
+    assert_eq!(rig.commit(T0, &[beat.clone(), beat.clone()]), [Verdict::Stored, Verdict::Repeated]);
+    assert_eq!(rig.commit(T0.plus(1), std::slice::from_ref(&beat)), [Verdict::Repeated]);
+    rig.restart(T0.plus(2));
+    assert_eq!(rig.commit(T0.plus(3), &[beat]), [Verdict::Repeated]);
+    assert_eq!(rig.stored("pi1", Step::Beat), 1);
+}
+
+#[test]
+fn a_late_heartbeat_is_stored_once_and_changes_nothing_that_is_shown() {
+    let mut rig = Rig::new("");
+    rig.commit(T0, &[document("pi1", 500, T0)]);
+    let before = rig.device("pi1");
+    let mut late = document("pi1", 12, T0.plus(-3_600_000));
+    late["replayed"] = true.into();
+    late["temp"] = 99.into();
+    assert_eq!(rig.commit(T0.plus(5), &[late.clone(), late.clone()]), [Verdict::Stored, Verdict::Repeated]);
+    rig.restart(T0.plus(6));
+    assert_eq!(rig.commit(T0.plus(7), &[late]), [Verdict::Repeated]);
+    let after = rig.device("pi1");
+    assert_eq!((after.seen_at, &after.reading), (before.seen_at, &before.reading));
+    assert_eq!(rig.stored("pi1", Step::Beat), 2);
+}
+
+#[test]
+fn minutes_hold_every_heartbeat_across_kills() {
+    let mut rig = Rig::new("");
+    for number in 1..=60u64 {
+        let now = T0.plus(number.cast_signed() * 5000);
+        rig.commit(now, &[document("pi1", number, now)]);
+        if number.is_multiple_of(7) {
+            rig.restart(now.plus(1));
+        }
+    }
+    rig.engine.tick(T0.plus(1_000_000)).unwrap();
+    assert_eq!(rig.stored("pi1", Step::Minute), 60);
+    assert_eq!(rig.stored("pi1", Step::Hour), 60);
+    rig.restart(T0.plus(1_000_001));
+    rig.engine.tick(T0.plus(2_000_000)).unwrap();
+    assert_eq!(rig.stored("pi1", Step::Minute), 60, "an idle minute is written once");
+}
+
+#[test]
+fn what_cannot_be_stored_is_not_acknowledged_counted_or_shown() {
+    let mut rig = Rig::new("");
+    rig.commit(T0, &[document("pi1", 1, T0)]);
+    let path = path_in(rig.directory.path());
+    let aside = rig.directory.path().join("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    assert_eq!(rig.commit(T0.plus(5000), &[document("pi1", 2, T0)]), [Verdict::Unavailable]);
+    assert_eq!(rig.device("pi1").seen_at, Some(T0));
+    assert!(read(&rig.engine.fleet()).trouble.is_some());
+    std::fs::rename(&aside, &path).unwrap();
+    assert_eq!(
+        rig.commit(T0.plus(6000), &[document("pi1", 2, T0)]),
+        [Verdict::Stored],
+        "not taken for a repetition"
+    );
+    assert!(read(&rig.engine.fleet()).trouble.is_none());
+}
+
+#[test]
+fn a_restart_a_gap_and_a_new_device_are_events() {
+    let mut rig = Rig::new("");
+    rig.commit(T0, &[document("pi1", 1, T0)]);
+    rig.commit(T0.plus(100_000), &[document("pi1", 21, T0.plus(100_000))]);
+    let mut restarted = document("pi1", 1, T0.plus(200_000));
+    restarted["boot_id"] = "feedfeedfeedfeed".into();
+    rig.commit(T0.plus(200_000), &[restarted]);
+    assert_eq!(rig.events("pi1"), ["added", "gap", "restarted"]);
+    assert_eq!(rig.device("pi1").lost, 19);
+}
+
+#[test]
+fn a_removed_device_is_refused_until_it_is_restored() {
+    let mut rig = Rig::new("");
+    rig.commit(T0, &[document("pi1", 1, T0)]);
+    let mut other = Sqlite::open(&path_in(rig.directory.path())).unwrap();
+    other.set_labels("pi1", &crate::store::Labels { removed: true, ..Default::default() }).unwrap();
+    rig.engine.tick(T0.plus(1000)).unwrap();
+    assert_eq!(rig.commit(T0.plus(5000), &[document("pi1", 2, T0)]), [Verdict::Removed]);
+    rig.restart(T0.plus(5500));
+    assert_eq!(
+        rig.commit(T0.plus(6000), &[document("pi1", 2, T0)]),
+        [Verdict::Removed],
+        "deleted stays deleted"
+    );
+    other.set_labels("pi1", &crate::store::Labels::default()).unwrap();
+    rig.engine.tick(T0.plus(7000)).unwrap();
+    assert_eq!(rig.commit(T0.plus(8000), &[document("pi1", 2, T0)]), [Verdict::Stored]);
+}
+
+#[test]
+fn new_devices_are_taken_up_to_the_limit_and_only_if_wanted() {
+    let mut rig = Rig::new("[receive]\ndevices = 1");
+    let verdicts = rig.commit(T0, &[document("pi1", 1, T0), document("pi2", 1, T0)]);
+    assert_eq!(verdicts, [Verdict::Stored, Verdict::Unknown]);
+    let mut rig = Rig::new("[receive]\nnew_devices = false");
+    assert_eq!(rig.commit(T0, &[document("pi1", 1, T0)]), [Verdict::Unknown]);
+}
+
+#[test]
+fn one_message_when_a_device_goes_and_one_when_it_comes_back() {
+    let mut rig = Rig::new(CHANNEL);
+    let messages = rig.pass(T0, 600, |rig, now| {
+        let second = now.since(T0) / 1000;
+        if second % 5 == 0 && !(100..300).contains(&second) {
+            let number = u64::try_from(second).unwrap() / 5 + 1;
+            rig.commit(now, &[document("pi1", number, now)]);
+        }
+    });
+    let subjects: Vec<_> = messages.iter().map(|message| message.subject.as_str()).collect();
+    assert_eq!(subjects, ["pi1: offline", "pi1: back"]);
+    assert!(rig.device("pi1").alerts.is_empty());
+}
+
+#[test]
+fn a_fleet_that_goes_at_once_is_one_message() {
+    let mut rig = Rig::new(CHANNEL);
+    let documents = |number: u64, now: UnixMs| -> Vec<_> {
+        (0..300).map(|n| document(&format!("pi{n}"), number, now)).collect()
+    };
+    let messages = rig.pass(T0, 400, |rig, now| {
+        let second = now.since(T0) / 1000;
+        if second % 5 == 0 && second < 100 {
+            rig.commit(now, &documents(u64::try_from(second).unwrap() / 5 + 1, now));
+        }
+    });
+    let subjects: Vec<_> = messages.iter().map(|message| message.subject.as_str()).collect();
+    assert_eq!(subjects, ["300 offline"]);
+}
+
+#[test]
+fn a_restart_of_the_server_alarms_nobody() {
+    let mut rig = Rig::new(CHANNEL);
+    rig.commit(T0, &[document("pi1", 1, T0), document("pi2", 1, T0)]);
+    // The server was away for an hour, one device comes back after half a minute.
+    let start = T0.plus(3_600_000);
+    rig.restart(start);
+    let messages = rig.pass(start, 89, |rig, now| {
+        let second = now.since(start) / 1000;
+        if second >= 30 && second % 5 == 0 {
+            rig.commit(now, &[document("pi1", 700 + u64::try_from(second).unwrap(), now)]);
+        }
+    });
+    assert_eq!(messages, []);
+    let messages = rig.pass(start.plus(89_000), 60, |_, _| ());
+    let subjects: Vec<_> = messages.iter().map(|message| message.subject.as_str()).collect();
+    assert_eq!(subjects, ["pi2: offline"]);
+}
+
+#[test]
+fn an_offline_device_is_not_announced_as_back_by_a_restart() {
+    let mut rig = Rig::new(CHANNEL);
+    rig.commit(T0, &[document("pi1", 1, T0)]);
+    let messages = rig.pass(T0, 200, |_, _| ());
+    assert_eq!(messages.len(), 1);
+    let start = T0.plus(200_000);
+    rig.restart(start);
+    assert_eq!(rig.pass(start, 300, |_, _| ()), []);
+    assert_eq!(rig.device("pi1").alerts.len(), 1);
+}
+
+#[test]
+fn a_step_of_the_servers_clock_alarms_nobody() {
+    let mut rig = Rig::new(CHANNEL);
+    rig.commit(T0, &[document("pi1", 1, T0)]);
+    rig.pass(T0, 70, |_, _| ());
+    let stepped = T0.plus(86_400_000);
+    rig.engine.restart_watch(stepped);
+    assert_eq!(rig.pass(stepped, 80, |_, _| ()), []);
+}
+
+#[test]
+fn an_alert_that_nobody_was_told_of_is_told_after_a_kill() {
+    let mut rig = Rig::new(CHANNEL);
+    rig.commit(T0, &[document("pi1", 1, T0)]);
+    let mut now = T0;
+    while rig.device("pi1").alerts.is_empty() {
+        now = now.plus(1000);
+        rig.engine.tick(now).unwrap();
+    }
+    assert!(rig.messages.try_recv().is_err(), "it is still being gathered");
+    rig.restart(now);
+    let messages = rig.pass(now, 15, |_, _| ());
+    assert_eq!(messages.len(), 1);
+}
+
+#[test]
+fn a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition() {
+    let mut rig = Rig::new(CHANNEL);
+    rig.commit(T0, &[document("pi1", 1, T0)]);
+    let mut now = T0;
+    let mut next = |rig: &mut Rig| loop {
+        now = now.plus(1000);
+        rig.engine.tick(now).unwrap();
+        if let Ok(message) = rig.messages.try_recv() {
+            return (now, message);
+        }
+    };
+    let (first_at, first) = next(&mut rig);
+    assert!(!first.doubtful);
+    rig.engine.attempted(first.id, Attempt::Failed("no route".into()));
+    let (second_at, second) = next(&mut rig);
+    assert!(!second.doubtful, "it has not arrived for sure");
+    assert!(second_at.since(first_at) >= 10_000);
+    rig.engine.attempted(second.id, Attempt::Doubtful("no answer".into()));
+    let (_, third) = next(&mut rig);
+    assert!(third.doubtful);
+    // Killed while the third attempt was under way.
+    rig.restart(second_at.plus(600_000));
+    rig.engine.tick(second_at.plus(600_000)).unwrap();
+    let fourth = rig.messages.try_recv().unwrap();
+    assert_eq!((fourth.id, fourth.doubtful), (first.id, true));
+    rig.engine.attempted(fourth.id, Attempt::Delivered);
+    rig.engine.tick(second_at.plus(601_000)).unwrap();
+    rig.restart(second_at.plus(602_000));
+    rig.engine.tick(second_at.plus(602_000)).unwrap();
+    assert!(rig.messages.try_recv().is_err());
+}
+
+#[test]
+fn a_hot_device_is_told_with_its_temperature() {
+    let mut rig = Rig::new(CHANNEL);
+    let messages = rig.pass(T0, 200, |rig, now| {
+        let second = now.since(T0) / 1000;
+        if second % 5 == 0 {
+            let mut hot = document("pi1", u64::try_from(second).unwrap() / 5 + 1, now);
+            hot["temp"] = json!(83.2);
+            rig.commit(now, &[hot]);
+        }
+    });
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].body.starts_with("pi1: hot, 83.2 °C\n"), "{}", messages[0].body);
+    assert_eq!(rig.events("pi1"), ["added", "hot"]);
+}
+
+#[test]
+fn a_store_that_fails_changes_nothing_in_a_turn() {
+    let mut rig = Rig::new(CHANNEL);
+    rig.commit(T0, &[document("pi1", 1, T0)]);
+    let path = path_in(rig.directory.path());
+    let aside = rig.directory.path().join("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    for second in 0..120 {
+        let outcome = rig.engine.tick(T0.plus(second * 1000));
+        assert!(matches!(outcome, Ok(()) | Err(StoreError::Unavailable(_))));
+    }
+    assert!(rig.device("pi1").alerts.is_empty());
+    std::fs::rename(&aside, &path).unwrap();
+    let messages = rig.pass(T0.plus(120_000), 30, |_, _| ());
+    assert_eq!(messages.len(), 1, "told when it could be stored");
+}

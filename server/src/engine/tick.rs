@@ -1,0 +1,250 @@
+//! What time brings, once a second.
+
+use super::{Engine, Tracked, read, write};
+use crate::{
+    alerts::{
+        deliver::{Attempt, pause_ms},
+        digest::{Line, compose},
+        kind::Kind,
+    },
+    fleet::presence::Presence,
+    store::{Admin, AlertRow, MessageRow, Result, Store, SummaryRow, Writes},
+    time::{HOUR_MS, UnixMs},
+};
+
+/// A turn on its way into the database.
+#[derive(Default)]
+struct Draft {
+    writes: Writes,
+    tracked: Vec<(usize, Tracked)>,
+    presences: Vec<(usize, Presence)>,
+    alerts: Vec<AlertRow>,
+    messages: Vec<MessageRow>,
+    outgoing: Vec<MessageRow>,
+    digest_made: bool,
+}
+
+impl<S: Store + Admin> Engine<S> {
+    /// Takes note that it is `now`. If the store fails, nothing has changed, and the next turn tries again.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) fn tick(&mut self, now: UnixMs) -> Result<()> {
+        self.reload()?;
+        let mut draft = Draft::default();
+        self.look_at_devices(now, &mut draft);
+        self.end_attempts(now, &mut draft);
+        self.compose_message(now, &mut draft);
+        self.begin_attempts(now, &mut draft);
+        if !draft.writes.is_empty() {
+            self.store.apply(&draft.writes)?;
+        }
+        self.adopt_turn(now, draft);
+        Ok(())
+    }
+
+    /// One step of the retention; `true`: there is more to do.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) fn retain(&mut self, now: UnixMs) -> Result<bool> {
+        self.store.retain(now, &self.rules.retention)
+    }
+
+    /// An attempt to deliver a message has ended; the next turn stores it.
+    pub(crate) fn attempted(&mut self, message: i64, attempt: Attempt) {
+        self.attempts.push((message, attempt));
+    }
+
+    fn look_at_devices(&self, now: UnixMs, draft: &mut Draft) {
+        let fleet = read(&self.fleet);
+        for (place, (device, tracked)) in fleet.devices().iter().zip(&self.tracked).enumerate() {
+            let expect = self.rules.expectations.of(device.labels.group.as_deref());
+            let presence = Presence::at(now, device.seen_at, expect);
+            if presence != device.presence {
+                draft.presences.push((place, presence));
+            }
+            let idle = tracked.ledger.is_idle(now);
+            // Nobody misses what was removed; and silence counts from when the server could hear.
+            let silent_since = device.seen_at.map(|seen_at| seen_at.max(self.watching_since));
+            let silence = Presence::at(now, silent_since, expect);
+            let alerted = if presence == Presence::Online { presence } else { silence.max(Presence::Late) };
+            let watched = !device.labels.removed && device.seen_at.is_some() && tracked.watch.heeds(alerted);
+            if !idle && !watched {
+                continue;
+            }
+            let mut copy = tracked.clone();
+            if let Some((minute, summary)) = copy.ledger.close_minute(now) {
+                draft.writes.summaries.push(SummaryRow { device: device.id, minute, summary });
+            }
+            if watched
+                && let Some(notice) =
+                    copy.watch.presence(now, alerted, device.seen_at, expect, self.may_raise(now))
+            {
+                let (event, alert) = self.record(now, device.id, &notice);
+                draft.writes.events.push(event);
+                draft.writes.alerts.push(alert.clone());
+                draft.alerts.push(alert);
+            }
+            draft.tracked.push((place, copy));
+        }
+    }
+
+    fn compose_message(&mut self, now: UnixMs, draft: &mut Draft) {
+        let waiting: Vec<&AlertRow> = self.alerts.values().filter(|row| row.unannounced).collect();
+        let Rules { gather_ms, pause_ms } = Rules::of(self);
+        if !self.digest.due(now, !waiting.is_empty(), gather_ms, pause_ms) {
+            return;
+        }
+        let fleet = read(&self.fleet);
+        let mut lines = Vec::with_capacity(waiting.len());
+        for row in waiting {
+            let (Some(device), Some(kind)) = (fleet.get(row.device), Kind::from_word(&row.kind)) else {
+                continue;
+            };
+            lines.push(Line {
+                hardware_id: device.hardware_id.to_string(),
+                name: device.labels.name.clone(),
+                group: device.labels.group.clone(),
+                kind: kind.word(),
+                raised: row.raised || kind == Kind::Version,
+                since: row.since.rfc3339(),
+                detail: row.detail.clone(),
+            });
+            let told = AlertRow { unannounced: false, ..row.clone() };
+            draft.writes.alerts.push(told.clone());
+            draft.alerts.push(told);
+        }
+        lines.sort_by(|a, b| {
+            (!a.raised, &a.group, &a.name, &a.hardware_id).cmp(&(
+                !b.raised,
+                &b.group,
+                &b.name,
+                &b.hardware_id,
+            ))
+        });
+        let (subject, mut body) = compose(&lines);
+        // For programs, after a NUL.
+        body.push('\0');
+        body.push_str(&serde_json::to_string(&lines).unwrap_or_default());
+        let first = self.messages.keys().next_back().map_or(now.0, |last| (last + 1).max(now.0));
+        for (id, channel) in (first..).zip(&self.rules.channels) {
+            let message = MessageRow {
+                id,
+                channel: channel.clone(),
+                created_at: now,
+                next_at: now,
+                attempts: 0,
+                doubtful: false,
+                subject: subject.clone(),
+                body: body.clone(),
+            };
+            draft.writes.messages.push(message.clone());
+            draft.messages.push(message);
+        }
+        draft.digest_made = true;
+    }
+
+    fn end_attempts(&self, now: UnixMs, draft: &mut Draft) {
+        let give_up_ms = i64::from(self.rules.alerts.give_up_hours) * HOUR_MS;
+        for (id, attempt) in &self.attempts {
+            let Some(message) = self.messages.get(id) else { continue };
+            let failed = match attempt {
+                Attempt::Delivered => {
+                    draft.writes.messages_done.push(*id);
+                    continue;
+                }
+                Attempt::Failed(_) => self.in_flight.get(id).copied().unwrap_or(false),
+                Attempt::Doubtful(_) => true,
+            };
+            if now.since(message.created_at) > give_up_ms {
+                log::error!("channel {}: message {id} given up: {}", message.channel, message.subject);
+                draft.writes.messages_done.push(*id);
+                continue;
+            }
+            let message = MessageRow {
+                doubtful: failed,
+                next_at: now.plus(pause_ms(message.attempts)),
+                ..message.clone()
+            };
+            draft.writes.messages.push(message.clone());
+            draft.messages.push(message);
+        }
+    }
+
+    fn begin_attempts(&self, now: UnixMs, draft: &mut Draft) {
+        let ended: Vec<i64> = self.attempts.iter().map(|(id, _)| *id).collect();
+        for message in self.messages.values() {
+            let busy = self.in_flight.contains_key(&message.id) || ended.contains(&message.id);
+            if busy || message.next_at > now {
+                continue;
+            }
+            let begun = MessageRow { attempts: message.attempts + 1, ..message.clone() };
+            draft.outgoing.push(begun.clone());
+            // Until it is known how the attempt ended, it may have arrived.
+            let begun = MessageRow { doubtful: true, ..begun };
+            draft.writes.messages.push(begun.clone());
+            draft.messages.push(begun);
+        }
+    }
+
+    fn adopt_turn(&mut self, now: UnixMs, draft: Draft) {
+        let stored = !draft.writes.is_empty();
+        for row in draft.alerts {
+            self.keep_alert(row);
+        }
+        for (id, _) in self.attempts.drain(..) {
+            self.in_flight.remove(&id);
+        }
+        for message in draft.messages {
+            self.messages.insert(message.id, message);
+        }
+        for id in draft.writes.messages_done {
+            self.messages.remove(&id);
+        }
+        for message in draft.outgoing {
+            self.in_flight.insert(message.id, message.doubtful);
+            // Without a delivery thread it stays in flight, and in the database.
+            let _ = self.delivery.send(message);
+        }
+        if draft.digest_made {
+            self.digest.made(now);
+        }
+        let mut fleet = write(&self.fleet);
+        fleet.messages = self.messages.len();
+        if stored && fleet.trouble.take().is_some() {
+            log::info!("the database is available again");
+        }
+        if !draft.presences.is_empty() || !draft.tracked.is_empty() {
+            fleet.revision += 1;
+        }
+        for (place, presence) in draft.presences {
+            if let Some(device) = fleet.at_mut(place) {
+                device.presence = presence;
+                device.revision += 1;
+            }
+        }
+        for (place, copy) in draft.tracked {
+            if let Some(device) = fleet.at_mut(place) {
+                device.alerts = copy.watch.raised();
+                device.revision += 1;
+            }
+            if let Some(tracked) = self.tracked.get_mut(place) {
+                *tracked = copy;
+            }
+        }
+    }
+}
+
+/// The times of `[alerts]` in milliseconds.
+struct Rules {
+    gather_ms: i64,
+    pause_ms: i64,
+}
+
+impl Rules {
+    fn of<S>(engine: &Engine<S>) -> Self {
+        let alerts = engine.rules.alerts;
+        Self { gather_ms: i64::from(alerts.gather_s) * 1000, pause_ms: i64::from(alerts.pause_s) * 1000 }
+    }
+}

@@ -1,0 +1,168 @@
+//! The fleet as it is now, in memory: what pages, the API and the metrics show.
+//!
+//! The engine writes it after each commit, so that nothing is shown that is not stored.
+//!
+//! - [`presence`][]: online, late, offline
+//! - [`query`][]: filters, orders and pages of the list
+
+pub(crate) mod presence;
+pub(crate) mod query;
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    alerts::kind::Kind,
+    model::{DeviceId, document::Reading},
+    store::Labels,
+    time::UnixMs,
+};
+use presence::Presence;
+
+/// One device as it is now.
+#[derive(Debug, Clone)]
+pub(crate) struct Device {
+    pub(crate) id: DeviceId,
+    pub(crate) hardware_id: Arc<str>,
+    pub(crate) labels: Labels,
+    pub(crate) added_at: UnixMs,
+    /// When its last live heartbeat came.
+    pub(crate) seen_at: Option<UnixMs>,
+    pub(crate) presence: Presence,
+    pub(crate) reading: Reading,
+    /// The device's clock less the server's at the last live heartbeat, milliseconds; the way of the heartbeat included.
+    pub(crate) skew_ms: Option<i64>,
+    /// The last live heartbeat as it came.
+    pub(crate) document: Arc<str>,
+    /// Heartbeats that were sent and have not come, of the starts that are in memory.
+    pub(crate) lost: u64,
+    /// What is wrong with it, and since when.
+    pub(crate) alerts: Vec<(Kind, UnixMs)>,
+    /// Rises with every change that a row of the list shows.
+    pub(crate) revision: u64,
+}
+
+impl Device {
+    /// A device that has just been heard of, or that has not been heard of since it was loaded.
+    pub(crate) fn new(id: DeviceId, hardware_id: &str, labels: Labels, added_at: UnixMs) -> Self {
+        Self {
+            id,
+            hardware_id: hardware_id.into(),
+            labels,
+            added_at,
+            seen_at: None,
+            presence: Presence::Offline,
+            reading: Reading::default(),
+            skew_ms: None,
+            document: "".into(),
+            lost: 0,
+            alerts: Vec::new(),
+            revision: 0,
+        }
+    }
+
+    /// The name that an operator gave it, otherwise its hardware id.
+    pub(crate) fn title(&self) -> &str {
+        self.labels.name.as_deref().unwrap_or(&self.hardware_id)
+    }
+}
+
+/// All devices.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    devices: Vec<Device>,
+    by_hardware_id: HashMap<Arc<str>, usize>,
+    by_id: HashMap<DeviceId, usize>,
+    /// Rises with every commit.
+    pub(crate) revision: u64,
+    /// Live heartbeats since the start.
+    pub(crate) beats: u64,
+    /// Repeated heartbeats since the start.
+    pub(crate) repeated: u64,
+    /// Heartbeats that could not be stored since the start.
+    pub(crate) failed: u64,
+    /// Why the last commit failed; `None` when it succeeded.
+    pub(crate) trouble: Option<String>,
+    /// Messages that have not arrived yet.
+    pub(crate) messages: usize,
+}
+
+/// How many devices are in which state. Removed ones are not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    pub(crate) online: usize,
+    pub(crate) late: usize,
+    pub(crate) offline: usize,
+    /// With something wrong other than being offline.
+    pub(crate) unwell: usize,
+}
+
+impl Counts {
+    /// All devices.
+    pub(crate) fn total(&self) -> usize {
+        self.online + self.late + self.offline
+    }
+}
+
+impl Fleet {
+    /// Adds a device; its place.
+    pub(crate) fn add(&mut self, device: Device) -> usize {
+        let place = self.devices.len();
+        self.by_hardware_id.insert(Arc::clone(&device.hardware_id), place);
+        self.by_id.insert(device.id, place);
+        self.devices.push(device);
+        place
+    }
+
+    /// All devices, removed ones too.
+    pub(crate) fn devices(&self) -> &[Device] {
+        &self.devices
+    }
+
+    /// The device at a place.
+    pub(crate) fn at_mut(&mut self, place: usize) -> Option<&mut Device> {
+        self.devices.get_mut(place)
+    }
+
+    /// Where a device is.
+    pub(crate) fn place(&self, hardware_id: &str) -> Option<usize> {
+        self.by_hardware_id.get(hardware_id).copied()
+    }
+
+    /// Where a device is.
+    pub(crate) fn place_of(&self, id: DeviceId) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// The device with this hardware id.
+    pub(crate) fn find(&self, hardware_id: &str) -> Option<&Device> {
+        self.devices.get(self.place(hardware_id)?)
+    }
+
+    /// The device with this number.
+    pub(crate) fn get(&self, id: DeviceId) -> Option<&Device> {
+        self.devices.get(self.place_of(id)?)
+    }
+
+    /// How many are in which state.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for device in self.devices.iter().filter(|device| !device.labels.removed) {
+            match device.presence {
+                Presence::Online => counts.online += 1,
+                Presence::Late => counts.late += 1,
+                Presence::Offline => counts.offline += 1,
+            }
+            counts.unwell += usize::from(device.alerts.iter().any(|(kind, _)| *kind != Kind::Offline));
+        }
+        counts
+    }
+
+    /// Groups that there are, in order.
+    pub(crate) fn groups(&self) -> Vec<&str> {
+        let devices = self.devices.iter().filter(|device| !device.labels.removed);
+        let mut groups: Vec<_> = devices.filter_map(|device| device.labels.group.as_deref()).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        groups
+    }
+}

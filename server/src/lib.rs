@@ -1,0 +1,38 @@
+//! The other end of the heartbeat: receives, keeps, shows, and says when something is wrong.
+//!
+//! # Where things are
+//!
+//! In the order in which a heartbeat passes through them:
+//!
+//! - `serve`: sockets, TLS, connections
+//! - `receive`: a request becomes a heartbeat, or a refusal that says why
+//! - `access`: who may do what: tokens, passwords, logins
+//! - `model`: what a heartbeat means; which are new, repeated, late, lost. Pure.
+//! - `engine`: the one thread that changes anything; commits in groups, answers afterwards
+//! - `store`: the database behind a trait
+//! - `fleet`: the present in memory; online, late, offline
+//! - `alerts`: what is wrong and who is told; pure but for the delivery
+//! - `page`: HTML and the stream of changes
+//! - `api`: JSON, CSV, metrics
+//! - `config`, `cli`, `limits`, `time`: settings, commands, bounds, milliseconds
+//! - `local`: all of it in a thread of another program, for demonstrations
+//!
+//! Arrows point one way: `serve` → `page`, `api`, `receive` → `engine` → `model`, `alerts`, `store`. What decides takes
+//! the time as an argument and does no I/O.
+
+mod access;
+mod alerts;
+mod api;
+mod app;
+pub mod cli;
+mod config;
+mod engine;
+mod fleet;
+mod limits;
+pub mod local;
+mod model;
+mod page;
+mod receive;
+mod serve;
+mod store;
+mod time;

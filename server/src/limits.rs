@@ -1,0 +1,82 @@
+//! Every bound of the server, each with its reason.
+
+use std::time::Duration;
+
+use heartbeat_core::payload::BODY_MAX;
+
+/// Longest document, bytes: several times the agent's largest, so that later versions of it may add keys.
+pub(crate) const DOCUMENT_MAX: usize = 8192;
+const _: () = assert!(DOCUMENT_MAX >= 3 * BODY_MAX);
+/// Buffer for the head of a request, bytes: hyper's smallest. The deprecated GET form needs three bytes for one of the document.
+pub(crate) const HEAD_MAX: usize = 8192;
+/// Time for a whole request body. A device on a slow link sends 2 KiB in far less.
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the head of a request, and how long a kept connection may idle between two.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
+/// Time for a TLS handshake.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections from one address while more than half of all are in use, so that one client cannot take the rest.
+pub(crate) const CONNECTIONS_PER_ADDRESS: usize = 512;
+/// How long a stop waits for requests that are being answered.
+pub(crate) const DRAIN: Duration = Duration::from_secs(5);
+
+/// Heartbeats that may wait for their commit. More are answered with 503: at 10,000 commits a second that is a second.
+pub(crate) const QUEUE_MAX: usize = 10_000;
+/// Heartbeats in one transaction.
+pub(crate) const BATCH_MAX: usize = 2_000;
+/// Time until a heartbeat that waits for its commit is answered with 503.
+pub(crate) const COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Shortest `Retry-After`, seconds: what the agent honours at least.
+pub(crate) const RETRY_AFTER_MIN: u64 = heartbeat_core::limits::RETRY_AFTER_MIN.as_millis() / 1000;
+/// `Retry-After` is drawn between the shortest and this, seconds, so that a fleet comes back evenly.
+pub(crate) const RETRY_AFTER_SPREAD: u64 = 55;
+
+/// Restarts of an agent that are kept in memory for each device. Heartbeats of older ones cost a look into the database.
+pub(crate) const BOOTS_IN_MEMORY: usize = 4;
+/// Name, group or tag of a device, bytes.
+pub(crate) const LABEL_MAX: usize = 64;
+/// Tags of one device.
+pub(crate) const TAGS_MAX: usize = 16;
+
+/// Rows of a table on a page.
+pub(crate) const PAGE_ROWS: usize = 100;
+/// Positions on the map; more are merged into cells.
+pub(crate) const MAP_POINTS_MAX: usize = 2_000;
+/// People who watch at once. Each holds a connection and costs a render a second.
+pub(crate) const VIEWERS_MAX: usize = 64;
+/// Rows of one answer of the history API.
+pub(crate) const HISTORY_ROWS_MAX: usize = 20_000;
+/// Devices that `/metrics` lists one by one; a larger fleet is told as counts.
+pub(crate) const METRICS_DEVICES_MAX: usize = 10_000;
+
+/// Rows that one transaction of the retention deletes: some milliseconds, in which no heartbeat waits long.
+pub(crate) const RETENTION_ROWS: usize = 5_000;
+/// Devices that one transaction of the retention looks at.
+pub(crate) const RETENTION_DEVICES: usize = 500;
+/// Time between two rounds of the retention through all devices, milliseconds.
+pub(crate) const RETENTION_EVERY_MS: i64 = 600_000;
+
+/// Failed logins in a row that an address may have.
+pub(crate) const LOGIN_BURST: u32 = 5;
+/// After a burst, one login in this time for an address.
+pub(crate) const LOGIN_EVERY: Duration = Duration::from_secs(30);
+/// Addresses whose logins are counted; the oldest is forgotten.
+pub(crate) const LOGIN_ADDRESSES_MAX: usize = 10_000;
+/// How long a login lasts.
+pub(crate) const SESSION_AGE: Duration = Duration::from_secs(30 * 86_400);
+/// Shortest password, characters (NIST SP 800-63B).
+pub(crate) const PASSWORD_MIN: usize = 8;
+/// Longest password, bytes: hashing is what an attacker makes the server do.
+pub(crate) const PASSWORD_MAX: usize = 256;
+
+/// No alert within this time after the start: devices had no chance to be heard.
+pub(crate) const ALERT_GRACE_MS: i64 = 60_000;
+/// A step of the server's clock by more than this counts as a start.
+pub(crate) const CLOCK_STEP_MS: i64 = 10_000;
+/// Lines of one message; the others are counted.
+pub(crate) const MESSAGE_LINES: usize = 20;
+/// Time for one attempt to deliver a message.
+pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest pause between two attempts to deliver a message, milliseconds.
+pub(crate) const DELIVERY_PAUSE_MAX_MS: i64 = 3_600_000;

@@ -1,0 +1,417 @@
+//! The books of one device: which of its heartbeats are new, repeated, late or lost, and where each goes in history.
+//!
+//! A pure state machine: the time and the heartbeat are arguments, what is to be stored is the answer. The engine works
+//! on a copy and puts it in place of the old books when the database has committed, so that nothing is counted that is
+//! not stored.
+//!
+//! # Repeated and lost
+//!
+//! An agent numbers what it sends (`boot_id`, `seq`), in order, one at a time. A window of 64 numbers for each of its
+//! starts tells what has come already; a number below the window has come. Late heartbeats (`replayed`) are older than
+//! the window as a rule, and the database is asked about those. What is missing between the numbers was lost.
+//!
+//! # Minutes
+//!
+//! The minute in which a device is now is summed up here and written when it is over. Its heartbeats are in the
+//! database, so a server that is killed sums them up again (`Minute::Open`). Whatever falls into a minute that has been
+//! written is added to it.
+
+use crate::{
+    limits::BOOTS_IN_MEMORY,
+    model::{
+        document::{Beat, Sequence},
+        reading::{Summary, Values},
+    },
+    time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs},
+};
+
+/// One start of a device's agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Boot {
+    pub(crate) id: u64,
+    /// Its number among the starts of the device, from 1.
+    pub(crate) ordinal: i64,
+    /// When the server heard of it first.
+    pub(crate) first_at: UnixMs,
+    /// When the server heard of it last.
+    pub(crate) last_at: UnixMs,
+    /// Numbers up to this one came before the server knew the device, and are not missed.
+    pub(crate) base: u64,
+    /// Largest number of a live heartbeat.
+    pub(crate) max: u64,
+    /// Which of the 64 numbers up to `max` have come: bit 0 is `max`.
+    pub(crate) window: u64,
+    /// Different numbers above `base` that have come.
+    pub(crate) received: u64,
+}
+
+impl Boot {
+    /// A start of which nothing has come yet.
+    #[cfg(test)]
+    pub(crate) fn new(id: u64, ordinal: i64, now: UnixMs) -> Self {
+        Self { id, ordinal, first_at: now, last_at: now, base: 0, max: 0, window: 0, received: 0 }
+    }
+
+    /// Heartbeats that were sent and have not come, neither live nor late.
+    pub(crate) fn lost(&self) -> u64 {
+        self.max.saturating_sub(self.base).saturating_sub(self.received)
+    }
+
+    fn in_window(&self, number: u64) -> Option<bool> {
+        let age = self.max.checked_sub(number)?;
+        (age < 64).then(|| self.window >> age & 1 == 1)
+    }
+}
+
+/// The minute in which the device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all devices are in an open minute")]
+pub(crate) enum Minute {
+    /// This one and those before are in the database.
+    Written(UnixMs),
+    /// This one is summed up in memory; those before are in the database.
+    Open(UnixMs, Summary),
+}
+
+/// What is known of one device's heartbeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    /// Place in history of the newest heartbeat. Places of a device are unique.
+    pub(crate) last_at: UnixMs,
+    /// The latest starts, the newest last.
+    pub(crate) boots: Vec<Boot>,
+    pub(crate) minute: Minute,
+}
+
+/// What is to be stored of a new heartbeat.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    /// Its place in history.
+    pub(crate) at: UnixMs,
+    /// The agent's start, as it is now.
+    pub(crate) boot: Option<Boot>,
+    /// What is to be added to minutes, and to their hours.
+    pub(crate) minutes: Vec<(UnixMs, Summary)>,
+    /// Heartbeats that were lost right before this one.
+    pub(crate) gap: u64,
+    /// The first heartbeat of a start that the server had not heard of, of a device that it had.
+    pub(crate) restarted: bool,
+}
+
+impl Ledger {
+    /// The books of a device of which nothing has come yet.
+    pub(crate) fn new() -> Self {
+        Self { last_at: UnixMs(0), boots: Vec::new(), minute: Minute::Written(UnixMs(i64::MIN)) }
+    }
+
+    /// The start `id`, if it is in memory.
+    pub(crate) fn boot(&self, id: u64) -> Option<&Boot> {
+        self.boots.iter().find(|boot| boot.id == id)
+    }
+
+    /// Puts a start that the database knows, or has just made, into memory.
+    pub(crate) fn remember(&mut self, boot: Boot) {
+        self.boots.retain(|other| other.id != boot.id);
+        self.boots.push(boot);
+        self.boots.sort_by_key(|boot| boot.ordinal);
+    }
+
+    /// Forgets the oldest starts. The database knows them.
+    pub(crate) fn forget_old_boots(&mut self) {
+        let surplus = self.boots.len().saturating_sub(BOOTS_IN_MEMORY);
+        self.boots.drain(..surplus);
+    }
+
+    /// Whether [`Ledger::close_minute`] has something to write.
+    pub(crate) fn is_idle(&self, now: UnixMs) -> bool {
+        matches!(self.minute, Minute::Open(minute, _) if now.since(minute) > 3 * MINUTE_MS)
+    }
+
+    /// Heartbeats that were sent and have not come, of the starts that are in memory.
+    pub(crate) fn lost(&self) -> u64 {
+        self.boots.iter().map(Boot::lost).sum()
+    }
+
+    /// Whether only the database can tell that this late heartbeat is new.
+    pub(crate) fn must_look_up(&self, beat: &Beat) -> bool {
+        let Some(Sequence { boot, number }) = beat.sequence else { return false };
+        beat.replayed && self.boot(boot).is_some_and(|boot| boot.in_window(number) != Some(true))
+    }
+
+    /// Books a heartbeat that came at `now`. `known_late`: the database has it already as a late one. `None`: it is
+    /// repeated, and nothing is to be stored.
+    pub(crate) fn book(
+        &mut self,
+        now: UnixMs,
+        beat: &Beat,
+        known_late: bool,
+        raw_days: i64,
+    ) -> Option<Entry> {
+        let at = self.place(now, beat, raw_days);
+        let first_of_device = self.boots.iter().all(|boot| boot.max == 0);
+        let mut entry = Entry { at, boot: None, minutes: Vec::new(), gap: 0, restarted: false };
+        if let Some(Sequence { boot: id, number }) = beat.sequence
+            && let Some(boot) = self.boots.iter_mut().find(|boot| boot.id == id)
+        {
+            let first_of_boot = boot.max == 0;
+            if beat.replayed {
+                if known_late || boot.in_window(number) == Some(true) {
+                    return None;
+                }
+                if let Some(age) = boot.max.checked_sub(number)
+                    && age < 64
+                {
+                    boot.window |= 1 << age;
+                }
+                if number > boot.base {
+                    boot.received += 1;
+                }
+            } else {
+                entry.gap = boot.advance(number, first_of_device)?;
+                entry.restarted = first_of_boot && !first_of_device;
+            }
+            boot.last_at = boot.last_at.max(now);
+            entry.boot = Some(*boot);
+        }
+        self.last_at = self.last_at.max(at);
+        self.sum_up(at, &beat.reading.values, &mut entry.minutes);
+        Some(entry)
+    }
+
+    /// Writes the open minute if it has been over for a while.
+    pub(crate) fn close_minute(&mut self, now: UnixMs) -> Option<(UnixMs, Summary)> {
+        match self.minute {
+            Minute::Open(minute, summary) if self.is_idle(now) => {
+                self.minute = Minute::Written(minute);
+                Some((minute, summary))
+            }
+            _ => None,
+        }
+    }
+
+    /// The place in history: the server's time for a live heartbeat. A late one goes where the device says that it was
+    /// sampled, if that can be: otherwise an outage of an hour would end up in one minute.
+    fn place(&self, now: UnixMs, beat: &Beat, raw_days: i64) -> UnixMs {
+        let live = now.max(self.last_at.plus(1));
+        match beat.sampled_at {
+            Some(sampled) if beat.replayed && sampled <= now && now.since(sampled) < raw_days * DAY_MS => {
+                sampled
+            }
+            _ => live,
+        }
+    }
+
+    fn sum_up(&mut self, at: UnixMs, values: &Values, minutes: &mut Vec<(UnixMs, Summary)>) {
+        let minute = at.floor(MINUTE_MS);
+        let mut summary = Summary::default();
+        summary.add(values);
+        match &mut self.minute {
+            Minute::Open(open, sum) if *open == minute => sum.add(values),
+            Minute::Open(open, _) | Minute::Written(open) if minute < *open => {
+                minutes.push((minute, summary))
+            }
+            Minute::Written(written) if minute == *written => minutes.push((minute, summary)),
+            Minute::Written(_) => self.minute = Minute::Open(minute, summary),
+            Minute::Open(open, sum) => {
+                minutes.push((*open, *sum));
+                self.minute = Minute::Open(minute, summary);
+            }
+        }
+    }
+}
+
+impl Boot {
+    /// Books a live heartbeat; the answer is how many were lost right before it, or `None` if it is repeated.
+    fn advance(&mut self, number: u64, first_of_device: bool) -> Option<u64> {
+        if self.max == 0 && first_of_device {
+            self.base = number.saturating_sub(1);
+            self.max = self.base;
+            self.received = 0;
+        }
+        let ahead = match number.checked_sub(self.max) {
+            Some(ahead) if ahead > 0 => ahead,
+            _ => {
+                // Below the window it has come already: an agent sends in order.
+                let age = self.max - number;
+                if age >= 64 || self.window >> age & 1 == 1 {
+                    return None;
+                }
+                self.window |= 1 << age;
+                self.received += 1;
+                return Some(0);
+            }
+        };
+        self.window = if ahead >= 64 { 0 } else { self.window << ahead } | 1;
+        self.max = number;
+        self.received += 1;
+        Some(ahead - 1)
+    }
+}
+
+/// The hour into which a minute falls.
+pub(crate) fn hour_of(minute: UnixMs) -> UnixMs {
+    minute.floor(HOUR_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashSet};
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::document::sample;
+
+    const T0: i64 = 1_700_000_000_000;
+
+    fn beat(changes: serde_json::Value) -> Beat {
+        Beat::parse(sample(changes).to_string().as_bytes()).unwrap()
+    }
+
+    fn numbered(number: u64) -> Beat {
+        beat(json!({"seq": number}))
+    }
+
+    fn late(number: u64, sampled_s: i64) -> Beat {
+        beat(json!({"seq": number, "replayed": true, "timestamp": sampled_s}))
+    }
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::new();
+        ledger.remember(Boot::new(0x0123_4567_89ab_cdef, 1, UnixMs(T0)));
+        ledger
+    }
+
+    #[test]
+    fn a_repeated_heartbeat_is_not_booked() {
+        let mut ledger = ledger();
+        assert!(ledger.book(UnixMs(T0), &numbered(1), false, 2).is_some());
+        let before = ledger.clone();
+        assert_eq!(ledger.book(UnixMs(T0 + 5000), &numbered(1), false, 2), None);
+        assert_eq!(ledger, before);
+    }
+
+    #[test]
+    fn lost_heartbeats_are_counted_until_they_come_late() {
+        let mut ledger = ledger();
+        ledger.book(UnixMs(T0), &numbered(1), false, 2);
+        let entry = ledger.book(UnixMs(T0 + 20_000), &numbered(5), false, 2).unwrap();
+        assert_eq!(entry.gap, 3);
+        assert_eq!(ledger.boots[0].lost(), 3);
+        for number in [2, 3] {
+            assert!(ledger.book(UnixMs(T0 + 21_000), &late(number, T0 / 1000), false, 2).is_some());
+            assert!(ledger.book(UnixMs(T0 + 21_000), &late(number, T0 / 1000), false, 2).is_none());
+        }
+        assert_eq!(ledger.boots[0].lost(), 1);
+    }
+
+    #[test]
+    fn what_was_sent_before_the_server_knew_the_device_is_not_lost() {
+        let mut ledger = ledger();
+        let entry = ledger.book(UnixMs(T0), &numbered(100_000), false, 2).unwrap();
+        assert_eq!((entry.gap, entry.restarted, ledger.boots[0].lost()), (0, false, 0));
+    }
+
+    #[test]
+    fn late_heartbeats_that_come_first_make_no_restart_and_no_gap() {
+        let mut ledger = ledger();
+        for number in 1..40 {
+            ledger.book(UnixMs(T0), &late(number, T0 / 1000 - 100), false, 2);
+        }
+        let entry = ledger.book(UnixMs(T0), &numbered(40), false, 2).unwrap();
+        assert_eq!((entry.gap, entry.restarted, ledger.lost()), (0, false, 0));
+        assert_eq!(ledger.book(UnixMs(T0), &numbered(42), false, 2).unwrap().gap, 1);
+        assert_eq!(ledger.lost(), 1);
+    }
+
+    #[test]
+    fn a_new_start_of_a_known_device_is_a_restart_and_misses_from_1() {
+        let mut ledger = ledger();
+        ledger.book(UnixMs(T0), &numbered(9), false, 2);
+        ledger.remember(Boot::new(0xfeed_0000_0000_0001, 2, UnixMs(T0)));
+        let beat = beat(json!({"boot_id": "feed000000000001", "seq": 3}));
+        let entry = ledger.book(UnixMs(T0 + 5000), &beat, false, 2).unwrap();
+        assert!(entry.restarted);
+        assert_eq!(entry.gap, 2);
+    }
+
+    #[test]
+    fn a_late_heartbeat_goes_where_it_was_sampled_if_that_can_be() {
+        let mut ledger = ledger();
+        ledger.book(UnixMs(T0), &numbered(50), false, 2);
+        let place = |ledger: &mut Ledger, number, sampled| {
+            ledger.book(UnixMs(T0 + 5000), &late(number, sampled), false, 2).unwrap().at
+        };
+        assert_eq!(place(&mut ledger, 1, T0 / 1000 - 3600), UnixMs(T0 - 3_600_000));
+        // In the future, and from before the clock was set: the server's time.
+        assert_eq!(place(&mut ledger, 2, T0 / 1000 + 3600), UnixMs(T0 + 5000));
+        assert_eq!(place(&mut ledger, 3, 12), UnixMs(T0 + 5001));
+    }
+
+    #[test]
+    fn places_of_live_heartbeats_rise_even_if_the_clock_does_not() {
+        let mut ledger = ledger();
+        let first = ledger.book(UnixMs(T0), &numbered(1), false, 2).unwrap().at;
+        let second = ledger.book(UnixMs(T0 - 60_000), &numbered(2), false, 2).unwrap().at;
+        assert!(second > first);
+    }
+
+    #[test]
+    fn only_the_latest_starts_stay_in_memory() {
+        let mut ledger = Ledger::new();
+        for ordinal in 1..8u64 {
+            ledger.remember(Boot::new(ordinal, ordinal.cast_signed(), UnixMs(T0)));
+        }
+        ledger.forget_old_boots();
+        assert_eq!(ledger.boots.len(), BOOTS_IN_MEMORY);
+        assert!(ledger.boot(7).is_some() && ledger.boot(3).is_none());
+    }
+
+    #[test]
+    fn an_idle_minute_is_written_once() {
+        let mut ledger = ledger();
+        ledger.book(UnixMs(T0), &numbered(1), false, 2);
+        assert_eq!(ledger.close_minute(UnixMs(T0 + 60_000)), None);
+        assert!(ledger.close_minute(UnixMs(T0 + 400_000)).is_some());
+        assert_eq!(ledger.close_minute(UnixMs(T0 + 400_000)), None);
+    }
+
+    proptest! {
+        /// Whatever comes, live, late and repeated: every number is stored once, and the minutes hold what was stored.
+        #[test]
+        fn every_heartbeat_is_stored_once_and_summed_up_once(
+            steps in proptest::collection::vec((1u64..90, any::<bool>(), 0i64..200_000), 1..200),
+        ) {
+            let mut ledger = ledger();
+            let mut now = T0;
+            let mut stored_late = HashSet::new();
+            let mut stored = Vec::new();
+            let mut minutes: BTreeMap<UnixMs, i64> = BTreeMap::new();
+            for (number, replayed, step) in steps {
+                now += step / 10;
+                let beat = if replayed { late(number, now / 1000 - step / 100) } else { numbered(number) };
+                let known = ledger.must_look_up(&beat) && stored_late.contains(&number);
+                if let Some(entry) = ledger.book(UnixMs(now), &beat, known, 2) {
+                    if replayed { stored_late.insert(number); }
+                    stored.push((number, replayed, entry.at));
+                    for (minute, summary) in entry.minutes {
+                        *minutes.entry(minute).or_default() += summary.beats;
+                    }
+                }
+            }
+            if let Minute::Open(minute, summary) = ledger.minute {
+                *minutes.entry(minute).or_default() += summary.beats;
+            }
+            let live: Vec<_> = stored.iter().filter(|(_, late, _)| !late).map(|(number, ..)| number).collect();
+            prop_assert_eq!(live.len(), live.iter().collect::<HashSet<_>>().len());
+            let late: Vec<_> = stored.iter().filter(|(_, late, _)| *late).map(|(number, ..)| number).collect();
+            prop_assert_eq!(late.len(), late.iter().collect::<HashSet<_>>().len());
+            let mut expected: BTreeMap<UnixMs, i64> = BTreeMap::new();
+            for (_, _, at) in &stored {
+                *expected.entry(at.floor(MINUTE_MS)).or_default() += 1;
+            }
+            prop_assert_eq!(minutes, expected);
+        }
+    }
+}

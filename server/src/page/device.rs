@@ -1,0 +1,458 @@
+//! One device: every value with its history, connection, power, recording, restarts, gaps and events.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Form,
+    extract::{Query as QueryString, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::{
+    Part,
+    chart::{Span, chart},
+    failure,
+    guard::Visitor,
+    html, layout,
+};
+use crate::{
+    app::App,
+    engine::{document, read},
+    fleet::Device,
+    limits::{HISTORY_ROWS_MAX, LABEL_MAX, TAGS_MAX},
+    model::{
+        DeviceId,
+        document::{Document, THROTTLED},
+        ledger::Boot,
+        reading::Value,
+    },
+    store::{EventRow, Labels, Point, Result},
+    time::{UnixMs, span},
+};
+
+/// Which device.
+#[derive(Debug, Deserialize)]
+pub(super) struct Which {
+    #[serde(default)]
+    id: String,
+}
+
+/// The page.
+pub(super) async fn page(
+    State(app): State<Arc<App>>,
+    Extension(visitor): Extension<Visitor>,
+    QueryString(which): QueryString<Which>,
+) -> Response {
+    let Some(device) = read(&app.fleet).find(&which.id).cloned() else {
+        return failure(
+            StatusCode::NOT_FOUND,
+            "No such device",
+            "No heartbeat with this hardware id has come.",
+        );
+    };
+    let id = device.id;
+    let asked = app.read(move |read| {
+        Ok((histories(read, id, UnixMs::now())?, read.boots(id, 10)?, read.events(Some(id), 50)?))
+    });
+    let Ok((histories, boots, events)) = asked.await else {
+        return failure(StatusCode::SERVICE_UNAVAILABLE, "No database", "The database is not available.");
+    };
+    let content = html! {
+        (now(&device))
+        h2 { "History" }
+        (charts(&histories))
+        p.export {
+            "Download the last day: "
+            @let path = format!("api/v1/devices/{}/history", utf8_percent_encode(&device.hardware_id, NON_ALPHANUMERIC));
+            a href={ (path) "?step=minute&format=csv" } { "CSV" } " " a href={ (path) "?step=minute" } { "JSON" }
+        }
+        div.columns {
+            section { h2 { "Starts of the agent" } (starts(&boots)) }
+            section { h2 { "Events" } (happened(&events)) }
+        }
+        section { h2 { "Labels" } (labels(&app, &visitor, &device)) }
+        @if let Some(text) = pretty(&device) { details { summary { "Last heartbeat as it came" } pre { code { (text) } } } }
+    };
+    let stream = format!("?view=device&id={}", utf8_percent_encode(&device.hardware_id, NON_ALPHANUMERIC));
+    html(layout::page(&app, &visitor, "", device.title(), &stream, &content))
+}
+
+/// The part of the page that changes with each heartbeat.
+pub(super) fn parts(device: &Device) -> Vec<Part> {
+    vec![("device".to_owned(), now(device).into_string())]
+}
+
+/// The part of the page that is drawn anew from time to time.
+pub(super) async fn chart_parts(app: &Arc<App>, id: DeviceId) -> Vec<Part> {
+    match app.read(move |read| histories(read, id, UnixMs::now())).await {
+        Ok(histories) => vec![("charts".to_owned(), charts(&histories).into_string())],
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Points of each span up to a time.
+struct Histories {
+    now: UnixMs,
+    spans: Vec<(Span, Vec<Point>)>,
+}
+
+fn histories(read: &mut dyn crate::store::Read, id: DeviceId, now: UnixMs) -> Result<Histories> {
+    let mut spans = Vec::new();
+    for span in Span::ALL {
+        let from = now.plus(-span.length());
+        spans.push((span, read.history(id, span.step(), from, now.plus(1), HISTORY_ROWS_MAX)?));
+    }
+    Ok(Histories { now, spans })
+}
+
+fn charts(histories: &Histories) -> Markup {
+    let there = |value: Value| {
+        let mut points = histories.spans.iter().flat_map(|(_, points)| points);
+        points.any(|point| point.mean.get(value as usize).copied().flatten().is_some())
+    };
+    html! {
+        div #charts.charts {
+            @if !Value::ALL.into_iter().any(there) { div.empty { p { "No values yet." } } }
+            @for value in Value::ALL.into_iter().filter(|value| there(*value)) {
+                section {
+                    h3 { (value.label()) }
+                    div.spans { @for (span, points) in &histories.spans { (chart(value, *span, histories.now, points)) } }
+                }
+            }
+        }
+    }
+}
+
+fn now(device: &Device) -> Markup {
+    let document = document(device);
+    html! {
+        div #device {
+            h1 { (device.title()) " " (layout::state(device.presence)) }
+            p.under {
+                code { (device.hardware_id) }
+                @if let Some(group) = &device.labels.group { " · group " (group) }
+                @for tag in &device.labels.tags { " " span.tag { "#" (tag) } }
+                " · last heard " (layout::time(device.seen_at)) " · known since " (layout::time(Some(device.added_at)))
+            }
+            @if device.labels.removed { p.trouble { "This device was removed. Its heartbeats are refused." } }
+            @if !device.alerts.is_empty() {
+                ul.alerts {
+                    @for (kind, since) in &device.alerts { li { span.alert { (kind.label()) } " " (layout::lasting(*since)) } }
+                }
+            }
+            @match document {
+                Some(document) => (values(device, &document)),
+                None => div.empty { p { "No live heartbeat has come yet, only late ones." } },
+            }
+        }
+    }
+}
+
+fn values(device: &Device, document: &Document) -> Markup {
+    html! {
+        dl.values {
+            @for value in Value::ALL {
+                @if let Some(shown) = device.reading.values.shown(value) {
+                    div { dt { (value.label()) } dd { (shown.to_string()) } }
+                }
+            }
+            @if let Some(disk) = &document.disk {
+                div { dt { "Disk space" } dd { (format!("{:.1} of {:.1} GiB", disk.used_gb, disk.total_gb)) } }
+            }
+            @if let Some(uptime) = document.uptime_s {
+                div { dt { "Up" } dd { (span(i64::try_from(uptime).unwrap_or(i64::MAX / 1000).saturating_mul(1000))) } }
+            }
+            div { dt { "Lost heartbeats" } dd { (device.lost) } }
+            div { dt { "Clock" } dd { (clock(device.skew_ms)) } }
+            @if let Some(version) = &document.app_version { div { dt { "Application" } dd { (version) } } }
+        }
+        div.columns {
+            section { h2 { "Connection" } (connection(document)) }
+            section { h2 { "Power" } (power(document)) }
+            section { h2 { "Activity" } (activity(document)) }
+            @if let Some(gps) = &document.connection.gps {
+                section {
+                    h2 { "Position" }
+                    p {
+                        @match (gps.latitude, gps.longitude) {
+                            (Some(latitude), Some(longitude)) => { (format!("{latitude:.5}°, {longitude:.5}°")) },
+                            _ => { "no fix" },
+                        }
+                        @if let Some(satellites) = gps.satellites { ", " (satellites) " satellites" }
+                        @if let Some(altitude) = gps.altitude_m { (format!(", {altitude:.0} m")) }
+                        @if let Some(speed) = gps.speed_mps { (format!(", {:.1} km/h", speed * 3.6)) }
+                        @if let Some(heading) = gps.heading { (format!(", heading {heading:.0}°")) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn clock(skew_ms: Option<i64>) -> String {
+    match skew_ms {
+        None => "not set".to_owned(),
+        // A heartbeat takes a while, so that a right clock seems to be behind.
+        Some(skew) if skew.abs() < 10_000 => "right".to_owned(),
+        Some(skew) if skew < 0 => format!("{} behind", span(-skew)),
+        Some(skew) => format!("{} ahead", span(skew)),
+    }
+}
+
+fn connection(document: &Document) -> Markup {
+    let connection = &document.connection;
+    let ip = |ip: &Option<String>| ip.clone().unwrap_or_else(|| "no address".to_owned());
+    html! {
+        ul {
+            @if let Some(default) = &connection.default_interface { li { "Default route: " (default) } }
+            @if let Some(ethernet) = &connection.ethernet {
+                li { "Ethernet " (ethernet.interface) ": " (ip(&ethernet.ip)) }
+            }
+            @if let Some(wifi) = &connection.wifi {
+                li {
+                    "WiFi " (wifi.interface) ": " (ip(&wifi.ip))
+                    @if let Some(mode) = &wifi.mode { ", " (mode) }
+                    @if let Some(ssid) = &wifi.ssid { ", network " (ssid) }
+                    @if let Some(dbm) = wifi.signal_dbm { ", " (dbm) " dBm" }
+                    @if let Some(percent) = wifi.signal_percent { ", " (percent) " %" }
+                    @if let Some(clients) = wifi.clients { ", " (clients) " clients" }
+                }
+            }
+            @if let Some(mobile) = &connection.mobile {
+                li {
+                    "Mobile " (mobile.interface.as_deref().unwrap_or("modem")) ": " (ip(&mobile.ip))
+                    @for text in [&mobile.state, &mobile.operator, &mobile.technology].into_iter().flatten() { ", " (text) }
+                    @if let Some(percent) = mobile.signal_percent { ", " (percent) " %" }
+                }
+            }
+            @if connection.ethernet.is_none() && connection.wifi.is_none() && connection.mobile.is_none() {
+                li.none { "No interface is reported." }
+            }
+        }
+    }
+}
+
+fn power(document: &Document) -> Markup {
+    let diagnostics = document.diagnostics.as_ref();
+    html! {
+        ul {
+            @match diagnostics.and_then(|diagnostics| diagnostics.throttled) {
+                None => li.none { "The firmware says nothing." },
+                Some(0) => li { "Supply and clock were good since the boot." },
+                Some(mask) => {
+                    @for (bit, words) in THROTTLED {
+                        @if mask & bit != 0 { li { span.alert { (words) " now" } } }
+                        @else if mask & (bit << 16) != 0 { li { (words) " since the boot, not now" } }
+                    }
+                },
+            }
+            @if let Some(ups) = diagnostics.and_then(|diagnostics| diagnostics.ups.as_ref()) {
+                li {
+                    "Battery"
+                    @if let Some(percent) = ups.percent { (format!(" {percent:.0} %")) }
+                    @if let Some(voltage) = ups.voltage { (format!(" {voltage:.2} V")) }
+                }
+            }
+            @if let Some(watts) = document.power { li { (format!("Drawn: {watts:.2} W")) } }
+        }
+    }
+}
+
+fn activity(document: &Document) -> Markup {
+    html! {
+        ul {
+            li { @if document.streaming_active { "Streaming" } @else { "Not streaming" } }
+            li { @if document.tracking_active { "Tracking" } @else { "Not tracking" } }
+            li {
+                @if document.recording_active {
+                    "Recording"
+                    @if let Some(path) = &document.recording_file_path { " to " code { (path) } }
+                    @if let Some(size) = document.recording_file_size_mb { (format!(", {size:.1} MiB")) }
+                } @else { "Not recording" }
+            }
+        }
+    }
+}
+
+fn starts(boots: &[Boot]) -> Markup {
+    html! {
+        @if boots.is_empty() {
+            p.none { "The agent does not number its heartbeats." }
+        } @else {
+            div.scroll {
+                table {
+                    thead { tr { th scope="col" { "From" } th scope="col" { "To" } th.number scope="col" { "Heartbeats" } th.number scope="col" { "Lost" } } }
+                    tbody {
+                        @for boot in boots {
+                            tr {
+                                td { (layout::time(Some(boot.first_at))) } td { (layout::time(Some(boot.last_at))) }
+                                td.number { (boot.received) } td.number { (boot.lost()) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn happened(events: &[EventRow]) -> Markup {
+    html! {
+        @if events.is_empty() {
+            p.none { "Nothing yet." }
+        } @else {
+            ul.events { @for event in events { li { (layout::time(Some(event.at))) " " (event.detail) } } }
+        }
+    }
+}
+
+fn labels(app: &App, visitor: &Visitor, device: &Device) -> Markup {
+    let form = app.forms.for_login(visitor.login());
+    let labels = &device.labels;
+    html! {
+        form.labels method="post" action=(layout::address(&device.hardware_id)) {
+            input type="hidden" name="form" value=(form);
+            label { "Name" input name="name" maxlength=(LABEL_MAX) value=[labels.name.as_deref()]; }
+            label { "Group" input name="group" maxlength=(LABEL_MAX) value=[labels.group.as_deref()]; }
+            label { "Tags, separated by spaces" input name="tags" maxlength="512" value=(labels.tags.join(" ")); }
+            div.buttons {
+                button name="action" value="save" { "Save" }
+                @if labels.removed {
+                    button.plain name="action" value="restore" { "Restore the device" }
+                } @else {
+                    button.plain name="action" value="remove" title="Hide it and refuse its heartbeats; its history stays" { "Remove the device" }
+                }
+            }
+        }
+    }
+}
+
+fn pretty(device: &Device) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_str(&device.document).ok()?;
+    serde_json::to_string_pretty(&document).ok()
+}
+
+/// What the form of the labels holds.
+#[derive(Debug, Deserialize)]
+pub(super) struct Change {
+    form: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    group: String,
+    #[serde(default)]
+    tags: String,
+    action: String,
+}
+
+/// Takes the form.
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Extension(visitor): Extension<Visitor>,
+    QueryString(which): QueryString<Which>,
+    Form(change): Form<Change>,
+) -> Response {
+    if !app.forms.is_right(visitor.login(), &change.form) {
+        return failure(
+            StatusCode::FORBIDDEN,
+            "Refused",
+            "This form is too old. Go back and load the page again.",
+        );
+    }
+    let Some(device) = read(&app.fleet).find(&which.id).cloned() else {
+        return failure(
+            StatusCode::NOT_FOUND,
+            "No such device",
+            "No heartbeat with this hardware id has come.",
+        );
+    };
+    let labels = match change.labels(&device.labels) {
+        Ok(labels) => labels,
+        Err(why) => return failure(StatusCode::UNPROCESSABLE_ENTITY, "Not saved", &why),
+    };
+    let hardware_id = device.hardware_id.to_string();
+    if app.admin(move |admin| admin.set_labels(&hardware_id, &labels)).await.is_err() {
+        return failure(StatusCode::SERVICE_UNAVAILABLE, "Not saved", "The database is not available.");
+    }
+    app.reload().await;
+    let to = if change.action == "remove" { ".".to_owned() } else { layout::address(&device.hardware_id) };
+    Redirect::to(&to).into_response()
+}
+
+impl Change {
+    fn labels(&self, before: &Labels) -> std::result::Result<Labels, String> {
+        match self.action.as_str() {
+            "remove" => Ok(Labels { removed: true, ..before.clone() }),
+            "restore" => Ok(Labels { removed: false, ..before.clone() }),
+            _ => checked(&self.name, &self.group, &self.tags, before.removed),
+        }
+    }
+}
+
+/// Labels from what a person has typed.
+///
+/// # Errors
+/// One of them is too long, or there are too many tags.
+pub(crate) fn checked(
+    name: &str,
+    group: &str,
+    tags: &str,
+    removed: bool,
+) -> std::result::Result<Labels, String> {
+    let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let labels = Labels {
+        name: given(name),
+        group: given(group),
+        tags: tags.split_whitespace().map(|tag| tag.trim_start_matches('#').to_owned()).collect(),
+        removed,
+    };
+    let texts = [&labels.name, &labels.group].into_iter().flatten().chain(&labels.tags);
+    if texts.into_iter().any(|text| text.len() > LABEL_MAX || text.chars().any(char::is_control)) {
+        return Err(format!("Names, groups and tags have {LABEL_MAX} bytes at most."));
+    }
+    if labels.tags.len() > TAGS_MAX {
+        return Err(format!("A device has {TAGS_MAX} tags at most."));
+    }
+    Ok(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_trimmed_and_bounded() {
+        let labels = checked(" shed ", "", "#roof  cam", false).unwrap();
+        assert_eq!(labels.name.as_deref(), Some("shed"));
+        assert_eq!(labels.group, None);
+        assert_eq!(labels.tags, ["roof", "cam"]);
+        assert!(checked(&"x".repeat(65), "", "", false).is_err());
+        assert!(checked("", "", &"t ".repeat(17), false).is_err());
+        assert!(checked("a\nb", "", "", false).is_err());
+    }
+
+    #[test]
+    fn nothing_of_a_device_runs_as_html() {
+        let script = "<script>alert(1)</script>\"'>";
+        let mut document = crate::model::document::sample(serde_json::json!({
+            "app_version": script, "recording_file_path": script,
+        }));
+        document["connection"]["wifi"]["ssid"] = script.into();
+        let beat = crate::model::document::Beat::parse(document.to_string().as_bytes()).unwrap();
+        let mut device = Device::new(
+            DeviceId(1),
+            script,
+            Labels { name: Some(script.into()), ..Labels::default() },
+            UnixMs(0),
+        );
+        device.reading = beat.reading;
+        device.document = beat.text.into();
+        let page = now(&device).into_string();
+        assert!(!page.contains("<script>"), "{page}");
+        assert!(page.matches("&lt;script&gt;").count() >= 4, "{page}");
+    }
+}

@@ -1,0 +1,184 @@
+//! The login.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+
+use axum::{
+    Extension, Form,
+    extract::{Query, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use maud::html;
+use serde::Deserialize;
+
+use super::{
+    failure,
+    guard::{COOKIE, Visitor, cookie},
+    layout,
+};
+use crate::{
+    access::{forms, password, secret, throttle::Throttle},
+    app::{App, Peer},
+    limits::SESSION_AGE,
+    time::UnixMs,
+};
+
+/// Where to go afterwards.
+#[derive(Debug, Deserialize)]
+pub(super) struct To {
+    #[serde(default)]
+    to: String,
+}
+
+/// What the form holds.
+#[derive(Debug, Deserialize)]
+pub(super) struct Login {
+    password: String,
+    #[serde(default)]
+    to: String,
+}
+
+/// The form.
+pub(super) async fn page(Query(to): Query<To>) -> Response {
+    form(StatusCode::OK, &to.to, None)
+}
+
+fn form(status: StatusCode, to: &str, wrong: Option<&str>) -> Response {
+    let page = layout::bare(
+        "Log in",
+        &html! {
+            form.login method="post" action="login" {
+                input type="hidden" name="to" value=(to);
+                label for="password" { "Password" }
+                input #password type="password" name="password" autocomplete="current-password" required autofocus;
+                @if let Some(wrong) = wrong { p.wrong role="alert" { (wrong) } }
+                button { "Log in" }
+            }
+        },
+    );
+    (status, axum::response::Html(page.into_string())).into_response()
+}
+
+/// Takes the form.
+pub(super) async fn login(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    Form(login): Form<Login>,
+) -> Response {
+    if !forms::is_same_site(&headers) {
+        return failure(StatusCode::FORBIDDEN, "Refused", "This form came from another site.");
+    }
+    let client = app.client(peer, &headers);
+    let allowed = app.throttle.lock().unwrap_or_else(PoisonError::into_inner).allow(client, Instant::now());
+    let Ok(_turn) = app.logins.acquire().await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    if !allowed {
+        log::warn!("logins from {client} are refused for a while");
+        let mut answer =
+            form(StatusCode::TOO_MANY_REQUESTS, &login.to, Some("Too many tries. Wait half a minute."));
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(Throttle::pause().as_secs()));
+        return answer;
+    }
+    let Ok(secret) = secret::new_secret() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let hash = secret::hash(&secret);
+    let checked = app
+        .admin(move |admin| {
+            let right = match admin.setting(password::SETTING)? {
+                Some(hash) => password::verify(&login.password, &hash),
+                None => false,
+            };
+            if right {
+                let now = UnixMs::now();
+                let age = i64::try_from(SESSION_AGE.as_millis()).unwrap_or(i64::MAX);
+                admin.add_session(&hash, now, now.plus(age))?;
+            }
+            Ok(right)
+        })
+        .await;
+    match checked {
+        Ok(true) => {
+            app.throttle.lock().unwrap_or_else(PoisonError::into_inner).succeeded(client);
+            let mut answer = Redirect::to(destination(&login.to)).into_response();
+            let secure = if is_https(&app, peer, &headers) { "; Secure" } else { "" };
+            let age = SESSION_AGE.as_secs();
+            // Without `Path`: that of this page, wherever a proxy has put it.
+            let cookie = format!("{COOKIE}={secret}; HttpOnly; SameSite=Lax; Max-Age={age}{secure}");
+            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                answer.headers_mut().insert(header::SET_COOKIE, cookie);
+            }
+            answer
+        }
+        Ok(false) => {
+            log::warn!("wrong password from {client}");
+            form(StatusCode::FORBIDDEN, &login.to, Some("That is not the password."))
+        }
+        Err(_) => failure(StatusCode::SERVICE_UNAVAILABLE, "No database", "The database is not available."),
+    }
+}
+
+/// What the logout's form holds.
+#[derive(Debug, Deserialize)]
+pub(super) struct Logout {
+    form: String,
+}
+
+/// Ends a login.
+pub(super) async fn logout(
+    State(app): State<Arc<App>>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    Form(logout): Form<Logout>,
+) -> Response {
+    if !app.forms.is_right(visitor.login(), &logout.form) {
+        return failure(
+            StatusCode::FORBIDDEN,
+            "Refused",
+            "This form is too old. Go back and load the page again.",
+        );
+    }
+    if let Some(secret) = cookie(&headers) {
+        let hash = secret::hash(secret);
+        if app.admin(move |admin| admin.end_sessions(Some(&hash))).await.is_err() {
+            return failure(StatusCode::SERVICE_UNAVAILABLE, "No database", "The database is not available.");
+        }
+    }
+    let mut answer = Redirect::to("login").into_response();
+    let gone = HeaderValue::from_static("heartbeat_login=; HttpOnly; SameSite=Lax; Max-Age=0");
+    answer.headers_mut().insert(header::SET_COOKIE, gone);
+    answer
+}
+
+/// Where to go after the login: a page of this server, and nowhere else.
+fn destination(to: &str) -> &str {
+    let page = to.split('?').next().unwrap_or_default();
+    let known = ["device", "problems", "map"].contains(&page) || (page.is_empty() && !to.is_empty());
+    let plain = to.bytes().all(|byte| byte.is_ascii_graphic());
+    if known && plain { to } else { "." }
+}
+
+fn is_https(app: &App, peer: Peer, headers: &HeaderMap) -> bool {
+    let forwarded = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+    app.config.tls.is_some() || (forwarded && app.is_proxy(peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_leads_only_to_pages_of_this_server() {
+        for to in ["device?id=a%20b", "map", "?state=late"] {
+            assert_eq!(destination(to), to);
+        }
+        for to in
+            ["", "//evil.example", "https://evil.example", "/device", "\\\\evil", "map\r\nX: y", "events"]
+        {
+            assert_eq!(destination(to), ".", "{to}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Positions on an outline of the land: Natural Earth, 1:110 million, public domain. No tiles, nobody else is asked.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Extension,
+    extract::{Query as QueryString, State},
+    response::Response,
+};
+use maud::{Markup, PreEscaped, html};
+
+use super::{Part, guard::Visitor, html, layout};
+use crate::{
+    app::App,
+    engine::read,
+    fleet::{
+        Device, Fleet,
+        presence::Presence,
+        query::{Query, QueryKeys, unwell},
+    },
+    limits::MAP_POINTS_MAX,
+};
+
+/// The outline as an SVG path in tenths of a degree: x from 180° W to the east, y from 90° N to the south.
+const LAND: &str = include_str!("land.path");
+/// Width and height of the outline.
+const WORLD: (f64, f64) = (3600.0, 1800.0);
+/// The smallest part of the world that is shown, in tenths of a degree: the outline is too coarse for less.
+const SPAN_MIN: f64 = 200.0;
+
+/// A device, or those of a cell.
+struct Spot<'a> {
+    x: f64,
+    y: f64,
+    devices: Vec<&'a Device>,
+}
+
+/// The page.
+pub(super) async fn page(
+    State(app): State<Arc<App>>,
+    Extension(visitor): Extension<Visitor>,
+    QueryString(keys): QueryString<QueryKeys>,
+) -> Response {
+    let query = Query::from(keys);
+    let content = html! { h1 { "Map" } (map(&read(&app.fleet), &query)) };
+    let stream = format!("{}&view=map", query.address(|_| ()));
+    html(layout::page(&app, &visitor, "map", "Map", &stream, &content))
+}
+
+/// The parts of the page that change.
+pub(super) fn parts(fleet: &Fleet, query: &Query) -> Vec<Part> {
+    vec![("map".to_owned(), map(fleet, query).into_string())]
+}
+
+fn map(fleet: &Fleet, query: &Query) -> Markup {
+    let devices: Vec<&Device> = query.all(fleet).filter(|device| device.reading.position.is_some()).collect();
+    let total = query.all(fleet).count();
+    let (x, y, width, height) = view(&devices);
+    let spots = spots(&devices, width);
+    let radius = width / 150.0;
+    html! {
+        div #map {
+            @if devices.is_empty() {
+                div.empty { h2 { "No positions" } p { "No device reports a position. They need GPS and a fix." } }
+            } @else {
+                p { (devices.len()) " of " (total) " devices report a position." }
+            }
+            svg.map viewBox={ (round(x)) " " (round(y)) " " (round(width)) " " (round(height)) } role="img" aria-label="Positions of devices" {
+                path.land d=(PreEscaped(LAND.trim())) {}
+                @for spot in &spots {
+                    @let worst = spot.devices.iter().map(|device| rank(device)).max().unwrap_or_default();
+                    @let size = if spot.devices.len() > 1 { 1.6 } else { 1.0 };
+                    @if let [device] = spot.devices.as_slice() {
+                        a href=(layout::address(&device.hardware_id)) {
+                            circle.(class_of(worst)) cx=(round(spot.x)) cy=(round(spot.y)) r=(round(radius * size)) {
+                                title { (device.title()) ", " (device.presence.word()) }
+                            }
+                        }
+                    } @else {
+                        circle.(class_of(worst)) cx=(round(spot.x)) cy=(round(spot.y)) r=(round(radius * size)) {
+                            title { (spot.devices.len()) " devices" }
+                        }
+                        text x=(round(spot.x)) y=(round(spot.y + radius * 0.55)) font-size=(round(radius * 1.6)) {
+                            (spot.devices.len())
+                        }
+                    }
+                }
+            }
+            // The same for those who cannot see a picture, and where circles lie on each other.
+            @if !devices.is_empty() {
+                details {
+                    summary { "As a list" }
+                    ul.positions {
+                        @for device in devices.iter().take(MAP_POINTS_MAX) {
+                            li {
+                                (layout::state(device.presence)) " "
+                                a href=(layout::address(&device.hardware_id)) { (device.title()) } " "
+                                @if let Some((latitude, longitude)) = device.reading.position {
+                                    (degrees(latitude)) "°, " (degrees(longitude)) "°"
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The part of the world in which the devices are, with a margin.
+fn view(devices: &[&Device]) -> (f64, f64, f64, f64) {
+    let points: Vec<_> = devices.iter().filter_map(|device| place(device)).collect();
+    let Some(first) = points.first() else { return (0.0, 0.0, WORLD.0, WORLD.1) };
+    let (mut left, mut right, mut top, mut bottom) = (first.0, first.0, first.1, first.1);
+    for (x, y) in &points {
+        (left, right) = (left.min(*x), right.max(*x));
+        (top, bottom) = (top.min(*y), bottom.max(*y));
+    }
+    // Twice as wide as high, as the world is.
+    let width = ((right - left) * 1.3).max((bottom - top) * 2.6).clamp(SPAN_MIN, WORLD.0);
+    let height = width / 2.0;
+    let x = (f64::midpoint(left, right) - width / 2.0).clamp(0.0, WORLD.0 - width);
+    let y = (f64::midpoint(top, bottom) - height / 2.0).clamp(0.0, WORLD.1 - height);
+    (x, y, width, height)
+}
+
+/// Devices, merged where they would lie on each other.
+fn spots<'a>(devices: &[&'a Device], width: f64) -> Vec<Spot<'a>> {
+    let mut cell = width / 90.0;
+    loop {
+        let mut cells: BTreeMap<(i64, i64), Vec<&Device>> = BTreeMap::new();
+        for device in devices {
+            let Some((x, y)) = place(device) else { continue };
+            #[expect(clippy::cast_possible_truncation, reason = "a few thousand at most")]
+            let key = ((x / cell) as i64, (y / cell) as i64);
+            cells.entry(key).or_default().push(device);
+        }
+        if cells.len() <= MAP_POINTS_MAX {
+            return cells.into_values().map(spot).collect();
+        }
+        cell *= 1.5;
+    }
+}
+
+fn spot(devices: Vec<&Device>) -> Spot<'_> {
+    let places: Vec<_> = devices.iter().filter_map(|device| place(device)).collect();
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let count = places.len().max(1) as f64;
+    let x = places.iter().map(|(x, _)| x).sum::<f64>() / count;
+    let y = places.iter().map(|(_, y)| y).sum::<f64>() / count;
+    Spot { x, y, devices }
+}
+
+fn place(device: &Device) -> Option<(f64, f64)> {
+    let (latitude, longitude) = device.reading.position?;
+    Some((f64::from(longitude) / 1e4 + 1800.0, 900.0 - f64::from(latitude) / 1e4))
+}
+
+/// How much a device needs attention; the worst of a cell gives its colour.
+fn rank(device: &Device) -> usize {
+    match (device.presence, unwell(device)) {
+        (Presence::Online, false) => 0,
+        (Presence::Online, true) => 1,
+        (Presence::Late, _) => 2,
+        (Presence::Offline, _) => 3,
+    }
+}
+
+fn class_of(rank: usize) -> &'static str {
+    match rank {
+        0 => "online",
+        1 => "unwell",
+        2 => "late",
+        _ => "offline",
+    }
+}
+
+fn degrees(stored: i32) -> String {
+    format!("{:.4}", f64::from(stored) / 1e5)
+}
+
+fn round(number: f64) -> String {
+    format!("{number:.1}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::DeviceId, store::Labels, time::UnixMs};
+
+    fn device(number: i64, latitude: i32, longitude: i32) -> Device {
+        let mut device = Device::new(DeviceId(number), &format!("pi{number}"), Labels::default(), UnixMs(0));
+        device.reading.position = Some((latitude * 100_000, longitude * 100_000));
+        device
+    }
+
+    #[test]
+    fn the_view_holds_every_device_and_stays_within_the_world() {
+        let devices = [device(1, 89, -179), device(2, -89, 179), device(3, 0, 0)];
+        for n in 1..=3 {
+            let shown: Vec<_> = devices.iter().take(n).collect();
+            let (x, y, width, height) = view(&shown);
+            assert!(x >= 0.0 && y >= 0.0 && x + width <= WORLD.0 && y + height <= WORLD.1);
+            for device in shown {
+                let (px, py) = place(device).unwrap();
+                assert!((x..=x + width).contains(&px) && (y..=y + height).contains(&py), "{px} {py}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_fleet_is_merged_into_cells_and_nobody_is_left_out() {
+        let devices: Vec<_> =
+            (0..20_000i32).map(|n| device(n.into(), n % 160 - 80, (n * 7) % 340 - 170)).collect();
+        let shown: Vec<_> = devices.iter().collect();
+        let spots = spots(&shown, WORLD.0);
+        assert!(spots.len() <= MAP_POINTS_MAX);
+        assert_eq!(spots.iter().map(|spot| spot.devices.len()).sum::<usize>(), devices.len());
+    }
+}

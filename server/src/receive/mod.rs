@@ -1,0 +1,247 @@
+//! Heartbeats: from a request to the engine, and back as an answer.
+//!
+//! | answer | means | the agent |
+//! |---|---|---|
+//! | 200 | it is in the database, now or already | goes on |
+//! | 400, 413, 415, 422 | it is no document of version 1, and says why | backs off, drops it after three refusals |
+//! | 401, 403 | the token is missing, wrong or for another device | backs off |
+//! | 410 | the device was removed | backs off |
+//! | 503 with `Retry-After` | too many wait, or the database is away; nothing was stored | comes again, spread |
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use crate::{
+    access::{
+        secret::{self, below},
+        tokens::Refusal,
+    },
+    app::App,
+    engine::Verdict,
+    limits::{BODY_TIMEOUT, COMMIT_TIMEOUT, DOCUMENT_MAX, RETRY_AFTER_MIN, RETRY_AFTER_SPREAD},
+    model::document::{Beat, DocumentError},
+    store::{TokenRow, TokenUse},
+    time::UnixMs,
+};
+
+/// `POST`, and the deprecated `GET ?params=`.
+pub(crate) async fn heartbeat(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Response {
+    let bearer = bearer(request.headers()).map(str::to_owned);
+    let required = app.config.receive.require_token;
+    // Before the body: nobody without a token makes the server read one.
+    if let Err(refusal) = app.tokens.some_device(bearer.as_deref(), required, UnixMs::now()) {
+        return refuse(refusal);
+    }
+    let body = match *request.method() {
+        Method::GET => match params(query.as_deref().unwrap_or_default()) {
+            Some(body) => body,
+            None => {
+                return text(StatusCode::BAD_REQUEST, "GET needs ?params= with the percent-encoded document");
+            }
+        },
+        _ => match read_body(request).await {
+            Ok(body) => body,
+            Err(answer) => return *answer,
+        },
+    };
+    let beat = match Beat::parse(&body) {
+        Ok(beat) => beat,
+        Err(error) => return text(status_of(&error), &error.to_string()),
+    };
+    match app.tokens.device(bearer.as_deref(), &beat.hardware_id, required, UnixMs::now()) {
+        Ok(group) => submit(&app, beat, group).await,
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+async fn submit(app: &App, beat: Beat, group: Option<String>) -> Response {
+    let Some(verdict) = app.engine.submit(beat, group) else {
+        return come_again("too many heartbeats wait");
+    };
+    match tokio::time::timeout(COMMIT_TIMEOUT, verdict).await {
+        Ok(Ok(Verdict::Stored | Verdict::Repeated)) => StatusCode::OK.into_response(),
+        Ok(Ok(Verdict::Removed)) => text(StatusCode::GONE, "this device was removed"),
+        Ok(Ok(Verdict::Unknown)) => text(StatusCode::FORBIDDEN, "no new devices are taken"),
+        Ok(Ok(Verdict::Unavailable) | Err(_)) => come_again("the database is not available"),
+        Err(_) => come_again("the database is slow"),
+    }
+}
+
+async fn read_body(request: Request<Body>) -> Result<Vec<u8>, Box<Response>> {
+    let kind =
+        request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or(b"application/json");
+    if !kind.starts_with(b"application/json") {
+        return Err(Box::new(text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected application/json")));
+    }
+    if request.body().size_hint().lower() > DOCUMENT_MAX as u64 {
+        return Err(Box::new(closing(StatusCode::PAYLOAD_TOO_LARGE, &DocumentError::TooLarge.to_string())));
+    }
+    let body = Limited::new(request.into_body(), DOCUMENT_MAX).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Box::new(closing(StatusCode::PAYLOAD_TOO_LARGE, &DocumentError::TooLarge.to_string())))
+        }
+        Ok(Err(_)) => Err(Box::new(closing(StatusCode::BAD_REQUEST, "the body did not arrive"))),
+        Err(_) => Err(Box::new(closing(StatusCode::REQUEST_TIMEOUT, "the body took too long"))),
+    }
+}
+
+/// The document in `params=`.
+fn params(query: &str) -> Option<Vec<u8>> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("params="))?;
+    Some(percent_decode_str(&value.replace('+', " ")).collect())
+}
+
+fn status_of(error: &DocumentError) -> StatusCode {
+    match error {
+        DocumentError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        DocumentError::NotUtf8 | DocumentError::NotJson(_) => StatusCode::BAD_REQUEST,
+        DocumentError::NotVersion1(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+/// The token of a request.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().unwrap_or("");
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    // Another scheme is a token that nobody knows, and not none.
+    Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" })
+}
+
+/// The answer to a token that is not good for this.
+pub(crate) fn refuse(refusal: Refusal) -> Response {
+    let status = match refusal {
+        Refusal::Wrong => StatusCode::FORBIDDEN,
+        Refusal::Missing | Refusal::Unknown | Refusal::Expired => StatusCode::UNAUTHORIZED,
+    };
+    let mut answer = text(status, &refusal.to_string());
+    if status == StatusCode::UNAUTHORIZED {
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    answer
+}
+
+/// 503, with a time that differs from device to device, so that a fleet comes back evenly.
+fn come_again(why: &str) -> Response {
+    let seconds = RETRY_AFTER_MIN + below(RETRY_AFTER_SPREAD + 1);
+    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, why);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    answer
+}
+
+fn text(status: StatusCode, text: &str) -> Response {
+    (status, format!("{text}\n")).into_response()
+}
+
+/// An answer after which the rest of the request is not read.
+fn closing(status: StatusCode, why: &str) -> Response {
+    let mut answer = text(status, why);
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// What `POST /api/v1/enrol` takes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Enrolment {
+    hardwareid: String,
+}
+
+/// Makes a token for a device: `POST {"hardwareid": "..."}` with an enrolment token.
+///
+/// A device that has a token already must use that one; an operator who wants another revokes it first.
+pub(crate) async fn enrol(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    let bearer = bearer(request.headers()).map(str::to_owned);
+    let now = UnixMs::now();
+    let group = match app.tokens.enrol(bearer.as_deref(), now) {
+        Ok(group) => group,
+        Err(refusal) => return refuse(refusal),
+    };
+    let body = match read_body(request).await {
+        Ok(body) => body,
+        Err(answer) => return *answer,
+    };
+    let enrolment: Enrolment = match serde_json::from_slice(&body) {
+        Ok(enrolment) => enrolment,
+        Err(error) => return text(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+    };
+    let id = enrolment.hardwareid;
+    if id.trim().is_empty() || id.chars().count() > heartbeat_core::limits::HARDWARE_ID_MAX {
+        return text(StatusCode::UNPROCESSABLE_ENTITY, "hardwareid has 1 to 64 characters");
+    }
+    if app.tokens.is_bound(&id) {
+        return text(StatusCode::CONFLICT, "this device has a token already");
+    }
+    let Ok(secret) = secret::new_secret() else { return come_again("no randomness") };
+    let row = TokenRow {
+        id: 0,
+        hash: secret::hash(&secret),
+        purpose: TokenUse::Device(id),
+        group,
+        created_at: now,
+        expires_at: None,
+    };
+    if app.admin(move |admin| admin.add_token(&row)).await.is_err() {
+        return come_again("the database is not available");
+    }
+    app.reload().await;
+    let answer = serde_json::json!({ "token": secret }).to_string();
+    ([(header::CONTENT_TYPE, "application/json")], answer).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn params_are_decoded() {
+        assert_eq!(params("a=1&params=%7B%22x%22%3A+1%7D&b=2").unwrap(), b"{\"x\": 1}");
+        assert_eq!(params("param=x"), None);
+        assert_eq!(params(""), None);
+    }
+
+    #[test]
+    fn another_scheme_is_not_no_token() {
+        let with = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(with("Bearer abc"), Some("abc".to_owned()));
+        assert_eq!(with("bearer  abc "), Some("abc".to_owned()));
+        assert_eq!(with("Basic abc"), Some(String::new()));
+        assert_eq!(bearer(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn retry_after_is_spread_within_what_the_agent_honours() {
+        let seconds: HashSet<u64> = (0..1000)
+            .map(|_| {
+                let answer = come_again("");
+                answer.headers().get(header::RETRY_AFTER).unwrap().to_str().unwrap().parse().unwrap()
+            })
+            .collect();
+        assert!(
+            seconds.iter().all(|seconds| (5..=(RETRY_AFTER_MIN + RETRY_AFTER_SPREAD)).contains(seconds)),
+            "{seconds:?}"
+        );
+        assert!(seconds.len() > 40, "{} different times", seconds.len());
+    }
+}

@@ -1,0 +1,317 @@
+//! What is kept, behind one trait for each direction.
+//!
+//! - [`Store`] writes. It has one owner, the engine, which hands it everything that one commit changes at once
+//!   ([`Writes`]). When [`Store::apply`] has returned, that survives the end of the process and of the power.
+//! - [`Read`] answers pages and other programs. There are several, in [`Readers`], and none disturbs the writer.
+//! - [`sqlite`] is a file in the state directory.
+//!
+//! Neither decides anything: what is stored of a heartbeat says [`crate::model::ledger`].
+
+pub(crate) mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::{
+    model::{
+        DeviceId,
+        document::Reading,
+        ledger::{Boot, Ledger},
+        reading::{Summary, VALUES},
+    },
+    time::UnixMs,
+};
+
+/// Why something could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// Nothing was changed. It may succeed later: the disk is full, the database is busy or away.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The file is no database of this program, or damaged. Somebody must look at it.
+    #[error("the database cannot be used: {0}")]
+    Damaged(String),
+}
+
+/// Result of everything that asks the database.
+pub(crate) type Result<T> = std::result::Result<T, StoreError>;
+
+/// A device, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Labels {
+    /// Name that an operator gave it.
+    pub(crate) name: Option<String>,
+    pub(crate) group: Option<String>,
+    pub(crate) tags: Vec<String>,
+    /// Removed: its heartbeats are refused until it is restored.
+    pub(crate) removed: bool,
+}
+
+/// A device with what is known of it.
+#[derive(Debug, Clone)]
+pub(crate) struct DeviceRow {
+    pub(crate) id: DeviceId,
+    pub(crate) hardware_id: String,
+    pub(crate) added_at: UnixMs,
+    pub(crate) labels: Labels,
+    /// The last live heartbeat: when it came, and its document.
+    pub(crate) latest: Option<(UnixMs, String)>,
+    pub(crate) ledger: Ledger,
+}
+
+/// One heartbeat in the history.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BeatRow {
+    pub(crate) device: DeviceId,
+    pub(crate) at: UnixMs,
+    /// The device's time of sampling.
+    pub(crate) sampled_at: Option<UnixMs>,
+    pub(crate) boot: Option<i64>,
+    pub(crate) number: Option<u64>,
+    pub(crate) replayed: bool,
+    pub(crate) reading: Reading,
+}
+
+/// What is to be added to a minute of a device, and to its hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SummaryRow {
+    pub(crate) device: DeviceId,
+    pub(crate) minute: UnixMs,
+    pub(crate) summary: Summary,
+}
+
+/// Something that happened to a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EventRow {
+    pub(crate) at: UnixMs,
+    pub(crate) device: DeviceId,
+    /// A word that programs can rely on: `offline`, `restarted`.
+    pub(crate) kind: String,
+    /// For people.
+    pub(crate) detail: String,
+}
+
+/// An alert that is raised, or that is over and has not been announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AlertRow {
+    pub(crate) device: DeviceId,
+    pub(crate) kind: String,
+    pub(crate) since: UnixMs,
+    pub(crate) raised: bool,
+    /// No message about this state has been made yet.
+    pub(crate) unannounced: bool,
+    pub(crate) detail: String,
+}
+
+/// A message on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MessageRow {
+    pub(crate) id: i64,
+    /// Name of the channel in the configuration.
+    pub(crate) channel: String,
+    pub(crate) created_at: UnixMs,
+    pub(crate) next_at: UnixMs,
+    /// Attempts that were begun.
+    pub(crate) attempts: u32,
+    /// An attempt may have delivered it, and nobody knows.
+    pub(crate) doubtful: bool,
+    pub(crate) subject: String,
+    pub(crate) body: String,
+}
+
+/// Everything that one commit changes.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    pub(crate) latest: Vec<(DeviceId, UnixMs, String)>,
+    pub(crate) beats: Vec<BeatRow>,
+    pub(crate) boots: Vec<(DeviceId, Boot)>,
+    pub(crate) summaries: Vec<SummaryRow>,
+    pub(crate) events: Vec<EventRow>,
+    /// Stored if raised or unannounced, otherwise deleted.
+    pub(crate) alerts: Vec<AlertRow>,
+    /// New messages, or changed ones.
+    pub(crate) messages: Vec<MessageRow>,
+    /// Messages that have arrived, or were given up.
+    pub(crate) messages_done: Vec<i64>,
+}
+
+impl Writes {
+    /// Nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.latest.is_empty()
+            && self.beats.is_empty()
+            && self.boots.is_empty()
+            && self.summaries.is_empty()
+            && self.events.is_empty()
+            && self.alerts.is_empty()
+            && self.messages.is_empty()
+            && self.messages_done.is_empty()
+    }
+}
+
+/// What the engine needs to begin.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) devices: Vec<DeviceRow>,
+    pub(crate) alerts: Vec<AlertRow>,
+    pub(crate) messages: Vec<MessageRow>,
+}
+
+/// How long each kind of row is kept, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retention {
+    pub(crate) beats: i64,
+    pub(crate) minutes: i64,
+    pub(crate) hours: i64,
+    pub(crate) events: i64,
+}
+
+/// What a token is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TokenUse {
+    /// Heartbeats of any device that has no token of its own.
+    Devices,
+    /// Heartbeats of this device.
+    Device(String),
+    /// Makes a token for a device.
+    Enrol,
+    /// Reads the API and the metrics.
+    Read,
+}
+
+/// A token. The secret itself is not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TokenRow {
+    pub(crate) id: i64,
+    /// SHA-256 of the secret.
+    pub(crate) hash: Vec<u8>,
+    pub(crate) purpose: TokenUse,
+    /// Group that new devices get.
+    pub(crate) group: Option<String>,
+    pub(crate) created_at: UnixMs,
+    pub(crate) expires_at: Option<UnixMs>,
+}
+
+/// What may be changed by people, by this program and by others of it at the same time.
+pub(crate) trait Admin {
+    /// A number that rises with each change of labels, tokens or settings.
+    fn revision(&mut self) -> Result<i64>;
+    /// All tokens.
+    fn tokens(&mut self) -> Result<Vec<TokenRow>>;
+    /// Adds a token; its `id` is ignored.
+    fn add_token(&mut self, token: &TokenRow) -> Result<i64>;
+    /// Deletes a token; `false`: there is none.
+    fn revoke_token(&mut self, id: i64) -> Result<bool>;
+    /// A setting of people, such as the hash of their password.
+    fn setting(&mut self, key: &str) -> Result<Option<String>>;
+    /// Sets it.
+    fn set_setting(&mut self, key: &str, value: &str) -> Result<()>;
+    /// Labels of all devices, by number.
+    fn labels(&mut self) -> Result<Vec<(DeviceId, String, Labels)>>;
+    /// Changes the labels of a device; `false`: there is none.
+    fn set_labels(&mut self, hardware_id: &str, labels: &Labels) -> Result<bool>;
+    /// Keeps a login: SHA-256 of its secret.
+    fn add_session(&mut self, hash: &[u8], now: UnixMs, expires_at: UnixMs) -> Result<()>;
+    /// Whether this login is valid.
+    fn has_session(&mut self, hash: &[u8], now: UnixMs) -> Result<bool>;
+    /// Ends a login, or all.
+    fn end_sessions(&mut self, hash: Option<&[u8]>) -> Result<()>;
+}
+
+/// Writes what the engine decides.
+pub(crate) trait Store: Send {
+    /// Everything that is needed to begin.
+    fn load(&mut self) -> Result<Loaded>;
+    /// The numbers of devices, made for those that are new; `true`: it is.
+    fn device_ids(
+        &mut self,
+        now: UnixMs,
+        hardware_ids: &[(&str, Option<&str>)],
+    ) -> Result<Vec<(DeviceId, bool)>>;
+    /// Starts of agents, made for those that are new.
+    fn open_boots(&mut self, now: UnixMs, ids: &[(DeviceId, u64)]) -> Result<Vec<Boot>>;
+    /// Whether each late heartbeat is in the history: device, ordinal of the start, number.
+    fn late_known(&mut self, late: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>>;
+    /// Makes all changes, or none; when it returns they are durable.
+    fn apply(&mut self, writes: &Writes) -> Result<()>;
+    /// Deletes a bounded number of rows that are too old; `true`: there are more.
+    fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool>;
+}
+
+/// How fine a history is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Beat,
+    Minute,
+    Hour,
+}
+
+/// One point of a history: a heartbeat, or the mean and the largest of a span.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Point {
+    pub(crate) at: UnixMs,
+    /// Heartbeats in it.
+    pub(crate) beats: i64,
+    /// Means, in stored integers.
+    pub(crate) mean: [Option<f64>; VALUES],
+    pub(crate) max: [Option<i32>; VALUES],
+    /// Of a single heartbeat.
+    pub(crate) beat: Option<BeatDetail>,
+}
+
+/// What a single heartbeat has besides its values.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BeatDetail {
+    pub(crate) sampled_at: Option<UnixMs>,
+    pub(crate) boot: Option<i64>,
+    pub(crate) number: Option<u64>,
+    pub(crate) replayed: bool,
+    pub(crate) position: Option<(i32, i32)>,
+}
+
+/// Answers questions about what is stored.
+pub(crate) trait Read: Send {
+    /// Points of `[from, to)`, oldest first, at most `limit`.
+    fn history(
+        &mut self,
+        device: DeviceId,
+        step: Step,
+        from: UnixMs,
+        to: UnixMs,
+        limit: usize,
+    ) -> Result<Vec<Point>>;
+    /// The latest starts of a device's agent, newest first.
+    fn boots(&mut self, device: DeviceId, limit: usize) -> Result<Vec<Boot>>;
+    /// The latest events, of one device or of all, newest first.
+    fn events(&mut self, device: Option<DeviceId>, limit: usize) -> Result<Vec<EventRow>>;
+}
+
+/// A few readers that are lent out one question at a time.
+pub(crate) struct Readers {
+    idle: Mutex<Vec<Box<dyn Read>>>,
+    open: Box<dyn Fn() -> Result<Box<dyn Read>> + Send + Sync>,
+}
+
+impl Readers {
+    /// Readers that `open` makes when they are needed.
+    pub(crate) fn new(open: impl Fn() -> Result<Box<dyn Read>> + Send + Sync + 'static) -> Self {
+        Self { idle: Mutex::new(Vec::new()), open: Box::new(open) }
+    }
+
+    /// Asks `question` of a reader. Blocks.
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&mut dyn Read) -> Result<T>) -> Result<T> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => (self.open)()?,
+        };
+        let answer = question(&mut *reader)?;
+        // After an error it is not kept: the file may have been replaced.
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < 4 {
+            idle.push(reader);
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,133 @@
+//! Tokens, logins and labels. The command line changes them beside the running server, which sees the revision rise.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Sqlite, write::labels_of};
+use crate::{
+    model::DeviceId,
+    store::{Admin, Labels, Result, TokenRow, TokenUse},
+    time::UnixMs,
+};
+
+const RISE: &str = "UPDATE setting SET value = value + 1 WHERE key = 'revision'";
+
+impl Admin for Sqlite {
+    fn revision(&mut self) -> Result<i64> {
+        let sql = "SELECT CAST(value AS INTEGER) FROM setting WHERE key = 'revision'";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
+    fn tokens(&mut self) -> Result<Vec<TokenRow>> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT id, hash, purpose, device, grp, created_at, expires_at FROM token ORDER BY id",
+        )?;
+        let rows = select.query_map([], |row| {
+            let device: Option<String> = row.get(3)?;
+            let purpose = match (row.get::<_, String>(2)?.as_str(), device) {
+                ("device", Some(device)) => TokenUse::Device(device),
+                ("enrol", _) => TokenUse::Enrol,
+                ("read", _) => TokenUse::Read,
+                _ => TokenUse::Devices,
+            };
+            Ok(TokenRow {
+                id: row.get(0)?,
+                hash: row.get(1)?,
+                purpose,
+                group: row.get(4)?,
+                created_at: UnixMs(row.get(5)?),
+                expires_at: row.get::<_, Option<i64>>(6)?.map(UnixMs),
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn add_token(&mut self, token: &TokenRow) -> Result<i64> {
+        let transaction = self.connection.transaction()?;
+        let (purpose, device) = match &token.purpose {
+            TokenUse::Devices => ("devices", None),
+            TokenUse::Device(device) => ("device", Some(device)),
+            TokenUse::Enrol => ("enrol", None),
+            TokenUse::Read => ("read", None),
+        };
+        // A device has one token: a new one replaces the old.
+        transaction.execute("DELETE FROM token WHERE device = ?1", [device])?;
+        transaction.execute(
+            "INSERT INTO token (hash, purpose, device, grp, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                token.hash,
+                purpose,
+                device,
+                token.group,
+                token.created_at.0,
+                token.expires_at.map(|expires_at| expires_at.0)
+            ],
+        )?;
+        let id = transaction.last_insert_rowid();
+        transaction.execute(RISE, [])?;
+        transaction.commit()?;
+        Ok(id)
+    }
+
+    fn revoke_token(&mut self, id: i64) -> Result<bool> {
+        let transaction = self.connection.transaction()?;
+        let found = transaction.execute("DELETE FROM token WHERE id = ?1", [id])? == 1;
+        transaction.execute(RISE, [])?;
+        transaction.commit()?;
+        Ok(found)
+    }
+
+    fn setting(&mut self, key: &str) -> Result<Option<String>> {
+        let mut select = self.connection.prepare_cached("SELECT value FROM setting WHERE key = ?1")?;
+        Ok(select.query_row([key], |row| row.get(0)).optional()?)
+    }
+
+    fn set_setting(&mut self, key: &str, value: &str) -> Result<()> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute("INSERT OR REPLACE INTO setting VALUES (?1, ?2)", [key, value])?;
+        transaction.execute(RISE, [])?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn labels(&mut self) -> Result<Vec<(DeviceId, String, Labels)>> {
+        let mut select =
+            self.connection.prepare_cached("SELECT id, hardware_id, name, grp, tags, removed FROM device")?;
+        let rows = select.query_map([], |row| {
+            let labels = labels_of(row.get(2)?, row.get(3)?, &row.get::<_, String>(4)?, row.get(5)?);
+            Ok((DeviceId(row.get(0)?), row.get(1)?, labels))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn set_labels(&mut self, hardware_id: &str, labels: &Labels) -> Result<bool> {
+        let transaction = self.connection.transaction()?;
+        let found = transaction.execute(
+            "UPDATE device SET name = ?2, grp = ?3, tags = ?4, removed = ?5 WHERE hardware_id = ?1",
+            params![hardware_id, labels.name, labels.group, labels.tags.join(" "), labels.removed],
+        )? == 1;
+        transaction.execute(RISE, [])?;
+        transaction.commit()?;
+        Ok(found)
+    }
+
+    fn add_session(&mut self, hash: &[u8], now: UnixMs, expires_at: UnixMs) -> Result<()> {
+        self.connection.execute("DELETE FROM session WHERE expires_at < ?1", [now.0])?;
+        self.connection
+            .execute("INSERT OR REPLACE INTO session VALUES (?1, ?2)", params![hash, expires_at.0])?;
+        Ok(())
+    }
+
+    fn has_session(&mut self, hash: &[u8], now: UnixMs) -> Result<bool> {
+        let mut select =
+            self.connection.prepare_cached("SELECT 1 FROM session WHERE hash = ?1 AND expires_at > ?2")?;
+        Ok(select.exists(params![hash, now.0])?)
+    }
+
+    fn end_sessions(&mut self, hash: Option<&[u8]>) -> Result<()> {
+        match hash {
+            Some(hash) => self.connection.execute("DELETE FROM session WHERE hash = ?1", [hash])?,
+            None => self.connection.execute("DELETE FROM session", [])?,
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,202 @@
+//! One file in the state directory, in SQLite.
+//!
+//! One connection writes, in write-ahead mode with a sync at each commit (`synchronous=FULL`), so that what was
+//! committed survives a power cut. Readers have connections of their own and see the last commit.
+//!
+//! - [`mod@write`]: [`super::Store`], what the engine changes
+//! - [`read`][]: [`super::Read`], history and events
+//! - [`admin`][]: [`super::Admin`], tokens, logins and labels, which the command line changes too
+//! - [`backup`][]: a copy while all that goes on
+
+mod admin;
+pub(crate) mod backup;
+mod read;
+mod write;
+
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, chown},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{Result, StoreError};
+use crate::model::reading::Value;
+
+/// Version of the tables, in `user_version`. A newer file is refused.
+const SCHEMA_VERSION: i64 = 1;
+/// Marks a file as one of this program (`application_id`): "hbsv".
+const APPLICATION_ID: i64 = 0x6862_7376;
+/// How long one connection waits for another.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// A connection to the database.
+pub(crate) struct Sqlite {
+    connection: Connection,
+    /// The last device that the round of the retention has done.
+    retained: i64,
+    /// Path, device and inode of the file, by which a writer knows that it is still the one at its path.
+    file: Option<(PathBuf, u64, u64)>,
+}
+
+impl Sqlite {
+    /// Opens the file for writing, and makes it if there is none. Only its owner can read it.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is damaged, is none of this program, or was made by a newer one.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        make_file(path).map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+        let at_path = |error| at(path, error);
+        let connection = Connection::open(path).map_err(at_path)?;
+        connection.busy_timeout(BUSY).map_err(at_path)?;
+        let mut this = Self { connection, retained: 0, file: None };
+        this.prepare().map_err(at_path)?;
+        let version: i64 = this.pragma("user_version").map_err(at_path)?;
+        let application: i64 = this.pragma("application_id").map_err(at_path)?;
+        let tables: i64 = this
+            .connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(at_path)?;
+        match (version, application, tables) {
+            (0, 0, 0) => this.create().map_err(at_path)?,
+            (SCHEMA_VERSION, APPLICATION_ID, _) => {}
+            (newer, APPLICATION_ID, _) => {
+                let text = format!(
+                    "{}: tables of version {newer}, this program knows {SCHEMA_VERSION}",
+                    path.display()
+                );
+                return Err(StoreError::Damaged(text));
+            }
+            _ => {
+                return Err(StoreError::Damaged(format!(
+                    "{}: not a database of heartbeat-server",
+                    path.display()
+                )));
+            }
+        }
+        this.file = fs::metadata(path).ok().map(|file| (path.to_owned(), file.dev(), file.ino()));
+        Ok(this)
+    }
+
+    /// A file that was removed or replaced takes commits for nobody: SQLite goes on writing to the one that is gone.
+    fn check_file(&self) -> Result<()> {
+        let Some((path, device, inode)) = &self.file else { return Ok(()) };
+        match fs::metadata(path) {
+            Ok(file) if (file.dev(), file.ino()) == (*device, *inode) => Ok(()),
+            Ok(_) => {
+                let text =
+                    format!("{} was replaced; restart heartbeat-server to use the new one", path.display());
+                Err(StoreError::Unavailable(text))
+            }
+            Err(error) => Err(StoreError::Unavailable(format!("{}: {error}", path.display()))),
+        }
+    }
+
+    /// Opens the file for reading only.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(crate) fn open_reader(path: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|error| at(path, error))?;
+        connection.busy_timeout(BUSY).map_err(|error| at(path, error))?;
+        Ok(Self { connection, retained: 0, file: None })
+    }
+
+    fn prepare(&self) -> rusqlite::Result<()> {
+        // The cache bounds the memory; the log is checkpointed after 16 MiB, so that a commit seldom waits for it.
+        self.connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;
+             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA foreign_keys = OFF;",
+        )?;
+        self.connection.set_prepared_statement_cache_capacity(64);
+        Ok(())
+    }
+
+    fn create(&mut self) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch(&include_str!("schema.sql").replace("{summary}", &summary_columns()))?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()
+    }
+
+    /// Bytes that a table takes in the file.
+    #[cfg(test)]
+    pub(crate) fn bytes_of(&self, table: &str) -> Result<u64> {
+        // `dbstat` is not compiled in: what the file has less without the table.
+        let pages =
+            |this: &Self| this.pragma("page_count").and_then(|all| Ok(all - this.pragma("freelist_count")?));
+        let before = pages(self)?;
+        self.connection.execute_batch(&format!("BEGIN; DELETE FROM {table}"))?;
+        let after = pages(self)?;
+        self.connection.execute_batch("ROLLBACK")?;
+        Ok((before - after).cast_unsigned() * 4096)
+    }
+
+    fn pragma(&self, name: &str) -> rusqlite::Result<i64> {
+        self.connection.pragma_query_value(None, name, |row| row.get(0))
+    }
+}
+
+/// Where the database is in a state directory.
+pub(crate) fn path_in(state: &Path) -> PathBuf {
+    state.join("heartbeat.db")
+}
+
+/// Makes the state directory, for its owner only.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn make_state_directory(state: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(state)
+}
+
+/// Makes the file if there is none, for its owner only: whoever owns the directory, so that a command of root leaves
+/// nothing that the service cannot write. (SQLite does the same for its log.)
+fn make_file(path: &Path) -> std::io::Result<()> {
+    let is_new = !path.exists();
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    if let (true, Some(directory)) = (is_new, path.parent()) {
+        let directory = fs::metadata(directory)?;
+        // Only root may; for others it is theirs already.
+        let _ = chown(path, Some(directory.uid()), Some(directory.gid()));
+    }
+    Ok(())
+}
+
+fn at(path: &Path, error: rusqlite::Error) -> StoreError {
+    match StoreError::from(error) {
+        StoreError::Unavailable(text) => StoreError::Unavailable(format!("{}: {text}", path.display())),
+        StoreError::Damaged(text) => StoreError::Damaged(format!(
+            "{}: {text}; restore a backup (`heartbeat-server backup` made it)",
+            path.display()
+        )),
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// Columns of a summary: of each value how often it was read, its sum and its largest.
+fn summary_columns() -> String {
+    let columns = Value::ALL.map(|value| {
+        let name = value.name();
+        format!("{name}_n INTEGER, {name}_sum INTEGER, {name}_max INTEGER")
+    });
+    columns.join(",\n    ")
+}
+
+/// Names of the columns of all values.
+fn value_columns() -> String {
+    Value::ALL.map(Value::name).join(", ")
+}

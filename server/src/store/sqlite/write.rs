@@ -1,0 +1,444 @@
+//! What the engine changes, one transaction at a time.
+
+use rusqlite::{
+    CachedStatement, OptionalExtension, Statement, Transaction, params, params_from_iter, types::Value as Sql,
+};
+
+use super::{Sqlite, summary_columns, value_columns};
+use crate::{
+    limits::{RETENTION_DEVICES, RETENTION_ROWS},
+    model::{
+        DeviceId,
+        ledger::{Boot, Ledger, Minute, hour_of},
+        reading::{Summary, VALUES, Value, Values},
+    },
+    store::{
+        AlertRow, BeatRow, DeviceRow, Labels, Loaded, MessageRow, Result, Retention, Store, SummaryRow,
+        Writes,
+    },
+    time::{MINUTE_MS, UnixMs},
+};
+
+/// The bit of a late heartbeat in `beat.flags`.
+pub(super) const REPLAYED: i64 = 1;
+
+impl Store for Sqlite {
+    fn load(&mut self) -> Result<Loaded> {
+        let mut devices = self.load_devices()?;
+        for device in &mut devices {
+            device.ledger = self.load_ledger(device.id)?;
+        }
+        Ok(Loaded { devices, alerts: self.load_alerts()?, messages: self.load_messages()? })
+    }
+
+    fn device_ids(
+        &mut self,
+        now: UnixMs,
+        hardware_ids: &[(&str, Option<&str>)],
+    ) -> Result<Vec<(DeviceId, bool)>> {
+        let transaction = self.connection.transaction()?;
+        let mut ids = Vec::with_capacity(hardware_ids.len());
+        {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO device (hardware_id, added_at, grp) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            )?;
+            let mut select = transaction.prepare_cached("SELECT id FROM device WHERE hardware_id = ?1")?;
+            for (hardware_id, group) in hardware_ids {
+                let new = insert.execute(params![hardware_id, now.0, group])? == 1;
+                ids.push((DeviceId(select.query_row([hardware_id], |row| row.get(0))?), new));
+            }
+        }
+        transaction.commit()?;
+        Ok(ids)
+    }
+
+    fn open_boots(&mut self, now: UnixMs, ids: &[(DeviceId, u64)]) -> Result<Vec<Boot>> {
+        let transaction = self.connection.transaction()?;
+        let mut boots = Vec::with_capacity(ids.len());
+        {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO boot (device, ordinal, boot_id, first_at, last_at, base, max, bits, received)
+                 SELECT ?1, 1 + ifnull(max(ordinal), 0), ?2, ?3, ?3, 0, 0, 0, 0 FROM boot WHERE device = ?1
+                 ON CONFLICT DO NOTHING",
+            )?;
+            let mut select = transaction.prepare_cached(
+                "SELECT boot_id, ordinal, first_at, last_at, base, max, bits, received FROM boot
+                 WHERE device = ?1 AND boot_id = ?2",
+            )?;
+            for (device, id) in ids {
+                insert.execute(params![device.0, id.cast_signed(), now.0])?;
+                boots.push(select.query_row(params![device.0, id.cast_signed()], boot_of_row)?);
+            }
+        }
+        transaction.commit()?;
+        Ok(boots)
+    }
+
+    fn late_known(&mut self, late: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT 1 FROM beat INDEXED BY beat_late WHERE flags & 1 AND device = ?1 AND boot = ?2 AND seq = ?3",
+        )?;
+        let known = late.iter().map(|(device, boot, number)| {
+            Ok(select.exists(params![device.0, boot, number.cast_signed()])?)
+        });
+        known.collect()
+    }
+
+    fn apply(&mut self, writes: &Writes) -> Result<()> {
+        self.check_file()?;
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        write_beats(&transaction, &writes.beats)?;
+        {
+            let mut latest =
+                transaction.prepare_cached("INSERT OR REPLACE INTO latest VALUES (?1, ?2, ?3)")?;
+            for (device, at, document) in &writes.latest {
+                latest.execute(params![device.0, at.0, document])?;
+            }
+            let mut boot = transaction.prepare_cached(
+                "UPDATE boot SET last_at = ?3, base = ?4, max = ?5, bits = ?6, received = ?7
+                 WHERE device = ?1 AND ordinal = ?2",
+            )?;
+            for (device, b) in &writes.boots {
+                boot.execute(params![
+                    device.0,
+                    b.ordinal,
+                    b.last_at.0,
+                    b.base.cast_signed(),
+                    b.max.cast_signed(),
+                    b.window.cast_signed(),
+                    b.received.cast_signed()
+                ])?;
+            }
+            let mut event = transaction
+                .prepare_cached("INSERT INTO event (at, device, kind, detail) VALUES (?1, ?2, ?3, ?4)")?;
+            for row in &writes.events {
+                event.execute(params![row.at.0, row.device.0, row.kind, row.detail])?;
+            }
+        }
+        write_summaries(&transaction, &writes.summaries)?;
+        write_alerts(&transaction, &writes.alerts)?;
+        write_messages(&transaction, writes)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool> {
+        let transaction = self.connection.transaction()?;
+        let devices: Vec<i64> = {
+            let mut select =
+                transaction.prepare_cached("SELECT id FROM device WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+            let rows =
+                select.query_map(params![self.retained, count(RETENTION_DEVICES)], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<_>>()?
+        };
+        let mut left = RETENTION_ROWS;
+        let mut retained = self.retained;
+        for device in &devices {
+            left = retain_device(&transaction, *device, now, retention, left)?;
+            if left == 0 {
+                break;
+            }
+            retained = *device;
+        }
+        let more = left == 0 || devices.len() == RETENTION_DEVICES;
+        if !more {
+            let sql =
+                "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE at < ?1 ORDER BY at LIMIT ?2)";
+            transaction
+                .prepare_cached(sql)?
+                .execute(params![now.plus(-retention.events).0, count(RETENTION_ROWS)])?;
+        }
+        transaction.commit()?;
+        self.retained = if more { retained } else { 0 };
+        Ok(more)
+    }
+}
+
+/// Deletes at most `left` rows of a device; how many may still be deleted.
+fn retain_device(
+    transaction: &Transaction<'_>,
+    device: i64,
+    now: UnixMs,
+    retention: &Retention,
+    mut left: usize,
+) -> rusqlite::Result<usize> {
+    for (table, age) in [("beat", retention.beats), ("minute", retention.minutes), ("hour", retention.hours)]
+    {
+        // The open minute of a device is summed up from its last heartbeats after a start: they stay.
+        let newest = if table == "beat" {
+            "AND at < (SELECT max(at) FROM beat WHERE device = ?1) - 60000"
+        } else {
+            ""
+        };
+        let sql = format!(
+            "DELETE FROM {table} WHERE device = ?1 AND at IN
+             (SELECT at FROM {table} WHERE device = ?1 AND at < ?2 {newest} ORDER BY at LIMIT ?3)"
+        );
+        let deleted =
+            transaction.prepare_cached(&sql)?.execute(params![device, now.plus(-age).0, count(left)])?;
+        left -= deleted.min(left);
+    }
+    Ok(left)
+}
+
+impl Sqlite {
+    fn load_devices(&self) -> Result<Vec<DeviceRow>> {
+        let mut select = self.connection.prepare(
+            "SELECT id, hardware_id, added_at, name, grp, tags, removed, at, document
+             FROM device LEFT JOIN latest ON latest.device = device.id ORDER BY id",
+        )?;
+        let rows = select.query_map([], |row| {
+            let latest = row.get::<_, Option<i64>>(7)?.zip(row.get::<_, Option<String>>(8)?);
+            Ok(DeviceRow {
+                id: DeviceId(row.get(0)?),
+                hardware_id: row.get(1)?,
+                added_at: UnixMs(row.get(2)?),
+                labels: labels_of(row.get(3)?, row.get(4)?, &row.get::<_, String>(5)?, row.get(6)?),
+                latest: latest.map(|(at, document)| (UnixMs(at), document)),
+                ledger: Ledger::new(),
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn load_ledger(&self, device: DeviceId) -> Result<Ledger> {
+        let mut ledger = Ledger::new();
+        let mut select = self.connection.prepare_cached(
+            "SELECT boot_id, ordinal, first_at, last_at, base, max, bits, received FROM boot
+             WHERE device = ?1 ORDER BY ordinal DESC LIMIT ?2",
+        )?;
+        let boots =
+            select.query_map(params![device.0, count(crate::limits::BOOTS_IN_MEMORY)], boot_of_row)?;
+        for boot in boots {
+            ledger.remember(boot?);
+        }
+        let sql = "SELECT max(at) FROM beat WHERE device = ?1";
+        let last: Option<i64> =
+            self.connection.prepare_cached(sql)?.query_row([device.0], |row| row.get(0))?;
+        if let Some(last) = last {
+            ledger.last_at = UnixMs(last);
+            ledger.minute = self.load_minute(device, UnixMs(last).floor(MINUTE_MS))?;
+        }
+        Ok(ledger)
+    }
+
+    /// The last minute of a device: written, or summed up from its heartbeats.
+    fn load_minute(&self, device: DeviceId, minute: UnixMs) -> Result<Minute> {
+        let written = self
+            .connection
+            .prepare_cached("SELECT 1 FROM minute WHERE device = ?1 AND at = ?2")?
+            .exists(params![device.0, minute.0])?;
+        if written {
+            return Ok(Minute::Written(minute));
+        }
+        let sql = format!(
+            "SELECT {} FROM beat WHERE device = ?1 AND at >= ?2 AND at < ?2 + 60000",
+            value_columns()
+        );
+        let mut select = self.connection.prepare_cached(&sql)?;
+        let mut summary = Summary::default();
+        let mut rows = select.query(params![device.0, minute.0])?;
+        while let Some(row) = rows.next()? {
+            summary.add(&values_of_row(row, 0)?);
+        }
+        Ok(Minute::Open(minute, summary))
+    }
+
+    fn load_alerts(&self) -> Result<Vec<AlertRow>> {
+        let mut select =
+            self.connection.prepare("SELECT device, kind, since, raised, unannounced, detail FROM alert")?;
+        let rows = select.query_map([], |row| {
+            Ok(AlertRow {
+                device: DeviceId(row.get(0)?),
+                kind: row.get(1)?,
+                since: UnixMs(row.get(2)?),
+                raised: row.get(3)?,
+                unannounced: row.get(4)?,
+                detail: row.get(5)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn load_messages(&self) -> Result<Vec<MessageRow>> {
+        let mut select = self.connection.prepare(
+            "SELECT id, channel, created_at, next_at, attempts, doubtful, subject, body FROM message ORDER BY id",
+        )?;
+        let rows = select.query_map([], |row| {
+            Ok(MessageRow {
+                id: row.get(0)?,
+                channel: row.get(1)?,
+                created_at: UnixMs(row.get(2)?),
+                next_at: UnixMs(row.get(3)?),
+                attempts: row.get(4)?,
+                doubtful: row.get(5)?,
+                subject: row.get(6)?,
+                body: row.get(7)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+/// Labels from their columns.
+pub(super) fn labels_of(name: Option<String>, group: Option<String>, tags: &str, removed: bool) -> Labels {
+    Labels { name, group, tags: tags.split_whitespace().map(str::to_owned).collect(), removed }
+}
+
+/// Values from nine columns, the first of which is `first`.
+pub(super) fn values_of_row(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Values> {
+    let mut values = Values::default();
+    for (place, value) in Value::ALL.into_iter().enumerate() {
+        values.set(value, row.get(first + place)?);
+    }
+    Ok(values)
+}
+
+pub(super) fn boot_of_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Boot> {
+    Ok(Boot {
+        id: row.get::<_, i64>(0)?.cast_unsigned(),
+        ordinal: row.get(1)?,
+        first_at: UnixMs(row.get(2)?),
+        last_at: UnixMs(row.get(3)?),
+        base: row.get::<_, i64>(4)?.cast_unsigned(),
+        max: row.get::<_, i64>(5)?.cast_unsigned(),
+        window: row.get::<_, i64>(6)?.cast_unsigned(),
+        received: row.get::<_, i64>(7)?.cast_unsigned(),
+    })
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn write_beats(transaction: &Transaction<'_>, beats: &[BeatRow]) -> rusqlite::Result<()> {
+    let places = vec!["?"; 8 + VALUES].join(", ");
+    let sql = format!(
+        "INSERT INTO beat (device, at, skew, boot, seq, flags, {}, lat, lon) VALUES ({places}) ON CONFLICT DO NOTHING",
+        value_columns()
+    );
+    let mut insert = transaction.prepare_cached(&sql)?;
+    for beat in beats {
+        if insert_beat(&mut insert, beat, beat.at)? {
+            continue;
+        }
+        // Another one of this device has the place: late heartbeats with the same time.
+        let newest: Option<i64> = transaction
+            .prepare_cached("SELECT max(at) FROM beat WHERE device = ?1")?
+            .query_row([beat.device.0], |row| row.get(0))
+            .optional()?
+            .flatten();
+        insert_beat(&mut insert, beat, UnixMs(newest.unwrap_or(0)).plus(1))?;
+    }
+    Ok(())
+}
+
+fn insert_beat(insert: &mut CachedStatement<'_>, beat: &BeatRow, at: UnixMs) -> rusqlite::Result<bool> {
+    let reading = &beat.reading;
+    let flags = i64::from(beat.replayed) * REPLAYED
+        + i64::from(reading.streaming) * 2
+        + i64::from(reading.tracking) * 4
+        + i64::from(reading.recording) * 8;
+    let integer = |number: Option<i64>| number.map_or(Sql::Null, Sql::Integer);
+    let head = [
+        Sql::Integer(beat.device.0),
+        Sql::Integer(at.0),
+        integer(beat.sampled_at.map(|sampled| sampled.since(at))),
+        integer(beat.boot),
+        integer(beat.number.map(u64::cast_signed)),
+        Sql::Integer(flags),
+    ];
+    let values = reading.values.0.iter().map(|value| integer(value.map(i64::from)));
+    let position = [reading.position.map(|(lat, _)| lat), reading.position.map(|(_, lon)| lon)];
+    let position = position.iter().map(|degree| integer(degree.map(i64::from)));
+    Ok(insert.execute(params_from_iter(head.into_iter().chain(values).chain(position)))? == 1)
+}
+
+fn write_summaries(transaction: &Transaction<'_>, rows: &[SummaryRow]) -> rusqlite::Result<()> {
+    let mut minute = transaction.prepare_cached(&add_summary("minute"))?;
+    let mut hour = transaction.prepare_cached(&add_summary("hour"))?;
+    for row in rows {
+        add(&mut minute, row.device, row.minute, &row.summary)?;
+        add(&mut hour, row.device, hour_of(row.minute), &row.summary)?;
+    }
+    Ok(())
+}
+
+/// SQL that adds a summary to the row of `table`, and makes it if there is none.
+fn add_summary(table: &str) -> String {
+    let columns = summary_columns().replace(" INTEGER", "");
+    let places = vec!["?"; 3 + 3 * VALUES].join(", ");
+    let sums = Value::ALL.map(|value| {
+        let name = value.name();
+        format!(
+            "{name}_n = ifnull({name}_n, 0) + ifnull(excluded.{name}_n, 0),
+             {name}_sum = ifnull({name}_sum, 0) + ifnull(excluded.{name}_sum, 0),
+             {name}_max = ifnull(max({name}_max, excluded.{name}_max), ifnull({name}_max, excluded.{name}_max))"
+        )
+    });
+    format!(
+        "INSERT INTO {table} (device, at, beats, {columns}) VALUES ({places})
+         ON CONFLICT (device, at) DO UPDATE SET beats = beats + excluded.beats, {}",
+        sums.join(", ")
+    )
+}
+
+fn add(
+    statement: &mut Statement<'_>,
+    device: DeviceId,
+    at: UnixMs,
+    summary: &Summary,
+) -> rusqlite::Result<()> {
+    let head = [Sql::Integer(device.0), Sql::Integer(at.0), Sql::Integer(summary.beats)];
+    let stats = summary.stats.iter().flat_map(|stat| {
+        // A value that was never read takes a byte for each column.
+        let there = |number: i64| if stat.count == 0 { Sql::Null } else { Sql::Integer(number) };
+        [there(stat.count), there(stat.sum), there(stat.max.map_or(0, i64::from))]
+    });
+    statement.execute(params_from_iter(head.into_iter().chain(stats)))?;
+    Ok(())
+}
+
+fn write_alerts(transaction: &Transaction<'_>, alerts: &[AlertRow]) -> rusqlite::Result<()> {
+    let mut keep =
+        transaction.prepare_cached("INSERT OR REPLACE INTO alert VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let mut delete = transaction.prepare_cached("DELETE FROM alert WHERE device = ?1 AND kind = ?2")?;
+    for row in alerts {
+        if row.raised || row.unannounced {
+            keep.execute(params![
+                row.device.0,
+                row.kind,
+                row.since.0,
+                row.raised,
+                row.unannounced,
+                row.detail
+            ])?;
+        } else {
+            delete.execute(params![row.device.0, row.kind])?;
+        }
+    }
+    Ok(())
+}
+
+fn write_messages(transaction: &Transaction<'_>, writes: &Writes) -> rusqlite::Result<()> {
+    let mut keep = transaction
+        .prepare_cached("INSERT OR REPLACE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    for m in &writes.messages {
+        keep.execute(params![
+            m.id,
+            m.channel,
+            m.created_at.0,
+            m.next_at.0,
+            m.attempts,
+            m.doubtful,
+            m.subject,
+            m.body
+        ])?;
+    }
+    let mut delete = transaction.prepare_cached("DELETE FROM message WHERE id = ?1")?;
+    for id in &writes.messages_done {
+        delete.execute([id])?;
+    }
+    Ok(())
+}
