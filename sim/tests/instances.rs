@@ -189,8 +189,9 @@ fn daemon_of_a_user_is_found_by_that_user_and_does_not_stop_the_service() {
     machine.shows(PERSON, &by_hand);
     machine.is_refused(PERSON, by_hand.pid(), "/tmp/heartbeat_daemon.pid");
     let mut service = machine.start(SERVICE, &[]);
-    let warning =
-        format!("going on without a pidfile: /tmp/heartbeat_daemon.pid: belongs to another user ({PERSON})");
+    let warning = format!(
+        "an older service is not looked for: /tmp/heartbeat_daemon.pid: belongs to another user ({PERSON})"
+    );
     assert!(
         service.log.iter().any(|line| line.contains(&warning)) || service.logs(&warning).contains(&warning)
     );
@@ -218,7 +219,7 @@ fn locked_file_of_another_user_in_tmp_does_not_stop_the_service() {
             let mut daemon = machine.start(user, &[]);
             daemon.stop();
             let warnings =
-                daemon.log.iter().filter(|line| line.contains("going on without a pidfile")).count();
+                daemon.log.iter().filter(|line| line.contains(" /tmp/heartbeat_daemon.pid: ")).count();
             assert_eq!(warnings, 1, "{plant}: {:#?}", daemon.log);
         }
         end(planter);

@@ -58,7 +58,16 @@ impl Instance {
             claim.hold(&files::beside(backlog, ".lock"), "", "the backlog is not locked")?;
         }
         if is_alone {
-            check_old_service(&settings.app_tmp.join(OLD_PIDFILE))?;
+            let old = settings.app_tmp.join(OLD_PIDFILE);
+            // As the configured pidfile, it is complained about below.
+            let is_own = settings.pidfile.as_deref() == Some(old.as_path());
+            match check_old_service(&old) {
+                Err(error @ PidfileError::Unusable { .. }) if !is_own => {
+                    log::warn!("an older service is not looked for: {error}");
+                }
+                Err(PidfileError::Unusable { .. }) | Ok(()) => {}
+                Err(running) => return Err(running),
+            }
         }
         if let Some(pidfile) = &settings.pidfile {
             claim.hold(pidfile, "", "going on without a pidfile")?;

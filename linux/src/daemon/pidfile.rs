@@ -128,9 +128,17 @@ impl Drop for Pidfile {
 ///
 /// # Errors
 ///
-/// [`PidfileError::Running`] when there is one.
+/// [`PidfileError::Running`] when there is one; [`PidfileError::Unusable`] when something else stands in its place.
 pub(super) fn check_old_service(path: &Path) -> Result<(), PidfileError> {
-    // What cannot be read says nothing; that it belongs to another user is said by whoever wants to have it.
+    if let Err(Refused::Unusable(problem)) = open(path) {
+        check_old_contents(path)?;
+        return Err(PidfileError::Unusable { path: path.to_owned(), problem });
+    }
+    check_old_contents(path)
+}
+
+/// As [`check_old_service`], of a file that may be readable only. What cannot be read says nothing.
+fn check_old_contents(path: &Path) -> Result<(), PidfileError> {
     let Ok(mut file) = files::open(path, OpenOptions::new().read(true), Links::Refuse) else { return Ok(()) };
     let Ok(metadata) = file.metadata() else { return Ok(()) };
     let contents = read(&mut file);
