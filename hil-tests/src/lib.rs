@@ -1,58 +1,25 @@
-//! What this machine reports, beside what independent witnesses say about it.
+//! Proves an installed heartbeat daemon on the board that it runs on.
 //!
-//! The tests of this crate are ignored by default because they are about the machine, not about the code. Run them
-//! where the daemon will run, one at a time, and read what they say:
+//! A [`checks::Check`] compares what the daemon reports with what others say about the same thing: a program of the system,
+//! or a file of the kernel that this crate reads with code of its own. It ends as passed, failed, or skipped with the
+//! reason ([`finding`]). Nothing passes by not running: a check that compared nothing fails.
 //!
-//! ```text
-//! cargo test -p heartbeat-hil -- --ignored --nocapture --test-threads=1
-//! ```
+//! What is judged is the installed program as a process, with the settings of the running service ([`daemon`]); of the
+//! daemon's code nothing is linked in. [`witnesses`] parses what other programs print, [`service`] tries the service
+//! itself, [`profile`] says what a board must have, [`report`] is what an owner attaches to an issue.
 
 #![forbid(unsafe_code)]
 
-use std::{path::Path, process::Command};
-
-use heartbeat_daemon::{
-    config::{Layers, Settings},
-    daemon::{identity, open_root, sample_once},
-};
-use heartbeat_sim::schema::Schema;
-use serde_json::Value;
-
-/// One heartbeat of this machine, as the daemon would send it with its built-in settings.
-///
-/// # Errors
-///
-/// Why there is none, for people.
-pub fn sample() -> Result<Value, String> {
-    let settings = Settings::new(&Layers::default()).map_err(|error| error.to_string())?;
-    let root = open_root(Path::new("/")).map_err(|error| error.to_string())?;
-    let identity = identity(&settings, &root).map_err(|error| error.to_string())?;
-    let body = sample_once(&settings, root, identity).map_err(|error| error.to_string())?;
-    Schema::new().check(&body)
-}
-
-/// What a program prints.
-///
-/// # Errors
-///
-/// Why it prints nothing: it is not installed, or it failed.
-pub fn witness(program: &str, args: &[&str]) -> Result<String, String> {
-    let output = Command::new(program)
-        .args(args)
-        .output()
-        .map_err(|error| format!("{program} cannot be asked: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{program} failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    String::from_utf8(output.stdout).map_err(|_| format!("{program} printed something else than text"))
-}
-
-/// Says what was compared.
-pub fn compared(value: &str, ours: impl std::fmt::Display, theirs: impl std::fmt::Display, witness: &str) {
-    println!("{value}: {ours}, and {theirs} according to {witness}");
-}
-
-/// Says why nothing could be compared.
-pub fn skipped(value: &str, reason: impl std::fmt::Display) {
-    println!("{value}: skipped, {reason}");
-}
+pub mod board;
+pub mod checks;
+pub mod cli;
+pub mod daemon;
+pub mod document;
+pub mod finding;
+pub mod load;
+pub mod probe;
+pub mod profile;
+pub mod program;
+pub mod report;
+pub mod service;
+pub mod witnesses;

@@ -16,7 +16,7 @@ use crate::{
             streamer,
         },
         iw, mmcli,
-        network::{addresses, routes},
+        network::{addresses, permanent_address, routes},
         nl80211::{Details, Seen},
         pidfiles, proc_wireless, procfs,
         stand_ins::StandIns,
@@ -47,6 +47,7 @@ pub fn cpuinfo(bytes: &[u8]) {
     if let Some(serial) = hardware_id::parse_cpuinfo(bytes) {
         assert!((8..=32).contains(&serial.len()));
     }
+    let _ = permanent_address::first_byte(&String::from_utf8_lossy(bytes));
 }
 
 /// Pidfiles of the streaming application, `/proc/PID/stat` and `/proc/PID/status`.
@@ -75,6 +76,7 @@ pub fn nl80211(bytes: &[u8]) {
         seen.take_interface(message.payload);
         seen.take_station(message.payload);
         let _ = (Details::new("wlan0", &seen), addresses::parse(message.payload));
+        let _ = permanent_address::permanent_address(message.payload);
     }
 }
 

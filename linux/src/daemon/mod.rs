@@ -232,6 +232,12 @@ pub fn hardware_id(settings: &Settings, root: &Sysroot) -> Result<String, StartE
     match hardware_id::find(root) {
         Ok((id, source)) => {
             log::debug!("hardware id from {source:?}");
+            if source == hardware_id::IdSource::MachineId && hardware_id::is_container(root) {
+                log::warn!(
+                    "the hardware id is made from /etc/machine-id in a container: boards that run the same image may \
+                     have the same; set hardware_id"
+                );
+            }
             Ok(id)
         }
         Err(trouble @ NoIdentity::Unreadable(_)) => {

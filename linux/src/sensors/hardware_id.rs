@@ -11,7 +11,7 @@ use crate::{
     config::Settings,
     sources::{
         REPROBE, Source,
-        network::interfaces,
+        network::permanent_address,
         sysroot::{Sysroot, read_whole},
     },
 };
@@ -114,7 +114,7 @@ impl IdSource {
         match self {
             Self::Cpuinfo => cpuinfo(root),
             Self::DeviceTree => device_tree(root),
-            Self::Mac => interfaces::permanent_mac(root).map(|mac| mac.replace(':', "")),
+            Self::Mac => permanent_address::find(root).map(|mac| mac.replace(':', "")),
             Self::MachineId => machine_specific(root),
         }
     }
@@ -135,7 +135,9 @@ pub enum NoIdentity {
 }
 
 /// The board's own id and where it was found: the first that answers of the firmware's serial, the device tree's,
-/// the permanent address of the first physical network interface, and a hash of `/etc/machine-id`.
+/// the permanent address of a network interface, and a hash of `/etc/machine-id`.
+///
+/// Serials that vendors put into all boards of a series are no ids.
 ///
 /// # Errors
 ///
@@ -173,11 +175,26 @@ fn device_tree(root: &Sysroot) -> Result<String, SensorError> {
     text.and_then(serial).ok_or(SensorError::Invalid)
 }
 
-/// A serial that means something: 8 to 32 letters and digits, not all of them zero.
-fn serial(text: &str) -> Option<String> {
+/// Serials that are the same on many boards, in lower case: that of a vendor's boot loader for Rockchip boards, and digits in
+/// order.
+const PLACEHOLDERS: [&str; 6] = [
+    "c3d9b8674f4b94f6",
+    "0123456789abcdef",
+    "123456789abcdef0",
+    "1234567890abcdef",
+    "0123456789",
+    "12345678",
+];
+
+/// A serial that means something: 8 to 32 letters and digits, not all of them the same, and no placeholder.
+pub(crate) fn serial(text: &str) -> Option<String> {
     let text = text.trim();
     let plausible = (8..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (plausible && text.bytes().any(|byte| byte != b'0')).then(|| text.to_owned())
+    let mut bytes = text.bytes();
+    let first = bytes.next();
+    let differs = bytes.any(|byte| Some(byte) != first);
+    let is_placeholder = PLACEHOLDERS.contains(&text.to_ascii_lowercase().as_str());
+    (plausible && differs && !is_placeholder).then(|| text.to_owned())
 }
 
 /// An application-specific machine id as systemd derives it (`sd_id128_get_machine_app_specific(3)`): the
@@ -193,6 +210,15 @@ fn machine_specific(root: &Sysroot) -> Result<String, SensorError> {
     id[6] = (id[6] & 0x0f) | 0x40; // version 4 (RFC 9562, 5.4)
     id[8] = (id[8] & 0x3f) | 0x80; // variant
     Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Whether a machine-id may have come with the image of a container, which is the same on every board that runs it. The
+/// marks are those of Docker and Podman, and a network of virtual interfaces only.
+///
+/// It is taken all the same, with a warning: a container with an id of its own looks no different.
+pub fn is_container(root: &Sysroot) -> bool {
+    ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| root.exists(mark))
+        || permanent_address::all_are_virtual(root)
 }
 
 fn parse_machine_id(text: &str) -> Option<[u8; 16]> {
@@ -233,6 +259,7 @@ mod tests {
             Ok(IdSource::MachineId),
             "a virtual interface does not identify the board"
         );
+        assert!(is_container(&root));
         write(dir.path(), "sys/class/net/eth0/device/uevent", b"DRIVER=bcmgenet\n");
         assert_eq!(id(), Ok(("dca632010203".to_owned(), IdSource::Mac)));
         write(dir.path(), "proc/device-tree/serial-number", b"10000000a1b2c3d4\0");
@@ -241,11 +268,30 @@ mod tests {
         assert_eq!(id(), Ok(("10000000ffffffff".to_owned(), IdSource::Cpuinfo)));
         write(dir.path(), "proc/cpuinfo", b"Serial\t\t: 0000000000000000\n");
         assert_eq!(id().map(|id| id.1), Ok(IdSource::DeviceTree), "zeros are no serial");
+        // What the boot loader of a vendor gives to all its Rockchip boards.
+        write(dir.path(), "proc/device-tree/serial-number", b"c3d9b8674f4b94f6\0");
+        assert_eq!(id().map(|id| id.1), Ok(IdSource::Mac), "the same on many boards");
+        fs::remove_dir_all(dir.path().join("sys")).expect("removed");
+        assert_eq!(id().map(|id| id.1), Ok(IdSource::MachineId));
+        assert!(!is_container(&root));
+        write(dir.path(), ".dockerenv", b"");
+        assert!(is_container(&root));
     }
 
     #[test]
     fn rejects_serials_and_machine_ids_that_are_none() {
-        for bad in ["", "-1", "1234567", "00000000", "1000 0000", "\u{fffd}", &"1".repeat(33)] {
+        for bad in [
+            "",
+            "-1",
+            "1234567",
+            "00000000",
+            "FFFFFFFF",
+            "0123456789ABCDEF",
+            "Default string",
+            "1000 0000",
+            "\u{fffd}",
+            &"1".repeat(33),
+        ] {
             assert_eq!(serial(bad), None, "{bad:?}");
         }
         assert_eq!(parse_machine_id("8a7d"), None);

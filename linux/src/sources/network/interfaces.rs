@@ -32,9 +32,6 @@ const MODEM_DRIVERS: [&str; 5] = ["option1", "option", "qcserial", "sierra", "ip
 /// Size of `/proc/net/pppoe` and `/proc/net/pppol2tp` with far more sessions than a board has.
 const SESSIONS_MAX: u64 = 16 * 1024;
 
-/// `NET_ADDR_PERM` of `linux/netdevice.h`: the address is the hardware's own.
-const NET_ADDR_PERM: i64 = 0;
-
 /// How long the kinds are kept: long enough to cost nothing, short enough for a modem that was swapped for another
 /// device of the same name. What could not be read is looked up again at once.
 const KEEP: Duration = Duration::from_secs(60);
@@ -200,41 +197,6 @@ fn kind(sysfs: &mut Attributes<'_>, name: &str, devtype: Option<&str>) -> Option
     }
 }
 
-/// The permanent address of the first physical interface, as `dc:a6:32:01:02:03`.
-///
-/// # Errors
-///
-/// When there is none, or one cannot be read: what follows it is not the first.
-pub(crate) fn permanent_mac(root: &Sysroot) -> Result<String, SensorError> {
-    for name in root.list(CLASS)? {
-        match hardware_address(root, &name) {
-            Err(SensorError::Absent | SensorError::Denied | SensorError::Invalid) => {}
-            answer => return answer,
-        }
-    }
-    Err(SensorError::Absent)
-}
-
-/// The permanent address of an interface that has hardware of its own.
-fn hardware_address(root: &Sysroot, name: &str) -> Result<String, SensorError> {
-    root.locate(format!("{CLASS}/{name}/device"))?;
-    if root.read_integer(format!("{CLASS}/{name}/addr_assign_type"))? != NET_ADDR_PERM {
-        return Err(SensorError::Absent);
-    }
-    let mut buffer = [0; 32];
-    let address = root.read_text(format!("{CLASS}/{name}/address"), &mut buffer)?;
-    if is_mac(address) { Ok(address.to_ascii_lowercase()) } else { Err(SensorError::Invalid) }
-}
-
-/// Six bytes that are not all zero.
-fn is_mac(text: &str) -> bool {
-    let bytes: Option<Vec<u8>> = text
-        .split(':')
-        .map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() == 2 && !byte.starts_with('+')))
-        .collect();
-    bytes.is_some_and(|bytes| bytes.len() == 6 && bytes.iter().any(|byte| *byte != 0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,20 +324,5 @@ mod tests {
         let l2tp =
             "PPPoL2TP driver info, V2.0\nTUNNEL name, user-data-ok session-count\n\nTUNNEL 'tunl 1', N 1\n";
         expect(&kinds(&[PPP], &[SERIAL, ("proc/net/pppol2tp", l2tp)]), &[]);
-    }
-
-    #[test]
-    fn rejects_hardware_addresses_that_are_none() {
-        assert!(is_mac("dc:a6:32:01:02:03"));
-        for bad in [
-            "",
-            "00:00:00:00:00:00",
-            "dc:a6:32:01:02",
-            "dc:a6:32:01:02:03:04",
-            "dca632010203",
-            "+1:00:00:00:00:01",
-        ] {
-            assert!(!is_mac(bad), "{bad:?}");
-        }
     }
 }

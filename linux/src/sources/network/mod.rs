@@ -4,6 +4,7 @@
 
 pub(crate) mod addresses;
 pub(crate) mod interfaces;
+pub(crate) mod permanent_address;
 pub(crate) mod routes;
 
 use heartbeat_core::{

@@ -1,0 +1,227 @@
+//! The command line.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Instant,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    board::Board,
+    checks::{CHECKS, Check, Context},
+    daemon::Daemon,
+    finding::Verdict,
+    probe,
+    profile::{PROFILES, Profile},
+    program,
+    report::{Entry, Report},
+    service::{self, Unit},
+};
+
+/// Compares what the installed heartbeat-daemon reports with what others say, and tries the service.
+#[derive(Debug, Parser)]
+#[command(name = "heartbeat-hil", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Special>,
+    /// The board that this must be: what it must have may not be skipped
+    #[arg(long, value_name = "BOARD")]
+    require: Option<String>,
+    /// Run only this check, or those whose names begin so; may be given more than once
+    #[arg(long, value_name = "CHECK")]
+    only: Vec<String>,
+    /// Write report.txt, report.json and the captured tree into this directory
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Let the machine's clock jump by years for some seconds
+    #[arg(long)]
+    step_clock: bool,
+    /// The program that is judged
+    #[arg(long, value_name = "FILE", default_value = "/usr/bin/heartbeat-daemon")]
+    daemon: PathBuf,
+    /// Read the machine's files below this directory; for tests
+    #[arg(long, value_name = "DIR", hide = true)]
+    sysroot: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Special {
+    /// List the checks and the boards
+    List,
+    /// Tell what a process in this place can do
+    #[command(name = probe::COMMAND, hide = true)]
+    Probe,
+}
+
+/// Runs the program: status 0 if nothing failed, 1 if something did, 2 for a wrong command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let print = |text: &str| {
+        // A reader that has gone away is no failure.
+        let _ = io::stdout().write_all(text.as_bytes());
+    };
+    match cli.command {
+        Some(Special::List) => {
+            print(&list());
+            return ExitCode::SUCCESS;
+        }
+        Some(Special::Probe) => {
+            print(&(probe::lines().join("\n") + "\n"));
+            return ExitCode::SUCCESS;
+        }
+        None => {}
+    }
+    match judge(&cli) {
+        Ok(report) => {
+            print(&report.text());
+            let [passed, failed, _] = report.counts();
+            if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(reason) => {
+            say(&format!("error: {reason}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn list() -> String {
+    let checks = CHECKS.iter().map(|check| format!("{:<23}{}\n", check.name, check.about));
+    let boards: Vec<_> = PROFILES.iter().map(|profile| profile.name).collect();
+    format!("{}\nboards: {}\n", checks.collect::<String>(), boards.join(", "))
+}
+
+fn judge(cli: &Cli) -> Result<Report, String> {
+    let profile = match &cli.require {
+        None => None,
+        Some(name) => Some(Profile::named(name).ok_or_else(|| {
+            let known: Vec<_> = PROFILES.iter().map(|profile| profile.name).collect();
+            format!("--require: expected one of {}, found {name}", known.join(", "))
+        })?),
+    };
+    let chosen = chosen(&cli.only)?;
+    // What a run that was killed has left.
+    service::restore();
+    let board = Board::new(cli.sysroot.as_deref().unwrap_or(Path::new("/")));
+    let unit =
+        if board.is_live() { Unit::find() } else { Err("the files are not those of this machine".into()) };
+    let mut daemon = Daemon::new(&cli.daemon, cli.sysroot.as_deref())?;
+    if let Some(pid) = unit.as_ref().ok().and_then(Unit::pid)
+        && let Err(error) = daemon.adopt(pid)
+    {
+        say(&format!("note: the settings of the running service cannot be read: {error}"));
+    }
+    let mut report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        board: board.identity(),
+        required: profile.map(|profile| profile.name.to_owned()),
+        daemon: daemon.version(),
+        settings: daemon.settings_from.clone(),
+        tree: None,
+        checks: Vec::new(),
+    };
+    if let Some(profile) = profile {
+        let fits = profile.fits(report.board.model.as_deref());
+        let model = report.board.model.as_deref().unwrap_or("unknown");
+        let wrong = format!("this is no {}: {model}", profile.name);
+        report.checks.push(Entry {
+            name: "board".to_owned(),
+            about: format!("this is a {}", profile.name),
+            verdict: if fits { Verdict::Passed } else { Verdict::Failed(wrong) },
+            comparisons: Vec::new(),
+        });
+    }
+    let context = Context::new(board, daemon, unit, cli.step_clock);
+    for check in &chosen {
+        report.checks.push(run(check, &context, profile));
+    }
+    if let Some(folder) = &cli.output {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        report.tree = Some(capture(&context.daemon, &folder.join("tree")));
+        for (name, content) in [("report.txt", report.text()), ("report.json", report.json())] {
+            let path = folder.join(name);
+            fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
+    Ok(report)
+}
+
+/// The checks whose names begin with one of those that were asked for.
+fn chosen(only: &[String]) -> Result<Vec<Check>, String> {
+    for name in only {
+        if !CHECKS.iter().any(|check| check.name.starts_with(name.as_str())) {
+            return Err(format!("--only: there is no check {name}; `heartbeat-hil list` shows them"));
+        }
+    }
+    let wanted =
+        |check: &&Check| only.is_empty() || only.iter().any(|name| check.name.starts_with(name.as_str()));
+    Ok(CHECKS.iter().filter(wanted).copied().collect())
+}
+
+fn run(check: &Check, context: &Context, profile: Option<&Profile>) -> Entry {
+    let began = Instant::now();
+    let (mut verdict, comparisons) = check.run(context);
+    if let (Verdict::Skipped(reason), Some(profile)) = (&verdict, profile)
+        && profile.requires(check.name)
+    {
+        verdict = Verdict::Failed(format!("a {} must have this: {reason}", profile.name));
+    }
+    let word = match &verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed(_) => "FAILED",
+        Verdict::Skipped(_) => "skipped",
+    };
+    say(&format!("{:<23}{word:<8}{:.1} s", check.name, began.elapsed().as_secs_f64()));
+    Entry { name: check.name.to_owned(), about: check.about.to_owned(), verdict, comparisons }
+}
+
+/// Captures the board's files, if the daemon has a command for that.
+fn capture(daemon: &Daemon, folder: &Path) -> String {
+    if !daemon.has_command("capture") {
+        return "none: this heartbeat-daemon has no command capture".to_owned();
+    }
+    let mut command = Command::new(daemon.program());
+    command.arg("capture").arg(folder);
+    match program::answer(command, program::DEADLINE) {
+        Ok(_) => folder.display().to_string(),
+        Err(error) => format!("none: {error}"),
+    }
+}
+
+/// Tells the progress, apart from the report.
+fn say(text: &str) {
+    // Nowhere to report that a report failed.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_check_that_is_not_known_is_refused() {
+        assert!(chosen(&["wifi".to_owned(), "wi-fi".to_owned()]).is_err());
+        let names = |only: &str| -> Vec<_> {
+            chosen(&[only.to_owned()]).expect("known").iter().map(|check| check.name).collect()
+        };
+        assert_eq!(names("memory"), ["memory"]);
+        assert_eq!(names("service.").len(), CHECKS.iter().filter(|check| check.name.contains('.')).count());
+        assert_eq!(chosen(&[]).expect("all").len(), CHECKS.len());
+    }
+
+    #[test]
+    fn the_list_names_every_check_and_board() {
+        let list = list();
+        assert!(CHECKS.iter().all(|check| list.contains(check.name)));
+        assert!(list.contains("boards: pi-zero, pi3"));
+        assert!(list.lines().all(|line| line.chars().count() <= 100), "{list}");
+    }
+}

@@ -1,0 +1,7 @@
+//! The program `heartbeat-hil`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    heartbeat_hil::cli::main()
+}

@@ -1,0 +1,88 @@
+//! What a board must have: the checks that must not be skipped on it.
+
+/// A board.
+#[derive(Debug, Clone, Copy)]
+pub struct Profile {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What its model must contain.
+    model: &'static str,
+    /// The checks that must run besides those of [`EVERYWHERE`].
+    checks: &'static [&'static str],
+}
+
+/// What every machine has that runs the service.
+const EVERYWHERE: &[&str] = &[
+    "document",
+    "cpu",
+    "memory",
+    "disk",
+    "network",
+    "activity",
+    "uptime",
+    "clock",
+    "service.state",
+    "service.sandbox",
+    "service.configuration",
+    "service.delivery",
+    "service.kill",
+    "service.freeze",
+    "service.outage",
+    "service.budget",
+];
+
+/// What every Raspberry Pi has besides.
+const PI: &[&str] = &["identity", "temperature", "throttled"];
+/// The Pi 5's PMIC measures its rails.
+const PI5: &[&str] = &["identity", "temperature", "throttled", "power"];
+/// A mainline kernel under QEMU has no firmware that answers.
+const EMULATED_PI: &[&str] = &["identity", "temperature"];
+
+/// The boards that are known.
+pub const PROFILES: &[Profile] = &[
+    Profile { name: "pi-zero", model: "Raspberry Pi Zero", checks: PI },
+    Profile { name: "pi3", model: "Raspberry Pi 3", checks: PI },
+    Profile { name: "pi4", model: "Raspberry Pi 4", checks: PI },
+    Profile { name: "pi5", model: "Raspberry Pi 5", checks: PI5 },
+    Profile { name: "emulated-pi", model: "Raspberry Pi", checks: EMULATED_PI },
+];
+
+impl Profile {
+    /// The board of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        PROFILES.iter().find(|profile| profile.name == name)
+    }
+
+    /// Whether a machine that calls itself `model` may be this board.
+    pub fn fits(&self, model: Option<&str>) -> bool {
+        model.unwrap_or_default().contains(self.model)
+    }
+
+    /// Whether the check must not be skipped.
+    pub fn requires(&self, check: &str) -> bool {
+        EVERYWHERE.contains(&check) || self.checks.contains(&check)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::CHECKS;
+
+    #[test]
+    fn requires_only_checks_that_exist() {
+        let known = |name: &&str| CHECKS.iter().any(|check| check.name == *name);
+        for profile in PROFILES {
+            assert!(EVERYWHERE.iter().chain(profile.checks).all(known), "{}", profile.name);
+        }
+    }
+
+    #[test]
+    fn another_board_does_not_fit() {
+        let pi4 = Profile::named("pi4").expect("known");
+        assert!(pi4.fits(Some("Raspberry Pi 4 Model B Rev 1.4")));
+        assert!(!pi4.fits(Some("Raspberry Pi 5 Model B Rev 1.0")) && !pi4.fits(None));
+        assert!(pi4.requires("throttled") && !pi4.requires("power") && pi4.requires("service.kill"));
+        assert!(Profile::named("emulated-board").is_none());
+    }
+}

@@ -1,0 +1,53 @@
+//! The state of the service: active, enabled, whom it runs as, what it may do.
+
+use nix::unistd::{Group, User};
+
+use super::{installed, status_of};
+use crate::{
+    checks::Context,
+    finding::{Evidence, Stop},
+};
+
+/// The groups that let it ask the firmware and the I2C buses, where the system has them.
+const GROUPS: [&str; 2] = ["video", "i2c"];
+
+/// What systemd says, beside what the kernel says about the process.
+pub(crate) fn state(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
+    let unit = installed(context)?;
+    evidence.text(
+        "ActiveState",
+        Some(unit.property("ActiveState")),
+        Some("active"),
+        "what a service must be",
+    );
+    evidence.text(
+        "UnitFileState",
+        Some(unit.property("UnitFileState")),
+        Some("enabled"),
+        "what a service must be",
+    );
+    let pid = unit.pid().ok_or_else(|| Stop::failed("the service has no process"))?;
+    let first = |text: String| text.split_whitespace().next().unwrap_or_default().to_owned();
+    let uid = first(status_of(pid, "Uid")?);
+    let user = User::from_name(unit.property("User")).ok().flatten();
+    let expected = user.as_ref().map(|user| user.uid.to_string());
+    evidence.text("uid", expected.as_deref(), Some(&uid), "/proc/PID/status of the user that systemd names");
+    evidence.holds("not root", &uid, "not 0", "/proc/PID/status", uid != "0");
+    let groups = status_of(pid, "Groups")?;
+    let has = |gid: u32| groups.split_whitespace().any(|group| group == gid.to_string());
+    for name in GROUPS {
+        if let Ok(Some(group)) = Group::from_name(name) {
+            let member = has(group.gid.as_raw());
+            evidence.holds(&format!("group {name}"), member, true, "/proc/PID/status", member);
+        }
+    }
+    for (key, expected) in [("NoNewPrivs", "1"), ("Seccomp", "2")] {
+        evidence.text(key, Some(&status_of(pid, key)?), Some(expected), "what the unit asks for");
+    }
+    for key in ["CapEff", "CapPrm", "CapBnd"] {
+        let held = status_of(pid, key)?;
+        let none = held.chars().all(|digit| digit == '0');
+        evidence.holds(key, &held, "none", "what the unit asks for", none);
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! What other programs and the kernel's files say. Parsers here share no code with the daemon's.
+
+pub mod battery;
+pub mod firmware;
+pub mod gpsd;
+pub mod hwmon;
+pub mod modem;
+pub mod procps;
+pub mod route;
+pub mod wireless;
