@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Server, document, read_answer};
+use common::{Server, document, eventually, read_answer};
 use serde_json::Value;
 
 /// Devices that beat at once.
@@ -80,7 +80,12 @@ fn nothing_that_was_acknowledged_is_lost_or_stored_twice() {
         server.restart();
         *address.lock().unwrap() = server.address;
     }
-    thread::sleep(Duration::from_millis(200));
+    // Every device is answered by the last server, too.
+    let before = acknowledged.lock().unwrap().clone();
+    eventually("all devices are back", || {
+        let now = acknowledged.lock().unwrap();
+        now.len() == DEVICES && now.iter().all(|(id, last)| before.get(id).is_none_or(|before| last > before))
+    });
     stop.store(true, Ordering::Relaxed);
     for device in devices {
         device.join().unwrap();

@@ -3,11 +3,14 @@
 //! A required key that is missing, a value of another type or outside of its range, and text that is too long are
 //! refused, each by name. Keys that version 1 does not know are kept in the text, so that a newer agent loses nothing.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::{
     limits::DOCUMENT_MAX,
-    model::reading::{Value, Values, scaled},
+    model::{
+        parts::{Connection, Diagnostics, Disk, Gps, present},
+        reading::{Value, Values},
+    },
     time::UnixMs,
 };
 
@@ -108,92 +111,6 @@ pub(crate) struct Document {
     pub(crate) replayed: Option<bool>,
 }
 
-/// `disk`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Disk {
-    pub(crate) percent: f64,
-    pub(crate) used_gb: f64,
-    pub(crate) total_gb: f64,
-}
-
-/// `connection`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Connection {
-    #[serde(deserialize_with = "present")]
-    pub(crate) default_interface: Option<String>,
-    #[serde(deserialize_with = "present")]
-    pub(crate) ethernet: Option<Ethernet>,
-    #[serde(deserialize_with = "present")]
-    pub(crate) wifi: Option<Wifi>,
-    #[serde(rename = "4g", deserialize_with = "present")]
-    pub(crate) mobile: Option<Mobile>,
-    #[serde(deserialize_with = "present")]
-    pub(crate) gps: Option<Gps>,
-}
-
-/// `connection.ethernet`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Ethernet {
-    pub(crate) interface: String,
-    pub(crate) ip: Option<String>,
-}
-
-/// `connection.wifi`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Wifi {
-    pub(crate) interface: String,
-    pub(crate) ip: Option<String>,
-    pub(crate) mode: Option<String>,
-    pub(crate) ssid: Option<String>,
-    pub(crate) signal_dbm: Option<i32>,
-    pub(crate) signal_percent: Option<u8>,
-    pub(crate) clients: Option<u32>,
-}
-
-/// `connection.4g`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Mobile {
-    pub(crate) interface: Option<String>,
-    pub(crate) ip: Option<String>,
-    pub(crate) state: Option<String>,
-    pub(crate) operator: Option<String>,
-    pub(crate) technology: Option<String>,
-    pub(crate) signal_percent: Option<u8>,
-}
-
-/// `connection.gps`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Gps {
-    pub(crate) fix: String,
-    pub(crate) latitude: Option<f64>,
-    pub(crate) longitude: Option<f64>,
-    pub(crate) altitude_m: Option<f64>,
-    pub(crate) speed_mps: Option<f64>,
-    pub(crate) heading: Option<f64>,
-    pub(crate) satellites: Option<u32>,
-}
-
-/// `diagnostics`; every key of it is optional here, because agents may add to it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Diagnostics {
-    pub(crate) throttled: Option<u32>,
-    pub(crate) ups: Option<Ups>,
-    pub(crate) read_only: Option<bool>,
-    pub(crate) clock_synchronised: Option<bool>,
-}
-
-/// `diagnostics.ups`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Ups {
-    pub(crate) voltage: Option<f64>,
-    pub(crate) percent: Option<f64>,
-}
-
-/// A key that must be there and may be `null`. Without this, serde takes a missing one for `null`.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(input: D) -> Result<Option<T>, D::Error> {
-    Option::deserialize(input)
-}
-
 impl Beat {
     /// Reads a body.
     ///
@@ -236,74 +153,6 @@ impl Document {
         })?;
         document.check()?;
         Ok(document)
-    }
-
-    fn check(&self) -> Result<(), DocumentError> {
-        let disk = self.disk.as_ref();
-        let wifi = self.connection.wifi.as_ref();
-        let mobile = self.connection.mobile.as_ref();
-        let gps = self.connection.gps.as_ref();
-        let ups = self.diagnostics.as_ref().and_then(|diagnostics| diagnostics.ups.as_ref());
-        let most = f64::MAX;
-        let numbers = [
-            ("cpu", self.cpu, 0.0, 100.0),
-            ("mem", self.mem, 0.0, 100.0),
-            ("temp", self.temp, -40.0, 125.0),
-            ("power", self.power, -1000.0, 1000.0),
-            ("fan_rpm", self.fan_rpm.map(f64::from), 0.0, 100_000.0),
-            ("disk.percent", disk.map(|disk| disk.percent), 0.0, 100.0),
-            ("disk.used_gb", disk.map(|disk| disk.used_gb), 0.0, most),
-            ("disk.total_gb", disk.map(|disk| disk.total_gb), 0.0, most),
-            ("connection.wifi.signal_dbm", wifi.and_then(|w| w.signal_dbm.map(f64::from)), -150.0, 50.0),
-            (
-                "connection.wifi.signal_percent",
-                wifi.and_then(|w| w.signal_percent.map(f64::from)),
-                0.0,
-                100.0,
-            ),
-            (
-                "connection.4g.signal_percent",
-                mobile.and_then(|m| m.signal_percent.map(f64::from)),
-                0.0,
-                100.0,
-            ),
-            ("connection.gps.latitude", gps.and_then(|gps| gps.latitude), -90.0, 90.0),
-            ("connection.gps.longitude", gps.and_then(|gps| gps.longitude), -180.0, 180.0),
-            ("connection.gps.altitude_m", gps.and_then(|gps| gps.altitude_m), -1000.0, 100_000.0),
-            ("connection.gps.speed_mps", gps.and_then(|gps| gps.speed_mps), 0.0, 1000.0),
-            ("connection.gps.heading", gps.and_then(|gps| gps.heading), 0.0, 360.0),
-            ("timestamp", self.timestamp, 0.0, most),
-            ("recording_file_size_mb", self.recording_file_size_mb, 0.0, most),
-            ("diagnostics.ups.voltage", ups.and_then(|ups| ups.voltage), 0.0, 100.0),
-            ("diagnostics.ups.percent", ups.and_then(|ups| ups.percent), 0.0, 100.0),
-        ];
-        for (key, number, least, most) in numbers {
-            if number.is_some_and(|number| !(least..=most).contains(&number)) {
-                return Err(DocumentError::NotVersion1(format!("{key} is out of range")));
-            }
-        }
-        let texts = [
-            ("hardwareid", Some(&self.hardwareid), 64),
-            ("app_version", self.app_version.as_ref(), 64),
-            ("recording_file_path", self.recording_file_path.as_ref(), 256),
-            ("connection.default_interface", self.connection.default_interface.as_ref(), 32),
-            ("connection.wifi.ssid", wifi.and_then(|wifi| wifi.ssid.as_ref()), 192),
-        ];
-        for (key, text, longest) in texts {
-            if text.is_some_and(|text| text.chars().count() > longest) {
-                return Err(DocumentError::NotVersion1(format!("{key} is longer than {longest} characters")));
-            }
-        }
-        if self.hardwareid.trim().is_empty() {
-            return Err(DocumentError::NotVersion1("hardwareid is empty".to_owned()));
-        }
-        if self.seq == Some(0) {
-            return Err(DocumentError::NotVersion1("seq begins at 1".to_owned()));
-        }
-        if self.replayed == Some(false) {
-            return Err(DocumentError::NotVersion1("replayed is true where it is present".to_owned()));
-        }
-        Ok(())
     }
 
     fn sampled_at(&self) -> Option<UnixMs> {
@@ -362,15 +211,6 @@ impl Document {
         let default = connection.default_interface.as_deref();
         let with_route = kinds.iter().find(|(_, there)| default.is_some() && *there == Some(default));
         with_route.or_else(|| kinds.iter().find(|(_, there)| there.is_some())).map(|(kind, _)| *kind)
-    }
-}
-
-impl Gps {
-    fn position(&self) -> Option<(i32, i32)> {
-        if self.fix == "none" {
-            return None;
-        }
-        Some((scaled(self.latitude?, 1e5)?, scaled(self.longitude?, 1e5)?))
     }
 }
 

@@ -6,6 +6,7 @@
 //! - [`layout`][]: what all pages have
 //! - [`guard`][]: who may see them
 //! - [`fleet`], [`device`], [`problems`], [`map`], [`login`][]: the pages
+//! - [`labels`][]: the form on the page of a device
 //! - [`events`][]: changes, once a second
 //! - [`chart`][]: a value over time as SVG
 
@@ -14,6 +15,7 @@ mod device;
 mod events;
 mod fleet;
 pub(crate) mod guard;
+mod labels;
 mod layout;
 mod login;
 mod map;
@@ -30,7 +32,7 @@ use axum::{
 };
 use maud::Markup;
 
-pub(crate) use device::checked as checked_labels;
+pub(crate) use labels::checked as checked_labels;
 
 use crate::app::App;
 
@@ -41,7 +43,7 @@ pub(crate) type Part = (String, String);
 pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     let pages = Router::new()
         .route("/", get(fleet::page))
-        .route("/device", get(device::page).post(device::change))
+        .route("/device", get(device::page).post(labels::change))
         .route("/problems", get(problems::page))
         .route("/map", get(map::page))
         .route("/events", get(events::stream))

@@ -16,8 +16,9 @@ use std::sync::{Mutex, PoisonError};
 use crate::{
     model::{
         DeviceId,
+        boot::Boot,
         document::Reading,
-        ledger::{Boot, Ledger},
+        ledger::Ledger,
         reading::{Summary, VALUES},
     },
     time::UnixMs,

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Sqlite, write::labels_of};
+use super::{Sqlite, load::labels_of};
 use crate::{
     model::DeviceId,
     store::{Admin, Labels, Result, TokenRow, TokenUse},

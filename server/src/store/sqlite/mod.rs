@@ -4,12 +4,14 @@
 //! committed survives a power cut. Readers have connections of their own and see the last commit.
 //!
 //! - [`mod@write`]: [`super::Store`], what the engine changes
+//! - [`load`][]: the state that the engine starts with
 //! - [`read`][]: [`super::Read`], history and events
 //! - [`admin`][]: [`super::Admin`], tokens, logins and labels, which the command line changes too
 //! - [`backup`][]: a copy while all that goes on
 
 mod admin;
 pub(crate) mod backup;
+mod load;
 mod read;
 mod write;
 

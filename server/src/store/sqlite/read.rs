@@ -3,11 +3,13 @@
 use rusqlite::params;
 
 use super::{
-    Sqlite, summary_columns, value_columns,
-    write::{REPLAYED, boot_of_row, values_of_row},
+    Sqlite,
+    load::{boot_of_row, values_of_row},
+    summary_columns, value_columns,
+    write::REPLAYED,
 };
 use crate::{
-    model::{DeviceId, ledger::Boot, reading::VALUES},
+    model::{DeviceId, boot::Boot, reading::VALUES},
     store::{BeatDetail, EventRow, Point, Read, Result, Step},
     time::UnixMs,
 };
