@@ -3,20 +3,22 @@
 # below /usr/local. Running it again updates what is there.
 #
 #   cargo build --release -p heartbeat-daemon
-#   sudo ./install.sh
-#   sudo ./install.sh --uninstall [--purge]      purge: with its configuration and state
+#   sudo ./install.sh [--user NAME] [--show DIRECTORY]...
+#   sudo ./install.sh --uninstall [--purge]
+#
+# NAME: whom it runs as instead of a user of its own. DIRECTORY: what it must see of an application in a home.
+# Purge: with its configuration and state.
 set -eu
 cd "$(dirname "$0")"
 
 service=heartbeat-daemon.service
 prefix=/usr/local
-unit=$prefix/lib/systemd/system/$service
-config=/etc/heartbeat-daemon/config.toml
+setup=$prefix/lib/heartbeat-daemon/setup
 program=${CARGO_TARGET_DIR:-target}/release/heartbeat-daemon
 manual=${CARGO_TARGET_DIR:-target}/manual
 
 usage() {
-    sed -n '2,8s/^# \{0,1\}//p' "$0"
+    sed -n '2,10s/^# \{0,1\}//p' "$0"
 }
 
 fail() {
@@ -38,8 +40,20 @@ install_all() {
     if dpkg-query -W -f '${Status}' heartbeat-daemon 2>/dev/null | grep -q ' installed$'; then
         fail 'the Debian package is installed; remove it first: apt-get remove heartbeat-daemon'
     fi
-    sh packaging/setup configure
+    stopped=
+    if [ -e $setup ] && running && [ "$(systemctl is-active $service)" = inactive ]; then
+        stopped=yes
+    fi
+    enable=
+    # The first time, or where it takes over from a service that has come back.
+    if [ ! -e $setup ] || ! "$program" takeover --check >/dev/null 2>&1; then
+        enable=yes
+    fi
     put 755 "$program" $prefix/bin/heartbeat-daemon
+    put 755 packaging/setup $setup
+    put 755 packaging/unit-generator $prefix/lib/systemd/system-generators/heartbeat-daemon
+    put 644 packaging/config.toml $prefix/share/heartbeat-daemon/config.toml
+    put 644 packaging/$service $prefix/lib/systemd/system/$service
     if [ -f "$manual/heartbeat-daemon.1" ]; then
         put 644 "$manual/heartbeat-daemon.1" $prefix/share/man/man1/heartbeat-daemon.1
         put 644 "$manual/heartbeat-daemon.bash" $prefix/share/bash-completion/completions/heartbeat-daemon
@@ -48,66 +62,46 @@ install_all() {
     else
         echo "no man page and completions: cargo run -p heartbeat-daemon --example manual -- $manual makes them"
     fi
-    if [ -f $config ]; then
-        cmp -s packaging/config.toml $config || echo "$config stays as it is; new keys are in packaging/config.toml"
-    else
-        put 644 packaging/config.toml $config
+    $setup configure "$@"
+    if [ -n "$enable" ]; then
+        systemctl --quiet enable $service || echo "$0: the service is not enabled" >&2
     fi
-    adapted=$(mktemp)
-    sed "s,/usr/bin/heartbeat-daemon,$prefix/bin/heartbeat-daemon,g" packaging/$service >"$adapted"
-    put 644 "$adapted" $unit
-    rm "$adapted"
-    # A package that was removed and not purged leaves its unit masked.
-    if [ "$(readlink /etc/systemd/system/$service)" = /dev/null ]; then
-        systemctl --quiet unmask $service
-    fi
-    if running; then
-        systemctl daemon-reload
-        systemctl --quiet enable $service
+    if [ -n "$stopped" ] && [ -z "$enable" ]; then
+        echo "the service stays stopped: systemctl start $service"
+    elif running; then
         systemctl restart $service || echo "$0: the service did not start; see below" >&2
     else
-        systemctl --quiet enable $service
         echo 'systemd does not run here: the service starts with the next boot'
     fi
-    sh packaging/setup show
+    $setup show
 }
 
 uninstall() {
-    [ -f $unit ] || fail "it has not been installed by $0"
-    if running; then
-        systemctl --quiet disable --now $service
-    else
-        systemctl --quiet disable $service
-    fi
-    rm -f $unit $prefix/bin/heartbeat-daemon $prefix/share/man/man1/heartbeat-daemon.1 \
-        $prefix/share/bash-completion/completions/heartbeat-daemon \
-        $prefix/share/zsh/site-functions/_heartbeat-daemon \
-        $prefix/share/fish/vendor_completions.d/heartbeat-daemon.fish
+    [ -e $setup ] || fail "it has not been installed by $0"
+    $setup remove-local
     if [ "${1:-}" = --purge ]; then
-        rm -f $config
         sh packaging/maintainer-scripts/postrm purge
     fi
-    if running; then
-        systemctl daemon-reload
-    fi
-    echo "removed${1:+, with its configuration and state}"
 }
 
-case "${1:-}${2:+ $2}" in
---help | -h)
+[ "${1:-}" != --help ] && [ "${1:-}" != -h ] || {
     usage
     exit
+}
+[ "$(id -u)" = 0 ] || fail 'must be run as root: sudo ./install.sh'
+case "${1:-}" in
+'' | --user | --show) install_all "$@" ;;
+--uninstall)
+    case "$#${2:-}" in
+    1 | 2--purge) uninstall "${2:-}" ;;
+    *)
+        usage >&2
+        exit 64
+        ;;
+    esac
     ;;
-'' | --uninstall | '--uninstall --purge') ;;
 *)
     usage >&2
     exit 64
     ;;
 esac
-[ "$(id -u)" = 0 ] || fail 'must be run as root: sudo ./install.sh'
-if [ $# = 0 ]; then
-    install_all
-else
-    shift
-    uninstall "$@"
-fi

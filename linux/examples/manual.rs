@@ -84,7 +84,7 @@ fn main() -> io::Result<()> {
 /// The commands in the page itself, each with its own flags: there are no other pages.
 fn commands(page: &mut Roff, command: &Command) {
     page.control("SH", ["COMMANDS"]);
-    for command in command.get_subcommands() {
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         page.control("TP", []).text([bold(command.get_name())]).text([about(command.get_about())]);
         for flag in command.get_arguments() {
             let name = format!("--{}", flag.get_long().unwrap_or_default());

@@ -25,7 +25,7 @@ fn rejects_pipe_as_file_without_waiting() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("config.toml");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
-    refused(&["--config", path.to_str().expect("UTF-8")], &[], ": expected a regular file, found a pipe");
+    refused(&["--config", path.to_str().expect("UTF-8")], &[], ": expected a regular file, found a FIFO");
 }
 
 /// A configuration error of every command that needs one.

@@ -117,7 +117,7 @@ fn foreign_pidfile_does_not_stop_the_beats() {
     let dir = tempfile::tempdir().expect("a directory");
     write(dir.path(), "precious", b"do not touch");
     symlink(dir.path().join("precious"), dir.path().join("link")).expect("linked");
-    for (name, problem) in [("link", "is a symbolic link"), (".", "directory")] {
+    for (name, problem) in [("link", "found a symbolic link"), (".", "directory")] {
         let path = dir.path().join(name);
         let mut daemon =
             Daemon::sending_to(receiver.address(), "0.2", &["--pidfile", path.to_str().expect("UTF-8")]);

@@ -155,8 +155,8 @@ fn configure(config: &Path, host: &str, receiver: &Receiver) {
 
 #[test]
 fn without_a_thread_for_the_sensors_it_beats_and_starts_one_later() {
-    // For the main loop and the uplink.
-    let Some(mut limited) = Limited::start(54_322, "--nproc=2:") else { return };
+    // For the main loop, the log and the uplink.
+    let Some(mut limited) = Limited::start(54_322, "--nproc=3:") else { return };
     limited.daemon.logs("cannot start a thread: ");
     let first = beat(&limited.receiver);
     assert!(first.value["disk"].is_null() && first.value["hardwareid"].is_string(), "{}", first.value);
@@ -171,6 +171,9 @@ fn without_a_thread_for_the_sensors_it_beats_and_starts_one_later() {
 fn without_a_thread_to_look_a_name_up_beats_fail_until_there_is_one() {
     let Some(mut limited) = Limited::start(54_323, "--nproc=1000:") else { return };
     beat(&limited.receiver);
+    // The thread that reads configurations is there from the first one on.
+    limited.daemon.signal(Signal::SIGHUP);
+    limited.daemon.logs("configuration read again");
     limited.limit("--nproc=1:");
     configure(&limited.config, "localhost", &limited.receiver);
     limited.daemon.signal(Signal::SIGHUP);

@@ -8,13 +8,14 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use heartbeat_sim::{
     hostile_servers::{Authority, Fault, HostileServer},
     receiver::{Event, Receiver},
 };
-use support::{Daemon, PATIENCE, command, server};
+use support::{Daemon, PATIENCE, command, server, wrapped};
 
 /// An authority with a file that holds it.
 struct Trusted {
@@ -122,4 +123,51 @@ fn a_bad_authority_file_is_refused_at_start() {
     assert_eq!(output.status.code(), Some(78));
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(errors, "error: /dev/null: expected certificates in PEM form, found none\n");
+}
+
+/// A volume that is mounted later, a package that is being upgraded: systemd starts the service again after status 1.
+#[test]
+fn absent_authorities_end_a_start_with_status_1() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ca_file = dir.path().join("later/ca.pem");
+    let run = ["run", "--url", "https://localhost:1/", "--pidfile", ""];
+    let mut configured = command(&run);
+    configured.arg("--ca-file").arg(&ca_file);
+    let output = configured.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let expected = format!("error: {}: No such file or directory (os error 2)\n", ca_file.display());
+    assert_eq!(errors, expected);
+
+    let mut hidden = Command::new("unshare");
+    hidden.args(["--mount", "sh", "-c", "mount -t tmpfs none /etc/ssl && exec \"$@\"", "sh"]);
+    let probe = hidden.arg("true").output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        println!("skipped: hiding the system's authorities needs root");
+        return;
+    }
+    let mut hidden = Command::new("unshare");
+    hidden.args(["--mount", "sh", "-c", "mount -t tmpfs none /etc/ssl && exec \"$@\"", "sh"]);
+    let output = wrapped(hidden, &command(&run)).output().expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("no certificate authority is installed on this system"), "{errors}");
+}
+
+#[test]
+fn the_environment_does_not_decide_who_is_trusted() {
+    let ca = Trusted::new();
+    let receiver = Receiver::secured("127.0.0.1:0", &ca.authority, "localhost").expect("listening");
+    let url = format!("https://localhost:{}/", receiver.address().port());
+    let mut send = command(&["send", "--url", &url]);
+    send.env("SSL_CERT_FILE", ca.file()).env("SSL_CERT_DIR", ca.dir.path());
+    let output = send.output().expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("SSL_CERT_FILE is set and not used: set ca_file"), "{errors}");
+    let refused =
+        errors.contains("certificate was not accepted") || errors.contains("no certificate authority");
+    assert!(refused, "{errors}");
+    let output = send.arg("--ca-file").arg(ca.file()).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -4,14 +4,12 @@
 //! forced to the storage, and takes its name.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io::{self, ErrorKind, Read, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    fs,
+    io::{self, ErrorKind},
+    path::Path,
 };
 
-use nix::fcntl::OFlag;
+use crate::files::{self, Durability, Links};
 
 /// More than the backlog can fill.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
@@ -66,17 +64,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
 ///
 /// What is wrong with it.
 pub(super) fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
-    // Nobody else's link is followed, no pipe waited for.
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    let opened = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let read = files::read(path, SIZE_MAX, Links::Refuse);
+    let documents = match &read {
+        Ok((bytes, _)) => decode(bytes),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        opened => opened.map_err(|error| error.to_string())?,
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => Err("it is too large"),
+        Err(error) => return Err(error.to_string()),
     };
-    let mut bytes = Vec::new();
-    opened.take(SIZE_MAX.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    let documents = if bytes.len() as u64 > SIZE_MAX { Err("it is too large") } else { decode(&bytes) };
     let documents = documents.map_err(|problem| {
-        let aside = beside(path, ".damaged");
+        let aside = files::beside(path, ".damaged");
         match fs::rename(path, &aside) {
             Ok(()) => format!("{problem}; put aside as {}", aside.display()),
             Err(error) => format!("{problem}; it could not be put aside: {error}"),
@@ -87,29 +83,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
 
 /// Replaces the file.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = beside(path, ".new");
-    let result = create(&new, bytes).and_then(|()| fs::rename(&new, path));
-    if result.is_err() {
-        let _ = fs::remove_file(&new);
-        return result;
-    }
-    // The new name itself must reach the storage, too.
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
-}
-
-fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
+    files::replace(path, bytes, 0o600, Durability::Synced)
 }
 
 #[cfg(test)]
@@ -148,6 +122,15 @@ mod tests {
         assert_eq!(fs::read(dir.path().join("backlog.damaged")).expect("kept"), b"{1}\n{2");
         assert!(write(&dir.path().join("none/backlog"), b"").is_err());
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "nothing is left over");
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_put_aside() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("backlog");
+        fs::File::create(&path).expect("created").set_len(SIZE_MAX + 1).expect("set");
+        assert!(read(&path).is_err_and(|error| error.starts_with("it is too large; put aside as ")));
+        assert_eq!(read(&path), Ok(Vec::new()));
     }
 
     #[test]

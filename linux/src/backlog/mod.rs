@@ -4,11 +4,11 @@
 //! [`persistence`](heartbeat_core::agent::persistence).
 
 mod file;
-mod writer;
 
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -21,8 +21,7 @@ use heartbeat_core::{
     time,
 };
 
-use self::writer::Writer;
-use crate::waker::Waker;
+use crate::{side_thread::SideThread, waker::Waker};
 
 /// Memory for the most heartbeats that can be configured, of a typical size; of the longest it holds half as many.
 const MEMORY: usize = 1024 * 1024;
@@ -38,7 +37,8 @@ pub fn memory() -> &'static mut Ring {
 #[derive(Debug)]
 pub struct Keeper {
     persistence: Persistence,
-    writer: Writer,
+    /// Takes contents of the file, and says whether they were written.
+    writer: SideThread<Vec<u8>, bool>,
 }
 
 impl Keeper {
@@ -60,29 +60,29 @@ impl Keeper {
             }
             Err(error) => log::warn!("backlog: {}: {error}", file.display()),
         }
-        let writer = Writer::start(file.to_owned(), waker)?;
+        let writer = SideThread::start("backlog", Some(waker), writing(file.to_owned()))?;
         Ok(Self { persistence: Persistence::new(now, agent), writer })
     }
 
     /// Writes when that is due. To be called after each poll.
     pub fn turn(&mut self, now: time::Instant, agent: &mut Agent<'_>) {
-        if let Some(success) = self.writer.take_result() {
+        if let Poll::Ready(Some(success)) = self.writer.take() {
             self.persistence.written(success, agent);
         }
         if let Some(from) = self.persistence.turn(now, agent) {
-            self.writer.write(contents(agent, from));
+            self.writer.begin(contents(agent, from));
         }
     }
 
     /// Writes what waits when the agent has stopped, and waits a little for it.
     pub fn finish(mut self, now: time::Instant, agent: &mut Agent<'_>) {
         let deadline = Instant::now() + LAST_FILE_MAX;
-        if let Some(success) = self.writer.wait(deadline) {
+        if let Poll::Ready(Some(success)) = self.writer.wait(deadline) {
             self.persistence.written(success, agent);
         }
         if let Some(from) = self.persistence.last(now, agent) {
-            self.writer.write(contents(agent, from));
-            self.writer.wait(deadline);
+            self.writer.begin(contents(agent, from));
+            let _ = self.writer.wait(deadline);
         }
     }
 }
@@ -96,13 +96,33 @@ pub fn fuzz(bytes: &[u8]) {
     }
 }
 
+/// Writes the file and logs when that begins to fail and when it works again.
+fn writing(path: PathBuf) -> impl FnMut(Vec<u8>) -> bool {
+    let mut failing = false;
+    move |bytes| {
+        let result = file::write(&path, &bytes);
+        match &result {
+            Ok(()) if failing => log::info!("backlog: writing again"),
+            Err(error) if !failing => log::warn!("backlog: {}: {error}", path.display()),
+            _ => {}
+        }
+        failing = result.is_err();
+        !failing
+    }
+}
+
 fn contents(agent: &Agent<'_>, from: u64) -> Vec<u8> {
     file::encode(agent.backlog().since(from))
 }
 
 /// Removes what an earlier start has left: its heartbeats are not wanted any more.
 pub fn discard(path: &Path) {
-    match std::fs::remove_file(path) {
+    let removed = match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => std::fs::remove_file(path),
+        Ok(_) => Err(io::Error::other("is not a regular file and stays")),
+        Err(error) => Err(error),
+    };
+    match removed {
         Ok(()) => log::info!("backlog: {} removed, as heartbeats are not kept any more", path.display()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => log::warn!("backlog: {}: {error}", path.display()),

@@ -7,6 +7,7 @@ mod options;
 mod run;
 mod sample;
 mod status;
+mod takeover;
 
 use std::{
     fmt::Display,
@@ -22,6 +23,8 @@ use crate::{
     daemon::{PidfileError, StartError},
     logging,
     printable::printable_lines,
+    sources::sysroot::Sysroot,
+    takeover::in_our_place,
 };
 
 /// Exit statuses, as in `sysexits.h` where it has one.
@@ -68,6 +71,9 @@ enum Command {
     Capture(capture::Arguments),
     /// Show the settings, and where each comes from
     CheckConfig,
+    /// Take over from an older service on this machine; the installation calls it
+    #[command(hide = true)]
+    Takeover(takeover::Wishes),
 }
 
 /// Why a command ended without success.
@@ -122,26 +128,36 @@ pub fn main() -> ExitCode {
     };
     logging::install(cli.options.level());
     let result = match cli.command.unwrap_or(Command::Run) {
-        Command::Run => run::run(&cli.options),
+        Command::Run => run::run(cli.options),
         Command::Sample => sample::sample(&cli.options),
         Command::Send => sample::send(&cli.options),
         Command::Doctor { json } => doctor::doctor(&cli.options, json),
         Command::Status(arguments) => status::status(&arguments),
         Command::Capture(arguments) => capture::capture(&cli.options, &arguments),
         Command::CheckConfig => check_config::check_config(&cli.options),
+        Command::Takeover(wishes) => takeover::takeover(&cli.options, wishes),
     };
-    match result {
+    let status = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             log::error!("{failure}");
             failure.status().into()
         }
-    }
+    };
+    logging::finish();
+    status
 }
 
 /// The commands and flags, for whoever writes documentation of them.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+/// Warns of what stands in the place of the service, such as another unit in its name.
+fn warn_of_others(root: &Sysroot) {
+    for sentence in in_our_place(root) {
+        log::warn!("{sentence}");
+    }
 }
 
 /// Prints lines to standard output, harmless for a terminal. A reader that has gone away (`| head`) is no failure.

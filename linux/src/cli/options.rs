@@ -32,9 +32,9 @@ impl Options {
     pub(super) fn layers(&self) -> Result<(Layers, Vec<String>), SettingsError> {
         let file = self.config.clone().map_or(ConfigFile::Default, ConfigFile::Named);
         let mut layers = Layers::default();
-        let warnings = layers.add_file(&file)?;
-        layers
-            .add_environment(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()));
+        let mut warnings = layers.add_file(&file)?;
+        let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        warnings.extend(layers.add_environment(variable));
         for (name, text) in &self.settings.0 {
             layers.add_flag(name, text);
         }

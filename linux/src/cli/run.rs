@@ -1,25 +1,25 @@
 //! `run`: heartbeats until stopped.
 
+use std::sync::Arc;
+
 use super::{Failure, options::Options};
 use crate::{
-    daemon::{Daemon, Pidfile, PidfileError, open_root, random_phase},
+    daemon::{Daemon, Instance, hardware_id, open_root, random_phase},
+    logging,
     service::Service,
 };
 
-pub(super) fn run(options: &Options) -> Result<(), Failure> {
+pub(super) fn run(options: Options) -> Result<(), Failure> {
+    let options = Arc::new(options);
+    if let Err(error) = logging::detach() {
+        log::warn!("log lines may be waited for: {error}");
+    }
     let mut settings = options.settings()?;
     settings.rhythm = settings.rhythm.with_phase(random_phase());
     let root = open_root(&options.sysroot)?;
     // Held until the end.
-    let _pidfile = match settings.pidfile.as_deref().map(Pidfile::acquire).transpose() {
-        Err(error @ PidfileError::Unusable { .. }) => {
-            // Somebody's file in /tmp must not silence a device.
-            log::warn!("going on without a pidfile: {error}");
-            None
-        }
-        acquired => acquired?,
-    };
-    let mut service = Service::new(&settings);
+    let instance = Instance::claim(&settings, &hardware_id(&settings, &root)?)?;
+    let mut service = Service::new(&settings, instance.publishes_in());
     let mut daemon = Daemon::start(&settings, root)?;
     let rhythm = settings.rhythm;
     log::info!(
@@ -27,14 +27,16 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         std::time::Duration::from(rhythm.interval()).as_secs_f64(),
         settings.endpoint.without_query()
     );
-    let reload = || match options.settings() {
+    let reload = move || match options.settings() {
         Ok(settings) => Some(settings),
         Err(error) => {
             log::error!("the new configuration cannot be used, the old one stays: {error}");
             None
         }
     };
-    daemon.run(reload, &mut service)?;
+    let ended = daemon.run(reload, &mut service);
+    service.finish();
+    ended?;
     let stats = daemon.stats();
     log::info!("stopped: {} heartbeats delivered, {} failed", stats.delivered, stats.failed);
     let (backlog, counts) = (daemon.backlog(), daemon.backlog().counts());

@@ -11,9 +11,10 @@ use heartbeat_core::time::{Duration, Instant};
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 use serde_json::Value;
 
-use super::{Failure, print};
+use super::{Failure, print, warn_of_others};
 use crate::{
     clock,
+    daemon::open_root,
     page::Page,
     service::status::{self, Status},
 };
@@ -35,7 +36,7 @@ pub(super) struct Arguments {
     /// Show it again and again, until Ctrl-C
     #[arg(long, conflicts_with = "json")]
     watch: bool,
-    /// Look into this file instead of /run/heartbeat-daemon/status.json
+    /// Look into this file instead of those of the service and of this user
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -48,6 +49,9 @@ pub(super) fn status(arguments: &Arguments) -> Result<(), Failure> {
         return alive(&status);
     }
     if !arguments.watch {
+        if arguments.file.is_none() {
+            warn_of_others(&*open_root(Path::new("/"))?);
+        }
         let status = find(&path)?;
         print(page(&status, clock::now()).trim_end())?;
         return alive(&status);

@@ -1,6 +1,7 @@
 //! The configuration file: TOML, one key per setting, nothing unknown.
 
 use std::{
+    io::ErrorKind,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -14,8 +15,9 @@ use toml::{
 use super::{
     Layers, Origin, SettingsError,
     raw::{INPUTS, RawSettings},
-    regular_file, suggestion,
+    suggestion,
 };
+use crate::files::{self, Links};
 
 /// Where the configuration is read from when nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/heartbeat-daemon/config.toml";
@@ -50,8 +52,8 @@ impl Layers {
     /// When the file cannot be read, or holds anything but known settings with values that can be used.
     pub fn add_file(&mut self, file: &ConfigFile) -> Result<Vec<String>, SettingsError> {
         let path = file.path();
-        let (bytes, metadata) = match regular_file::read(path, SIZE_MAX) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && *file == ConfigFile::Default => {
+        let (bytes, metadata) = match files::read(path, SIZE_MAX, Links::Follow) {
+            Err(error) if error.kind() == ErrorKind::NotFound && *file == ConfigFile::Default => {
                 return Ok(Vec::new());
             }
             read => read.map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?,
@@ -61,10 +63,7 @@ impl Layers {
         })?;
         self.add_text(path, text)?;
         let holds_secrets = matches!(self.origin("headers"), Origin::File { .. });
-        if holds_secrets
-            && metadata.permissions().mode() & regular_file::OTHERS_READ != 0
-            && metadata.is_file()
-        {
+        if holds_secrets && metadata.permissions().mode() & files::OTHERS_READ != 0 && metadata.is_file() {
             return Err(
                 self.refuse("headers", "others may read this file, and a header may be a secret: chmod o-r")
             );

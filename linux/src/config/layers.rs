@@ -66,21 +66,40 @@ fn value(text: String, number: bool) -> Value {
     }
 }
 
+/// Whether two values mean the same: a file may have a whole number where the environment has another.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let number = |value: &Value| match value {
+        Value::Float(number) => Some(*number),
+        Value::Integer(number) => number.to_string().parse().ok(),
+        _ => None,
+    };
+    one == other || number(one).is_some_and(|one: f64| number(other) == Some(one))
+}
+
 /// Settings as they were given; what is added later replaces what was added earlier, key by key.
 #[derive(Debug, Clone, Default)]
 pub struct Layers(pub(super) BTreeMap<String, (Value, Origin)>);
 
 impl Layers {
-    /// Adds what the environment says. Empty variables count as not set.
-    pub fn add_environment(&mut self, variable: impl Fn(&str) -> Option<String>) {
+    /// Adds what the environment says. Empty variables count as not set. Returns a warning for each that replaces another
+    /// value of the file: people look for a setting there, and the service may have another environment.
+    pub fn add_environment(&mut self, variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
+        let mut warnings = Vec::new();
         for input in INPUTS {
             if let Some(name) = input.env
                 && let Some(text) = variable(name).filter(|text| !text.is_empty())
             {
                 let value = value(text, input.number);
-                self.0.insert(input.key.to_owned(), (value, Origin::Environment(name)));
+                let replaced =
+                    self.0.insert(input.key.to_owned(), (value.clone(), Origin::Environment(name)));
+                if let Some((old, origin @ Origin::File { .. })) = replaced
+                    && !is_same(&old, &value)
+                {
+                    warnings.push(format!("{name} in the environment overrides {} of {origin}", input.key));
+                }
             }
         }
+        warnings
     }
 
     /// Adds a flag of the command line by its name without dashes. One that is not in [`INPUTS`] is refused by

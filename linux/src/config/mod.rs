@@ -15,7 +15,7 @@
 //! for a mistyped key, the flag in `--help`.
 //!
 //! A table with free keys is a field of type `BTreeMap<String, String>`. A setting that names a file with a secret is
-//! a path; `regular_file::read` returns the metadata of what was read, for a check of its mode.
+//! a path; `files::read` returns the metadata of what was read, for a check of its mode.
 
 mod app_version;
 mod endpoint;
@@ -24,7 +24,6 @@ mod file;
 mod layers;
 mod proof;
 mod raw;
-pub(crate) mod regular_file;
 mod settings;
 mod suggestion;
 mod types;

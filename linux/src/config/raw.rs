@@ -1,5 +1,7 @@
 //! The settings as they are written: a field for each key.
 
+use std::{env, ffi::OsStr};
+
 use heartbeat_core::{
     limits::{BACKOFF_CAP_DEFAULT, INTERVAL_DEFAULT, INTERVAL_MAX, INTERVAL_MIN},
     time::Duration,
@@ -96,6 +98,15 @@ pub enum Method {
     Get,
 }
 
+/// In the runtime directory of a service of systemd (systemd.exec(5)), else where the Python service has it. The unit does not
+/// set it, because the environment would stand above the configuration file.
+fn default_pidfile(runtime_directory: Option<&OsStr>) -> String {
+    match runtime_directory.and_then(OsStr::to_str) {
+        Some(directory) if !directory.is_empty() => format!("{directory}/pid"),
+        _ => "/tmp/heartbeat_daemon.pid".to_owned(),
+    }
+}
+
 impl Default for RawSettings {
     /// The URL, the pidfile and the times are those of the Python service that this program replaces. The shared pidfile
     /// keeps the two from running at once.
@@ -107,7 +118,7 @@ impl Default for RawSettings {
             connect_timeout: Seconds(CONNECT_TIMEOUT_DEFAULT),
             method: Word(Method::Post),
             backoff_cap: Seconds(BACKOFF_CAP_DEFAULT),
-            pidfile: "/tmp/heartbeat_daemon.pid".into(),
+            pidfile: default_pidfile(env::var_os("RUNTIME_DIRECTORY").as_deref()),
             ca_file: None,
             headers: Headers::default(),
             token_file: None,
@@ -223,6 +234,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn default_pidfile_is_in_the_runtime_directory_of_a_service() {
+        assert_eq!(default_pidfile(Some(OsStr::new("/run/x"))), "/run/x/pid");
+        for without in [None, Some(OsStr::new(""))] {
+            assert_eq!(default_pidfile(without), "/tmp/heartbeat_daemon.pid");
+        }
+    }
 
     #[test]
     fn leaves_are_keys_with_their_section() {

@@ -35,6 +35,22 @@ fn millis(config: Config) -> (u64, u64) {
 }
 
 #[test]
+fn warns_where_the_environment_overrides_the_file() {
+    let mut layers = file("interval = 5\npidfile = '/run/a'\n");
+    let environment = |name: &str| match name {
+        "HEARTBEAT_INTERVAL" => Some("5.0".to_owned()),
+        "PIDFILE" => Some("/run/b".to_owned()),
+        "HEARTBEAT_URL" => Some("http://127.0.0.1/".to_owned()),
+        _ => None,
+    };
+    let warnings = layers.add_environment(environment);
+    assert_eq!(warnings.len(), 1, "neither the same value nor what the file does not set: {warnings:?}");
+    let warning = warnings.first().expect("one");
+    assert!(warning.starts_with("PIDFILE in the environment overrides pidfile of "), "{warning}");
+    assert!(warning.ends_with(":2"), "{warning}");
+}
+
+#[test]
 fn later_layer_wins() {
     let mut layers = file("interval = 10\ntimeout = 3\nurl = 'https://file.example/'\n");
     let variables = |name: &str| match name {

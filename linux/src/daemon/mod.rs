@@ -1,7 +1,10 @@
 //! The daemon: the agent, this machine and a server, and a loop of a dozen lines.
 
+mod instance;
 mod once;
 mod pidfile;
+pub(crate) mod process;
+mod reload;
 mod signals;
 mod sleeper;
 
@@ -14,8 +17,10 @@ use std::{
 
 use heartbeat_core::{Agent, Backlog, Identity, Stats, Wake, time::Instant};
 
+use self::reload::{Loaded, Reloader, Step};
 pub(crate) use self::sleeper::Sleeper;
 pub use self::{
+    instance::Instance,
     once::sample_once,
     pidfile::{Pidfile, PidfileError},
     signals::Signals,
@@ -66,7 +71,7 @@ pub trait Observer {
     /// The loop has turned. The answer is when it must turn again at the latest, whatever the agent wants.
     fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant>;
 
-    /// The configuration is about to be read again.
+    /// The configuration is being read again.
     fn reloading(&mut self) {}
 
     /// It was; `None`: the old one stays.
@@ -129,25 +134,35 @@ impl Daemon {
         }
     }
 
-    /// Beats until it is asked to stop. `reload` reads the configuration again; `None` keeps the one in use.
+    /// Beats until it is asked to stop. `reload` reads the configuration again, on a thread of its own; `None` keeps the
+    /// one in use.
+    ///
+    /// The loop waits in one place, its sleep: whatever it calls neither waits nor does I/O that could.
     ///
     /// # Errors
     ///
     /// When the system's timer fails, which no system does.
     pub fn run(
         &mut self,
-        mut reload: impl FnMut() -> Option<Settings>,
+        reload: impl FnMut() -> Option<Settings> + Clone + Send + 'static,
         observer: &mut impl Observer,
     ) -> io::Result<()> {
+        let mut reloader = Reloader::new(reload, &self.root, &self.traffic, &self.waker);
         loop {
             if self.signals.stop() {
                 observer.stopping();
                 self.agent.stop();
             }
             if self.signals.take_reload() {
-                observer.reloading();
-                let taken = reload().filter(|settings| self.reconfigure(settings));
-                observer.reloaded(taken.as_ref());
+                reloader.request();
+            }
+            match reloader.turn() {
+                Step::None => {}
+                Step::Begun => observer.reloading(),
+                Step::Ended(loaded) => {
+                    let settings = loaded.map(|loaded| self.reconfigure(*loaded));
+                    observer.reloaded(settings.as_ref());
+                }
             }
             let now = clock::now();
             let wake = self.agent.poll(now, &mut self.hal, &mut self.uplink);
@@ -182,26 +197,17 @@ impl Daemon {
         self.agent.backlog()
     }
 
-    /// Takes over new settings; the request under way goes on with the old ones. False when they cannot be used.
-    fn reconfigure(&mut self, settings: &Settings) -> bool {
-        let taken = identity(settings, &self.root)
-            .and_then(|identity| Ok((identity, Client::new(settings, &self.traffic)?)));
-        match taken {
-            Ok((identity, client)) => {
-                if settings.rhythm.backlog() > 0 && self.agent.config().backlog() == 0 {
-                    log::warn!("heartbeats will be kept from the next start on");
-                }
-                self.agent.reconfigure(identity, settings.rhythm);
-                self.hal.reconfigure(settings);
-                self.uplink.replace(client);
-                log::info!("configuration read again");
-                true
-            }
-            Err(error) => {
-                log::error!("the new configuration cannot be used, the old one stays: {error}");
-                false
-            }
+    /// Takes over new settings; the request under way goes on with the old ones.
+    fn reconfigure(&mut self, loaded: Loaded) -> Settings {
+        let Loaded { settings, identity, client } = loaded;
+        if settings.rhythm.backlog() > 0 && self.agent.config().backlog() == 0 {
+            log::warn!("heartbeats will be kept from the next start on");
         }
+        self.agent.reconfigure(identity, settings.rhythm);
+        self.hal.reconfigure(&settings);
+        self.uplink.replace(client);
+        log::info!("configuration read again");
+        settings
     }
 }
 
@@ -211,8 +217,17 @@ impl Daemon {
 ///
 /// When nothing identifies it, or what does cannot be read now. Any other id would be another device's to the server.
 pub fn identity(settings: &Settings, root: &Sysroot) -> Result<Identity, StartError> {
+    hardware_id(settings, root).map(|id| Identity::new(&id))
+}
+
+/// As [`identity`], the id itself.
+///
+/// # Errors
+///
+/// As [`identity`].
+pub fn hardware_id(settings: &Settings, root: &Sysroot) -> Result<String, StartError> {
     if let Some(id) = &settings.hardware_id {
-        return Ok(Identity::new(id));
+        return Ok(id.clone());
     }
     match hardware_id::find(root) {
         Ok((id, source)) => {
@@ -223,7 +238,7 @@ pub fn identity(settings: &Settings, root: &Sysroot) -> Result<Identity, StartEr
                      have the same; set hardware_id"
                 );
             }
-            Ok(Identity::new(&id))
+            Ok(id)
         }
         Err(trouble @ NoIdentity::Unreadable(_)) => {
             Err(StartError::System(io::Error::other(format!("hardware id: {trouble}"))))

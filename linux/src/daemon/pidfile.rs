@@ -1,20 +1,28 @@
-//! One instance at a time, by a locked file that holds the pid.
+//! A locked file that holds the pid, so that one instance at a time runs.
 //!
-//! The default place is in a directory where anybody may create files. So: no link is followed, no file of somebody
-//! else is written, nothing is truncated before its lock is held. The lock, not the pid, says that an instance
-//! lives; it ends with the process, so a stale file never keeps anybody away.
+//! Its directory may be one where anybody may create files. So the type and the owner come first: no link is followed, and
+//! what belongs to another user neither stops this program nor is written. Then the lock: it, not the pid, says that an
+//! instance lives, and it ends with the process, so that a stale file stops nobody.
+//!
+//! Who can open a file can lock it. So a lock counts only on a file that others cannot open, as this program makes it. On
+//! one that they can (of the Python service, or of an older version) the process counts whose pid it holds.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io::{self, ErrorKind, Read, Seek, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use nix::{fcntl::OFlag, unistd::geteuid};
+use nix::unistd::geteuid;
+
+use super::process;
+use crate::files::{self, Links};
 
 /// Tries to get hold of the file while others remove it.
 const ATTEMPTS: u32 = 10;
+/// The pid and a line about the instance.
+const SIZE_MAX: u64 = 512;
 
 /// Why there is no pidfile.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +34,8 @@ pub enum PidfileError {
         pid: String,
         /// Path of the pidfile.
         path: PathBuf,
+        /// What it says about itself.
+        about: String,
     },
     /// It cannot be used; the program can go on without it.
     #[error("{}: {problem}", path.display())]
@@ -44,21 +54,49 @@ pub struct Pidfile {
     file: File,
 }
 
+/// What stands in a pidfile.
+#[derive(Debug, Default)]
+struct Contents {
+    pid: Option<u32>,
+    about: String,
+}
+
 impl Pidfile {
-    /// Creates the pidfile, or takes over one that nobody holds.
+    /// Creates the pidfile, or takes over one that no instance holds. `about` is a line about this instance, which another
+    /// one finds in [`PidfileError::Running`]; an empty one is not written.
     ///
     /// # Errors
     ///
     /// [`PidfileError::Running`] with the pid of the instance that holds it; [`PidfileError::Unusable`] when there is
     /// something else in its place.
-    pub fn acquire(path: &Path) -> Result<Self, PidfileError> {
+    pub fn acquire(path: &Path, about: &str) -> Result<Self, PidfileError> {
         let unusable = |problem: String| PidfileError::Unusable { path: path.to_owned(), problem };
         for _ in 0..ATTEMPTS {
-            let mut file = open(path).map_err(|error| unusable(describe(&error)))?;
+            let mut file = match files::create_new(path, 0o600) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => match open(path) {
+                    Err(Refused::Gone) => continue,
+                    Err(Refused::Unusable(problem)) => return Err(unusable(problem)),
+                    Ok(file) => file,
+                },
+                created => created.map_err(|error| unusable(error.to_string()))?,
+            };
+            let metadata = file.metadata().map_err(|error| unusable(error.to_string()))?;
+            let contents = read(&mut file);
+            let running = |contents: Contents| PidfileError::Running {
+                pid: contents.pid.map_or("unknown".to_owned(), |pid| pid.to_string()),
+                path: path.to_owned(),
+                about: contents.about,
+            };
             match file.try_lock() {
                 Ok(()) => {}
+                Err(TryLockError::WouldBlock) if is_private(&metadata) || contents.is_alive(&metadata) => {
+                    return Err(running(contents));
+                }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(PidfileError::Running { pid: read_pid(&mut file), path: path.to_owned() });
+                    // Somebody who may read it has locked it, and is no instance.
+                    fs::remove_file(path)
+                        .map_err(|_| unusable("is locked, but not by a daemon".to_owned()))?;
+                    continue;
                 }
                 Err(TryLockError::Error(error)) => return Err(unusable(error.to_string())),
             }
@@ -66,8 +104,11 @@ impl Pidfile {
             if !is_same(path, &file) {
                 continue;
             }
-            check(&file).map_err(|problem| unusable(problem.to_owned()))?;
-            write_pid(&mut file).map_err(|error| unusable(error.to_string()))?;
+            // The Python service locks nothing.
+            if !is_private(&metadata) && contents.is_alive(&metadata) {
+                return Err(running(contents));
+            }
+            write(&mut file, about).map_err(|error| unusable(error.to_string()))?;
             return Ok(Self { path: path.to_owned(), file });
         }
         Err(unusable("it is removed again and again".to_owned()))
@@ -78,75 +119,165 @@ impl Drop for Pidfile {
     fn drop(&mut self) {
         // Only our own: somebody may have put another one in its place. The lock ends after that, with the file.
         if is_same(&self.path, &self.file) {
-            let _ = std::fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Creates the file exclusively, or opens what is there without following a link, waiting or truncating.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).custom_flags(flags).mode(0o644);
-    match options.clone().create_new(true).open(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(path),
-        created => created,
+/// An instance of the Python service that lives and whose pidfile this is, if it was started by this user or by root.
+///
+/// # Errors
+///
+/// [`PidfileError::Running`] when there is one; [`PidfileError::Unusable`] when something else stands in its place.
+pub(super) fn check_old_service(path: &Path) -> Result<(), PidfileError> {
+    if let Err(Refused::Unusable(problem)) = open(path) {
+        check_old_contents(path)?;
+        return Err(PidfileError::Unusable { path: path.to_owned(), problem });
+    }
+    check_old_contents(path)
+}
+
+/// As [`check_old_service`], of a file that may be readable only. What cannot be read says nothing.
+fn check_old_contents(path: &Path) -> Result<(), PidfileError> {
+    let Ok(mut file) = files::open(path, OpenOptions::new().read(true), Links::Refuse) else { return Ok(()) };
+    let Ok(metadata) = file.metadata() else { return Ok(()) };
+    let contents = read(&mut file);
+    match contents.pid {
+        Some(pid) if contents.is_alive(&metadata) && process::is_old_service(pid) => {
+            Err(PidfileError::Running { pid: pid.to_string(), path: path.to_owned(), about: contents.about })
+        }
+        _ => Ok(()),
     }
 }
 
-/// A regular file of our own with one name: writing to anything else would write to somebody else's.
-fn check(file: &File) -> Result<(), &'static str> {
-    let metadata = file.metadata().map_err(|_| "cannot be examined")?;
-    if !metadata.is_file() {
-        return Err("is not a regular file");
+impl Contents {
+    /// Whether the pid is that of a daemon which the file's owner or root has started, and the owner is trusted.
+    fn is_alive(&self, file: &fs::Metadata) -> bool {
+        let own = geteuid().as_raw();
+        let is_trusted = [own, 0].contains(&file.uid());
+        is_trusted
+            && self.pid.is_some_and(|pid| pid != std::process::id() && process::is_daemon_of(pid, &[own, 0]))
     }
-    if metadata.uid() != geteuid().as_raw() {
-        return Err("belongs to another user");
-    }
-    if metadata.nlink() != 1 {
-        return Err("has more than one name");
-    }
-    Ok(())
+}
+
+/// Why a file that exists is not opened.
+enum Refused {
+    /// It has just been removed.
+    Gone,
+    /// Why it cannot be used.
+    Unusable(String),
+}
+
+/// Opens a pidfile that is there, if it is a regular file, with one name, of this user, of root or of the directory's
+/// owner. Writing to anything else would write to somebody else's.
+fn open(path: &Path) -> Result<File, Refused> {
+    let failed = |error: io::Error| match error.kind() {
+        ErrorKind::NotFound => Refused::Gone,
+        _ => Refused::Unusable(error.to_string()),
+    };
+    // Whoever it belongs to, its contents tell what to do about it.
+    let about = |path: &Path| {
+        let file = files::open(path, OpenOptions::new().read(true), Links::Refuse);
+        let pid = file.ok().and_then(|mut file| read(&mut file).pid).filter(|pid| process::is_daemon(*pid));
+        pid.map_or(String::new(), |pid| format!(", and process {pid} there is a heartbeat daemon, too"))
+    };
+    let check = |metadata: &fs::Metadata| {
+        let directory = files::directory_of(path).metadata().map(|directory| directory.uid());
+        let is_trusted = [geteuid().as_raw(), 0].contains(&metadata.uid())
+            || directory.is_ok_and(|owner| owner == metadata.uid());
+        if metadata.is_file() && !is_trusted {
+            let problem = format!("belongs to another user ({}){}", metadata.uid(), about(path));
+            return Err(Refused::Unusable(problem));
+        }
+        if metadata.is_file() && metadata.nlink() != 1 {
+            return Err(Refused::Unusable("has more than one name".to_owned()));
+        }
+        Ok(())
+    };
+    check(&path.symlink_metadata().map_err(failed)?)?;
+    let file = files::open(path, OpenOptions::new().read(true).write(true), Links::Refuse).map_err(failed)?;
+    check(&file.metadata().map_err(failed)?)?;
+    Ok(file)
+}
+
+/// Whether nobody but its owner and root can open it, and so lock it.
+fn is_private(metadata: &fs::Metadata) -> bool {
+    metadata.mode() & 0o077 == 0
 }
 
 fn is_same(path: &Path, file: &File) -> bool {
-    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     let named = path.symlink_metadata().map(identity);
     named.ok().is_some_and(|named| file.metadata().map(identity).is_ok_and(|ours| named == ours))
 }
 
-fn write_pid(file: &mut File) -> io::Result<()> {
+fn write(file: &mut File, about: &str) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(0o600))?;
     file.set_len(0)?;
     file.rewind()?;
+    let about = if about.is_empty() { String::new() } else { format!("{about}\n") };
     // One write, so that a reader sees a whole pid or none.
-    file.write_all(format!("{}\n", std::process::id()).as_bytes())
+    file.write_all(format!("{}\n{about}", std::process::id()).as_bytes())
 }
 
-fn read_pid(file: &mut File) -> String {
+fn read(file: &mut File) -> Contents {
     let mut text = String::new();
-    let _ = file.take(16).read_to_string(&mut text);
-    match text.trim().parse::<u32>() {
-        Ok(pid) => pid.to_string(),
-        Err(_) => "unknown".to_owned(),
-    }
-}
-
-fn describe(error: &io::Error) -> String {
-    match error.raw_os_error().map(nix::errno::Errno::from_raw) {
-        Some(nix::errno::Errno::ELOOP) => "is a symbolic link, which is not followed".to_owned(),
-        _ => error.to_string(),
-    }
+    let _ = file.take(SIZE_MAX).read_to_string(&mut text);
+    let mut lines = text.lines();
+    let pid = lines.next().and_then(|line| line.trim().parse().ok());
+    Contents { pid, about: lines.next().unwrap_or_default().to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, os::unix::fs::symlink};
+    use std::{
+        os::unix::{
+            fs::{chown, symlink},
+            process::CommandExt,
+        },
+        process::{Child, Command, Stdio},
+    };
+
+    fn acquire(path: &Path) -> Result<Pidfile, PidfileError> {
+        Pidfile::acquire(path, "")
+    }
 
     fn problem(path: &Path) -> String {
-        match Pidfile::acquire(path).expect_err("refused") {
+        match acquire(path).expect_err("refused") {
             PidfileError::Unusable { problem, .. } => problem,
             PidfileError::Running { pid, .. } => format!("running: {pid}"),
+        }
+    }
+
+    fn own_pid() -> String {
+        format!("{}\n", std::process::id())
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("set");
+    }
+
+    /// A process that looks like the Python service. Killed when dropped.
+    struct OldService(Child);
+
+    impl OldService {
+        fn start() -> Self {
+            let mut command = Command::new("sh");
+            command.arg0("python3").args(["-c", "read line", "/home/pi/heartbeat_daemon.py"]);
+            let child = command.stdin(Stdio::piped()).spawn().expect("it starts");
+            // The kernel shows the arguments a moment after the program has been replaced.
+            while !process::is_old_service(child.id()) {
+                std::thread::yield_now();
+            }
+            Self(child)
+        }
+    }
+
+    impl Drop for OldService {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
         }
     }
 
@@ -154,20 +285,27 @@ mod tests {
     fn the_second_is_told_who_the_first_is() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("pid");
-        let held = Pidfile::acquire(&path).expect("the first");
-        assert_eq!(fs::read_to_string(&path).expect("read"), format!("{}\n", std::process::id()));
+        let held = acquire(&path).expect("the first");
+        assert_eq!(fs::read_to_string(&path).expect("read"), own_pid());
         assert_eq!(problem(&path), format!("running: {}", std::process::id()));
         drop(held);
         assert!(!path.exists(), "removed");
+        let _held = Pidfile::acquire(&path, "about it").expect("the first");
+        let error = acquire(&path).expect_err("held");
+        assert!(matches!(error, PidfileError::Running { about, .. } if about == "about it"));
     }
 
     #[test]
     fn a_stale_file_is_taken_over() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("pid");
-        fs::write(&path, "1234567890 and more than a new pid has digits\n").expect("written");
-        let _held = Pidfile::acquire(&path).expect("taken over");
-        assert_eq!(fs::read_to_string(&path).expect("read"), format!("{}\n", std::process::id()));
+        for mode in [0o644, 0o600] {
+            fs::write(&path, "1234567890 and more than a new pid has digits\n").expect("written");
+            set_mode(&path, mode);
+            let _held = acquire(&path).expect("taken over");
+            assert_eq!(fs::read_to_string(&path).expect("read"), own_pid());
+            assert_eq!(path.metadata().expect("there").mode() & 0o777, 0o600, "others cannot lock it");
+        }
     }
 
     #[test]
@@ -178,7 +316,7 @@ mod tests {
         let path = dir.path().join("pid");
 
         symlink(&target, &path).expect("linked");
-        assert_eq!(problem(&path), "is a symbolic link, which is not followed");
+        assert_eq!(problem(&path), "expected a regular file, found a symbolic link");
         fs::remove_file(&path).expect("removed");
 
         fs::hard_link(&target, &path).expect("linked");
@@ -186,19 +324,93 @@ mod tests {
         fs::remove_file(&path).expect("removed");
 
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
-        assert_eq!(problem(&path), "is not a regular file");
+        assert_eq!(problem(&path), "expected a regular file, found a FIFO");
         fs::remove_file(&path).expect("removed");
 
         fs::create_dir(&path).expect("created");
-        assert!(problem(&path).contains("directory"), "{}", problem(&path));
+        assert_eq!(problem(&path), "expected a regular file, found a directory");
         assert_eq!(fs::read_to_string(&target).expect("read"), "precious");
+        assert!(problem(Path::new("/dev/null")).ends_with("found a device"));
+    }
+
+    #[test]
+    fn locked_file_of_another_user_does_not_stop_the_daemon() {
+        if !geteuid().is_root() {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("pid");
+        let old = OldService::start();
+        for mode in [0o600, 0o666] {
+            fs::write(&path, format!("{}\n", old.0.id())).expect("written");
+            set_mode(&path, mode);
+            chown(&path, Some(54_321), None).expect("given");
+            let locked = File::open(&path).expect("opened");
+            locked.lock().expect("locked");
+            let expected = format!(
+                "belongs to another user (54321), and process {} there is a heartbeat daemon, too",
+                old.0.id()
+            );
+            assert_eq!(problem(&path), expected);
+            assert!(check_old_service(&path).is_ok(), "its owner may be anybody");
+            assert_eq!(fs::read_to_string(&path).expect("read"), format!("{}\n", old.0.id()));
+        }
+    }
+
+    /// An older version's and the Python service's are open to all.
+    #[test]
+    fn a_lock_on_a_file_that_others_can_open_proves_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("pid");
+        fs::write(&path, "2147483632\n").expect("written");
+        set_mode(&path, 0o644);
+        let locked = File::open(&path).expect("opened");
+        locked.lock().expect("locked");
+        let held = acquire(&path).expect("a new file takes its place");
+        assert_eq!(fs::read_to_string(&path).expect("read"), own_pid());
+        assert_eq!(problem(&path), format!("running: {}", std::process::id()));
+        drop(held);
+
+        let other = OldService::start();
+        fs::write(&path, format!("{}\n", other.0.id())).expect("written");
+        set_mode(&path, 0o644);
+        let locked = File::open(&path).expect("opened");
+        locked.lock().expect("locked");
+        assert_eq!(problem(&path), format!("running: {}", other.0.id()), "but its process does");
+    }
+
+    #[test]
+    fn the_python_service_counts_without_a_lock_while_it_lives() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("pid");
+        assert!(check_old_service(&path).is_ok(), "there is none");
+        let old = OldService::start();
+        let plain = format!("{}\n", old.0.id());
+        fs::write(&path, &plain).expect("written");
+        set_mode(&path, 0o644);
+        assert_eq!(problem(&path), format!("running: {}", old.0.id()));
+        assert_eq!(fs::read_to_string(&path).expect("read"), plain, "left as it was");
+        let error = check_old_service(&path).expect_err("it lives");
+        assert_eq!(
+            error.to_string(),
+            format!("another instance is running (pid {}, {})", old.0.id(), path.display())
+        );
+        drop(old);
+        assert!(check_old_service(&path).is_ok(), "it is gone");
+        acquire(&path).expect("taken over");
+        // The pid of something else.
+        fs::write(&path, "1\n").expect("written");
+        set_mode(&path, 0o644);
+        assert!(check_old_service(&path).is_ok());
+        acquire(&path).expect("taken over");
     }
 
     #[test]
     fn a_file_that_replaced_ours_is_not_removed() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("pid");
-        let held = Pidfile::acquire(&path).expect("the first");
+        let held = acquire(&path).expect("the first");
         fs::remove_file(&path).expect("removed");
         fs::write(&path, "somebody else's").expect("written");
         drop(held);

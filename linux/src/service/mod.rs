@@ -5,6 +5,8 @@ mod notify;
 pub mod status;
 mod summary;
 
+use std::path::Path;
+
 use heartbeat_core::{Outcome, Stats, time::Instant};
 
 use self::{
@@ -34,18 +36,25 @@ pub struct Service {
 }
 
 impl Service {
-    /// For a daemon with these settings, which is about to run. Where there is no supervisor, or no place for `status`, it is
-    /// not told.
-    pub fn new(settings: &Settings) -> Self {
+    /// For a daemon with these settings, which is about to run. Where there is no supervisor, or no `directory` for `status`,
+    /// it is not told.
+    pub fn new(settings: &Settings, directory: Option<&Path>) -> Self {
         Self {
             notifier: Notifier::new(),
-            file: StatusFile::for_this_process(),
+            file: directory.and_then(StatusFile::in_directory),
             summary: HourlySummary::new(clock::now()),
             server: settings.endpoint.without_query().to_owned(),
             started: clock::now(),
             told: Stats::default(),
             document: Vec::new(),
             stopping: false,
+        }
+    }
+
+    /// Waits a little until `status` knows the end. To be called when the daemon has ended.
+    pub fn finish(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.finish();
         }
     }
 
@@ -106,6 +115,9 @@ impl Observer for Service {
             self.summary.ended(stats);
         }
         let news = ended || self.stopping || self.told == Stats::default();
+        if let Some(file) = &mut self.file {
+            file.turn();
+        }
         let mut headline = None;
         if news && is_heard {
             let status = self.status(turn);
@@ -117,7 +129,7 @@ impl Observer for Service {
         self.notifier.news(stats.attempted > 0, headline.as_deref());
         self.summary.turn(turn.now, turn.traffic);
         self.told.clone_from(stats);
-        self.notifier.alive(turn.now)
+        self.notifier.tell(turn.now)
     }
 
     fn reloading(&mut self) {

@@ -2,21 +2,27 @@
 //! storage.
 
 use std::{
-    env,
-    fs::{self, File, Permissions},
-    io::{self, ErrorKind, Read},
-    os::unix::fs::PermissionsExt,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
+    task::Poll,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Where systemd puts what a service keeps while it runs (`RuntimeDirectory=`, systemd.exec(5)).
-const DIRECTORY: &str = "/run/heartbeat-daemon";
-const NAME: &str = "status.json";
+use crate::{
+    files::{self, Durability, Links},
+    runtime_directory,
+    side_thread::SideThread,
+};
+
+/// Name of the file in a runtime directory.
+pub(crate) const NAME: &str = "status.json";
 /// A status has about two kilobytes.
 const SIZE_MAX: u64 = 64 * 1024;
+/// How long the end of the program waits for the last status.
+const LAST_STATUS_MAX: Duration = Duration::from_millis(500);
 
 /// What the daemon last did. Times are seconds on the clock that counts since boot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,28 +103,26 @@ impl Status {
     }
 }
 
-/// The file.
+/// The file. A thread of its own writes it, so that the main loop waits for no filesystem.
 #[derive(Debug)]
 pub struct StatusFile {
     path: PathBuf,
-    new: PathBuf,
-    failing: bool,
+    writer: SideThread<Vec<u8>, ()>,
+    /// The latest status, when it came while an earlier one was being written.
+    next: Option<Vec<u8>>,
 }
 
 impl StatusFile {
-    /// Where this process may write it: in the directory that systemd has made for it, or in the usual one if that is
-    /// there.
-    pub fn for_this_process() -> Option<Self> {
-        let directory = match env::var_os("RUNTIME_DIRECTORY") {
-            // Several are separated by colons; ours is one.
-            Some(directory) if !directory.is_empty() => PathBuf::from(directory),
-            _ => PathBuf::from(DIRECTORY),
-        };
-        directory.is_dir().then(|| Self::in_directory(&directory))
-    }
-
-    fn in_directory(directory: &Path) -> Self {
-        Self { path: directory.join(NAME), new: directory.join(format!("{NAME}.new")), failing: false }
+    /// In this directory. `None` when the system has no thread for it, which is logged.
+    pub fn in_directory(directory: &Path) -> Option<Self> {
+        let path = directory.join(NAME);
+        match SideThread::start("status", None, writing(path.clone())) {
+            Ok(writer) => Some(Self { path, writer, next: None }),
+            Err(error) => {
+                log::warn!("status is not published: {error}");
+                None
+            }
+        }
     }
 
     /// Its path.
@@ -126,26 +130,54 @@ impl StatusFile {
         &self.path
     }
 
-    /// Replaces the file. A failure is logged once, until it heals.
+    /// Has the file replaced, as soon as an earlier status has been written. Never waits.
     pub fn publish(&mut self, status: &Status) {
-        let written = serde_json::to_vec(status)
-            .map_err(io::Error::from)
-            .and_then(|bytes| fs::write(&self.new, bytes))
-            // Whatever this process keeps from others, this is for everybody.
-            .and_then(|()| fs::set_permissions(&self.new, Permissions::from_mode(0o644)))
-            .and_then(|()| fs::rename(&self.new, &self.path));
-        match (&written, self.failing) {
-            (Err(error), false) => log::warn!("status is not published: {}: {error}", self.path.display()),
-            (Ok(()), true) => log::info!("status is published again"),
-            _ => {}
+        self.next = serde_json::to_vec(status).ok();
+        self.turn();
+    }
+
+    /// Begins to write what an earlier status was in the way of.
+    pub fn turn(&mut self) {
+        let is_free = self.writer.take().is_ready();
+        if is_free && let Some(bytes) = self.next.take() {
+            self.writer.begin(bytes);
         }
-        self.failing = written.is_err();
+    }
+
+    /// Waits a little until the latest status has been written.
+    pub fn finish(&mut self) {
+        let deadline = Instant::now() + LAST_STATUS_MAX;
+        while let Poll::Ready(_) = self.writer.wait(deadline)
+            && let Some(bytes) = self.next.take()
+        {
+            self.writer.begin(bytes);
+        }
     }
 }
 
-/// Where the daemon of this machine publishes.
+/// Writes the file and logs when that begins to fail and when it works again.
+fn writing(path: PathBuf) -> impl FnMut(Vec<u8>) {
+    let mut failing = false;
+    move |bytes| {
+        // Whatever this process keeps from others, this is for everybody.
+        let written = files::replace(&path, &bytes, 0o644, Durability::Volatile);
+        match (&written, failing) {
+            (Err(error), false) => log::warn!("status is not published: {}: {error}", path.display()),
+            (Ok(()), true) => log::info!("status is published again"),
+            _ => {}
+        }
+        failing = written.is_err();
+    }
+}
+
+/// Where the daemon of this machine publishes: the service, or one that this user has started. Of several the first that
+/// runs counts, or else the first that has run.
 pub fn default_path() -> PathBuf {
-    Path::new(DIRECTORY).join(NAME)
+    let places: Vec<_> = runtime_directory::all().iter().map(|directory| directory.join(NAME)).collect();
+    let is_running = |status: &Status| status.running && Path::new(&format!("/proc/{}", status.pid)).exists();
+    let running = places.iter().find(|path| read(path).is_ok_and(|status| is_running(&status)));
+    let found = running.or_else(|| places.iter().find(|path| path.exists())).or_else(|| places.first());
+    found.cloned().unwrap_or_default()
 }
 
 /// Reads what a daemon has published.
@@ -154,14 +186,17 @@ pub fn default_path() -> PathBuf {
 ///
 /// When there is nothing, or something else.
 pub fn read(path: &Path) -> io::Result<Status> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(SIZE_MAX).read_to_end(&mut bytes)?;
+    let (bytes, _) = files::read(path, SIZE_MAX, Links::Refuse)?;
     serde_json::from_slice(&bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, symlink},
+    };
 
     fn status() -> Status {
         Status {
@@ -189,10 +224,13 @@ mod tests {
     #[test]
     fn reads_what_is_published_and_rejects_the_rest() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut file = StatusFile::in_directory(dir.path());
+        let mut file = StatusFile::in_directory(dir.path()).expect("a thread");
         assert!(read(file.path()).is_err_and(|error| error.kind() == ErrorKind::NotFound));
         file.publish(&status());
-        assert_eq!(read(file.path()).expect("published").delivered, 3);
+        file.publish(&Status { delivered: 4, ..status() });
+        file.finish();
+        assert_eq!(read(file.path()).expect("published").delivered, 4, "the latest");
+        assert_eq!(file.path().metadata().expect("there").mode() & 0o7777, 0o644);
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "nothing is left over");
         for nonsense in ["", "{", "{}", "[1]"] {
             fs::write(file.path(), nonsense).expect("written");
@@ -203,7 +241,27 @@ mod tests {
         }
         drop(dir);
         file.publish(&status());
-        assert!(file.failing, "and nobody panics");
+        file.finish();
+    }
+
+    #[test]
+    fn a_planted_link_or_fifo_is_replaced_and_what_it_leads_to_is_not_touched() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let precious = dir.path().join("precious");
+        fs::write(&precious, "precious").expect("written");
+        let mut file = StatusFile::in_directory(dir.path()).expect("a thread");
+        for planted in [file.path().to_owned(), files::beside(file.path(), ".new")] {
+            let _ = fs::remove_file(&planted);
+            symlink(&precious, &planted).expect("linked");
+            file.publish(&status());
+            file.finish();
+            assert!(read(file.path()).is_ok(), "{planted:?}");
+        }
+        assert_eq!(fs::read_to_string(&precious).expect("read"), "precious");
+        fs::remove_file(file.path()).expect("removed");
+        nix::unistd::mkfifo(file.path(), nix::sys::stat::Mode::S_IRWXU).expect("made");
+        let error = read(file.path()).expect_err("refused without waiting").to_string();
+        assert_eq!(error, "expected a regular file, found a FIFO");
     }
 
     #[test]

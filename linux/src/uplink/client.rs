@@ -16,6 +16,7 @@ use ureq::{
 };
 
 use super::{
+    authorities::TrustError,
     beat::{Beat, Limits},
     connector::{BODY_READ_MAX, Lender, NoResolver},
     failure::{Cause, Failure, Stage},
@@ -24,10 +25,11 @@ use super::{
     retry_after,
     target::Target,
     traffic::Traffic,
-    trust::{Trust, TrustError, TrustFiles},
+    trust::{Trust, TrustFiles},
 };
 use crate::{
-    config::{Endpoint, Method, Proof, Settings, TokenSource, is_header_value, regular_file},
+    config::{Endpoint, Method, Proof, Settings, TokenSource, is_header_value},
+    files,
     waker::{self, WakeUps, Waker},
 };
 
@@ -240,7 +242,7 @@ fn token(source: &TokenSource) -> Result<String, TrustError> {
     let token = match source {
         TokenSource::Given(token) => token.reveal().trim().to_owned(),
         TokenSource::File(path) => {
-            let bytes = regular_file::read_secret(path, TOKEN_MAX)
+            let bytes = files::read_secret(path, TOKEN_MAX)
                 .map_err(|source| TrustError::Unreadable { path: path.display().to_string(), source })?;
             String::from_utf8_lossy(&bytes).trim().to_owned()
         }

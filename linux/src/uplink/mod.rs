@@ -2,7 +2,7 @@
 //!
 //! - `names` and `target`: where the server is. `book`: what was learnt of it.
 //! - `dial` and `attempt` make a connection over `tcp`; `connection` is one; `link` is what there is of both.
-//! - `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, whom to trust, and what happens when there is no
+//! - `authorities`, `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, whom to trust, and what happens when there is no
 //!   trust.
 //! - `connector` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what belongs to one.
 //! - `failure` says what went wrong; `outcome` tells the core.
@@ -11,6 +11,7 @@
 //! old number and changes nothing.
 
 mod attempt;
+mod authorities;
 mod beat;
 mod book;
 mod certificate;
@@ -42,16 +43,16 @@ use std::{
 
 use heartbeat_core::{Outcome, Uplink, time::Duration};
 
-use self::{
-    beat::{Beat, Cancelled, Waiting},
-    client::Sender,
-};
 pub use self::{
+    authorities::TrustError,
     client::Client,
     failure::{Cause, Failure, Stage},
     outcome::{Reply, outcome},
     traffic::Traffic,
-    trust::TrustError,
+};
+use self::{
+    beat::{Beat, Cancelled, Waiting},
+    client::Sender,
 };
 use crate::waker::{self, Waker};
 

@@ -14,52 +14,21 @@ use std::{
 use ring::digest;
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{
-        CertificateDer, PrivateKeyDer,
-        pem::{self, PemObject},
-    },
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use super::verifier::FileVerifier;
+use super::{
+    authorities::{self, TrustError},
+    verifier::FileVerifier,
+};
 use crate::{
-    config::{ClientCertificate, regular_file},
-    transient::is_transient,
+    config::ClientCertificate,
+    files::{self, Links},
     waker::Waker,
 };
 
 /// Certificate chains and keys have some kilobytes.
 const PEM_MAX: u64 = 256 * 1024;
-
-/// Why the server cannot be verified, or why this device cannot prove its identity.
-#[derive(Debug, thiserror::Error)]
-pub enum TrustError {
-    /// The file could not be read.
-    #[error("{path}: {source}")]
-    Unreadable {
-        /// Path of the file.
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file does not hold what it should.
-    #[error("{path}: {problem}")]
-    File {
-        /// Path of the file.
-        path: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The system has no trust store.
-    #[error("no certificate authority is installed on this system: install ca-certificates or set ca_file")]
-    Nothing,
-}
-
-impl TrustError {
-    /// Whether the same file may be usable at the next start.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreadable { source, .. } if is_transient(source))
-    }
-}
 
 /// Where certificates are read from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -160,8 +129,8 @@ impl Trust {
 fn load(files: &TrustFiles) -> Result<Loaded, TrustError> {
     let ca_file = files.ca_file.as_deref();
     let certificates = match ca_file {
-        Some(path) => from_file(path)?,
-        None => from_system()?,
+        Some(path) => authorities::from_file(path)?,
+        None => authorities::from_system()?,
     };
     let client = files.client.as_ref().map(client_certificate).transpose()?;
     let shown = client.iter().flat_map(|(chain, _)| chain);
@@ -200,7 +169,7 @@ fn load(files: &TrustFiles) -> Result<Loaded, TrustError> {
 fn client_certificate(
     files: &ClientCertificate,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TrustError> {
-    let (chain, _) = regular_file::read(&files.certificate, PEM_MAX)
+    let (chain, _) = files::read(&files.certificate, PEM_MAX, Links::Follow)
         .map_err(|error| unreadable(&files.certificate, error))?;
     let chain = CertificateDer::pem_slice_iter(&chain)
         .collect::<Result<Vec<_>, _>>()
@@ -208,8 +177,7 @@ fn client_certificate(
     if chain.is_empty() {
         return Err(refused(&files.certificate, "expected certificates in PEM form, found none".to_owned()));
     }
-    let key =
-        regular_file::read_secret(&files.key, PEM_MAX).map_err(|error| unreadable(&files.key, error))?;
+    let key = files::read_secret(&files.key, PEM_MAX).map_err(|error| unreadable(&files.key, error))?;
     let key = PrivateKeyDer::from_pem_slice(&key)
         .map_err(|_| refused(&files.key, "expected a private key in PEM form".to_owned()))?;
     Ok((chain, key))
@@ -237,45 +205,6 @@ fn fingerprint<'c>(certificates: impl Iterator<Item = &'c CertificateDer<'static
     fingerprint
 }
 
-/// The certificates of the system. One that cannot be read may be the one that is needed, or not.
-fn from_system() -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let loaded = rustls_native_certs::load_native_certs();
-    if loaded.certs.is_empty() {
-        let unreadable = loaded.errors.into_iter().find_map(|error| match error.kind {
-            rustls_native_certs::ErrorKind::Io { inner, path } => {
-                Some(TrustError::Unreadable { path: path.display().to_string(), source: inner })
-            }
-            _ => None,
-        });
-        return Err(unreadable.unwrap_or(TrustError::Nothing));
-    }
-    if let Some(error) = loaded.errors.first() {
-        log::warn!("certificate authorities: {error}, {} troubles in all", loaded.errors.len());
-    }
-    Ok(loaded.certs)
-}
-
-/// The certificates of a PEM file, each of which must be usable: a bad one would be ignored silently.
-fn from_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let refused = |problem: String| TrustError::File { path: path.display().to_string(), problem };
-    let failed = |error| match error {
-        pem::Error::Io(source) => TrustError::Unreadable { path: path.display().to_string(), source },
-        error => refused(error.to_string()),
-    };
-    let certificates = CertificateDer::pem_file_iter(path)
-        .map_err(failed)?
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed)?;
-    for certificate in &certificates {
-        let mut store = RootCertStore::empty();
-        store.add(certificate.clone()).map_err(|error| refused(error.to_string()))?;
-    }
-    if certificates.is_empty() {
-        return Err(refused("expected certificates in PEM form, found none".to_owned()));
-    }
-    Ok(certificates)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,28 +216,6 @@ mod tests {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.self_signed(&KeyPair::generate().expect("a key")).expect("signed").pem()
-    }
-
-    fn problem(content: &[u8]) -> String {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(file.path(), content).expect("written");
-        let error =
-            Trust::load(TrustFiles { ca_file: Some(file.path().to_owned()), ..TrustFiles::default() })
-                .expect_err("refused")
-                .to_string();
-        error.replace(&file.path().display().to_string(), "FILE")
-    }
-
-    #[test]
-    fn files_without_authorities_are_refused() {
-        assert_eq!(problem(b""), "FILE: expected certificates in PEM form, found none");
-        assert_eq!(problem(b"\xff\x00\x01"), "FILE: expected certificates in PEM form, found none");
-        let garbage = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(problem(garbage).starts_with("FILE: invalid peer certificate"), "{}", problem(garbage));
-        let error = Trust::load(TrustFiles { ca_file: Some("/nonexistent".into()), ..TrustFiles::default() })
-            .expect_err("refused")
-            .to_string();
-        assert_eq!(error, "/nonexistent: No such file or directory (os error 2)");
     }
 
     #[test]

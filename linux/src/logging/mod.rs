@@ -1,22 +1,34 @@
 //! Log lines on standard error: with priorities for the journal, which adds the time; with the time and in colour for
-//! people at a terminal; plain elsewhere; and never waiting.
+//! people at a terminal; plain elsewhere.
+//!
+//! A command waits for its reader, as every program does. A daemon does not: after [`detach`] a thread writes the lines.
+
+mod queue;
 
 use std::{
     env,
+    fs::File,
     io::{self, IsTerminal, Write},
-    os::unix::fs::MetadataExt,
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    panic,
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::OnceLock,
+    time::Duration,
 };
 
 use jiff::{Timestamp, tz::TimeZone};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use self::queue::Queue;
 use crate::sources::{sysroot::Sysroot, time_zone};
 
-/// Longest line in bytes. A pipe with room for less than this (`PIPE_BUF`, pipe(7)) counts as full.
+/// Longest line in bytes: a pipe takes it in one piece (`PIPE_BUF`, pipe(7)).
 const LINE_MAX: usize = 1024;
+/// How long the end of the program waits for its last lines.
+const FLUSH_MAX: Duration = Duration::from_millis(500);
+
+/// What [`detach`] has started.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
 
 /// Who reads standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,17 +47,37 @@ struct StderrLog {
     zone: TimeZone,
     /// Somebody looks for what is wrong.
     verbose: bool,
-    /// Lines that found no room.
-    lost: AtomicU64,
 }
 
 /// Sends log lines of `level` and above to standard error.
 pub fn install(level: LevelFilter) {
     let verbose = level > LevelFilter::Info;
     let zone = Sysroot::new(Path::new("/")).map_or(TimeZone::UTC, |root| time_zone::local_zone(&root));
-    let log = StderrLog { reader: reader(), zone, verbose, lost: AtomicU64::new(0) };
+    let log = StderrLog { reader: reader(), zone, verbose };
     if log::set_boxed_logger(Box::new(log)).is_ok() {
         log::set_max_level(level);
+    }
+}
+
+/// From now on a thread writes the lines, those about panics too, and no other thread waits for standard error. Call
+/// [`finish`] at the end.
+///
+/// # Errors
+///
+/// When the system has no thread or no descriptor left; lines are then written as before.
+pub fn detach() -> io::Result<()> {
+    // A handle of its own: a thread that waits must not hold the lock of the standard library's.
+    let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    if QUEUE.set(Queue::start(stderr)?).is_ok() {
+        panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+    }
+    Ok(())
+}
+
+/// Waits a little until all lines have been written.
+pub fn finish() {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(FLUSH_MAX);
     }
 }
 
@@ -80,31 +112,23 @@ impl Log for StderrLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let stderr = io::stderr();
-        let writable = {
-            let mut fds = [PollFd::new(std::os::fd::AsFd::as_fd(&stderr), PollFlags::POLLOUT)];
-            poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
-        };
-        // Whoever should read does not. A heartbeat must not wait for that.
-        if !writable {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-            return;
+        let line = self.line(record.level(), &record.args().to_string());
+        match QUEUE.get() {
+            Some(queue) => queue.push(line, |lost| {
+                self.line(Level::Warn, &format!("{lost} log lines were lost because nothing read them"))
+            }),
+            // An error here has nowhere to be reported.
+            None => drop(io::stderr().write_all(&line)),
         }
-        let lost = self.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            self.write(Level::Warn, &format!("{lost} log lines were lost: nobody read them"));
-        }
-        self.write(record.level(), &record.args().to_string());
     }
 
     fn flush(&self) {}
 }
 
 impl StderrLog {
-    fn write(&self, level: Level, message: &str) {
+    fn line(&self, level: Level, message: &str) -> Vec<u8> {
         let time = Timestamp::now().to_zoned_datetime(self.zone.clone()).strftime("%H:%M:%S").to_string();
-        // An error here has nowhere to be reported.
-        let _ = io::stderr().write_all(&line(self.reader, &time, level, message));
+        line(self.reader, &time, level, message)
     }
 }
 

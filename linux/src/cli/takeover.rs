@@ -1,0 +1,48 @@
+//! `takeover`: from an older service on this machine. Hidden, because the installation calls it.
+
+use std::{io, path::PathBuf};
+
+use clap::Args;
+
+use super::{Failure, options::Options, print};
+use crate::{
+    daemon::open_root,
+    takeover::{Notice, Request, in_our_place, take_over},
+};
+
+/// What the person who installs it wants.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Wishes {
+    /// Run the service as this user
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Show the service this directory, which is in a home
+    #[arg(long, value_name = "DIR")]
+    show: Vec<PathBuf>,
+    /// Change nothing; say what stands in the way of the service
+    #[arg(long, conflicts_with_all = ["user", "show"])]
+    check: bool,
+}
+
+pub(super) fn takeover(options: &Options, wishes: Wishes) -> Result<(), Failure> {
+    let root = open_root(&options.sysroot)?;
+    if wishes.check {
+        let found = in_our_place(&root);
+        for sentence in &found {
+            print(format_args!("heartbeat-daemon: ATTENTION: {sentence}"))?;
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        return Err(io::Error::other("another heartbeat service is in the place of this one").into());
+    }
+    let request = Request { user: wishes.user, show: wishes.show };
+    take_over(&root, &request, &mut |notice| {
+        // Nowhere to report that the report failed.
+        let _ = match notice {
+            Notice::Done(text) => print(format_args!("heartbeat-daemon: {text}")),
+            Notice::Attention(text) => print(format_args!("heartbeat-daemon: ATTENTION: {text}")),
+        };
+    })?;
+    Ok(())
+}

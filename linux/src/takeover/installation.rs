@@ -1,0 +1,227 @@
+//! Whom the service runs as, and what it sees of the homes: lines for its unit, which the generator of systemd that is
+//! installed beside adds to it while it is ours.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs, io,
+    os::unix::fs::{PermissionsExt, chown},
+    path::{Path, PathBuf},
+};
+
+use super::{Notice, Notices, Sysroot, accounts, accounts::Account, read, replace, unit::Unit};
+
+/// Where they are kept.
+pub(super) const FILE: &str = "/etc/heartbeat-daemon/unit.conf";
+/// The service's own user, which the installation makes.
+const OWN_USER: &str = "heartbeat-daemon";
+/// What the unit hides.
+const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+/// What in a home is nobody's business.
+const SECRETS: [&str; 10] = [
+    ".ssh",
+    ".gnupg",
+    ".config",
+    ".local",
+    ".cache",
+    ".aws",
+    ".kube",
+    ".docker",
+    ".netrc",
+    ".git-credentials",
+];
+
+/// What the installation adds to the unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Installation {
+    account: Account,
+    shown: Vec<PathBuf>,
+}
+
+impl Installation {
+    /// The user that is wanted, else the one that was chosen before, else the service's own.
+    pub(super) fn choose(
+        root: &Sysroot,
+        wanted: Option<String>,
+        show: &[PathBuf],
+        notices: Notices<'_>,
+    ) -> Self {
+        let before = Unit::parse(&read(root, Path::new(FILE)).unwrap_or_default(), FILE);
+        let kept = |key| before.last(key).map(|assignment| assignment.value.clone());
+        let account = [wanted, kept("User")].into_iter().flatten().find_map(|name| {
+            let account = accounts::named(root, &name);
+            if account.is_none() {
+                notices(Notice::Attention(format!("there is no user {name}")));
+            }
+            account
+        });
+        let own = || Account {
+            name: OWN_USER.to_owned(),
+            uid: u32::MAX,
+            gid: u32::MAX,
+            home: "/nonexistent".into(),
+        };
+        let account = account.or_else(|| accounts::named(root, OWN_USER)).unwrap_or_else(own);
+        // The home of whom it ran as before is no longer its business.
+        let home_before =
+            kept("User").and_then(|name| accounts::named(root, &name)).map(|account| account.home);
+        let mut shown: Vec<PathBuf> = before
+            .list("BindReadOnlyPaths")
+            .iter()
+            .map(|line| PathBuf::from(line.value.trim_start_matches('-')))
+            .filter(|directory| Some(directory) != home_before.as_ref())
+            .collect();
+        if account.name != OWN_USER {
+            shown.push(account.home.clone());
+        }
+        shown.extend(show.iter().cloned());
+        shown.retain(|directory| {
+            let in_home = HOMES.iter().any(|home| directory.starts_with(home));
+            if in_home && !is_plain(directory) {
+                notices(Notice::Attention(format!(
+                    "{} has unusual characters: show it to the service by hand, systemctl edit heartbeat-daemon",
+                    directory.display()
+                )));
+            }
+            in_home && is_plain(directory)
+        });
+        // What is inside another one is shown with it.
+        shown.sort();
+        shown.dedup_by(|inner, outer| inner.starts_with(&*outer));
+        Self { account, shown }
+    }
+
+    /// Writes them down.
+    pub(super) fn write(&self, root: &Sysroot) -> io::Result<()> {
+        let text = self.lines();
+        if read(root, Path::new(FILE)).is_ok_and(|before| before == text) {
+            return Ok(());
+        }
+        replace(root, Path::new(FILE), &text)
+    }
+
+    fn lines(&self) -> String {
+        let name = &self.account.name;
+        let mut lines = format!(
+            "# Written by the installation, which changes it: setup configure --user NAME --show DIRECTORY. Your own\n\
+             # lines belong into a drop-in: systemctl edit heartbeat-daemon.\n\
+             [Service]\n\
+             # A user that exists; the unit by itself makes one.\n\
+             DynamicUser=no\n\
+             User={name}\n"
+        );
+        for parent in self.parents() {
+            // Mount points that systemd makes by itself are closed to others before version 248.
+            let _ = writeln!(lines, "TemporaryFileSystem={}:ro,noexec,mode=0755", parent.display());
+        }
+        for directory in &self.shown {
+            let directory = directory.display();
+            let _ = writeln!(lines, "BindReadOnlyPaths=-{directory}\nNoExecPaths=-{directory}");
+        }
+        if self.shown.contains(&self.account.home) {
+            let home = self.account.home.display();
+            let secrets: Vec<_> = SECRETS.iter().map(|secret| format!("-{home}/{secret}")).collect();
+            let _ = writeln!(lines, "InaccessiblePaths={}", secrets.join(" "));
+        }
+        lines
+    }
+
+    /// The directories between the homes that the unit hides and what is shown.
+    fn parents(&self) -> BTreeSet<&Path> {
+        let above = self.shown.iter().flat_map(|directory| directory.ancestors().skip(1));
+        let hidden =
+            |parent: &&Path| HOMES.iter().any(|home| parent.starts_with(home) && *parent != Path::new(home));
+        above.filter(hidden).collect()
+    }
+
+    /// Lets only root and the service read a file.
+    pub(super) fn keep_secret(&self, root: &Sysroot, file: &Path) -> io::Result<()> {
+        let file = root.host_path(file);
+        if self.account.gid == u32::MAX || !file.exists() {
+            return Ok(());
+        }
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640))?;
+        chown(&file, None, Some(self.account.gid))
+    }
+}
+
+/// Whether a path means itself in a unit, without quotes.
+fn is_plain(path: &Path) -> bool {
+    path.to_str()
+        .is_some_and(|path| path.chars().all(|letter| letter.is_alphanumeric() || "/._-+@".contains(letter)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> (tempfile::TempDir, Sysroot) {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir(dir.path().join("etc")).expect("created");
+        let passwd = "root:x:0:0::/root:/bin/sh\npi:x:1000:1000::/home/pi:/bin/sh\nheartbeat-daemon:x:900:900::/nonexistent:/x\n";
+        fs::write(dir.path().join("etc/passwd"), passwd).expect("written");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        (dir, root)
+    }
+
+    fn lines(root: &Sysroot, user: Option<&str>, show: &[&str]) -> (String, Vec<Notice>) {
+        let mut notices = Vec::new();
+        let show: Vec<PathBuf> = show.iter().map(PathBuf::from).collect();
+        let chosen = Installation::choose(root, user.map(ToOwned::to_owned), &show, &mut |notice| {
+            notices.push(notice)
+        });
+        chosen.write(root).expect("written");
+        let lines = chosen.lines();
+        (
+            lines.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect(),
+            notices,
+        )
+    }
+
+    #[test]
+    fn own_user_sees_only_what_is_shown() {
+        let (_dir, root) = tree();
+        assert_eq!(
+            lines(&root, None, &["/home/pi/app", "/opt/app", "/home/pi/app/static"]).0,
+            "[Service]\nDynamicUser=no\nUser=heartbeat-daemon\n\
+             TemporaryFileSystem=/home/pi:ro,noexec,mode=0755\n\
+             BindReadOnlyPaths=-/home/pi/app\nNoExecPaths=-/home/pi/app\n"
+        );
+    }
+
+    #[test]
+    fn another_user_sees_its_home_without_its_secrets() {
+        let (_dir, root) = tree();
+        let (shown, _) = lines(&root, Some("pi"), &["/home/pi/app"]);
+        assert!(
+            shown.starts_with(
+                "[Service]\nDynamicUser=no\nUser=pi\nBindReadOnlyPaths=-/home/pi\nNoExecPaths=-/home/pi\n"
+            ),
+            "{shown}"
+        );
+        assert!(shown.contains("InaccessiblePaths=-/home/pi/.ssh -/home/pi/.gnupg"), "{shown}");
+    }
+
+    #[test]
+    fn choice_is_kept_until_another_is_made() {
+        let (_dir, root) = tree();
+        let (first, _) = lines(&root, Some("pi"), &["/home/other/app"]);
+        assert_eq!(lines(&root, None, &[]).0, first);
+        let (back, _) = lines(&root, Some("heartbeat-daemon"), &[]);
+        assert_eq!(
+            back,
+            "[Service]\nDynamicUser=no\nUser=heartbeat-daemon\n\
+             TemporaryFileSystem=/home/other:ro,noexec,mode=0755\n\
+             BindReadOnlyPaths=-/home/other/app\nNoExecPaths=-/home/other/app\n"
+        );
+    }
+
+    #[test]
+    fn refuses_what_cannot_stand_in_a_unit() {
+        let (_dir, root) = tree();
+        let (shown, notices) =
+            lines(&root, Some("nobody-here"), &["/home/pi/my app", "/home/pi/a:b", "/home/x\ny"]);
+        assert_eq!(shown, "[Service]\nDynamicUser=no\nUser=heartbeat-daemon\n");
+        assert_eq!(notices.len(), 4, "{notices:?}");
+    }
+}

@@ -1,0 +1,165 @@
+//! Taking over from an older heartbeat service on this machine: where it sent, how often, and as which device stays.
+//!
+//! The older service is the Python program `heartbeat_daemon.py`, or anything else that stands in the name of this
+//! program's unit. What it was told is read, never executed, and becomes settings in `config.toml`; its unit and its
+//! drop-ins are moved aside; its processes are stopped. What cannot be read is said, and never guessed: a device whose
+//! heartbeats went to a server that is not known sends none until somebody sets `url`.
+//!
+//! It runs as root, on files that others may write. So: only regular files of a bounded size are read, and of a
+//! directory in which anybody may create files, only what the older service itself can have written.
+//!
+//! - `unit`: unit files of systemd.
+//! - `python`: constants of a Python program.
+//! - `older`: what stands in our name, and what it was told.
+//! - `settings`: what of that becomes settings, and their place in `config.toml`.
+//! - `hardware_id`: the id under which the server knows this device.
+//! - `processes`: processes of the older service, and what starts them.
+//! - `accounts`: users of this machine.
+//! - `installation`: whom our service runs as, and what it sees of the homes.
+
+mod accounts;
+mod hardware_id;
+mod installation;
+mod older;
+mod processes;
+mod python;
+mod settings;
+mod unit;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use heartbeat_core::SensorError;
+
+use self::{older::Older, settings::Settings};
+use crate::{
+    sensors::hardware_id as own_id,
+    sources::sysroot::{Sysroot, read_whole},
+};
+
+/// The unit's name, which is also the older service's.
+const UNIT: &str = "heartbeat-daemon.service";
+/// The settings.
+const CONFIG: &str = "/etc/heartbeat-daemon/config.toml";
+/// Larger files are none that people wrote by hand.
+const FILE_MAX: u64 = 1024 * 1024;
+
+/// What the person who installs it wants.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Run as this user, whoever the older service ran as.
+    pub user: Option<String>,
+    /// Show the service these directories, which are in homes.
+    pub show: Vec<PathBuf>,
+}
+
+/// Something that the person who installs it should read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// What was done.
+    Done(String),
+    /// What needs attention.
+    Attention(String),
+}
+
+/// Where notices go.
+type Notices<'n> = &'n mut dyn FnMut(Notice);
+
+/// Takes over from an older service if there is one, and writes down whom ours runs as. Can be repeated: what is done
+/// stays, what a person has set since is left alone.
+///
+/// # Errors
+///
+/// When the system cannot be changed. The older service then goes on, unless it has been stopped already.
+pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io::Result<()> {
+    let mut shown = request.show.clone();
+    let mut user = request.user.clone();
+    let mut secret = false;
+    let older = older::find(root, notices);
+    if let Some(older) = &older {
+        notices(Notice::Done(format!("taking over from {older}")));
+        let settings = Settings::from_older(older, root, notices);
+        secret = settings.secret;
+        // First, so that the older service goes on if that fails.
+        settings.write(root, notices)?;
+        stop(root, older, notices);
+        older.move_aside(root, notices)?;
+        user = user.or_else(|| older.unprivileged_user(root));
+        shown.extend(older.application(root).map(|(directory, _)| directory));
+    }
+    for line in processes::starters(root) {
+        notices(Notice::Attention(line));
+    }
+    let installation = installation::Installation::choose(root, user, &shown, notices);
+    installation.write(root)?;
+    if secret {
+        installation.keep_secret(root, Path::new(CONFIG))?;
+    }
+    Ok(())
+}
+
+/// What stands in the name of our unit, or runs in its place: each a sentence for people, with what to do.
+pub fn in_our_place(root: &Sysroot) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(place) = older::foreign_unit(root) {
+        found.push(format!(
+            "{place} is not this program's; it hides the unit of this program. The installation takes over from it \
+             when it is run again"
+        ));
+    }
+    found.extend(processes::find(root).iter().map(|process| {
+        format!("an older heartbeat service still runs: process {} ({})", process.pid, process.command())
+    }));
+    found
+}
+
+/// Ends whatever runs of the older service.
+fn stop(root: &Sysroot, older: &Older, notices: Notices<'_>) {
+    if older.has_unit() && systemd_runs(root) {
+        systemctl(&["stop", UNIT], notices);
+    }
+    for process in processes::find(root) {
+        process.end(root, notices);
+    }
+}
+
+/// Whether systemd runs this system, and not only a package manager.
+fn systemd_runs(root: &Sysroot) -> bool {
+    root.is_live() && Path::new("/run/systemd/system").is_dir()
+}
+
+fn systemctl(arguments: &[&str], notices: Notices<'_>) -> bool {
+    let problem = match Command::new("systemctl").arg("--quiet").args(arguments).status() {
+        Ok(status) if status.success() => return true,
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
+    };
+    notices(Notice::Attention(format!("systemctl {} failed: {problem}", arguments.join(" "))));
+    false
+}
+
+/// A text file of at most [`FILE_MAX`] bytes; links are followed.
+fn read(root: &Sysroot, path: &Path) -> Result<String, SensorError> {
+    let bytes = read_whole(root.open(path)?, FILE_MAX)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Writes a file as a new one in the old one's place, with the old one's permissions. A link stays.
+fn replace(root: &Sysroot, path: &Path, text: &str) -> io::Result<()> {
+    let named = root.host_path(path);
+    // In a captured tree a link would lead out of it.
+    let path = if root.is_live() { named.canonicalize().unwrap_or(named) } else { named };
+    let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(at)?;
+    }
+    let new = path.with_extension("new");
+    fs::write(&new, text).map_err(at)?;
+    if let Ok(metadata) = path.metadata() {
+        fs::set_permissions(&new, metadata.permissions()).map_err(at)?;
+    }
+    fs::rename(&new, &path).map_err(at)
+}

@@ -1,0 +1,217 @@
+//! Processes of the older service, and what starts them.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::{Notice, Notices, Sysroot, UNIT, accounts, read, systemctl, systemd_runs, unit::Unit};
+use crate::printable::printable;
+
+/// Name of the Python program.
+const SCRIPT: &str = "heartbeat_daemon.py";
+/// Arguments among which the program's name is looked for: an interpreter has few options before it.
+const ARGUMENTS_MAX: usize = 6;
+/// How long a process has to end after SIGTERM, and again after SIGKILL.
+const GRACE: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Where commands are listed that are started at boot or by the clock.
+const START_LISTS: [&str; 2] = ["/etc/rc.local", "/etc/crontab"];
+const START_DIRECTORIES: [&str; 2] = ["/etc/cron.d", "/var/spool/cron/crontabs"];
+
+/// A process of the older service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) pid: i32,
+    pub(super) arguments: Vec<String>,
+    /// Its working directory.
+    pub(super) directory: Option<PathBuf>,
+    pub(super) environment: Vec<(String, String)>,
+    /// Whom it runs as, unless root.
+    pub(super) user: Option<String>,
+    /// The service of systemd that it belongs to.
+    service: Option<String>,
+}
+
+/// The processes of the older service, whoever started them. Those in containers are not this system's.
+pub(super) fn find(root: &Sysroot) -> Vec<Process> {
+    let namespace = |pid: &str| fs::read_link(root.host_path(Path::new(&format!("/proc/{pid}/ns/pid")))).ok();
+    let ours = namespace("self").filter(|_| root.is_live());
+    let Ok(entries) = root.host_path(Path::new("/proc")).read_dir() else { return Vec::new() };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let found = pids.filter_map(|pid| examine(root, pid));
+    // Only its user and root may look.
+    let is_ours =
+        |process: &Process| namespace(&process.pid.to_string()).is_none_or(|other| Some(other) == ours);
+    found.filter(|process| ours.is_none() || is_ours(process)).collect()
+}
+
+fn examine(root: &Sysroot, pid: i32) -> Option<Process> {
+    let directory = PathBuf::from(format!("/proc/{pid}"));
+    let arguments = arguments(root, pid).filter(|arguments| runs_script(arguments))?;
+    let host = root.host_path(&directory);
+    let uid = host.metadata().ok()?.uid();
+    let service = read(root, &directory.join("cgroup")).ok().and_then(|groups| service_of(&groups));
+    let environment = strings(&fs::read(host.join("environ")).unwrap_or_default());
+    Some(Process {
+        pid,
+        arguments,
+        directory: fs::read_link(host.join("cwd")).ok(),
+        environment: environment
+            .iter()
+            .filter_map(|variable| variable.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        user: (uid != 0).then(|| accounts::with_uid(root, uid)).flatten().map(|account| account.name),
+        service,
+    })
+}
+
+fn arguments(root: &Sysroot, pid: i32) -> Option<Vec<String>> {
+    Some(strings(&fs::read(root.host_path(Path::new(&format!("/proc/{pid}/cmdline")))).ok()?))
+}
+
+/// Strings that each end in a NUL.
+fn strings(bytes: &[u8]) -> Vec<String> {
+    let strings = bytes.split(|byte| *byte == 0).filter(|string| !string.is_empty());
+    strings.map(|string| String::from_utf8_lossy(string).into_owned()).collect()
+}
+
+/// Whether Python runs the program: an editor with the file, or `tail`, is somebody's work.
+fn runs_script(arguments: &[String]) -> bool {
+    let named =
+        |argument: &String| Path::new(argument).file_name().map(OsStr::as_bytes) == Some(SCRIPT.as_bytes());
+    let interpreter = arguments.first().and_then(|program| Path::new(program).file_name());
+    interpreter.is_some_and(|name| name.as_bytes().starts_with(b"python"))
+        && arguments.iter().take(ARGUMENTS_MAX).skip(1).any(named)
+}
+
+/// The system service in whose control group a process is (`/proc/PID/cgroup`, cgroups(7)). Those of a user's own
+/// systemd are none.
+fn service_of(groups: &str) -> Option<String> {
+    let path = groups.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        fields.next().filter(|controllers| controllers.is_empty() || *controllers == "name=systemd")?;
+        fields.next().filter(|path| path.contains(".service"))
+    })?;
+    let system = !path.contains("/user.slice/");
+    path.rsplit('/').find(|part| part.ends_with(".service")).filter(|_| system).map(ToOwned::to_owned)
+}
+
+impl Process {
+    /// Its command, for people.
+    pub(super) fn command(&self) -> String {
+        printable(&self.arguments.join(" ")).into_owned()
+    }
+
+    /// Ends it, and the service that starts it if that is the older service under another name.
+    pub(super) fn end(&self, root: &Sysroot, notices: Notices<'_>) {
+        if let Some(service) =
+            self.service.as_deref().filter(|service| *service != UNIT && systemd_runs(root))
+        {
+            if self.is_whole(root, service) {
+                notices(Notice::Done(format!(
+                    "{service} is the older service under another name: stopped and disabled"
+                )));
+                systemctl(&["disable", "--now", service], notices);
+            } else {
+                notices(Notice::Attention(format!(
+                    "{service} has started an older heartbeat service ({}) and may start it again: look there",
+                    self.command()
+                )));
+            }
+        }
+        if !root.is_live() || !self.lives(root) {
+            return;
+        }
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            let _ = kill(Pid::from_raw(self.pid), signal);
+            let began = Instant::now();
+            while self.lives(root) && began.elapsed() < GRACE {
+                thread::sleep(LOOK_EVERY);
+            }
+            if !self.lives(root) {
+                notices(Notice::Done(format!("process {} is ended ({})", self.pid, self.command())));
+                return;
+            }
+        }
+        notices(Notice::Attention(format!("process {} does not end ({})", self.pid, self.command())));
+    }
+
+    /// Whether the process still runs, and is not another one with its number. A zombie has no arguments.
+    fn lives(&self, root: &Sysroot) -> bool {
+        arguments(root, self.pid).is_some_and(|arguments| arguments == self.arguments)
+    }
+
+    /// Whether the service's own command is the program, and not an application that has started it besides.
+    fn is_whole(&self, root: &Sysroot, service: &str) -> bool {
+        [
+            "/etc/systemd/system",
+            "/usr/local/lib/systemd/system",
+            "/usr/lib/systemd/system",
+            "/lib/systemd/system",
+        ]
+        .iter()
+        .find_map(|directory| read(root, &Path::new(directory).join(service)).ok())
+        .is_some_and(|text| Unit::parse(&text, service).command().iter().any(|word| word.contains(SCRIPT)))
+    }
+}
+
+/// What starts the older service at boot or by the clock, with what to do about it.
+pub(super) fn starters(root: &Sysroot) -> Vec<String> {
+    let in_directories = START_DIRECTORIES.iter().flat_map(|directory| {
+        root.list(directory).unwrap_or_default().into_iter().map(move |name| Path::new(directory).join(name))
+    });
+    let files = START_LISTS.iter().map(PathBuf::from).chain(in_directories);
+    let starts = |file: &PathBuf| {
+        let text = read(root, file).unwrap_or_default();
+        text.lines().any(|line| line.contains(SCRIPT) && !line.trim_start().starts_with('#'))
+    };
+    files
+        .filter(starts)
+        .map(|file| format!("{} starts {SCRIPT} again: remove the line", file.display()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn recognises_python_with_the_script_only() {
+        assert!(runs_script(&words(&["/usr/bin/python3", "-u", "/home/pi/app/heartbeat_daemon.py"])));
+        assert!(runs_script(&words(&["python3.11", "heartbeat_daemon.py"])));
+        assert!(!runs_script(&words(&["vim", "heartbeat_daemon.py"])));
+        assert!(!runs_script(&words(&["tail", "-f", "heartbeat_daemon.py"])));
+        assert!(!runs_script(&words(&["python3", "other.py"])));
+        assert!(!runs_script(&words(&["python3", "-c", "x", "y", "z", "w", "heartbeat_daemon.py"])));
+        assert!(!runs_script(&[]));
+    }
+
+    #[test]
+    fn finds_the_service_of_a_process() {
+        let hybrid =
+            "3:cpu:/\n1:name=systemd:/system.slice/heartbeat.service\n0::/system.slice/heartbeat.service\n";
+        assert_eq!(service_of(hybrid).as_deref(), Some("heartbeat.service"));
+        assert_eq!(service_of("0::/system.slice/cron.service\n").as_deref(), Some("cron.service"));
+        assert_eq!(
+            service_of("0::/user.slice/user-1000.slice/user@1000.service/app.slice/h.service\n"),
+            None
+        );
+        assert_eq!(service_of("0::/user.slice/user-1000.slice/session-2.scope\n"), None);
+        assert_eq!(service_of("4:pids:/system.slice/x.service\n0::/\n"), None);
+    }
+}

@@ -1,0 +1,281 @@
+//! What the older service was told, as settings in `config.toml`.
+
+use std::{fmt::Write as _, io, path::Path};
+
+use heartbeat_core::{
+    SensorError,
+    limits::{INTERVAL_DEFAULT, INTERVAL_MAX, INTERVAL_MIN},
+    time::Duration,
+};
+use toml::de::DeTable;
+
+use super::{
+    CONFIG, Notice, Notices, Sysroot, hardware_id,
+    older::Older,
+    python::{Literal, Program, Value},
+    read, replace,
+};
+use crate::{config::Endpoint, printable::printable};
+
+/// The constant of the Python program as it is published: where it stands unchanged, nobody has chosen it.
+const PUBLISHED_URL: &str = "https://streamer.lambda-tek.com/heartbeat.php";
+/// Where a pidfile can be written by the service.
+const WRITABLE: [&str; 2] = ["/run/heartbeat-daemon/", "/var/lib/heartbeat-daemon/"];
+
+/// A line of `config.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Setting {
+    key: &'static str,
+    /// As TOML.
+    value: String,
+    /// Where it came from.
+    origin: String,
+    /// Whether it is in force, and not only there to be read.
+    active: bool,
+}
+
+/// What was found of the older service's settings.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    lines: Vec<Setting>,
+    /// Whether others may not read them.
+    pub(super) secret: bool,
+}
+
+impl Settings {
+    /// The settings of the older service.
+    pub(super) fn from_older(older: &Older, root: &Sysroot, notices: Notices<'_>) -> Self {
+        let program = older.program(root);
+        let mut settings = Self { lines: Vec::new(), secret: older.secret };
+        let source = Source { older, program: program.as_ref().ok() };
+        settings.url(&source, program.as_ref().err(), notices);
+        settings.times(&source, notices);
+        settings.pidfile(&source);
+        if let Some((directory, origin)) = older.application(root) {
+            settings.add("app_dir", directory.to_str().and_then(text), origin.to_owned());
+        }
+        if older.script.is_some() {
+            settings.hardware_id(older, root, notices);
+        }
+        settings.lines.retain(|line| !line.value.is_empty());
+        settings
+    }
+
+    fn add(&mut self, key: &'static str, value: Option<String>, origin: String) {
+        self.lines.push(Setting { key, value: value.unwrap_or_default(), origin, active: true });
+    }
+
+    fn url(&mut self, source: &Source<'_>, unreadable: Option<&String>, notices: Notices<'_>) {
+        let problem = match source.find("HEARTBEAT_URL") {
+            Found::Value(url, origin) => {
+                let url = url.to_string();
+                self.secret |= url.contains('?');
+                match Endpoint::parse(&url) {
+                    Ok(_) => return self.add("url", text(&url), origin),
+                    Err(problem) => format!("{origin}: {problem}"),
+                }
+            }
+            Found::Unreadable(origin) => format!("{origin} is more than a plain text"),
+            Found::Nothing => unreadable
+                .cloned()
+                .or_else(|| source.older.unreadable.first().cloned())
+                .unwrap_or_else(|| "HEARTBEAT_URL is set nowhere".to_owned()),
+        };
+        notices(Notice::Attention(format!(
+            "NOTHING IS SENT until you set url in {CONFIG}: where the older service sent cannot be read ({})",
+            printable(&problem)
+        )));
+        self.add("url", text(""), format!("set it: where the older service sent cannot be read ({problem})"));
+    }
+
+    fn times(&mut self, source: &Source<'_>, notices: Notices<'_>) {
+        let interval =
+            self.seconds("interval", "HEARTBEAT_INTERVAL", source, INTERVAL_MIN, INTERVAL_MAX, notices);
+        let longest = interval.unwrap_or(INTERVAL_DEFAULT);
+        self.seconds("timeout", "REQUEST_TIMEOUT", source, Duration::from_millis(1), longest, notices);
+    }
+
+    /// A number of seconds, moved into its range.
+    fn seconds(
+        &mut self,
+        key: &'static str,
+        name: &str,
+        source: &Source<'_>,
+        least: Duration,
+        most: Duration,
+        notices: Notices<'_>,
+    ) -> Option<Duration> {
+        let (given, origin) = match source.find(name) {
+            Found::Value(value, origin) => (value, origin),
+            Found::Unreadable(origin) => {
+                notices(Notice::Attention(format!("{origin} cannot be read; {key} has its default")));
+                return None;
+            }
+            Found::Nothing => return None,
+        };
+        let seconds = match &given {
+            Literal::Number(number) => Some(*number),
+            Literal::Text(text) => text.trim().parse().ok(),
+        };
+        let Some(seconds) = seconds.filter(|seconds| seconds.is_finite()) else {
+            notices(Notice::Attention(format!(
+                "{origin} is no number ({}); {key} has its default",
+                printable(&given.to_string())
+            )));
+            return None;
+        };
+        // Saturates; at most a day remains.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let wanted = Duration::from_micros((seconds * 1e6).round() as u64);
+        let used = wanted.max(least).min(most);
+        let shown = |duration| std::time::Duration::from(duration).as_secs_f64();
+        let mut origin = origin;
+        if used != wanted {
+            let note = format!("{key} is {} s instead of {seconds} s, which is not possible", shown(used));
+            notices(Notice::Attention(note));
+            let _ = write!(origin, "; was {seconds}");
+        }
+        self.add(key, Some(shown(used).to_string()), origin);
+        Some(used)
+    }
+
+    /// The old pidfile is where the service cannot write; its own directory has one.
+    fn pidfile(&mut self, source: &Source<'_>) {
+        if let Found::Value(path, origin) = source.find("PIDFILE") {
+            let path = path.to_string();
+            let active = WRITABLE.iter().any(|directory| path.starts_with(directory));
+            let note = if active { "" } else { "; the service cannot write there and has one of its own" };
+            self.lines.push(Setting {
+                key: "pidfile",
+                value: text(&path).unwrap_or_default(),
+                origin: format!("{origin}{note}"),
+                active,
+            });
+        }
+    }
+
+    fn hardware_id(&mut self, older: &Older, root: &Sysroot, notices: Notices<'_>) {
+        let Some(old) = hardware_id::sent(root, older.uid(root)) else { return };
+        let ours = hardware_id::ours(root);
+        if ours.as_ref() == Some(&old.id) {
+            return;
+        }
+        let other = ours.unwrap_or_else(|| "none".to_owned());
+        notices(Notice::Done(format!(
+            "the id that the server knows stays: {} ({}); this program by itself finds {other}",
+            printable(&old.id),
+            old.origin
+        )));
+        if old.by_chance {
+            notices(Notice::Attention(format!(
+                "several interfaces have an address, and the Python program takes the first that the kernel names: \
+                 compare hardware_id in {CONFIG} with what the server has"
+            )));
+        }
+        self.add(
+            "hardware_id",
+            text(&old.id),
+            format!("{}; by itself this program finds {other}", old.origin),
+        );
+    }
+
+    /// Adds the settings to the configuration file. What it sets already stays.
+    pub(super) fn write(&self, root: &Sysroot, notices: Notices<'_>) -> io::Result<()> {
+        let path = Path::new(CONFIG);
+        let before = match read(root, path) {
+            Ok(text) => text,
+            Err(SensorError::Absent) => String::new(),
+            Err(problem) => return Err(io::Error::other(format!("{CONFIG}: {problem}"))),
+        };
+        let Some(after) = self.merged(&before, notices) else { return Ok(()) };
+        replace(root, path, &after)
+    }
+
+    /// The file with the settings in front, where no section can catch them; `None` when nothing is new.
+    fn merged(&self, before: &str, notices: Notices<'_>) -> Option<String> {
+        let before = before.strip_prefix('\u{feff}').unwrap_or(before);
+        let set = match DeTable::parse(before) {
+            Ok(table) => table.into_inner(),
+            Err(error) => {
+                notices(Notice::Attention(format!("{CONFIG} stays as it is: {}", error.message())));
+                return None;
+            }
+        };
+        let version_is_set =
+            ["app_version", "app_version_file", "app_dir"].iter().any(|key| set.contains_key(*key));
+        let mut block = String::new();
+        for Setting { key, value, origin, active } in &self.lines {
+            if set.contains_key(*key) || (*key == "app_dir" && version_is_set) {
+                notices(Notice::Done(format!(
+                    "{key} in {CONFIG} stays; the older service had {}",
+                    public(key, value)
+                )));
+                continue;
+            }
+            let mark = if *active { "" } else { "#" };
+            let origin = printable(origin);
+            let _ = writeln!(block, "{mark}{key} = {value}   # {origin}");
+            notices(Notice::Done(format!("{CONFIG}: {mark}{key} = {}   # {origin}", public(key, value))));
+        }
+        (!block.is_empty())
+            .then(|| format!("# Taken over from the service that was here before.\n{block}\n{before}"))
+    }
+}
+
+/// Where a name is looked up.
+struct Source<'o> {
+    older: &'o Older,
+    program: Option<&'o Program>,
+}
+
+/// What the older service was told.
+enum Found {
+    /// A value and where it stands.
+    Value(Literal, String),
+    /// Something that stands there and cannot be read without executing it.
+    Unreadable(String),
+    Nothing,
+}
+
+impl Source<'_> {
+    /// A constant of the program counts where somebody has changed it: the program asks nobody else. One as it was
+    /// published does not stand against what somebody wrote into the environment.
+    fn find(&self, name: &str) -> Found {
+        let variable = |name: &str| {
+            let found = self.older.environment.get(name).filter(|variable| !variable.value.is_empty())?;
+            Some(Found::Value(Literal::Text(found.value.clone()), format!("{name}, {}", found.origin)))
+        };
+        let Some(constant) = self.program.and_then(|program| program.constant(name)) else {
+            return variable(name).unwrap_or(Found::Nothing);
+        };
+        let origin = self.older.origin(name, &constant);
+        match constant.value {
+            Value::Literal(value) => {
+                let published = value == Literal::Text(PUBLISHED_URL.to_owned());
+                published.then(|| variable(name)).flatten().unwrap_or(Found::Value(value, origin))
+            }
+            Value::Environment { name: asked, default } => variable(&asked).unwrap_or_else(|| {
+                default.map_or_else(
+                    || Found::Unreadable(origin.clone()),
+                    |value| Found::Value(value, origin.clone()),
+                )
+            }),
+            Value::Unreadable => Found::Unreadable(origin),
+        }
+    }
+}
+
+/// A basic string of TOML. `None` for text with control characters, which no setting has. What is left of JSON's
+/// escapes then, TOML has too.
+fn text(text: &str) -> Option<String> {
+    let plain = !text.chars().any(char::is_control);
+    plain.then(|| serde_json::Value::from(text).to_string())
+}
+
+/// A value for the terminal: a query may hold a secret.
+fn public(key: &str, value: &str) -> String {
+    match value.split_once('?') {
+        Some((address, _)) if key == "url" => format!("{address}?...\""),
+        _ => value.to_owned(),
+    }
+}

@@ -1,0 +1,19 @@
+# As the document of the older service describes it: copy the program and the unit, enable, start.
+by_hand() {
+    configured https://server.test/heartbeat.php
+    dpkg-deb --fsys-tarfile "$package" | tar -xO ./usr/bin/heartbeat-daemon >"$root/usr/local/bin/heartbeat-daemon"
+    chmod 755 "$root/usr/local/bin/heartbeat-daemon"
+    cp packaging/$service "$root/etc/systemd/system/"
+}
+new_device by_hand
+inside systemctl daemon-reload
+inside systemctl --quiet enable $service
+inside systemctl start $service
+check 'it runs with nothing but the program and the unit' ours
+check 'not as root' [ "$(inside stat -c %u "/proc/$(property MainPID)")" != 0 ]
+beat_arrives 'and sends'
+check 'anybody may ask for the status' quietly inside setpriv --reuid=other --clear-groups heartbeat-daemon status
+rm "$root/usr/local/bin/heartbeat-daemon"
+install 'the package over it' first.deb
+check 'it runs the packaged program' [ "$(inside readlink "/proc/$(property MainPID)/exe")" = /usr/bin/heartbeat-daemon ]
+beat_arrives 'and sends'

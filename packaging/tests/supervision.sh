@@ -1,0 +1,54 @@
+# systemd brings it back whenever it ends or stands still, but not with a configuration that cannot be used.
+new_device configured https://server.test/heartbeat.php
+install 'it installs' first.deb
+old_pid=$(property MainPID)
+shell "kill -9 $old_pid"
+eventually 'it is brought back after kill -9' restarted
+beat_arrives 'and sends'
+inside mkdir -p /run/systemd/system/$service.d
+shell "printf '[Service]\nWatchdogSec=3\n' >/run/systemd/system/$service.d/50-watchdog.conf"
+inside systemctl daemon-reload
+inside systemctl restart $service
+old_pid=$(property MainPID)
+# Longer than the watchdog waits.
+sleep 5
+check 'the watchdog leaves a healthy one alone' [ "$(property MainPID)" = "$old_pid" ]
+shell "kill -STOP $old_pid"
+eventually 'it is brought back after its main loop froze' restarted
+beat_arrives 'and sends'
+inside rm -r /run/systemd/system/$service.d
+inside systemctl daemon-reload
+inside systemctl restart $service
+old_pid=$(property MainPID)
+inside systemctl reload $service
+check 'a reload keeps it running' [ "$(property MainPID)" = "$old_pid" ]
+beat_arrives 'and sending'
+
+logged() { inside journalctl --no-pager -q -u $service --since "@$outage" -g "$1"; }
+outage=$(date +%s.%N)
+ip -n "$name-server" link set eth0 down
+eventually 'the journal says that heartbeats no longer arrive' logged 'not delivered'
+sleep 5
+check 'in one line' [ "$(logged 'not delivered' | wc -l)" = 1 ]
+check 'as a warning' [ "$(inside journalctl -q -u $service --since "@$outage" -p warning | wc -l)" = 1 ]
+ip -n "$name-server" link set eth0 up
+eventually 'and that they do again' logged 'delivered again'
+check 'one line for each' [ "$(inside journalctl -q -u $service --since "@$outage" | wc -l)" = 2 ]
+shown journalctl --no-pager -q -u $service --since "@$outage"
+
+began=${EPOCHREALTIME/./}
+inside systemctl stop $service
+took=$(((${EPOCHREALTIME/./} - began) / 1000))
+check "it stops within a second ($took ms)" [ $took -lt 1000 ]
+check 'status says so' eval '! quietly inside heartbeat-daemon status'
+
+shell "echo 'intervall = 5' >>$config"
+inside systemctl start $service || true
+eventually 'with a wrong configuration it fails' failed
+check 'with status 78' [ "$(property ExecMainStatus)" = 78 ]
+# Longer than RestartSec=.
+sleep 6
+check 'and is not tried again' [ "$(property NRestarts)" = 0 ]
+check 'systemctl status says where it is wrong' grep -q 'config.toml:[0-9]*: unknown key .intervall.' \
+    <(inside systemctl --no-pager --full status $service || true)
+shown systemctl --no-pager --full status $service

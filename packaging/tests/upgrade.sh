@@ -1,0 +1,51 @@
+# Upgrades ask nobody and change nothing that somebody has decided.
+new_device configured https://server.test/heartbeat.php
+install 'it installs' first.deb
+shell "echo 'sequence = false  # edited' >>$config"
+old_pid=$(property MainPID)
+install 'an upgrade with other defaults asks nobody' next.deb
+check '  the configuration is as it was' [ "$(inside sed -n '4p' $config)" = 'sequence = false  # edited' ]
+check '  no other file is beside it' [ "$(inside ls /etc/heartbeat-daemon | xargs)" = 'config.toml unit.conf' ]
+check '  the service is restarted' restarted
+beat_arrives '  and sends'
+check '  with that configuration' eval '! last_has \"boot_id\"'
+
+inside systemctl stop $service
+install 'an upgrade of a stopped service' first.deb
+check '  stopped, it stays so' eval '! active'
+check '  and starts with the next boot' enabled
+inside systemctl disable --quiet --now $service
+install 'an upgrade of a disabled service' next.deb
+check '  disabled, it stays so' eval '! enabled && ! active'
+inside systemctl enable --quiet --now $service
+
+shell "sed -i '1iintervall = 5' $config"
+inside systemctl restart $service || true
+eventually 'it fails with a wrong setting' failed
+shell "sed -i 1d $config"
+install 'an upgrade of a failed service' first.deb
+check '  tries it again' ours
+
+# As `systemctl edit --full` does.
+shell "sed 's/^MemoryMax=.*/MemoryMax=47M/' /usr/lib/systemd/system/$service >/etc/systemd/system/$service"
+install 'an upgrade with an edited unit' next.deb
+check '  keeps it' inside grep -q 'MemoryMax=47M' /etc/systemd/system/$service
+check '  and applies it' [ "$(property MemoryMax)" = 49283072 ]
+check '  with the user of the installation' [ "$(property User)" = heartbeat-daemon ]
+check '  it runs' ours
+inside rm /etc/systemd/system/$service
+
+inside /usr/lib/heartbeat-daemon/setup configure --user pi >"$work/said"
+check 'another user can be chosen' said 'it runs as pi'
+inside systemctl restart $service
+check '  and is used' [ "$(inside stat -c %U "/proc/$(property MainPID)")" = pi ]
+install 'an upgrade' first.deb
+check '  keeps the choice' [ "$(inside stat -c %U "/proc/$(property MainPID)")" = pi ]
+
+inside dpkg -r heartbeat-daemon >/dev/null 2>&1
+check 'removed, it is stopped' eval '! active'
+check '  and keeps its configuration' setting '# edited'
+install 'installed again' first.deb
+check '  it runs' ours
+check '  and is enabled' enabled
+beat_arrives '  and sends'
