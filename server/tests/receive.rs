@@ -117,6 +117,9 @@ fn a_removed_device_is_gone_and_can_be_restored() {
     assert!(server.command(&["device", "remove", "pi1"], "").0);
     eventually("it is refused", || server.beat(&document("pi1", 2)).status == 410);
     assert_eq!(server.get("/api/v1/devices").json()["total"], 0);
+    let (_, list, _) = server.command(&["device", "list"], "");
+    let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows, [vec!["hardware", "id", "name", "group", "tags"], vec!["pi1", "removed"]]);
     assert!(server.command(&["device", "restore", "pi1"], "").0);
     eventually("it is taken", || server.beat(&document("pi1", 3)).status == 200);
     let (ok, _, error) = server.command(&["device", "remove", "pi9"], "");

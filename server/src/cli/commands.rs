@@ -119,6 +119,7 @@ pub(super) fn revoke_token(config: &Config, id: i64) -> Result<(), Failure> {
 
 pub(super) fn list_devices(config: &Config) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
+    writeln!(out, "{:<32}  {:<24}  {:<16}  tags", "hardware id", "name", "group")?;
     for (_, hardware_id, labels) in open(config)?.labels()? {
         let removed = if labels.removed { "  removed" } else { "" };
         let (name, group) = (labels.name.unwrap_or_default(), labels.group.unwrap_or_default());
