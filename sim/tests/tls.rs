@@ -117,9 +117,10 @@ fn a_hostile_server_cannot_fill_the_log() {
 
 #[test]
 fn a_bad_authority_file_is_refused_at_start() {
-    let output = command(&["run", "--url", "https://localhost:1/", "--ca-file", "/dev/null"])
-        .output()
-        .expect("it runs");
+    let output =
+        command(&["run", "--url", "https://localhost:1/", "--pidfile", "", "--ca-file", "/dev/null"])
+            .output()
+            .expect("it runs");
     assert_eq!(output.status.code(), Some(78));
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(errors, "error: /dev/null: expected certificates in PEM form, found none\n");

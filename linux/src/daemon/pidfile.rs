@@ -353,7 +353,11 @@ mod tests {
                 old.0.id()
             );
             assert_eq!(problem(&path), expected);
-            assert!(check_old_service(&path).is_ok(), "its owner may be anybody");
+            let refused = check_old_service(&path);
+            assert!(
+                matches!(refused, Err(PidfileError::Unusable { .. })),
+                "reported, but no reason to stop: {refused:?}"
+            );
             assert_eq!(fs::read_to_string(&path).expect("read"), format!("{}\n", old.0.id()));
         }
     }
