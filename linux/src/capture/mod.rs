@@ -1,7 +1,7 @@
 //! `capture`: a tree of this machine for `--sysroot`, so that what it reports can be reported and kept as a test.
 //!
 //! The tree holds what was read while one heartbeat was made, and then what every other candidate reads. It is made of the
-//! [recording](crate::sources::recording) of these reads: there is no list of files.
+//! recording (`sources/recording.rs`) of these reads: there is no list of files.
 
 mod document;
 mod tree;

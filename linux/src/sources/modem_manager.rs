@@ -1,7 +1,7 @@
 //! Mobile modems, from ModemManager.
 //!
 //! Asked through `mmcli`, rarely and beside the beats: a D-Bus library (`zbus` 6) is 27 crates and half of this program's
-//! size for two questions that a modem answers every few seconds at best. What it prints is read in [`mmcli`](super::mmcli).
+//! size for two questions that a modem answers every few seconds at best. What it prints is read in [`mmcli`].
 
 use std::{path::Path, sync::Arc};
 

@@ -1,5 +1,5 @@
 //! Details of wireless interfaces from the kernel's nl80211 (`linux/nl80211.h`), or in a captured tree in the words of
-//! [`iw`](super::iw).
+//! [`iw`].
 
 use heartbeat_core::{
     SensorError,
