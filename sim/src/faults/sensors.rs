@@ -20,7 +20,7 @@ pub enum SensorFault {
     Hangs,
     /// It answers after this time.
     Slow(Duration),
-    /// Its value is [implausible](Reading::implausible).
+    /// Its value is one that no device can mean.
     Implausible,
 }
 
