@@ -54,7 +54,7 @@ pub fn read(path: &Path, size_max: u64, links: Links) -> io::Result<(Vec<u8>, Me
     Ok((bytes, metadata))
 }
 
-/// The permission of everybody else to read a file.
+/// The permission of all other users to read a file.
 pub const OTHERS_READ: u32 = 0o004;
 
 /// As [`read`], for a file with a secret that an operator has named: one that others may read is refused.
@@ -103,11 +103,11 @@ fn open_checked(
 }
 
 /// Replaces a file, or creates it, as a whole: a reader sees the old contents or the new ones. The new file is written
-/// beside it, with `.new` after its name, and then takes the name. Whatever has one of the names is not opened, so that a
-/// planted link leads nowhere.
+/// beside it, with `.new` after its name, and then takes the name. An existing file with one of the names is not
+/// opened, so that a planted link has no effect.
 ///
-/// The mode is `mode` whatever the umask. A file that root writes belongs to the directory's owner: what is written by
-/// hand must not stand in the service's way.
+/// The mode is `mode`, independent of the umask. A file that root writes belongs to the directory's owner: what is
+/// written by hand must not stand in the service's way.
 ///
 /// # Errors
 ///
@@ -148,7 +148,7 @@ fn create(path: &Path, mode: u32) -> io::Result<File> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::AlreadyExists`] when the name is taken, by whatever; else what the system says.
+/// [`ErrorKind::AlreadyExists`] when the name is taken, by a file of any type; else what the system says.
 pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;

@@ -63,7 +63,7 @@ pub(super) fn status(arguments: &Arguments) -> Result<(), Failure> {
             Err(failure) => format!("{failure}\n"),
         };
         if write!(io::stdout(), "{clear}{shown}").and_then(|()| io::stdout().flush()).is_err() {
-            // Whoever looked has gone away.
+            // The reader has closed the pipe.
             return Ok(());
         }
         thread::sleep(WATCH_INTERVAL);

@@ -45,10 +45,10 @@ impl Definition for Sensor {
     }
 }
 
-/// Whatever identifies the board.
+/// The first of the board's sources that identifies it.
 #[derive(Default)]
 struct Board {
-    /// What did.
+    /// The source that did, or that could not be read.
     source: Option<IdSource>,
 }
 

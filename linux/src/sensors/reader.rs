@@ -61,7 +61,7 @@ impl<R> Clone for Reader<R> {
 }
 
 impl<R: Send + 'static> Reader<R> {
-    /// Reads nothing before somebody asks.
+    /// Reads nothing before the first request.
     pub(super) fn new(root: &Arc<Sysroot>, worker: &Arc<Worker>, source: impl Source<Reading = R>) -> Self {
         let state = State { place: source.place(), is_reading: false, last: None };
         let task =
@@ -120,7 +120,7 @@ impl<R> Read<R> {
 
 impl<R> Task<R> {
     fn lock(&self) -> MutexGuard<'_, State<R>> {
-        // Nobody panics while holding the lock.
+        // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
