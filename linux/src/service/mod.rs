@@ -105,7 +105,7 @@ fn describe(outcome: &Outcome) -> String {
 impl Observer for Service {
     fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant> {
         let stats = turn.agent.stats();
-        // Nothing is put together for nobody.
+        // Without a status file and a supervisor nothing reads the status, so it is not composed.
         let is_heard = self.file.is_some() || self.notifier.is_heard();
         if is_heard && stats.attempted > self.told.attempted {
             self.document = turn.agent.last_body().to_vec();

@@ -159,7 +159,7 @@ impl StatusFile {
 fn writing(path: PathBuf) -> impl FnMut(Vec<u8>) {
     let mut failing = false;
     move |bytes| {
-        // Whatever this process keeps from others, this is for everybody.
+        // Every user may read the status, even if the umask is stricter.
         let written = files::replace(&path, &bytes, 0o644, Durability::Volatile);
         match (&written, failing) {
             (Err(error), false) => log::warn!("status is not published: {}: {error}", path.display()),

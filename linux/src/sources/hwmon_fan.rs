@@ -8,7 +8,7 @@ use super::{
     sysroot::Sysroot,
 };
 
-/// Where the Pi 5's own fan is, whatever its number.
+/// Where the Pi 5's own fan is, regardless of its hwmon number.
 const COOLING_FAN: &str = "/sys/devices/platform/cooling_fan/hwmon";
 
 /// A fan that turns; else one that stands still. Among equals the board's own, then the one with the lowest number.

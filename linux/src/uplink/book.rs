@@ -117,7 +117,7 @@ impl Book {
                     log::debug!("connections that were idle for {shortest:?} were forgotten on the way");
                 }
             }
-            // Nobody forgets that soon.
+            // A connection has survived that idle time: no NAT on the way forgets it so soon.
             (Some(idle_for), _) if limit.shortest.is_some_and(|shortest| idle_for >= shortest) => {
                 *limit = IdleLimit::default();
             }

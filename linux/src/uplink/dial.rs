@@ -1,8 +1,8 @@
 //! Making a connection: a race of addresses (RFC 8305) that belongs to no heartbeat.
 //!
-//! Nothing here waits longer than told, and what was begun goes on whenever it is driven again. At most [`ABREAST`]
-//! attempts are under way. The next begins at once when one fails, after twice the last time to connect while one is
-//! connecting, and after some seconds while one is in its handshake.
+//! Nothing here waits longer than its caller allows, and what was begun goes on whenever it is driven again. At most
+//! [`ABREAST`] attempts are under way. The next begins at once when one fails, after twice the last time to connect
+//! while one is connecting, and after some seconds while one is in its handshake.
 
 use std::{
     mem,

@@ -2,8 +2,8 @@
 //!
 //! - `names` and `target`: where the server is. `book`: what was learnt of it.
 //! - `dial` and `attempt` make a connection over `tcp`; `connection` is one; `link` is what there is of both.
-//! - `authorities`, `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, whom to trust, and what happens when there is no
-//!   trust.
+//! - `authorities`, `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, the trust anchors, and what happens
+//!   when there is no trust.
 //! - `connector` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what belongs to one.
 //! - `failure` says what went wrong; `outcome` tells the core.
 //!
@@ -94,7 +94,7 @@ struct State {
     outcome: Option<(u64, Outcome)>,
     /// Replaces the thread's client before its next request.
     client: Option<Client>,
-    /// Nobody sends any more: the thread ends when it can.
+    /// The uplink was dropped: the thread ends when it can.
     closed: bool,
 }
 
@@ -108,7 +108,7 @@ struct Request {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nobody panics while holding the lock.
+        // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The server's name becomes addresses on one thread that waits so that nobody else has to.
+//! The server's name is resolved on one thread of its own, so that no other thread blocks.
 //!
 //! Each family is asked for by itself, IPv4 first: an error in one says nothing about the other. What was answered once
 //! stays until the same family is answered again, so that an outage of the name service does not stop heartbeats. The
@@ -87,7 +87,7 @@ struct State {
     wanted: Option<String>,
     /// The lookup that is under way.
     busy: Option<Busy>,
-    /// Who may write answers. Threads with an older number were left behind.
+    /// The thread that may write answers. Threads with an older number were abandoned.
     generation: u64,
     has_thread: bool,
     left_behind: u8,
@@ -177,7 +177,7 @@ impl Names {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nobody panics while holding the lock.
+        // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -48,8 +48,8 @@ fn set_options(socket: &OwnedFd) {
             log::debug!("a socket's option: {error}");
         }
     }
-    // Whatever ends the connection, be it the end of this process, the kernel forgets what was not sent: a heartbeat that
-    // was given up must not arrive after newer ones.
+    // When the connection ends for any reason, such as the end of this process, the kernel discards unsent data: a
+    // cancelled heartbeat must not arrive after newer ones.
     set(socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
     set(socket, sockopt::RcvBuf, &RECEIVE_BUFFER);
     set(socket, sockopt::TcpNoDelay, &true);
