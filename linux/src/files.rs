@@ -71,7 +71,8 @@ pub fn read_secret(path: &Path, size_max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a regular file that exists, as `options` say. Neither waits nor becomes the process's terminal.
+/// Opens a regular file that exists, as `options` say. Never blocks, and does not make it the controlling terminal of
+/// the process.
 ///
 /// # Errors
 ///
@@ -106,8 +107,8 @@ fn open_checked(
 /// beside it, with `.new` after its name, and then takes the name. An existing file with one of the names is not
 /// opened, so that a planted link has no effect.
 ///
-/// The mode is `mode`, independent of the umask. A file that root writes belongs to the directory's owner: what is
-/// written by hand must not stand in the service's way.
+/// The mode is `mode`, independent of the umask. A file that root writes belongs to the directory's owner: what root
+/// writes in a manual run must not lock the service out.
 ///
 /// # Errors
 ///
@@ -136,7 +137,7 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32, durability: Durability) 
 fn create(path: &Path, mode: u32) -> io::Result<File> {
     match create_new(path, mode) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            // Left by a crash, or planted: the name goes, and what it led to is not touched.
+            // Left by a crash, or planted: the name is removed, and the target of a link is not touched.
             fs::remove_file(path)?;
             create_new(path, mode)
         }
@@ -155,7 +156,7 @@ pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     if geteuid().is_root() {
         let directory = directory_of(path).metadata()?;
         if directory.uid() != 0 {
-            // A root that may not give files away keeps it.
+            // If root may not change the owner, the file stays root's.
             let _ = fchown(&file, Some(directory.uid()), Some(directory.gid()));
         }
     }

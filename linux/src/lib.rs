@@ -6,7 +6,7 @@
 //! - [`worker`]: the thread beside the main loop that does what may block.
 //! - [`uplink`]: one HTTP request at a time, on its own thread, over one kept connection.
 //! - [`backlog`]: heartbeats that were not delivered, in a file over a restart.
-//! - [`daemon`]: the loop that moves the agent, the signals, the pidfile, and that one instance runs.
+//! - [`daemon`]: the loop that drives the agent, the signals, the pidfile, and that one instance runs.
 //! - [`service`]: what the daemon tells systemd, `status` and the journal about itself.
 //! - [`doctor`]: where each value comes from, or what to do about its absence.
 //! - [`files`]: how files are opened and replaced.

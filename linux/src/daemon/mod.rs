@@ -212,11 +212,12 @@ impl Daemon {
     }
 }
 
-/// Who this board is: as configured, or as it says itself.
+/// The id of this board: as configured, or as the board gives it.
 ///
 /// # Errors
 ///
-/// When nothing identifies it, or what does cannot be read now. Any other id would be another device's to the server.
+/// When nothing identifies it, or the source that does cannot be read now. With any other id the server would see
+/// another device.
 pub fn identity(settings: &Settings, root: &Sysroot) -> Result<Identity, StartError> {
     hardware_id(settings, root).map(|id| Identity::new(&id))
 }
@@ -250,7 +251,7 @@ pub fn hardware_id(settings: &Settings, root: &Sysroot) -> Result<String, StartE
     }
 }
 
-/// Where the grid of this start lies: a fleet that boots together must not beat together.
+/// The phase of the grid for this start: devices that boot at the same time must not send at the same time.
 pub fn random_phase() -> u32 {
     // The upper half.
     #[allow(clippy::cast_possible_truncation)]

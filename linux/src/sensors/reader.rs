@@ -18,8 +18,8 @@ use crate::{
 
 /// An outcome that was not taken within this time is out of date, for example after a suspend.
 const STALE: Duration = Duration::from_secs(2);
-/// How long a value that held goes on to be used while it is read again: a program that takes longer than the grace period
-/// would else cost its value at each refresh.
+/// How long a value that held goes on to be used while it is read again: otherwise a program that takes longer than the
+/// grace period would lose its value at each refresh.
 const REFRESH: Duration = Duration::from_secs(5);
 
 /// A handle of a source; clones share it.

@@ -17,7 +17,7 @@ pub(super) const FILE: &str = "/etc/heartbeat-daemon/unit.conf";
 const OWN_USER: &str = "heartbeat-daemon";
 /// What the unit hides.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
-/// Private directories in a home, which the service must not see.
+/// Private directories and files in a home, which the service must not see.
 const SECRETS: [&str; 10] = [
     ".ssh",
     ".gnupg",

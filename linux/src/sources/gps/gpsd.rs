@@ -96,7 +96,7 @@ fn ask(
             (stream, OPENING)
         }
     };
-    // A stream that gpsd has closed is no receiver that hangs.
+    // A stream that gpsd has closed does not mean that a receiver hangs.
     stream.write_all(b"?POLL;\n").map_err(|_| SensorError::Io)?;
     let deadline = Instant::now() + time;
     let poll = receive(&mut stream, deadline, last_poll).inspect_err(|_| {
