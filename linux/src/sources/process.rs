@@ -1,4 +1,4 @@
-//! Asks a helper program, within a deadline that it cannot stretch.
+//! Runs a helper program, with a deadline that it cannot extend.
 
 use std::{
     io::{ErrorKind, Read},
@@ -174,7 +174,7 @@ mod tests {
         let output = shell("sleep 3600 & echo $!", LONG).expect("an answer");
         let pid: i32 = String::from_utf8(output).expect("text").trim().parse().expect("a pid");
         let began = Instant::now();
-        // It dies of the signal; who reaps it is not ours to know, so a zombie counts as dead.
+        // The signal kills it; which process reaps it is not known here, so a zombie counts as dead.
         while !std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z"))
         {
             assert!(began.elapsed() < LONG, "it lives");

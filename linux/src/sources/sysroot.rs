@@ -25,7 +25,7 @@ use super::{
     recording::{Entry, Recording, Rewrite},
 };
 
-/// Entries of one directory that are looked at; a machine with more interfaces or zones has other problems.
+/// Entries of one directory that are looked at; no machine is expected to have more interfaces or zones.
 const ENTRIES_MAX: usize = 256;
 
 /// In a captured tree `NAME.err` stands for something that answers with an error: what was said on standard error, or

@@ -1,16 +1,16 @@
 //! Taking over from an older heartbeat service on this machine: where it sent, how often, and as which device stays.
 //!
-//! The older service is the Python program `heartbeat_daemon.py`, or anything else that stands in the name of this
-//! program's unit. What it was told is read, never executed, and becomes settings in `config.toml`; its unit and its
-//! drop-ins are moved aside; its processes are stopped. What cannot be read is said, and never guessed: a device whose
-//! heartbeats went to a server that is not known sends none until an operator sets `url`.
+//! The older service is the Python program `heartbeat_daemon.py`, or any other service whose unit has the name of this
+//! program's unit. Its settings are read, never executed, and become settings in `config.toml`; its unit and its
+//! drop-ins are moved aside; its processes are stopped. What cannot be read is reported, and never guessed: a device
+//! whose heartbeats went to a server that is not known sends none until an operator sets `url`.
 //!
 //! It runs as root, on files that others may write. So: only regular files of a bounded size are read, and of a
 //! directory in which any user may create files, only what the older service itself can have written.
 //!
 //! - `unit`: unit files of systemd.
 //! - `python`: constants of a Python program.
-//! - `older`: what stands in our name, and what it was told.
+//! - `older`: units with the name of ours, and the settings of the older service.
 //! - `settings`: what of that becomes settings, and their place in `config.toml`.
 //! - `hardware_id`: the id under which the server knows this device.
 //! - `processes`: processes of the older service, and what starts them.
@@ -44,7 +44,7 @@ use crate::{
 const UNIT: &str = "heartbeat-daemon.service";
 /// The settings.
 const CONFIG: &str = "/etc/heartbeat-daemon/config.toml";
-/// Larger files are none that people wrote by hand.
+/// Files that people write by hand are smaller.
 const FILE_MAX: u64 = 1024 * 1024;
 
 /// What the person who installs it wants.
@@ -101,7 +101,7 @@ pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io:
     Ok(())
 }
 
-/// What stands in the name of our unit, or runs in its place: each a sentence for people, with what to do.
+/// What has the name of our unit, or runs in its place: each a sentence for people, with what to do.
 pub fn in_our_place(root: &Sysroot) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(place) = older::foreign_unit(root) {

@@ -1,4 +1,4 @@
-//! What stands in the name of our unit, or runs as the older service, and what it was told.
+//! What has the name of our unit, or runs as the older service, and its settings.
 
 use std::{
     collections::BTreeMap,

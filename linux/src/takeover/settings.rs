@@ -1,4 +1,4 @@
-//! What the older service was told, as settings in `config.toml`.
+//! The settings of the older service, as settings in `config.toml`.
 
 use std::{fmt::Write as _, io, path::Path};
 
@@ -228,7 +228,7 @@ struct Source<'o> {
     program: Option<&'o Program>,
 }
 
-/// What the older service was told.
+/// What is known of a setting of the older service.
 enum Found {
     /// A value and where it stands.
     Value(Literal, String),

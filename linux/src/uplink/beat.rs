@@ -16,7 +16,7 @@ use super::failure::{Cause, Failure, Stage};
 pub(super) struct Limits {
     /// For making a connection, from the lookup of the name to the end of the handshake.
     pub(super) connect: Duration,
-    /// For a idle connection. Longer rests cost more in probes than a new connection.
+    /// For an idle connection. Longer idle times cost more in probes than a new connection.
     pub(super) idle: Duration,
     /// From one heartbeat to the next. Without a chance to use it a connection is not kept.
     pub(super) interval: Duration,

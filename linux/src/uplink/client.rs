@@ -1,4 +1,4 @@
-//! One heartbeat over HTTP: at most one retry, one deadline, nothing followed, little read.
+//! One heartbeat over HTTP: at most one retry, one deadline, no redirects, and only the beginning of the reply is read.
 
 use std::{
     io::{self, Read},
@@ -262,7 +262,7 @@ fn refused(source: &TokenSource, problem: &str) -> TrustError {
     TrustError::File { path, problem: problem.to_owned() }
 }
 
-/// The HTTP library's part. The time is the link's matter.
+/// The HTTP library's part. The link enforces the timeouts.
 fn agent(lender: &Lender, endpoint: &Endpoint, method: Method, headers: &HeaderMap) -> Agent {
     // A line of a header has a colon, a space, CR and LF.
     let own: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();

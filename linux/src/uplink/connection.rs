@@ -1,6 +1,6 @@
-//! A connection to the server, plain or with TLS, that never blocks and knows what it has cost.
+//! A connection to the server, plain or with TLS, that never blocks and measures its times and bytes.
 //!
-//! Dropping it resets it: what was written and not sent is forgotten. [`Connection::close`] ends it in order.
+//! Dropping it resets it: data that was written and not sent is discarded. [`Connection::close`] closes it in order.
 
 use std::{
     io::{self, ErrorKind, Read, Write},

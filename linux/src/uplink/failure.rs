@@ -174,7 +174,7 @@ impl Failure {
         Self::new(stage, cause).because(certificate::words(error))
     }
 
-    /// Whether trust is the matter: the server's in this device, or this device's in the server.
+    /// Whether a certificate was refused: the server's by this device, or this device's by the server.
     pub(super) const fn is_about_certificates(&self) -> bool {
         matches!(
             self.cause,
@@ -185,7 +185,7 @@ impl Failure {
         )
     }
 
-    /// Which of two failures tells more: the one that came further, and then the one that is rarer.
+    /// Which of two failures is more informative: the one that came further, and then the one that is rarer.
     pub(super) fn or_more_telling(self, other: Self) -> Self {
         let rank = |failure: &Self| {
             let rarity = match failure.cause {

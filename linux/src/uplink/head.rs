@@ -332,7 +332,7 @@ fn printable(value: &[u8]) -> Option<String> {
     std::str::from_utf8(value).ok().map(str::to_owned)
 }
 
-/// For `cargo fuzz`: any reply is survived, and what comes out is a head.
+/// For `cargo fuzz`: no reply causes a panic, and the result is a valid head.
 #[cfg(fuzzing)]
 pub(super) fn fuzz(bytes: &[u8]) {
     if let Ok((used, Some(head))) = HeadReader::new().read(bytes) {

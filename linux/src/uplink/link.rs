@@ -381,7 +381,7 @@ impl Link {
         }
     }
 
-    /// Waits for a wake-up, and keeps an eye on the idle connection.
+    /// Waits for a wake-up, and watches the idle connection.
     fn wait_idle(&mut self) -> std::io::Result<()> {
         let mut fds = vec![PollFd::new(self.wake_ups.as_fd(), PollFlags::POLLIN)];
         let mut until = None;

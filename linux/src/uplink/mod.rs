@@ -70,14 +70,14 @@ pub struct HttpUplink {
     waiting: Waiting,
 }
 
-/// `Retry-After` for `cargo fuzz`: any header is survived.
+/// `Retry-After` for `cargo fuzz`: no header causes a panic.
 #[cfg(fuzzing)]
 pub fn fuzz_retry_after(bytes: &[u8]) {
     let (asked, date) = bytes.split_at(bytes.len() / 2);
     let _ = (retry_after::parse(bytes, None), retry_after::parse(asked, Some(date)));
 }
 
-/// The head of a reply for `cargo fuzz`: any reply is survived.
+/// The head of a reply for `cargo fuzz`: no reply causes a panic.
 #[cfg(fuzzing)]
 pub fn fuzz_head(bytes: &[u8]) {
     head::fuzz(bytes);
@@ -184,7 +184,7 @@ fn serve(shared: &Shared, mut sender: Sender, waker: &Waker) {
             timeout: sender.timeout(),
             generation: request.generation,
         };
-        // A mistake in the libraries below costs one beat, not all that follow.
+        // A panic in the libraries below costs one heartbeat, not all later ones.
         let answer = catch_unwind(AssertUnwindSafe(|| sender.exchange(&request.body, beat)))
             .unwrap_or(Err(Failure::new(Stage::Exchange, Cause::Local).after_sending(true)));
         let outcome = outcome(&answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone));

@@ -2,7 +2,7 @@
 //!
 //! Each family is asked for by itself, IPv4 first: an error in one says nothing about the other. What was answered once
 //! stays until the same family is answered again, so that an outage of the name service does not stop heartbeats. The
-//! system's resolver cannot be interrupted: a lookup that hangs is left behind after [`HANGS`], and at most
+//! system's resolver cannot be interrupted: a lookup that hangs is abandoned after [`HANGS`], and at most
 //! [`LEFT_BEHIND_MAX`] of them are.
 
 use std::{
@@ -20,7 +20,7 @@ use crate::waker::Waker;
 
 /// An answer of this age is used without asking again.
 pub(super) const FRESH: Duration = Duration::from_secs(60);
-/// After this time a lookup is left behind. Longer than the 20 s that `glibc` waits for two silent name servers.
+/// After this time a lookup is abandoned. Longer than the 20 s that `glibc` waits for two silent name servers.
 const HANGS: Duration = Duration::from_secs(30);
 /// Threads that may hang in a lookup for ever.
 const LEFT_BEHIND_MAX: u8 = 2;

@@ -16,10 +16,11 @@ use nix::{
     },
 };
 
-/// Room for what the peer sends unasked, in bytes: what is given up has cost no more than this. The kernel doubles it.
+/// Room for unsolicited data of the peer, in bytes: a connection that is given up has cost no more than this. The
+/// kernel doubles it.
 const RECEIVE_BUFFER: usize = 8 * 1024;
-/// An idle connection is probed after this time, then this often, and is dead when so many probes were not answered:
-/// a NAT that forgets is kept from it, and a peer that is gone is noticed. In seconds.
+/// An idle connection is probed after this time, then this often, and is dead when so many probes were not answered: a
+/// NAT keeps its mapping, and a peer that is gone is detected. In seconds.
 const KEEP_ALIVE_IDLE: u32 = 25;
 const KEEP_ALIVE_INTERVAL: u32 = 5;
 const KEEP_ALIVE_PROBES: u32 = 3;
@@ -41,7 +42,7 @@ pub(super) fn begin(address: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// Each option makes something better; none is worth a heartbeat.
+/// Each option is an improvement; one that cannot be set must not cost a heartbeat.
 fn set_options(socket: &OwnedFd) {
     fn set<O: SetSockOpt>(socket: &OwnedFd, option: O, value: &O::Val) {
         if let Err(error) = setsockopt(socket, option, value) {

@@ -94,7 +94,7 @@ fn port_of(listener: &TcpListener) -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-/// Tells of each connection, says nothing, and keeps it.
+/// Reports each connection, sends nothing, and keeps it open.
 fn silent(listener: TcpListener) -> mpsc::Receiver<()> {
     let (opened, connections) = mpsc::channel();
     thread::spawn(move || {
