@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 use heartbeat_core::{time::Instant, units::UnixTime};
 use nix::time::{ClockId, clock_gettime};
 
-/// 2026-01-01T00:00:00Z in Unix seconds: earlier than any build of this program. A Pi without a battery-backed
-/// clock that claims less has not been told the time.
+/// 2026-01-01T00:00:00Z in Unix seconds: earlier than any build of this program. A Pi without a battery-backed clock
+/// that shows an earlier time has not been synchronised.
 const NOT_SET_BEFORE_SECS: u64 = 1_767_225_600;
 
 /// Now on `CLOCK_BOOTTIME`: monotonic, untouched by steps of the wall clock, and counting suspend.
 pub fn now() -> Instant {
-    // Cannot fail: the clock exists since Linux 2.6.39 and the pointer is ours. Were it to fail, standing still
-    // is what the agent survives best.
+    // Cannot fail: the clock exists since Linux 2.6.39 and the pointer is ours. If it failed, a clock that stands still
+    // would do the least harm to the agent.
     let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
     Instant::from_micros(u64::try_from(since_boot.as_micros()).unwrap_or(u64::MAX))
 }

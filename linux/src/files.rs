@@ -54,7 +54,7 @@ pub fn read(path: &Path, size_max: u64, links: Links) -> io::Result<(Vec<u8>, Me
     Ok((bytes, metadata))
 }
 
-/// The permission of everybody else to read a file.
+/// The permission of all other users to read a file.
 pub const OTHERS_READ: u32 = 0o004;
 
 /// As [`read`], for a file with a secret that an operator has named: one that others may read is refused.
@@ -71,7 +71,8 @@ pub fn read_secret(path: &Path, size_max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a regular file that exists, as `options` say. Neither waits nor becomes the process's terminal.
+/// Opens a regular file that exists, as `options` say. Never blocks, and does not make it the controlling terminal of
+/// the process.
 ///
 /// # Errors
 ///
@@ -103,11 +104,11 @@ fn open_checked(
 }
 
 /// Replaces a file, or creates it, as a whole: a reader sees the old contents or the new ones. The new file is written
-/// beside it, with `.new` after its name, and then takes the name. Whatever has one of the names is not opened, so that a
-/// planted link leads nowhere.
+/// beside it, with `.new` after its name, and then takes the name. An existing file with one of the names is not
+/// opened, so that a planted link has no effect.
 ///
-/// The mode is `mode` whatever the umask. A file that root writes belongs to the directory's owner: what is written by
-/// hand must not stand in the service's way.
+/// The mode is `mode`, independent of the umask. A file that root writes belongs to the directory's owner: what root
+/// writes in a manual run must not lock the service out.
 ///
 /// # Errors
 ///
@@ -136,7 +137,7 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32, durability: Durability) 
 fn create(path: &Path, mode: u32) -> io::Result<File> {
     match create_new(path, mode) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            // Left by a crash, or planted: the name goes, and what it led to is not touched.
+            // Left by a crash, or planted: the name is removed, and the target of a link is not touched.
             fs::remove_file(path)?;
             create_new(path, mode)
         }
@@ -148,14 +149,14 @@ fn create(path: &Path, mode: u32) -> io::Result<File> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::AlreadyExists`] when the name is taken, by whatever; else what the system says.
+/// [`ErrorKind::AlreadyExists`] when the name is taken, by a file of any type; else what the system says.
 pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;
     if geteuid().is_root() {
         let directory = directory_of(path).metadata()?;
         if directory.uid() != 0 {
-            // A root that may not give files away keeps it.
+            // If root may not change the owner, the file stays root's.
             let _ = fchown(&file, Some(directory.uid()), Some(directory.gid()));
         }
     }

@@ -1,4 +1,4 @@
-//! The parsers for `cargo fuzz`: each must survive any bytes, and say nothing that cannot be true.
+//! The parsers for `cargo fuzz`: each must take any bytes without a panic, and return no impossible value.
 
 use std::path::Path;
 

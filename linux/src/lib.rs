@@ -6,11 +6,11 @@
 //! - [`worker`]: the thread beside the main loop that does what may block.
 //! - [`uplink`]: one HTTP request at a time, on its own thread, over one kept connection.
 //! - [`backlog`]: heartbeats that were not delivered, in a file over a restart.
-//! - [`daemon`]: the loop that moves the agent, the signals, the pidfile, and that one instance runs.
-//! - [`service`]: what the daemon tells systemd, `status` and the journal about itself.
+//! - [`daemon`]: the loop that drives the agent, the signals, the pidfile, and that one instance runs.
+//! - [`service`]: what the daemon reports about itself to systemd, `status` and the journal.
 //! - [`doctor`]: where each value comes from, or what to do about its absence.
 //! - [`files`]: how files are opened and replaced.
-//! - [`takeover`]: what an older service on this machine was told becomes settings.
+//! - [`takeover`]: the settings of an older service on this machine are taken over.
 //! - [`capture`]: a tree of this machine that answers as it does.
 //! - [`cli`]: the commands.
 //!

@@ -9,7 +9,7 @@ use crate::printable::printable;
 /// Columns of the narrowest terminal that people use.
 const WIDTH: usize = 80;
 
-/// Rows for people. Whatever stands in them is harmless for a terminal.
+/// Rows for people. Any text in them is harmless for a terminal.
 #[derive(Debug)]
 pub(crate) struct Page {
     text: String,

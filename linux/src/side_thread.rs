@@ -1,8 +1,8 @@
 //! A thread for one kind of work that may block: a file on storage that hangs, for example.
 //!
-//! It does one piece of work at a time. Nothing waits for it but what says until when, so that work that never ends costs
-//! this work only. The thread lives as long as the program, or until its [`SideThread`] is dropped and the work in hand
-//! has ended.
+//! It does one piece of work at a time. A caller waits for it only with a deadline, so that work that never ends
+//! affects nothing else. The thread lives as long as the program, or until its [`SideThread`] is dropped and the work
+//! in hand has ended.
 
 use std::{
     io,

@@ -5,7 +5,7 @@ use std::io;
 
 use nix::errno::Errno;
 
-/// Whether the same attempt may succeed later without anybody's help: storage that fails now and then, a system that is
+/// Whether the same attempt may succeed later without intervention: storage that fails now and then, a system that is
 /// out of descriptors or memory; but not a file that is missing, forbidden or no file.
 pub(crate) fn is_transient(error: &io::Error) -> bool {
     error.raw_os_error().map(Errno::from_raw).is_some_and(|errno| {

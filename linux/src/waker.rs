@@ -29,7 +29,7 @@ pub fn pair() -> io::Result<(Waker, WakeUps)> {
 impl Waker {
     /// Wakes the other end, now or when it waits next.
     pub fn wake(&self) {
-        // A full socket is as good as another byte: somebody is about to wake up.
+        // A full socket is as good as another byte: the other end is about to wake up.
         let _ = (&*self.0).write(&[0]);
     }
 
@@ -48,7 +48,7 @@ impl WakeUps {
     ///
     /// # Errors
     ///
-    /// When they cannot be read, which no system does; whoever goes on all the same would never sleep again.
+    /// When they cannot be read, which happens on no system; a caller that went on would never sleep again.
     pub fn clear(&mut self) -> io::Result<()> {
         let mut buffer = [0; 64];
         loop {

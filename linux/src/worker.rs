@@ -1,11 +1,11 @@
 //! One thread for everything that may block, and a fresh one when it does.
 //!
-//! A dead NFS mount, a firmware call that never returns, a `/tmp` on a dying card: whoever reads them waits. So a thread
-//! beside the main loop does, one for all jobs as long as each ends promptly. When a job does not, it keeps its thread to
-//! itself, which ends with it, and a fresh thread does the rest. No watchdog looks for that: the main loop does, when
-//! [`Worker::dispatch`] has asked it to.
+//! A dead NFS mount, a firmware call that never returns, a `/tmp` on a dying card: a thread that reads them blocks. So
+//! a thread beside the main loop reads them, one for all jobs as long as each ends promptly. A job that does not keeps
+//! its thread to itself, which ends with it, and a fresh thread does the other jobs. No watchdog detects that: the main
+//! loop does, when [`Worker::dispatch`] has asked it to.
 //!
-//! Who queues a job must not queue it again before it has ended: then there is never more than one stuck thread a job.
+//! A caller must not queue a job again before it has ended: then there is never more than one stuck thread per job.
 //! Threads are never joined: a program that ends must not wait for what made a thread wait.
 
 use std::{
@@ -74,7 +74,7 @@ struct State {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nobody panics while holding the lock; and if so, the state is still consistent.
+        // No code panics while it holds the lock; and if it did, the state would still be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +106,7 @@ impl Worker {
         state.dispatched.extend(queued);
         let is_idle = state.dispatched.is_empty();
         match state.busy_since {
-            // Nobody would tell of the jobs before it if this one went on for ever.
+            // If this job never ended, nothing would wake the main loop for the jobs that ended before it.
             Some(since) if now.since(since) < PROMPT => return Some(since + PROMPT),
             _ if is_idle => return None,
             Some(_) => {
@@ -161,7 +161,7 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// Does jobs until another thread has taken over or nobody wants any.
+/// Does jobs until another thread has taken over or the worker is dropped.
 fn serve(shared: &Shared, generation: u64) {
     let mut state = shared.lock();
     loop {

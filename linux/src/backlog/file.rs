@@ -57,8 +57,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
     Ok(found)
 }
 
-/// The documents of the file; none when there is no file. What is no such file is put aside, with `.damaged` after its
-/// name.
+/// The documents of the file; none when there is no file. A file that cannot be read as one is renamed, with `.damaged`
+/// after its name.
 ///
 /// # Errors
 ///

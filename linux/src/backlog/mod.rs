@@ -1,6 +1,6 @@
 //! The backlog over a restart: in a file, which is replaced as a whole, on a thread of its own, because storage may hang.
 //!
-//! When it is written, and what may be sent meanwhile, is the core's to say:
+//! The core decides when it is written, and what may be sent meanwhile:
 //! [`persistence`](heartbeat_core::agent::persistence).
 
 mod file;
@@ -74,7 +74,7 @@ impl Keeper {
         }
     }
 
-    /// Writes what waits when the agent has stopped, and waits a little for it.
+    /// Writes what is pending when the agent has stopped, and waits a short time for it.
     pub fn finish(mut self, now: time::Instant, agent: &mut Agent<'_>) {
         let deadline = Instant::now() + LAST_FILE_MAX;
         if let Poll::Ready(Some(success)) = self.writer.wait(deadline) {

@@ -68,7 +68,7 @@ pub enum CaptureError {
 /// [`CaptureError`]; what was written until then stays.
 pub fn capture(settings: &Settings, directory: &Path, is_raw: bool) -> Result<Captured, CaptureError> {
     let unwritable = |error| CaptureError::Unwritable(directory.to_owned(), error);
-    // It holds what is nobody else's business, all the more a raw one.
+    // It holds private data, a raw capture even more.
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unwritable)?;
     if directory.read_dir().map_err(unwritable)?.next().is_some() {
         return Err(CaptureError::NotEmpty(directory.to_owned()));

@@ -72,7 +72,7 @@ pub(super) fn write(
     Ok((files, bytes, unread))
 }
 
-/// `path` below `directory`, whatever it holds.
+/// `path` below `directory`, even if it is absolute or has `..`.
 fn below(directory: &Path, path: &Path) -> PathBuf {
     let plain = path.components().filter(|component| matches!(component, Component::Normal(_)));
     directory.join(plain.collect::<PathBuf>())

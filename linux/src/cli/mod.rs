@@ -148,7 +148,7 @@ pub fn main() -> ExitCode {
     status
 }
 
-/// The commands and flags, for whoever writes documentation of them.
+/// The commands and flags, for programs that generate documentation of them.
 pub fn command() -> clap::Command {
     Cli::command()
 }

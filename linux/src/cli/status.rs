@@ -21,7 +21,7 @@ use crate::{
 
 /// How often `--watch` shows it again.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
-/// So many heartbeats are needed to tell bytes per day.
+/// Heartbeats that are needed for an estimate of the bytes per day.
 const HEARTBEATS_FOR_AVERAGE: u64 = 100;
 const MILLIS_A_DAY: u128 = 86_400_000;
 /// Clears a terminal's screen and goes to its upper left corner (ECMA-48, ED and CUP).
@@ -63,7 +63,7 @@ pub(super) fn status(arguments: &Arguments) -> Result<(), Failure> {
             Err(failure) => format!("{failure}\n"),
         };
         if write!(io::stdout(), "{clear}{shown}").and_then(|()| io::stdout().flush()).is_err() {
-            // Whoever looked has gone away.
+            // The reader has closed the pipe.
             return Ok(());
         }
         thread::sleep(WATCH_INTERVAL);
@@ -92,7 +92,7 @@ fn runs(pid: u32) -> bool {
     i32::try_from(pid).is_ok_and(|pid| matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM)))
 }
 
-/// Why the status must not be believed.
+/// Why the status cannot be relied on.
 fn trouble(status: &Status, now: Instant, runs: bool) -> Option<String> {
     let now = seconds(now);
     if !status.running {
@@ -213,7 +213,7 @@ fn ago(secs: f64) -> String {
 fn network(status: &Status) -> String {
     let so_far = format!("{} sent, {} received", bytes(status.sent_bytes), bytes(status.received_bytes));
     let elapsed_s = status.written_at_s - status.started_at_s;
-    // The handshake counts for much in the first few heartbeats, which say little about a day.
+    // The handshake dominates the first few heartbeats, so an estimate from them would be wrong.
     if status.delivered + status.failed < HEARTBEATS_FOR_AVERAGE || elapsed_s <= 0.0 {
         return so_far;
     }

@@ -75,8 +75,8 @@ impl Layers {
             .collect())
     }
 
-    /// Adds the settings in `text`, which was read from `path`. They must be usable by themselves, whatever replaces
-    /// them later: so a file is right or wrong for all commands.
+    /// Adds the settings in `text`, which was read from `path`. They must be usable by themselves, even if other
+    /// settings replace them later: so a file is right or wrong for all commands.
     ///
     /// # Errors
     ///

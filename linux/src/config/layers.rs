@@ -130,7 +130,7 @@ impl Layers {
         let (_, raw) = settings::check(self)?;
         let mut entries = Vec::new();
         for (key, value) in raw.leaves() {
-            // What nobody set has no value in TOML.
+            // A setting that is not set has no value in TOML.
             let Ok(value) = Value::try_from(value) else { continue };
             let value = match value {
                 // As `i2cdetect` shows addresses.

@@ -21,7 +21,7 @@ const INTERVAL_MIN_MS: u64 = INTERVAL_MIN.as_millis();
 const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 const DAY_MS: u64 = INTERVAL_MAX.as_millis();
 
-/// The settings as they are written, in the order in which they are shown. A key that nobody gave has its default;
+/// The settings as they are written, in the order in which they are shown. A key that is not given has its default;
 /// `None` means that nothing is set, or that the default follows from other settings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

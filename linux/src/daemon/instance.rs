@@ -39,14 +39,14 @@ const LOCK: &str = "lock";
 /// This daemon as the only one of its device, for as long as this lives.
 #[derive(Debug)]
 pub struct Instance {
-    /// In this order they are given back.
+    /// They are released in this order.
     held: Vec<Pidfile>,
     publishes_in: Option<PathBuf>,
 }
 
 impl Instance {
-    /// Looks for another daemon of this device, and keeps later ones away. What cannot be used to that end is logged and
-    /// gone without.
+    /// Looks for another daemon of this device, and keeps later ones away. A place that cannot be used for this is
+    /// logged and skipped.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Instance {
     fn hold(&mut self, path: &Path, about: &str, without: &str) -> Result<(), PidfileError> {
         match Pidfile::acquire(path, about) {
             Ok(pidfile) => self.held.push(pidfile),
-            // What another user has put there must not silence a device.
+            // A file that another user has put there must not stop the heartbeats of a device.
             Err(error @ PidfileError::Unusable { .. }) => log::warn!("{without}: {error}"),
             Err(running) => return Err(running),
         }

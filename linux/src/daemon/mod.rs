@@ -45,10 +45,10 @@ pub enum StartError {
     /// The configuration cannot work on this machine.
     #[error("{0}")]
     Unusable(String),
-    /// Nobody can be trusted.
+    /// No certificate authority is usable.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// The system has no resources left or fails, which may pass.
+    /// The system has no resources left or fails: a transient error.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
 }
@@ -66,9 +66,10 @@ pub struct Turn<'d> {
     pub traffic: &'d Traffic,
 }
 
-/// Somebody who watches the daemon.
+/// An observer of the daemon's main loop.
 pub trait Observer {
-    /// The loop has turned. The answer is when it must turn again at the latest, whatever the agent wants.
+    /// The loop has turned. The answer is when it must turn again at the latest, even if the agent asks for a later
+    /// time.
     fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant>;
 
     /// The configuration is being read again.
@@ -99,7 +100,7 @@ impl Daemon {
     ///
     /// # Errors
     ///
-    /// When the board cannot be identified, nobody can be trusted, or the system has no resources left.
+    /// When the board cannot be identified, no certificate authority is usable, or the system has no resources left.
     pub fn start(settings: &Settings, root: Arc<Sysroot>) -> Result<Self, StartError> {
         let identity = identity(settings, &root)?;
         let traffic = Traffic::default();
@@ -137,7 +138,7 @@ impl Daemon {
     /// Beats until it is asked to stop. `reload` reads the configuration again, on a thread of its own; `None` keeps the
     /// one in use.
     ///
-    /// The loop waits in one place, its sleep: whatever it calls neither waits nor does I/O that could.
+    /// The loop waits in one place, its sleep: nothing that it calls waits or does I/O that could block.
     ///
     /// # Errors
     ///
@@ -211,11 +212,12 @@ impl Daemon {
     }
 }
 
-/// Who this board is: as configured, or as it says itself.
+/// The id of this board: as configured, or as the board gives it.
 ///
 /// # Errors
 ///
-/// When nothing identifies it, or what does cannot be read now. Any other id would be another device's to the server.
+/// When nothing identifies it, or the source that does cannot be read now. With any other id the server would see
+/// another device.
 pub fn identity(settings: &Settings, root: &Sysroot) -> Result<Identity, StartError> {
     hardware_id(settings, root).map(|id| Identity::new(&id))
 }
@@ -249,7 +251,7 @@ pub fn hardware_id(settings: &Settings, root: &Sysroot) -> Result<String, StartE
     }
 }
 
-/// Where the grid of this start lies: a fleet that boots together must not beat together.
+/// The phase of the grid for this start: devices that boot at the same time must not send at the same time.
 pub fn random_phase() -> u32 {
     // The upper half.
     #[allow(clippy::cast_possible_truncation)]

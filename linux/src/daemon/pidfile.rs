@@ -1,11 +1,13 @@
 //! A locked file that holds the pid, so that one instance at a time runs.
 //!
-//! Its directory may be one where anybody may create files. So the type and the owner come first: no link is followed, and
-//! what belongs to another user neither stops this program nor is written. Then the lock: it, not the pid, says that an
-//! instance lives, and it ends with the process, so that a stale file stops nobody.
+//! Its directory may be one where any user may create files. So the type and the owner are checked first: no link is
+//! followed, and a file of another user neither stops this program nor is written. Then the lock is tried: it, not the
+//! pid, shows that an instance runs, and the kernel releases it when the process ends, so that a stale file does not
+//! prevent a start.
 //!
-//! Who can open a file can lock it. So a lock counts only on a file that others cannot open, as this program makes it. On
-//! one that they can (of the Python service, or of an older version) the process counts whose pid it holds.
+//! Every user who can open a file can lock it. So a lock counts only on a file that other users cannot open, as this
+//! program makes it. On a file that they can open (of the Python service, or of an older version) the process counts
+//! whose pid it holds.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions, TryLockError},
@@ -93,7 +95,7 @@ impl Pidfile {
                     return Err(running(contents));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    // Somebody who may read it has locked it, and is no instance.
+                    // A process that may read it has locked it, and is no instance.
                     fs::remove_file(path)
                         .map_err(|_| unusable("is locked, but not by a daemon".to_owned()))?;
                     continue;
@@ -117,7 +119,7 @@ impl Pidfile {
 
 impl Drop for Pidfile {
     fn drop(&mut self) {
-        // Only our own: somebody may have put another one in its place. The lock ends after that, with the file.
+        // Only our own: another process may have replaced the file. The lock ends after that, with the file.
         if is_same(&self.path, &self.file) {
             let _ = fs::remove_file(&self.path);
         }
@@ -169,13 +171,13 @@ enum Refused {
 }
 
 /// Opens a pidfile that is there, if it is a regular file, with one name, of this user, of root or of the directory's
-/// owner. Writing to anything else would write to somebody else's.
+/// owner. Writing to any other file would change another user's data.
 fn open(path: &Path) -> Result<File, Refused> {
     let failed = |error: io::Error| match error.kind() {
         ErrorKind::NotFound => Refused::Gone,
         _ => Refused::Unusable(error.to_string()),
     };
-    // Whoever it belongs to, its contents tell what to do about it.
+    // The contents are read for any owner, because they tell what to do about the file.
     let about = |path: &Path| {
         let file = files::open(path, OpenOptions::new().read(true), Links::Refuse);
         let pid = file.ok().and_then(|mut file| read(&mut file).pid).filter(|pid| process::is_daemon(*pid));
@@ -200,7 +202,7 @@ fn open(path: &Path) -> Result<File, Refused> {
     Ok(file)
 }
 
-/// Whether nobody but its owner and root can open it, and so lock it.
+/// Whether only its owner and root can open it, and so lock it.
 fn is_private(metadata: &fs::Metadata) -> bool {
     metadata.mode() & 0o077 == 0
 }

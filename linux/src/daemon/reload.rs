@@ -122,7 +122,7 @@ impl<R: FnMut() -> Option<Settings>> Load<R> {
         }
     }
 
-    /// What can fail although each setting can be what it is.
+    /// What can fail although each setting is valid by itself.
     fn try_out(&self, settings: &Settings) -> Result<(Identity, Client), StartError> {
         let identity = identity(settings, &self.root)?;
         Ok((identity, Client::new(settings, &self.traffic)?))

@@ -29,7 +29,7 @@ impl Sleeper {
         Ok(Self { timer, wake_ups, set_for: None })
     }
 
-    /// Waits until `when` or until woken, whichever is first. May return early for no reason.
+    /// Waits until `when` or until woken, whichever is first. Spurious early returns are possible.
     pub(crate) fn sleep_until(&mut self, when: Instant) -> io::Result<()> {
         if self.set_for != Some(when) {
             self.set_for = None;

@@ -97,7 +97,7 @@ struct Examination {
     /// Since when the current candidate is waited for.
     waiting_since: Instant,
     findings: Vec<Finding>,
-    /// It goes on behind an answer.
+    /// Candidates after the one that answered are asked, too.
     asks_all: bool,
 }
 
@@ -141,7 +141,7 @@ fn is_value(finding: &Finding) -> bool {
     finding.outcome.is_ok()
 }
 
-/// The most telling problem: the first that is more than absence, else the first absence of which more is known.
+/// The most informative problem: the first that is more than absence, else the first absence of which more is known.
 fn telling(findings: &[Finding]) -> Option<(&Finding, Problem)> {
     let problems = || findings.iter().filter_map(|finding| Some((finding, *finding.outcome.as_ref().err()?)));
     problems()

@@ -45,7 +45,7 @@ enum Reader {
 struct StderrLog {
     reader: Reader,
     zone: TimeZone,
-    /// Somebody looks for what is wrong.
+    /// The level is more detailed than `info`, as when a user looks for a fault.
     verbose: bool,
 }
 
@@ -103,8 +103,7 @@ fn stderr_is_journal() -> bool {
 
 impl Log for StderrLog {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // What libraries have to say is of interest only when somebody looks for it: a hostile server can make them say it
-        // at every beat.
+        // Messages of libraries are logged only in verbose mode, because a hostile server can cause them at every beat.
         metadata.target().starts_with("heartbeat") || (self.verbose && metadata.level() <= Level::Info)
     }
 
@@ -132,9 +131,9 @@ impl StderrLog {
     }
 }
 
-/// One line, in one piece, whatever the message holds.
+/// One line, in one piece, even if the message has line breaks.
 fn line(reader: Reader, time: &str, level: Level, message: &str) -> Vec<u8> {
-    // What others say may hold anything, and a terminal would obey it.
+    // A message may hold control characters from outside, which a terminal would interpret.
     let message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let label = match level {
         Level::Error => "error: ",

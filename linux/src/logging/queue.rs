@@ -1,5 +1,6 @@
-//! Lines on their way to standard error, which a thread writes: whatever is there may not be read, or be a file on storage
-//! that hangs. No other thread waits for that. What finds no room is counted and said later.
+//! Log lines on their way to standard error, which a thread writes: standard error may be a pipe that is not read, or a
+//! file on storage that hangs. No other thread waits for that. Lines that find no room are counted, and the count is
+//! logged later.
 
 use std::{
     collections::VecDeque,

@@ -1,4 +1,4 @@
-//! `hardwareid`: who this board is, the same string for as long as the board lives.
+//! `hardwareid`: identifies this board, by the same string for as long as the board is used.
 //!
 //! Its candidates are asked in one go: one that is there and cannot be read at the moment is no reason to take the next,
 //! which would be another id.
@@ -45,10 +45,10 @@ impl Definition for Sensor {
     }
 }
 
-/// Whatever identifies the board.
+/// The first of the board's sources that identifies it.
 #[derive(Default)]
 struct Board {
-    /// What did.
+    /// The source that did, or that could not be read.
     source: Option<IdSource>,
 }
 
@@ -215,7 +215,7 @@ fn machine_specific(root: &Sysroot) -> Result<String, SensorError> {
 /// Whether a machine-id may have come with the image of a container, which is the same on every board that runs it. The
 /// marks are those of Docker and Podman, and a network of virtual interfaces only.
 ///
-/// It is taken all the same, with a warning: a container with an id of its own looks no different.
+/// It is used nevertheless, with a warning: a container with an id of its own looks the same.
 pub fn is_container(root: &Sysroot) -> bool {
     ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| root.exists(mark))
         || permanent_address::all_are_virtual(root)

@@ -94,7 +94,7 @@ impl LinuxHal {
     pub fn dispatch(&mut self) -> Option<Instant> {
         let now = clock::now();
         if self.values.hardware_id.answered_by().is_none() {
-            // Nobody asks for it again after the start; `status` shows where it is from.
+            // The agent does not ask for it again after the start; `status` shows where it is from.
             let _ = self.values.hardware_id.poll(now);
         }
         let graces = self.values.all().into_iter().filter_map(|value| value.due(now));

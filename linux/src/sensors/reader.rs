@@ -18,8 +18,8 @@ use crate::{
 
 /// An outcome that was not taken within this time is out of date, for example after a suspend.
 const STALE: Duration = Duration::from_secs(2);
-/// How long a value that held goes on to be used while it is read again: a program that takes longer than the grace period
-/// would else cost its value at each refresh.
+/// How long a value that held goes on to be used while it is read again: otherwise a program that takes longer than the
+/// grace period would lose its value at each refresh.
 const REFRESH: Duration = Duration::from_secs(5);
 
 /// A handle of a source; clones share it.
@@ -61,7 +61,7 @@ impl<R> Clone for Reader<R> {
 }
 
 impl<R: Send + 'static> Reader<R> {
-    /// Reads nothing before somebody asks.
+    /// Reads nothing before the first request.
     pub(super) fn new(root: &Arc<Sysroot>, worker: &Arc<Worker>, source: impl Source<Reading = R>) -> Self {
         let state = State { place: source.place(), is_reading: false, last: None };
         let task =
@@ -120,7 +120,7 @@ impl<R> Read<R> {
 
 impl<R> Task<R> {
     fn lock(&self) -> MutexGuard<'_, State<R>> {
-        // Nobody panics while holding the lock.
+        // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -31,7 +31,7 @@ pub(super) trait Definition: 'static {
     /// Picks its settings.
     fn config(settings: &Settings) -> Self::Config;
 
-    /// Who may know it, the best first; empty when it is not configured.
+    /// Its candidates, the best first; empty when it is not configured.
     fn candidates(shared: &Shared, config: &Self::Config) -> Vec<Candidate<Self::Reading>>;
 
     /// A reading for people, without what is private.
@@ -43,7 +43,7 @@ pub(super) trait Definition: 'static {
     }
 }
 
-/// Why a candidate, or a value, has nothing to say.
+/// Why a candidate, or a value, has no reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
     /// No candidate is configured.
@@ -54,7 +54,7 @@ pub enum Problem {
     Failed(SensorError),
 }
 
-/// What came of asking one candidate, for people.
+/// The outcome of asking one candidate, for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// Where it looked.
@@ -67,7 +67,7 @@ pub struct Finding {
     pub took: Duration,
 }
 
-/// A value, and how far the question for it has got.
+/// A value, and the progress of the question for it.
 pub(super) struct Value<D: Definition> {
     config: D::Config,
     candidates: Vec<Candidate<D::Reading>>,
@@ -98,7 +98,7 @@ impl<D: Definition> Value<D> {
     /// The reading of the first candidate that has one. A candidate that is slow is waited for during the grace period,
     /// and then not again before it has answered.
     ///
-    /// An error of what is there says more than the absence of another; so does the silence of what hangs.
+    /// An error of a source that exists says more than the absence of another; so does the timeout of one that hangs.
     pub(super) fn poll(&mut self, now: Instant) -> Sampled<D::Reading> {
         let asked = *self.asked.get_or_insert(now);
         let mut error = SensorError::Absent;

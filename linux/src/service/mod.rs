@@ -1,5 +1,5 @@
-//! What the daemon tells about itself: to systemd, to `status`, to the journal once an hour. The main loop does it after each
-//! of its turns, so that it is told only while that turns.
+//! What the daemon reports about itself: to systemd, to `status`, to the journal once an hour. The main loop reports
+//! after each of its turns, so that a loop that hangs reports nothing.
 
 mod notify;
 pub mod status;
@@ -20,7 +20,7 @@ use crate::{
     daemon::{Observer, Turn},
 };
 
-/// Tells systemd, `status` and the journal.
+/// Reports to systemd, `status` and the journal.
 #[derive(Debug)]
 pub struct Service {
     notifier: Notifier,
@@ -28,7 +28,7 @@ pub struct Service {
     summary: HourlySummary,
     server: String,
     started: Instant,
-    /// What was told last.
+    /// What was reported last.
     told: Stats,
     /// The latest live document.
     document: Vec<u8>,
@@ -36,8 +36,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// For a daemon with these settings, which is about to run. Where there is no supervisor, or no `directory` for `status`,
-    /// it is not told.
+    /// For a daemon with these settings, which is about to run. A supervisor that is missing, or `status` without a
+    /// `directory`, gets no reports.
     pub fn new(settings: &Settings, directory: Option<&Path>) -> Self {
         Self {
             notifier: Notifier::new(),
@@ -51,7 +51,7 @@ impl Service {
         }
     }
 
-    /// Waits a little until `status` knows the end. To be called when the daemon has ended.
+    /// Waits a short time until the status file says that the daemon has ended. To be called when the daemon has ended.
     pub fn finish(&mut self) {
         if let Some(file) = &mut self.file {
             file.finish();
@@ -105,7 +105,7 @@ fn describe(outcome: &Outcome) -> String {
 impl Observer for Service {
     fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant> {
         let stats = turn.agent.stats();
-        // Nothing is put together for nobody.
+        // Without a status file and a supervisor nothing reads the status, so it is not composed.
         let is_heard = self.file.is_some() || self.notifier.is_heard();
         if is_heard && stats.attempted > self.told.attempted {
             self.document = turn.agent.last_body().to_vec();

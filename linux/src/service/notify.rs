@@ -1,4 +1,4 @@
-//! The protocol of `sd_notify(3)`: what systemd is told. Without systemd nothing is.
+//! The protocol of `sd_notify(3)`: messages to systemd. Without systemd none are sent.
 //!
 //! The main loop never waits for systemd, which may be stopped or busy while its socket is full. What cannot be sent then
 //! stays pending and is tried again soon: `READY=1` is never lost, of several statuses the latest counts. Every message
@@ -22,7 +22,7 @@ use sd_notify::NotifyState;
 /// How soon a message that found no room is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Tells systemd.
+/// Sends messages to systemd.
 #[derive(Debug)]
 pub(super) struct Notifier {
     /// `None` without a supervisor.
@@ -32,7 +32,7 @@ pub(super) struct Notifier {
     pending: Pending,
     /// How often systemd wants to hear that the loop turns: three times as often as it waits.
     every: Option<Duration>,
-    /// When it was told so last.
+    /// When the last message was sent or dropped.
     fed: Option<Instant>,
 }
 
@@ -92,7 +92,7 @@ impl Notifier {
                 Err(error) if is_transient(&error) => {
                     return Some(now + self.every.map_or(RETRY, |every| every.min(RETRY)));
                 }
-                // A supervisor that is not there does what it does to services that it does not hear.
+                // After any other error the message is dropped: the supervisor's watchdog decides what follows.
                 Ok(()) | Err(_) => self.fed = Some(now),
             }
         }

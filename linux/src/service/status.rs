@@ -31,7 +31,7 @@ pub struct Status {
     pub version: String,
     /// Its process.
     pub pid: u32,
-    /// Whether it goes on; not any more when it was stopped in order.
+    /// Whether it still runs; false after an orderly stop.
     pub running: bool,
     /// Where heartbeats go.
     pub server: String,
@@ -81,7 +81,7 @@ pub struct Late {
 pub struct Last {
     /// Whether it was delivered.
     pub delivered: bool,
-    /// What became of it, for people.
+    /// Its outcome, for people.
     pub outcome: String,
     /// Time from its sending to its end.
     pub round_trip_ms: f64,
@@ -136,7 +136,7 @@ impl StatusFile {
         self.turn();
     }
 
-    /// Begins to write what an earlier status was in the way of.
+    /// Begins to write the status that had to wait for an earlier one.
     pub fn turn(&mut self) {
         let is_free = self.writer.take().is_ready();
         if is_free && let Some(bytes) = self.next.take() {
@@ -159,7 +159,7 @@ impl StatusFile {
 fn writing(path: PathBuf) -> impl FnMut(Vec<u8>) {
     let mut failing = false;
     move |bytes| {
-        // Whatever this process keeps from others, this is for everybody.
+        // Every user may read the status, even if the umask is stricter.
         let written = files::replace(&path, &bytes, 0o644, Durability::Volatile);
         match (&written, failing) {
             (Err(error), false) => log::warn!("status is not published: {}: {error}", path.display()),

@@ -1,4 +1,4 @@
-//! One line an hour, when all is well as when it is not: who looks into the journal sees that the daemon lives.
+//! One line an hour, with and without faults: the journal shows that the daemon runs.
 
 use heartbeat_core::{
     Stats,

@@ -8,13 +8,13 @@ use super::{
     sysroot::Sysroot,
 };
 
-/// Where the Pi 5's own fan is, whatever its number.
+/// Where the Pi 5's own fan is, regardless of its hwmon number.
 const COOLING_FAN: &str = "/sys/devices/platform/cooling_fan/hwmon";
 
 /// A fan that turns; else one that stands still. Among equals the board's own, then the one with the lowest number.
 ///
-/// A board can have more than one, and what matters to an operator is whether it is cooled. The fan of `gpio-fan` does not
-/// count: its driver tells what it asked for.
+/// A board can have more than one, and what matters to an operator is whether it is cooled. The fan of `gpio-fan` does
+/// not count: its driver reports the speed that it requested, not a measured one.
 #[derive(Debug, Default)]
 pub(crate) struct HwmonFan {
     fans: Vec<Fan>,
@@ -48,7 +48,7 @@ impl Fan {
 
     fn speed(&self, root: &Sysroot) -> Result<Rpm, SensorError> {
         let Self { monitor, number } = self;
-        // What the tachometer says of a fan that has failed is not to be believed (hwmon sysfs interface, "fan[1-*]_fault").
+        // The tachometer of a fan that has failed is not reliable (hwmon sysfs interface, "fan[1-*]_fault").
         if monitor.number(root, &format!("fan{number}_fault"))?.is_some_and(|fault| fault != 0) {
             return Err(SensorError::Invalid);
         }

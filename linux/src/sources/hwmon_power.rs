@@ -134,7 +134,7 @@ mod tests {
             ("ina219", "power1_input=12340000 curr1_input=-1500 in1_input=8232", Some(true), watts(1234)),
             ("ina219", "power1_input=12340000 curr1_input=1500 in1_input=8232", Some(false), watts(1234)),
             ("ina219", "power1_input=12340000 curr1_input=-1500 in1_input=8232", Some(false), Ok(None)),
-            // On the board's rail, whatever the battery's chip is set to.
+            // On the board's rail, regardless of the setting for the battery's chip.
             ("ina219", "power1_input=4830000 curr1_input=950 in1_input=5088", Some(true), watts(483)),
             ("ina219", "power1_input=4830000 curr1_input=-950 in1_input=5088", None, Ok(None)),
             ("ina226", "power1_input=363000 curr1_input=30 in1_input=12100", None, watts(36)),

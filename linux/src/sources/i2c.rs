@@ -67,7 +67,7 @@ impl Source for Max17040OnBus {
     }
 }
 
-/// A bus. Opened anew after every trouble, so that a board may be unplugged and come back.
+/// A bus. Reopened after every error, so that a board may be unplugged and come back.
 struct Bus {
     path: String,
     device: Option<I2cdev>,
@@ -110,8 +110,9 @@ fn errno(error: &LinuxI2CError) -> Option<Errno> {
     }
 }
 
-/// Nobody at the address is ordinary: the controllers of the Pi say EREMOTEIO, others ENXIO. A bus that is stuck takes
-/// a second for each transfer (ETIMEDOUT), so both are left alone for the re-probe interval.
+/// That no chip answers at the address is an ordinary case: the controllers of the Pi report EREMOTEIO, others ENXIO. A
+/// bus that is stuck takes a second for each transfer (ETIMEDOUT), so both are not asked again before the re-probe
+/// interval is over.
 fn transfer_error(error: Option<Errno>) -> SensorError {
     match error {
         Some(Errno::EREMOTEIO | Errno::ENXIO | Errno::ENODEV | Errno::ETIMEDOUT) => SensorError::Absent,

@@ -1,8 +1,8 @@
 //! Where things are read: files of the kernel, the firmware, chips on a bus, daemons and programs of this machine.
 //!
-//! A source knows how to read and nothing of what is made of it: which value asks whom, in which order, is said in
-//! [`sensors`](crate::sensors). Each has its parser beside it, a pure function, so that it can be tested on captured
-//! samples and fuzzed.
+//! A source knows how to read, and not what the result is used for: which value asks which sources, in which order, is
+//! defined in [`sensors`](crate::sensors). Each has its parser beside it, a pure function, so that it can be tested on
+//! captured samples and fuzzed.
 
 pub(crate) mod app_version;
 pub(crate) mod drawn_power;

@@ -22,7 +22,7 @@ use nix::{
 
 use super::sysroot::sensor_error;
 
-/// The kernel answers from memory; who waits longer than this waits for a lock that somebody holds.
+/// The kernel answers from memory; a longer wait means that a lock in the kernel is held.
 const TIMEOUT: Duration = Duration::from_millis(500);
 /// Largest datagram of a dump that the kernel sends to a buffer of this size (`netlink_dump`).
 const BUFFER: usize = 16 * 1024;

@@ -82,7 +82,8 @@ impl Details {
         let is_client = mode == Some(WifiMode::Client);
         // At most 32 bytes of anything (IEEE 802.11-2020, 9.4.2.2); none while it is not connected.
         let ssid = Some(&seen.ssid).filter(|ssid| (1..=32).contains(&ssid.len()));
-        // A client has one station, its access point. The signals of a hotspot's clients are nobody's in particular.
+        // A client has one station, its access point. A hotspot has a signal per client, none of which stands for the
+        // interface.
         let level = seen.signals.iter().copied().flatten().next_back().filter(|_| is_client);
         Self {
             interface: interface.to_owned(),

@@ -56,7 +56,7 @@ impl Application {
     fn recording(&self, root: &Sysroot, process: &Process) -> Recording {
         let path: PathBuf = OsStr::from_bytes(&process.details).into();
         let here = path.strip_prefix(TMP).map_or(path.clone(), |below| self.tmp.join(below));
-        // A relative path is relative to a directory that is not ours to know.
+        // A relative path is relative to a directory that is not known here.
         let size = if path.is_absolute() { root.file_size(&here).ok() } else { None };
         Recording { path: Text::from_bytes(&process.details), size: size.map(Mebibytes::from_bytes) }
     }

@@ -13,18 +13,18 @@ use super::{
 
 const CLASS: &str = "/sys/class/power_supply";
 
-/// The power that the device draws from its supplies, as far as all that deliver it tell theirs.
+/// The power that the device draws from its supplies, if all supplies that deliver power report it.
 ///
 /// - A battery delivers while it is discharging. `current_now` is negative then by the kernel's ABI, and positive in some
 ///   drivers: the status gives the direction, the number only the size.
 /// - A supply from outside delivers while it is online. What it delivers while a battery is charging is not what the device
 ///   draws, and the supply of a PoE HAT knows its current only.
-/// - A USB-C port controller (tcpm, UCSI) tells the contract, which is a limit and no measurement.
+/// - A USB-C port controller (tcpm, UCSI) reports the contract, which is a limit and no measurement.
 #[derive(Debug, Default)]
 pub(crate) struct PowerSupply;
 
 impl Source for PowerSupply {
-    /// `None`: there are supplies, and they do not tell.
+    /// `None`: there are supplies, and their power is not known.
     type Reading = Option<Watts>;
 
     fn place(&self) -> String {

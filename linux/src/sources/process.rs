@@ -1,4 +1,4 @@
-//! Asks a helper program, within a deadline that it cannot stretch.
+//! Runs a helper program, with a deadline that it cannot extend.
 
 use std::{
     io::{ErrorKind, Read},
@@ -28,7 +28,7 @@ pub(super) struct Output {
     pub(super) stderr: Vec<u8>,
 }
 
-/// Runs `program` and returns what it printed, whatever its exit status.
+/// Runs `program` and returns what it printed, regardless of its exit status.
 ///
 /// # Errors
 ///
@@ -55,7 +55,7 @@ pub(super) fn ask(program: &Path, args: &[&str], deadline: Duration) -> Result<O
             _ => SensorError::Io,
         })?;
     let output = read_until(&mut child, ends);
-    // Also after a proper end: somebody may have been left behind.
+    // Also after a normal exit: its child processes may still run.
     let group = i32::try_from(child.id()).map(Pid::from_raw);
     if let Ok(group) = group {
         let _ = killpg(group, Signal::SIGKILL);
@@ -72,7 +72,7 @@ fn read_until(child: &mut Child, ends: Instant) -> Result<Output, SensorError> {
     loop {
         stdout.drain()?;
         stderr.drain()?;
-        // Nothing to read. When the child has ended, whoever keeps its output open is of no interest.
+        // Nothing to read. When the child has ended, other processes that keep its output open are ignored.
         if stdout.is_closed && stderr.is_closed || matches!(child.try_wait(), Ok(Some(_))) {
             // What it printed just before.
             stdout.drain()?;
@@ -174,7 +174,7 @@ mod tests {
         let output = shell("sleep 3600 & echo $!", LONG).expect("an answer");
         let pid: i32 = String::from_utf8(output).expect("text").trim().parse().expect("a pid");
         let began = Instant::now();
-        // It dies of the signal; who reaps it is not ours to know, so a zombie counts as dead.
+        // The signal kills it; which process reaps it is not known here, so a zombie counts as dead.
         while !std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z"))
         {
             assert!(began.elapsed() < LONG, "it lives");

@@ -25,7 +25,7 @@ use super::{
     recording::{Entry, Recording, Rewrite},
 };
 
-/// Entries of one directory that are looked at; a machine with more interfaces or zones has other problems.
+/// Entries of one directory that are looked at; no machine is expected to have more interfaces or zones.
 const ENTRIES_MAX: usize = 256;
 
 /// In a captured tree `NAME.err` stands for something that answers with an error: what was said on standard error, or
@@ -46,7 +46,7 @@ pub struct Sysroot {
     recording: Option<Arc<Recording>>,
 }
 
-/// What somebody who was asked said.
+/// The answer of a program or daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// The answer's text.
@@ -76,14 +76,14 @@ impl Sysroot {
         Self { path: "/".into(), tree: None, recording: Some(Arc::clone(recording)) }
     }
 
-    /// Notes what was found at a path, if anybody records.
+    /// Notes what was found at a path, if there is a recording.
     pub(crate) fn note(&self, path: impl AsRef<Path>, entry: impl FnOnce() -> Entry) {
         if let Some(recording) = &self.recording {
             recording.note(path.as_ref(), entry());
         }
     }
 
-    /// Notes what was read from somebody who answers in text: a tree has it as a file.
+    /// Notes the answer of a program or daemon that answers in text: a tree has it as a file.
     pub(crate) fn note_answer(
         &self,
         path: impl AsRef<Path>,
@@ -171,7 +171,7 @@ impl Sysroot {
         self.open_regular(path.as_ref(), OFlag::O_RDONLY)
     }
 
-    /// Like [`Sysroot::open`] in directories that anybody may write to: a symbolic link is not followed.
+    /// Like [`Sysroot::open`] in directories that any user may write to: a symbolic link is not followed.
     ///
     /// # Errors
     ///
@@ -271,7 +271,7 @@ impl Sysroot {
     ///
     /// # Errors
     ///
-    /// [`SensorError::Absent`] when nothing has it, else why nobody knows.
+    /// [`SensorError::Absent`] when there is no such path, else why that is unknown.
     pub fn locate(&self, path: impl AsRef<Path>) -> Result<(), SensorError> {
         let path = path.as_ref();
         let fd = self.open_any(path, OFlag::O_PATH)?;
@@ -301,7 +301,7 @@ impl Sysroot {
     }
 }
 
-/// A regular file that is open. What is read from it is noted, if anybody records.
+/// A regular file that is open. What is read from it is noted, if there is a recording.
 #[derive(Debug)]
 pub struct Opened {
     file: File,

@@ -9,7 +9,7 @@ use super::{FILE_MAX, Sysroot, own_id, read, read_whole};
 
 /// Where the Python program leaves what it sends, at each heartbeat.
 const STATE_FILE: &str = "/tmp/rpi_streamer_heartbeat.json";
-/// What it takes when it finds nothing: another id at each heartbeat, which nobody can keep.
+/// Prefix of the id that it makes up when it finds none: a different id at each heartbeat, so there is none to keep.
 const MADE_UP: &str = "fallback-";
 const NO_ADDRESS: &str = "00:00:00:00:00:00";
 
@@ -23,7 +23,7 @@ pub(super) struct OldId {
     pub(super) by_chance: bool,
 }
 
-/// The id that the Python program has sent. `uid` is whom it ran as.
+/// The id that the Python program has sent. `uid` is the user that it ran as.
 pub(super) fn sent(root: &Sysroot, uid: u32) -> Option<OldId> {
     let sent = state_file(root, uid).map(|id| OldId { id, origin: STATE_FILE.to_owned(), by_chance: false });
     sent.or_else(|| computed(root)).filter(|old| !old.id.starts_with(MADE_UP) && !old.id.is_empty())
@@ -34,7 +34,8 @@ pub(super) fn ours(root: &Sysroot) -> Option<String> {
     own_id::find(root).ok().map(|(id, _)| id)
 }
 
-/// From the file in `/tmp`, in which anybody may create files: only one that the service itself can have written counts.
+/// From the file in `/tmp`, in which any user may create files: only one that the service itself can have written
+/// counts.
 fn state_file(root: &Sysroot, uid: u32) -> Option<String> {
     let file = root.open_untrusted(STATE_FILE).ok()?;
     let owner = file.metadata().ok()?.uid();

@@ -1,5 +1,5 @@
-//! Whom the service runs as, and what it sees of the homes: lines for its unit, which the generator of systemd that is
-//! installed beside adds to it while it is ours.
+//! The user that the service runs as, and the home directories that it sees: lines for its unit, which the generator of
+//! systemd that is installed beside adds to it while it is ours.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +17,7 @@ pub(super) const FILE: &str = "/etc/heartbeat-daemon/unit.conf";
 const OWN_USER: &str = "heartbeat-daemon";
 /// What the unit hides.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
-/// What in a home is nobody's business.
+/// Private directories and files in a home, which the service must not see.
 const SECRETS: [&str; 10] = [
     ".ssh",
     ".gnupg",
@@ -62,7 +62,7 @@ impl Installation {
             home: "/nonexistent".into(),
         };
         let account = account.or_else(|| accounts::named(root, OWN_USER)).unwrap_or_else(own);
-        // The home of whom it ran as before is no longer its business.
+        // The home of its previous user is no longer shown to it.
         let home_before =
             kept("User").and_then(|name| accounts::named(root, &name)).map(|account| account.home);
         let mut shown: Vec<PathBuf> = before

@@ -1,21 +1,21 @@
 //! Taking over from an older heartbeat service on this machine: where it sent, how often, and as which device stays.
 //!
-//! The older service is the Python program `heartbeat_daemon.py`, or anything else that stands in the name of this
-//! program's unit. What it was told is read, never executed, and becomes settings in `config.toml`; its unit and its
-//! drop-ins are moved aside; its processes are stopped. What cannot be read is said, and never guessed: a device whose
-//! heartbeats went to a server that is not known sends none until somebody sets `url`.
+//! The older service is the Python program `heartbeat_daemon.py`, or any other service whose unit has the name of this
+//! program's unit. Its settings are read, never executed, and become settings in `config.toml`; its unit and its
+//! drop-ins are moved aside; its processes are stopped. What cannot be read is reported, and never guessed: a device
+//! whose heartbeats went to a server that is not known sends none until an operator sets `url`.
 //!
 //! It runs as root, on files that others may write. So: only regular files of a bounded size are read, and of a
-//! directory in which anybody may create files, only what the older service itself can have written.
+//! directory in which any user may create files, only what the older service itself can have written.
 //!
 //! - `unit`: unit files of systemd.
 //! - `python`: constants of a Python program.
-//! - `older`: what stands in our name, and what it was told.
+//! - `older`: units with the name of ours, and the settings of the older service.
 //! - `settings`: what of that becomes settings, and their place in `config.toml`.
 //! - `hardware_id`: the id under which the server knows this device.
 //! - `processes`: processes of the older service, and what starts them.
 //! - `accounts`: users of this machine.
-//! - `installation`: whom our service runs as, and what it sees of the homes.
+//! - `installation`: the user that our service runs as, and the home directories that it sees.
 
 mod accounts;
 mod hardware_id;
@@ -44,13 +44,13 @@ use crate::{
 const UNIT: &str = "heartbeat-daemon.service";
 /// The settings.
 const CONFIG: &str = "/etc/heartbeat-daemon/config.toml";
-/// Larger files are none that people wrote by hand.
+/// Files that people write by hand are smaller.
 const FILE_MAX: u64 = 1024 * 1024;
 
 /// What the person who installs it wants.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// Run as this user, whoever the older service ran as.
+    /// Run as this user, not as the user of the older service.
     pub user: Option<String>,
     /// Show the service these directories, which are in homes.
     pub show: Vec<PathBuf>,
@@ -68,8 +68,8 @@ pub enum Notice {
 /// Where notices go.
 type Notices<'n> = &'n mut dyn FnMut(Notice);
 
-/// Takes over from an older service if there is one, and writes down whom ours runs as. Can be repeated: what is done
-/// stays, what a person has set since is left alone.
+/// Takes over from an older service if there is one, and writes down the user that ours runs as. Can be repeated: what
+/// is done stays, and settings that were changed since are kept.
 ///
 /// # Errors
 ///
@@ -101,7 +101,7 @@ pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io:
     Ok(())
 }
 
-/// What stands in the name of our unit, or runs in its place: each a sentence for people, with what to do.
+/// What has the name of our unit, or runs in its place: each a sentence for people, with what to do.
 pub fn in_our_place(root: &Sysroot) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(place) = older::foreign_unit(root) {
@@ -116,7 +116,7 @@ pub fn in_our_place(root: &Sysroot) -> Vec<String> {
     found
 }
 
-/// Ends whatever runs of the older service.
+/// Stops the older service: its unit and its processes.
 fn stop(root: &Sysroot, older: &Older, notices: Notices<'_>) {
     if older.has_unit() && systemd_runs(root) {
         systemctl(&["stop", UNIT], notices);

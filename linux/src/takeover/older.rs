@@ -1,4 +1,4 @@
-//! What stands in the name of our unit, or runs as the older service, and what it was told.
+//! What has the name of our unit, or runs as the older service, and its settings.
 
 use std::{
     collections::BTreeMap,
@@ -222,7 +222,8 @@ impl Older {
         self.unit_file.is_some() || !self.drop_ins.is_empty()
     }
 
-    /// Whom its unit let it run as, unless that was root. Anybody can start a process.
+    /// The user that its unit names, unless that is root. The user of a process does not count, because any user can
+    /// start one.
     pub(super) fn unprivileged_user(&self, root: &Sysroot) -> Option<String> {
         let name = self.user.clone().filter(|_| self.has_unit())?;
         let uid = accounts::named(root, &name)?.uid;

@@ -36,13 +36,14 @@ pub(super) struct Process {
     /// Its working directory.
     pub(super) directory: Option<PathBuf>,
     pub(super) environment: Vec<(String, String)>,
-    /// Whom it runs as, unless root.
+    /// The user that it runs as, unless root.
     pub(super) user: Option<String>,
     /// The service of systemd that it belongs to.
     service: Option<String>,
 }
 
-/// The processes of the older service, whoever started them. Those in containers are not this system's.
+/// The processes of the older service, regardless of the user that started them. Those in containers are not this
+/// system's.
 pub(super) fn find(root: &Sysroot) -> Vec<Process> {
     let namespace = |pid: &str| fs::read_link(root.host_path(Path::new(&format!("/proc/{pid}/ns/pid")))).ok();
     let ours = namespace("self").filter(|_| root.is_live());
@@ -86,7 +87,7 @@ fn strings(bytes: &[u8]) -> Vec<String> {
     strings.map(|string| String::from_utf8_lossy(string).into_owned()).collect()
 }
 
-/// Whether Python runs the program: an editor with the file, or `tail`, is somebody's work.
+/// Whether Python runs the program: an editor with the file, or `tail`, is not the service.
 fn runs_script(arguments: &[String]) -> bool {
     let named =
         |argument: &String| Path::new(argument).file_name().map(OsStr::as_bytes) == Some(SCRIPT.as_bytes());

@@ -1,4 +1,4 @@
-//! What the older service was told, as settings in `config.toml`.
+//! The settings of the older service, as settings in `config.toml`.
 
 use std::{fmt::Write as _, io, path::Path};
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{config::Endpoint, printable::printable};
 
-/// The constant of the Python program as it is published: where it stands unchanged, nobody has chosen it.
+/// The constant of the Python program as it is published: where it is unchanged, no operator has chosen it.
 const PUBLISHED_URL: &str = "https://streamer.lambda-tek.com/heartbeat.php";
 /// Where a pidfile can be written by the service.
 const WRITABLE: [&str; 2] = ["/run/heartbeat-daemon/", "/var/lib/heartbeat-daemon/"];
@@ -228,7 +228,7 @@ struct Source<'o> {
     program: Option<&'o Program>,
 }
 
-/// What the older service was told.
+/// What is known of a setting of the older service.
 enum Found {
     /// A value and where it stands.
     Value(Literal, String),
@@ -238,8 +238,8 @@ enum Found {
 }
 
 impl Source<'_> {
-    /// A constant of the program counts where somebody has changed it: the program asks nobody else. One as it was
-    /// published does not stand against what somebody wrote into the environment.
+    /// A constant that was changed in the program counts, because the program has no other source. A variable of the
+    /// environment takes precedence over a constant as it was published.
     fn find(&self, name: &str) -> Found {
         let variable = |name: &str| {
             let found = self.older.environment.get(name).filter(|variable| !variable.value.is_empty())?;

@@ -164,7 +164,8 @@ impl Attempt {
         }
     }
 
-    /// Whether the kernel's report is news; an attempt that waits for another one is told of its end again and again.
+    /// Whether the kernel's report is news; for an attempt that waits for another one, the kernel reports its end
+    /// repeatedly.
     pub(super) fn listens(&self) -> bool {
         !self.is_connected()
     }

@@ -26,7 +26,7 @@ const BUNDLES: [&str; 3] =
 const DIRECTORY: &str = "/etc/ssl/certs";
 /// Variables that change what other programs trust.
 const IGNORED: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-/// Said once that they are not used.
+/// Whether it has been logged that they are not used.
 static SAID: Once = Once::new();
 /// Debian's file with all its authorities has a quarter of that.
 const SIZE_MAX: u64 = 1024 * 1024;

@@ -16,7 +16,7 @@ use super::failure::{Cause, Failure, Stage};
 pub(super) struct Limits {
     /// For making a connection, from the lookup of the name to the end of the handshake.
     pub(super) connect: Duration,
-    /// For a idle connection. Longer rests cost more in probes than a new connection.
+    /// For an idle connection. Longer idle times cost more in probes than a new connection.
     pub(super) idle: Duration,
     /// From one heartbeat to the next. Without a chance to use it a connection is not kept.
     pub(super) interval: Duration,
@@ -27,7 +27,7 @@ pub(super) struct Limits {
 pub(super) struct Beat {
     /// When it began.
     pub(super) began: Instant,
-    /// When nobody waits for it any more.
+    /// Its deadline: after it the outcome is no longer needed.
     pub(super) until: Instant,
     /// For the request on a connection that stands, from its first byte to the status.
     pub(super) timeout: Duration,
@@ -35,12 +35,12 @@ pub(super) struct Beat {
     pub(super) generation: u64,
 }
 
-/// The newest heartbeat for which nobody waits any more.
+/// The newest cancelled heartbeat.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cancelled(Arc<AtomicU64>);
 
 impl Cancelled {
-    /// Nobody waits for this heartbeat, nor for older ones.
+    /// Cancels this heartbeat and older ones.
     pub(super) fn set(&self, generation: u64) {
         self.0.fetch_max(generation, Ordering::Release);
     }

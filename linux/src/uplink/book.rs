@@ -32,7 +32,8 @@ pub(super) struct Book {
 /// How long a connection may be idle.
 #[derive(Debug, Default)]
 struct IdleLimit {
-    /// A connection was silent after it had been idle for this long. Whether that was the cause shows next.
+    /// A connection was silent after it had been idle for this long. The next connection shows whether that was the
+    /// cause.
     suspect: Option<Duration>,
     /// Idle times that proved too long.
     strikes: u8,
@@ -83,7 +84,7 @@ impl Book {
         self.reply_time
     }
 
-    /// `address` did what it is for.
+    /// `address` worked.
     pub(super) fn worked(&mut self, address: SocketAddr) {
         self.failed.retain(|failed| *failed != address);
         self.good = Some(address);
@@ -117,7 +118,7 @@ impl Book {
                     log::debug!("connections that were idle for {shortest:?} were forgotten on the way");
                 }
             }
-            // Nobody forgets that soon.
+            // A connection has survived that idle time: no NAT on the way forgets it so soon.
             (Some(idle_for), _) if limit.shortest.is_some_and(|shortest| idle_for >= shortest) => {
                 *limit = IdleLimit::default();
             }

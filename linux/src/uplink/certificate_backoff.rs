@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::failure::Failure;
 
-/// The pauses after the third failure in a row and later ones. The first two are free: they may be chance.
+/// The pauses after the third failure in a row and later ones. The first two cause no pause: they may be chance.
 const PAUSES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(30)];
 /// Failures in a row without a pause.
 const FREE: u32 = 2;
@@ -38,7 +38,7 @@ impl CertificateBackoff {
         *self = Self::default();
     }
 
-    /// The failure that would only happen again; `None` when it is time to see.
+    /// The failure that would only happen again; `None` when the next handshake may be tried.
     pub(super) fn suppressed(&self, now: Instant, wall: SystemTime) -> Option<Failure> {
         let latest = self.latest.as_ref()?;
         let passed = now.saturating_duration_since(latest.at);

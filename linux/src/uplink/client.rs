@@ -1,4 +1,4 @@
-//! One heartbeat over HTTP: at most one retry, one deadline, nothing followed, little read.
+//! One heartbeat over HTTP: at most one retry, one deadline, no redirects, and only the beginning of the reply is read.
 
 use std::{
     io::{self, Read},
@@ -46,7 +46,7 @@ const ESCAPED: usize = 3;
 /// Limits of how long a connection is kept idle.
 const IDLE: std::ops::RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from_secs(300);
 
-/// A configured server, and whom to trust that it is the one.
+/// A configured server, and the trust anchors that verify it.
 #[derive(Debug)]
 pub struct Client {
     endpoint: Endpoint,
@@ -63,7 +63,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the server is to be verified and there is nobody to trust, or when a proof of identity cannot be read.
+    /// When the server is to be verified and no certificate authority is usable, or when a proof of identity cannot be
+    /// read.
     pub fn new(settings: &Settings, traffic: &Traffic) -> Result<Self, TrustError> {
         let is_https = settings.endpoint.is_https();
         let files = TrustFiles {
@@ -163,7 +164,7 @@ impl Sender {
                 answer = self.attempt(body);
             }
         }
-        // What was cancelled ended when nobody waited for it any more.
+        // A cancelled request is not logged, because its outcome is no longer needed.
         if let Some(failure) = answer.as_ref().err().filter(|failure| failure.cause != Cause::Cancelled) {
             log::debug!("request failed: {failure}");
         }
@@ -261,7 +262,7 @@ fn refused(source: &TokenSource, problem: &str) -> TrustError {
     TrustError::File { path, problem: problem.to_owned() }
 }
 
-/// The HTTP library's part. The time is the link's matter.
+/// The HTTP library's part. The link enforces the timeouts.
 fn agent(lender: &Lender, endpoint: &Endpoint, method: Method, headers: &HeaderMap) -> Agent {
     // A line of a header has a colon, a space, CR and LF.
     let own: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();

@@ -1,6 +1,6 @@
-//! A connection to the server, plain or with TLS, that never blocks and knows what it has cost.
+//! A connection to the server, plain or with TLS, that never blocks and measures its times and bytes.
 //!
-//! Dropping it resets it: what was written and not sent is forgotten. [`Connection::close`] ends it in order.
+//! Dropping it resets it: data that was written and not sent is discarded. [`Connection::close`] closes it in order.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -35,8 +35,8 @@ pub(super) struct Facts {
     pub(super) address: SocketAddr,
     /// From the first packet until the connection stood: one round trip, if nothing was lost.
     pub(super) connect_time: Duration,
-    /// One round trip of the TLS handshake, and what the peers had to compute; zero without TLS. Longer than the time to
-    /// connect where somebody on the way answers in the server's place, as on links over satellites.
+    /// One round trip of the TLS handshake, and what the peers had to compute; zero without TLS. Longer than the time
+    /// to connect where a proxy on the way answers in the server's place, as on links over satellites.
     pub(super) handshake_round_trip: Duration,
     /// When it could be used.
     pub(super) since: Instant,
@@ -259,7 +259,7 @@ impl Connection {
         Ok(Input::More)
     }
 
-    /// Whether it can be used for a request: reads tickets, and sees the peer's end and what nobody asked for.
+    /// Whether it can be used for a request: reads tickets, and detects the peer's end and unsolicited data.
     ///
     /// # Errors
     ///
@@ -269,7 +269,7 @@ impl Connection {
             match self.read(&mut [0])? {
                 Input::Nothing => return self.flush(),
                 Input::More => {}
-                // What nobody asked for is often the announcement of an end.
+                // Unsolicited data often announces the end of the connection.
                 Input::Bytes(_) | Input::End => return Ok(false),
             }
         }

@@ -35,7 +35,7 @@ const INPUT: usize = 4 * 1024;
 /// Bytes that are read at once while a head is expected.
 const PIECE: usize = 1024;
 
-/// Finds no address, and need not: the connection is the link's matter.
+/// Finds no address, and need not: the link makes the connection.
 #[derive(Debug)]
 pub(super) struct NoResolver;
 

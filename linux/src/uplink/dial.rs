@@ -1,8 +1,8 @@
 //! Making a connection: a race of addresses (RFC 8305) that belongs to no heartbeat.
 //!
-//! Nothing here waits longer than told, and what was begun goes on whenever it is driven again. At most [`ABREAST`]
-//! attempts are under way. The next begins at once when one fails, after twice the last time to connect while one is
-//! connecting, and after some seconds while one is in its handshake.
+//! Nothing here waits longer than its caller allows, and what was begun goes on whenever it is driven again. At most
+//! [`ABREAST`] attempts are under way. The next begins at once when one fails, after twice the last time to connect
+//! while one is connecting, and after some seconds while one is in its handshake.
 
 use std::{
     mem,
@@ -69,7 +69,7 @@ pub(super) struct Dial {
     next: Instant,
     /// Until when only a new answer of the name servers counts.
     new_answer_until: Option<Instant>,
-    /// The most telling failure of an attempt.
+    /// The most informative failure of an attempt.
     failure: Option<Failure>,
     /// There was no thread to look the name up.
     no_thread: Option<String>,
@@ -179,7 +179,7 @@ impl Dial {
         }
     }
 
-    /// Whether it still hopes for a newer answer than the one that led to the wrong server.
+    /// Whether it still waits for a newer answer than the one that led to the wrong server.
     fn waits_for_new_answer(&self, known: &Known, now: Instant) -> bool {
         let is_old = known.answered.is_none_or(|answered| answered < self.began);
         known.pending && is_old && self.new_answer_until.is_some_and(|until| now < until)
@@ -259,7 +259,7 @@ impl Dial {
         [ends, begins, no_more, unpark].into_iter().flatten().min()
     }
 
-    /// Waits; tells for each attempt whether something has happened.
+    /// Waits; returns for each attempt whether something has happened.
     fn wait(&self, wake_ups: &mut WakeUps, until: Option<Instant>) -> std::io::Result<Vec<bool>> {
         let mut fds = vec![PollFd::new(wake_ups.as_fd(), PollFlags::POLLIN)];
         for attempt in self.attempts.iter().filter(|attempt| attempt.listens()) {

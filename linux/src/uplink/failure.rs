@@ -37,7 +37,7 @@ pub enum Cause {
     NameServer,
     /// This device has no route to the address, or its own firewall refuses.
     NoRoute,
-    /// The host answered that nobody listens.
+    /// The host answered that no process listens on the port.
     Refused,
     /// No answer in time; the [`Stage`] says to what.
     Timeout,
@@ -59,7 +59,7 @@ pub enum Cause {
     Protocol,
     /// The peer sent more bytes than this program takes.
     TooMuch,
-    /// Nobody waits for the outcome any more.
+    /// The request was cancelled, because its outcome is no longer needed.
     Cancelled,
 }
 
@@ -72,9 +72,9 @@ pub struct Failure {
     pub cause: Cause,
     /// The address that was tried last; `None` before there was one.
     pub address: Option<SocketAddr>,
-    /// Bytes of the request have left this device, and nobody has said that they were refused.
+    /// Bytes of the request have left this device, and no answer says that they were refused.
     pub may_have_arrived: bool,
-    /// The link is slow, or what was begun goes on and may still succeed: nothing that speaks against the server.
+    /// The link is slow, or what was begun goes on and may still succeed: no sign of a fault of the server.
     pub is_only_slow: bool,
     /// More about the cause, in words.
     pub detail: Option<String>,
@@ -174,7 +174,7 @@ impl Failure {
         Self::new(stage, cause).because(certificate::words(error))
     }
 
-    /// Whether trust is the matter: the server's in this device, or this device's in the server.
+    /// Whether a certificate was refused: the server's by this device, or this device's by the server.
     pub(super) const fn is_about_certificates(&self) -> bool {
         matches!(
             self.cause,
@@ -185,7 +185,7 @@ impl Failure {
         )
     }
 
-    /// Which of two failures tells more: the one that came further, and then the one that is rarer.
+    /// Which of two failures is more informative: the one that came further, and then the one that is rarer.
     pub(super) fn or_more_telling(self, other: Self) -> Self {
         let rank = |failure: &Self| {
             let rarity = match failure.cause {

@@ -29,7 +29,7 @@ pub(super) enum Body {
     Chunked,
     /// What comes until the connection ends.
     UntilEnd,
-    /// Nobody can tell where it ends.
+    /// Its end cannot be determined.
     Unclear,
 }
 
@@ -268,7 +268,7 @@ impl Fields {
             (Coding::None, Length::Said(length)) => Body::Length(length),
             (Coding::None, Length::Unsaid) => Body::UntilEnd,
         };
-        // Both are said where somebody tries to deceive somebody (RFC 9112, section 6.3).
+        // A reply with both may be an attempt at request smuggling or response splitting (RFC 9112, section 6.3).
         let is_odd = self.coding != Coding::None && self.length != Length::Unsaid;
         let closes = self.close
             || self.status == 101
@@ -332,7 +332,7 @@ fn printable(value: &[u8]) -> Option<String> {
     std::str::from_utf8(value).ok().map(str::to_owned)
 }
 
-/// For `cargo fuzz`: any reply is survived, and what comes out is a head.
+/// For `cargo fuzz`: no reply causes a panic, and the result is a valid head.
 #[cfg(fuzzing)]
 pub(super) fn fuzz(bytes: &[u8]) {
     if let Ok((used, Some(head))) = HeadReader::new().read(bytes) {

@@ -285,8 +285,8 @@ impl Link {
         }
     }
 
-    /// Waits on behalf of a request until something happens on its connection, or until `until`. True when nobody waits
-    /// for the request any more.
+    /// Waits on behalf of a request until something happens on its connection, or until `until`. True when the request
+    /// has been cancelled.
     ///
     /// # Errors
     ///
@@ -381,7 +381,7 @@ impl Link {
         }
     }
 
-    /// Waits for a wake-up, and keeps an eye on the idle connection.
+    /// Waits for a wake-up, and watches the idle connection.
     fn wait_idle(&mut self) -> std::io::Result<()> {
         let mut fds = vec![PollFd::new(self.wake_ups.as_fd(), PollFlags::POLLIN)];
         let mut until = None;
@@ -394,7 +394,7 @@ impl Link {
         if reports.first() == Some(&true) {
             self.wake_ups.clear()?;
         }
-        // Whatever else there was is about the connection.
+        // Any other event is about the connection.
         if reports.get(1) == Some(&true) || until.is_some_and(|until| Instant::now() >= until) {
             self.kept = self.take_kept();
         }

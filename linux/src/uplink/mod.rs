@@ -2,8 +2,8 @@
 //!
 //! - `names` and `target`: where the server is. `book`: what was learnt of it.
 //! - `dial` and `attempt` make a connection over `tcp`; `connection` is one; `link` is what there is of both.
-//! - `authorities`, `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, whom to trust, and what happens when there is no
-//!   trust.
+//! - `authorities`, `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, the trust anchors, and what happens
+//!   when there is no trust.
 //! - `connector` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what belongs to one.
 //! - `failure` says what went wrong; `outcome` tells the core.
 //!
@@ -70,14 +70,14 @@ pub struct HttpUplink {
     waiting: Waiting,
 }
 
-/// `Retry-After` for `cargo fuzz`: any header is survived.
+/// `Retry-After` for `cargo fuzz`: no header causes a panic.
 #[cfg(fuzzing)]
 pub fn fuzz_retry_after(bytes: &[u8]) {
     let (asked, date) = bytes.split_at(bytes.len() / 2);
     let _ = (retry_after::parse(bytes, None), retry_after::parse(asked, Some(date)));
 }
 
-/// The head of a reply for `cargo fuzz`: any reply is survived.
+/// The head of a reply for `cargo fuzz`: no reply causes a panic.
 #[cfg(fuzzing)]
 pub fn fuzz_head(bytes: &[u8]) {
     head::fuzz(bytes);
@@ -94,7 +94,7 @@ struct State {
     outcome: Option<(u64, Outcome)>,
     /// Replaces the thread's client before its next request.
     client: Option<Client>,
-    /// Nobody sends any more: the thread ends when it can.
+    /// The uplink was dropped: the thread ends when it can.
     closed: bool,
 }
 
@@ -108,7 +108,7 @@ struct Request {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nobody panics while holding the lock.
+        // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -184,7 +184,7 @@ fn serve(shared: &Shared, mut sender: Sender, waker: &Waker) {
             timeout: sender.timeout(),
             generation: request.generation,
         };
-        // A mistake in the libraries below costs one beat, not all that follow.
+        // A panic in the libraries below costs one heartbeat, not all later ones.
         let answer = catch_unwind(AssertUnwindSafe(|| sender.exchange(&request.body, beat)))
             .unwrap_or(Err(Failure::new(Stage::Exchange, Cause::Local).after_sending(true)));
         let outcome = outcome(&answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone));

@@ -1,8 +1,8 @@
-//! The server's name becomes addresses on one thread that waits so that nobody else has to.
+//! The server's name is resolved on one thread of its own, so that no other thread blocks.
 //!
 //! Each family is asked for by itself, IPv4 first: an error in one says nothing about the other. What was answered once
 //! stays until the same family is answered again, so that an outage of the name service does not stop heartbeats. The
-//! system's resolver cannot be interrupted: a lookup that hangs is left behind after [`HANGS`], and at most
+//! system's resolver cannot be interrupted: a lookup that hangs is abandoned after [`HANGS`], and at most
 //! [`LEFT_BEHIND_MAX`] of them are.
 
 use std::{
@@ -20,7 +20,7 @@ use crate::waker::Waker;
 
 /// An answer of this age is used without asking again.
 pub(super) const FRESH: Duration = Duration::from_secs(60);
-/// After this time a lookup is left behind. Longer than the 20 s that `glibc` waits for two silent name servers.
+/// After this time a lookup is abandoned. Longer than the 20 s that `glibc` waits for two silent name servers.
 const HANGS: Duration = Duration::from_secs(30);
 /// Threads that may hang in a lookup for ever.
 const LEFT_BEHIND_MAX: u8 = 2;
@@ -87,7 +87,7 @@ struct State {
     wanted: Option<String>,
     /// The lookup that is under way.
     busy: Option<Busy>,
-    /// Who may write answers. Threads with an older number were left behind.
+    /// The thread that may write answers. Threads with an older number were abandoned.
     generation: u64,
     has_thread: bool,
     left_behind: u8,
@@ -177,7 +177,7 @@ impl Names {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nobody panics while holding the lock.
+        // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

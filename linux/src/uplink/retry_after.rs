@@ -1,4 +1,4 @@
-//! How long a server asks to be left alone (RFC 9110, sections 10.2.3 and 5.6.7).
+//! How long a server asks clients to back off (RFC 9110, sections 10.2.3 and 5.6.7).
 
 use std::str;
 

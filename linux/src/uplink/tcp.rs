@@ -16,10 +16,11 @@ use nix::{
     },
 };
 
-/// Room for what the peer sends unasked, in bytes: what is given up has cost no more than this. The kernel doubles it.
+/// Room for unsolicited data of the peer, in bytes: a connection that is given up has cost no more than this. The
+/// kernel doubles it.
 const RECEIVE_BUFFER: usize = 8 * 1024;
-/// An idle connection is probed after this time, then this often, and is dead when so many probes were not answered:
-/// a NAT that forgets is kept from it, and a peer that is gone is noticed. In seconds.
+/// An idle connection is probed after this time, then this often, and is dead when so many probes were not answered: a
+/// NAT keeps its mapping, and a peer that is gone is detected. In seconds.
 const KEEP_ALIVE_IDLE: u32 = 25;
 const KEEP_ALIVE_INTERVAL: u32 = 5;
 const KEEP_ALIVE_PROBES: u32 = 3;
@@ -41,15 +42,15 @@ pub(super) fn begin(address: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// Each option makes something better; none is worth a heartbeat.
+/// Each option is an improvement; one that cannot be set must not cost a heartbeat.
 fn set_options(socket: &OwnedFd) {
     fn set<O: SetSockOpt>(socket: &OwnedFd, option: O, value: &O::Val) {
         if let Err(error) = setsockopt(socket, option, value) {
             log::debug!("a socket's option: {error}");
         }
     }
-    // Whatever ends the connection, be it the end of this process, the kernel forgets what was not sent: a heartbeat that
-    // was given up must not arrive after newer ones.
+    // When the connection ends for any reason, such as the end of this process, the kernel discards unsent data: a
+    // cancelled heartbeat must not arrive after newer ones.
     set(socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
     set(socket, sockopt::RcvBuf, &RECEIVE_BUFFER);
     set(socket, sockopt::TcpNoDelay, &true);

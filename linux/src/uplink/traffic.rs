@@ -1,4 +1,4 @@
-//! Bytes that go over the network: what a metered connection is billed for, but for the headers of TCP and IP.
+//! Bytes that go over the network: what a metered connection is billed for, without the headers of TCP and IP.
 
 use std::sync::{
     Arc,

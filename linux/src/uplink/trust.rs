@@ -1,5 +1,5 @@
-//! Whom to trust: the system's certificate authorities, or those of a configured file; and how they are renewed while the
-//! program runs.
+//! The trust anchors: the system's certificate authorities, or those of a configured file; and how they are renewed
+//! while the program runs.
 
 use std::{
     io,

@@ -1,9 +1,9 @@
-//! Who is trusted when `ca_file` holds the server's own certificate, as `openssl req -x509` makes it.
+//! Which servers are trusted when `ca_file` holds the server's own certificate, as `openssl req -x509` makes it.
 //!
 //! Such a certificate says of itself that it is an authority, and `webpki` refuses an authority as a server
-//! (`CaUsedAsEndEntity`), although it is in the file that names whom to trust. Here a server is also accepted when it
-//! presents, byte for byte, a certificate of the file, and that certificate is valid now and for the server's name. That
-//! the server has its key is shown by the handshake's signature, as ever.
+//! (`CaUsedAsEndEntity`), although it is in the file of trusted certificates. Here a server is also accepted when it
+//! presents, byte for byte, a certificate of the file, and that certificate is valid now and for the server's name.
+//! That the server has its key is shown by the handshake's signature, as with any other certificate.
 
 use std::sync::Arc;
 
@@ -44,8 +44,8 @@ impl FileVerifier {
         Ok(Self { inner, certificates, provider })
     }
 
-    /// Whether this certificate is one of the file and valid now. `webpki` checks the time before it asks who has
-    /// signed, and without anybody to trust these two answers are all that is left for a certificate of the right time.
+    /// Whether this certificate is one of the file and valid now. `webpki` checks the time before it looks for the
+    /// issuer. Without trust anchors, a usable certificate that is valid now fails with one of these two errors.
     fn is_of_the_file(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
         if !self.certificates.iter().any(|trusted| trusted.as_ref() == certificate.as_ref()) {
             return false;

@@ -65,7 +65,7 @@ impl Gencmd for Program {
     }
 
     fn ask(&mut self, _: &Sysroot, command: &str) -> Result<String, SensorError> {
-        // It explains itself on standard output, whatever its exit status.
+        // It explains itself on standard output, regardless of its exit status.
         let output = process::ask(Path::new(self.0), &[command], PROGRAM_DEADLINE)?;
         String::from_utf8(output.stdout).map_err(|_| SensorError::Invalid)
     }
@@ -154,7 +154,8 @@ impl<T: Send + 'static> Source for Command<T> {
         Err(error)
     }
 
-    /// A program is not started for every beat, and what may not be asked is left alone as if it were absent.
+    /// A program is not started for every beat, and a source without permission is re-probed as rarely as an absent
+    /// one.
     fn holds(&self, outcome: &Result<T, SensorError>) -> Duration {
         match outcome {
             Err(SensorError::Absent | SensorError::Denied) => REPROBE,

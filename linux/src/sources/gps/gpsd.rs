@@ -96,7 +96,7 @@ fn ask(
             (stream, OPENING)
         }
     };
-    // A stream that gpsd has closed is no receiver that hangs.
+    // A stream that gpsd has closed does not mean that a receiver hangs.
     stream.write_all(b"?POLL;\n").map_err(|_| SensorError::Io)?;
     let deadline = Instant::now() + time;
     let poll = receive(&mut stream, deadline, last_poll).inspect_err(|_| {
@@ -131,7 +131,7 @@ impl Source for Gpsd {
         position.ok_or(SensorError::Absent)
     }
 
-    /// A receiver that is plugged in, or opened because somebody asked, is there at the next beat.
+    /// A receiver that is plugged in, or that `gpsd` opened because a client asked, is there at the next beat.
     fn holds(&self, outcome: &Result<Position, SensorError>) -> heartbeat_core::time::Duration {
         match outcome {
             Err(SensorError::Absent) if self.remark.is_none() => crate::sources::REPROBE,

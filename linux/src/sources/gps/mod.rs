@@ -22,11 +22,11 @@ const TIMEOUT: Duration = Duration::from_millis(300);
 /// Longest answer.
 const ANSWER_MAX: usize = 32 * 1024;
 
-/// Nobody listening is ordinary.
+/// That no process listens is an ordinary case.
 fn connect_error(error: std::io::Error) -> SensorError {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotConnected => SensorError::Absent,
-        // The loopback interface is down, so that nobody can listen.
+        // The loopback interface is down, so that no process can listen.
         ErrorKind::NetworkUnreachable => SensorError::Absent,
         ErrorKind::PermissionDenied => SensorError::Denied,
         _ => SensorError::Io,

@@ -105,7 +105,7 @@ impl Address {
         Ip::new(&self.ip.to_string())
     }
 
-    /// Whether somebody outside the link could know it.
+    /// Whether a host outside the link could know it.
     pub(super) const fn is_global(&self) -> bool {
         match self.ip {
             IpAddr::V4(v4) => !v4.is_link_local(),

@@ -1,8 +1,8 @@
 //! Network interfaces and their kinds, from `/sys/class/net`.
 //!
 //! The marks are the kernel's: the type of the hardware (`linux/if_arp.h`), `DEVTYPE` in `uevent` (each driver's
-//! `SET_NETDEV_DEVTYPE`), and what belongs to the interface. What carries none of them is of no kind, because a guess from a
-//! name is wrong as soon as somebody renames it.
+//! `SET_NETDEV_DEVTYPE`), and what belongs to the interface. What carries none of them is of no kind, because a guess
+//! from a name is wrong as soon as the interface is renamed.
 
 use heartbeat_core::{SensorError, time::Duration};
 
@@ -189,7 +189,7 @@ fn kind(sysfs: &mut Attributes<'_>, name: &str, devtype: Option<&str>) -> Option
         (Some("wlan"), ARPHRD_ETHER) => Some(Kind::Wifi),
         (_, ARPHRD_ETHER) if sysfs.has(name, "phy80211") || sysfs.has(name, "wireless") => Some(Kind::Wifi),
         (None, ARPHRD_ETHER) if name.starts_with("wwan") => Some(Kind::Cellular),
-        // A tunnel of a program is whatever the program does with it.
+        // The kind of a tunnel depends on the program that made it, and is unknown.
         (None, ARPHRD_ETHER) if sysfs.has(name, "tun_flags") => None,
         (None, ARPHRD_ETHER) => Some(Kind::Ethernet),
         (Some(devtype), ARPHRD_ETHER) if WIRED.contains(&devtype) => Some(Kind::Ethernet),

@@ -173,7 +173,7 @@ impl Snapshot {
     /// it (a multiplexed channel, PPP over its serial line), that is connected; else its first port.
     pub(crate) fn of_modem(&self, ports: &[String], others: &[String]) -> Option<&Link> {
         let is_port = |link: &Link| ports.contains(&link.name);
-        // What has no hardware and is nobody's port came into being with a connection.
+        // An interface without hardware that is no other modem's port was created with a connection.
         let is_made = |link: &Link| {
             matches!(link.kind, Kind::Cellular | Kind::Ppp) && !link.physical && !others.contains(&link.name)
         };

@@ -24,8 +24,8 @@ const IFLA_PERM_ADDRESS: u16 = 54;
 /// The permanent address that identifies the board best, as `dc:a6:32:01:02:03`.
 ///
 /// That of an adapter on USB counts only without another one, because it can be plugged in and out; so does one that is
-/// administered locally (RFC 9542, 2.1), because no authority made it unique. Among equals the interface counts that the
-/// kernel has known for longest, whatever its name.
+/// administered locally (RFC 9542, 2.1), because no authority made it unique. Among equals the interface counts that
+/// the kernel has known for longest, regardless of its name.
 ///
 /// # Errors
 ///

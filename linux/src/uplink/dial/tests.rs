@@ -94,7 +94,7 @@ fn port_of(listener: &TcpListener) -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-/// Tells of each connection, says nothing, and keeps it.
+/// Reports each connection, sends nothing, and keeps it open.
 fn silent(listener: TcpListener) -> mpsc::Receiver<()> {
     let (opened, connections) = mpsc::channel();
     thread::spawn(move || {
@@ -120,7 +120,7 @@ fn failure_of_all_addresses_is_the_most_telling_one() {
     let port = port_of(&listen(1, 0));
     let mut race = Race::new(port, false, |family| match family {
         Family::V4 => Ok(vec![ip(2)]),
-        // A documentation prefix (RFC 3849): no route, or nobody answers.
+        // A documentation prefix (RFC 3849): no route, or no answer.
         Family::V6 => Ok(vec!["2001:db8::1".parse().expect("an address")]),
     });
     let mut dial = race.begin(Doubt::None);
@@ -189,7 +189,7 @@ fn family_that_is_not_answered_does_not_hold_up_the_other() {
         }
     });
     assert_eq!(race.run(), Ok(SocketAddr::new(ip(1), port)));
-    // Nor does it when nobody listens.
+    // Nor does it when no server listens.
     drop(listener);
     let began = Instant::now();
     assert_eq!(race.run().map_err(|failure| failure.cause), Err(Cause::Refused));
