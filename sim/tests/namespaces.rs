@@ -54,7 +54,7 @@ impl Namespace {
         namespace
     }
 
-    /// With loopback, and silence at the addresses of [`NOBODY`].
+    /// With loopback; packets to the addresses of [`NOBODY`] are dropped.
     fn with_loopback() -> Self {
         let namespace = Self::new();
         namespace.ip(&["link", "set", "lo", "up"]);

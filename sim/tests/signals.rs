@@ -50,7 +50,7 @@ fn a_storm_of_signals_costs_no_beat_and_brings_none_early() {
     let began = Instant::now();
     while beats.len() < 10 {
         assert!(began.elapsed() < PATIENCE, "{} beats", beats.len());
-        // Interrupts whatever system call its thread is in (EINTR, signal(7)).
+        // Interrupts the system call that its thread is in (EINTR, signal(7)).
         daemon.signal(Signal::SIGUSR1);
         signals += 1;
         match receiver.events().recv_timeout(Duration::from_millis(1)) {
