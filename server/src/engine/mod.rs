@@ -284,7 +284,7 @@ impl<S: Store + Admin> Engine<S> {
         let label = if notice.raised { notice.kind.label() } else { notice.kind.over() };
         let detail =
             if notice.detail.is_empty() { label.to_owned() } else { format!("{label}, {}", notice.detail) };
-        // What was over before anybody was told is not worth a message.
+        // An alert that was over before it was announced is not worth a message.
         let before = self.alerts.get(&(device, notice.kind));
         let untold = !notice.raised && before.is_some_and(|before| before.raised && before.unannounced);
         let alert = AlertRow {

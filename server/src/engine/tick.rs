@@ -65,7 +65,7 @@ impl<S: Store + Admin> Engine<S> {
                 draft.presences.push((place, presence));
             }
             let idle = tracked.ledger.is_idle(now);
-            // Nobody misses what was removed; and silence counts from when the server could hear.
+            // A removed device raises no alert. Silence counts from when the server could receive heartbeats.
             let silent_since = device.seen_at.map(|seen_at| seen_at.max(self.watching_since));
             let silence = Presence::at(now, silent_since, expect);
             let alerted = if presence == Presence::Online { presence } else { silence.max(Presence::Late) };

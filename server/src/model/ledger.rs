@@ -13,7 +13,7 @@
 //! # Minutes
 //!
 //! The minute in which a device is now is summed up here and written when it is over. Its heartbeats are in the
-//! database, so a server that is killed sums them up again (`Minute::Open`). Whatever falls into a minute that has been
+//! database, so a server that is killed sums them up again (`Minute::Open`). A heartbeat of a minute that has been
 //! written is added to it.
 
 use crate::{
@@ -313,7 +313,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, live, late and repeated: every number is stored once, and the minutes hold what was stored.
+        /// With any mix of live, late and repeated heartbeats, every number is stored once, and the minutes hold what was
+        /// stored.
         #[test]
         fn every_heartbeat_is_stored_once_and_summed_up_once(
             steps in proptest::collection::vec((1u64..90, any::<bool>(), 0i64..200_000), 1..200),

@@ -25,11 +25,11 @@ pub(super) const COOKIE: &str = "heartbeat_login";
 /// Who is looking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Visitor {
-    /// Anybody on this machine: no password is set.
+    /// Any user of this machine: no password is set.
     Open,
-    /// Somebody whom a proxy has let in.
+    /// A user whom a proxy has authenticated.
     Proxied(String),
-    /// Somebody who has logged in: the secret of the cookie.
+    /// A user who has logged in: the secret of the cookie.
     LoggedIn(String),
     /// A program with a token that may read.
     Program,
@@ -45,7 +45,7 @@ impl Visitor {
     }
 }
 
-/// Why somebody may not look.
+/// Why access is denied.
 enum Stranger {
     /// A login would help.
     LogIn,
