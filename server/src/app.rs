@@ -101,7 +101,7 @@ impl App {
         }
     }
 
-    /// Whether what this peer says about others is believed.
+    /// Whether this peer is a trusted proxy.
     pub(crate) fn is_proxy(&self, peer: Peer) -> bool {
         self.config.access.proxies.contains(&peer.0.ip().to_canonical())
     }

@@ -19,7 +19,7 @@ const CLOCK_WRONG_MS: i64 = 120_000;
 /// And right if it differs by less than this.
 const CLOCK_RIGHT_MS: i64 = 60_000;
 
-/// Something that people are told, and that the history of the device holds.
+/// Something that is announced to people and stored in the history of the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Notice {
     pub(crate) kind: Kind,

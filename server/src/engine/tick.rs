@@ -1,4 +1,4 @@
-//! What time brings, once a second.
+//! What falls due with time, checked once a second.
 
 use super::{Engine, Tracked, read, write};
 use crate::{
@@ -25,7 +25,7 @@ struct Draft {
 }
 
 impl<S: Store + Admin> Engine<S> {
-    /// Takes note that it is `now`. If the store fails, nothing has changed, and the next turn tries again.
+    /// Does what is due at `now`. If the store fails, nothing has changed, and the next turn tries again.
     ///
     /// # Errors
     /// Those of the store.

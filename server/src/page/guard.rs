@@ -53,7 +53,7 @@ enum Stranger {
     Unavailable,
 }
 
-/// Lets people in, and leads others to the login.
+/// Lets authenticated people in, and redirects others to the login.
 pub(crate) async fn people(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
@@ -80,7 +80,7 @@ pub(crate) async fn people(
     next.run(request).await
 }
 
-/// Lets programs in that have a token, and people.
+/// Lets programs with a token in, and authenticated people.
 pub(crate) async fn programs(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
