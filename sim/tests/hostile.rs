@@ -1,4 +1,4 @@
-//! The daemon against servers that misbehave: each costs its own beat at most, is logged once, and never delays the
+//! The daemon against hostile servers: each costs its own beat at most, is logged once, and never delays the
 //! end of the program.
 
 #![allow(clippy::expect_used, clippy::panic)]
@@ -53,7 +53,7 @@ fn obeys_retry_after() {
     daemon.stop();
 }
 
-/// Runs against a server that misbehaves on its first connections and then turns good: the failure is logged with
+/// Runs against a server that is hostile on its first connections and then works: the failure is logged with
 /// `reason`, once, then its end, and beats go on.
 fn survives(reason: &str, misbehave: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static) {
     let good = Arc::new(AtomicBool::new(false));

@@ -18,7 +18,7 @@ use nix::{
 };
 use support::{Daemon, beat, command, receiver};
 
-/// Who runs the daemon when the test is root's, who may read everything.
+/// The user who runs the daemon when the test runs as root, because root may read everything.
 const USER: u32 = 54_341;
 const PRECIOUS: &str = "precious";
 

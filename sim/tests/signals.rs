@@ -1,4 +1,4 @@
-//! Signals to the running daemon: those that it obeys, and those that must not disturb it.
+//! Signals to the running daemon: those that it handles, and those that must have no effect.
 
 #![allow(clippy::expect_used, clippy::panic)]
 
