@@ -313,8 +313,8 @@ mod tests {
     }
 
     proptest! {
-        /// With any mix of live, late and repeated heartbeats, every number is stored once, and the minutes hold what was
-        /// stored.
+        /// With any mix of live, late and repeated heartbeats, every number is stored once, and the minutes hold what
+        /// was stored.
         #[test]
         fn every_heartbeat_is_stored_once_and_summed_up_once(
             steps in proptest::collection::vec((1u64..90, any::<bool>(), 0i64..200_000), 1..200),
