@@ -90,7 +90,7 @@ macro_rules! traits {
         }
 
         /// [`Hal`] without defaults, for a frontend that implements every sensor: when the table gets another one, it
-        /// does not compile until it has that, too. Whatever implements this has [`Hal`] with it.
+        /// does not compile until it has that, too. A type that implements this implements [`Hal`], too.
         pub trait CompleteHal {
             /// Wall time. `None`: the clock has not been set.
             fn unix_time(&mut self) -> Option<UnixTime>;

@@ -101,7 +101,7 @@ pub fn finish(mut command: Command, deadline: Duration) -> Result<Output, Progra
     let pid = i32::try_from(child.id()).map(Pid::from_raw);
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        // Nobody listens any more once the deadline has passed.
+        // The receiver is gone once the deadline has passed.
         let _ = sender.send(child.wait_with_output());
     });
     match receiver.recv_timeout(deadline) {

@@ -66,7 +66,7 @@ beat_arrives() {
 # the last heartbeat contains $1
 last_has() { tail -n 1 "$received" | grep -qF -- "$1"; }
 
-# install WHAT PACKAGE: as apt does, which asks nobody. What it says is in $work/said.
+# install WHAT PACKAGE: as apt does, without questions. What it says is in $work/said.
 install() {
     inside dpkg -i "/root/$2" >"$work/said" 2>&1 </dev/null || fail "$1: $(cat "$work/said")"
     if [ -n "${KEEP:-}" ]; then cat "$work/said"; fi
@@ -192,7 +192,7 @@ old_service() {
     chroot "$root" systemctl --quiet enable $service 2>/dev/null
 }
 
-# Everything on the disk that may be somebody's, and the users.
+# All files that an installation may leave behind, and the users and groups.
 inventory() {
     shell "find / -xdev \( -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/systemd \
         -o -path /var/tmp -o -path /tmp -o -path /run -o -path /proc -o -path /sys -o -path /dev -o -path /etc/ssl \

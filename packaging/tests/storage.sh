@@ -23,7 +23,7 @@ inside systemctl restart $service
 for _ in 1 2 3; do beat_arrives 'a heartbeat'; done
 check 'nothing was written to the disk' grep -qx 'write_bytes: 0' <(inside cat "/proc/$(property MainPID)/io")
 inside systemctl reboot || true
-# It leaves the second half of a reboot to whoever started it, and says so with this status.
+# systemd-nspawn leaves the second half of a reboot to its caller, and says so with this status.
 status=0
 wait "$nspawn" || status=$?
 check 'the container asks to be booted again' [ $status = 133 ]

@@ -1,4 +1,4 @@
-# Upgrades ask nobody and change nothing that somebody has decided.
+# Upgrades ask no questions, and change no setting that an administrator has made.
 new_device configured https://server.test/heartbeat.php
 install 'it installs' first.deb
 shell "echo 'sequence = false  # edited' >>$config"

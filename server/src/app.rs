@@ -101,12 +101,12 @@ impl App {
         }
     }
 
-    /// Whether what this peer says about others is believed.
+    /// Whether this peer is a trusted proxy.
     pub(crate) fn is_proxy(&self, peer: Peer) -> bool {
         self.config.access.proxies.contains(&peer.0.ip().to_canonical())
     }
 
-    /// The address of a client: the peer, or whom a believed proxy names last.
+    /// The address of a client: the peer, or the last one in `X-Forwarded-For` if the peer is a trusted proxy.
     pub(crate) fn client(&self, peer: Peer, headers: &HeaderMap) -> IpAddr {
         let forwarded =
             headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());

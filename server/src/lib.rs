@@ -1,4 +1,4 @@
-//! The other end of the heartbeat: receives, keeps, shows, and says when something is wrong.
+//! The server of the heartbeats: receives, keeps, shows, and says when something is wrong.
 //!
 //! # Where things are
 //!

@@ -193,7 +193,7 @@ proptest! {
     #[test]
     fn no_set_of_bad_sensors_delays_a_beat_or_spoils_its_neighbours(device in any_device(), bad_temperature in any::<bool>()) {
         let mut device = device;
-        // One sensor is well, whatever the others do.
+        // One sensor works, with any faults of the others.
         device.inner.memory = FakeDevice::healthy().memory;
         device.set(Sensor::Memory, None);
         if bad_temperature {

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::{Daemon, PATIENCE, command};
 
-/// An address at which nobody listens yet: the port was free a moment ago.
+/// An address at which no server listens yet: the port was free a moment ago.
 fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }

@@ -93,7 +93,7 @@ fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).expect("read")).expect("JSON")
 }
 
-/// The document without what is another at each moment, or this machine's whatever the tree.
+/// The document without these keys: values that change with time, or that are this machine's even with a tree.
 fn lasting(mut document: Value, keys: &[&str]) -> Value {
     for key in keys {
         document.as_object_mut().expect("an object").remove(*key);

@@ -1,4 +1,5 @@
-//! The daemon against every misbehaving server there is: what it says of it, that it goes on, and that nothing grows.
+//! The daemon against every hostile server: what it logs, that it goes on, and that its memory, descriptors and threads
+//! do not grow.
 
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -15,7 +16,7 @@ use std::{
 use heartbeat_sim::hostile_servers::{Authority, Fault, HostileServer};
 use support::{Daemon, command};
 
-/// Servers that are endured at once.
+/// Servers that are tested at once.
 const AT_ONCE: usize = 16;
 /// Memory that a daemon may grow by, in KiB.
 const GROWTH_MAX: u64 = 1_024;

@@ -1,5 +1,5 @@
 //! Each peer of the daemon freezes: the supervisor, the reader of the log, the place of the status, the configuration, the
-//! storage. Beats go on and SIGTERM is obeyed.
+//! storage. Beats go on and SIGTERM ends the daemon.
 
 #![allow(clippy::expect_used, clippy::panic)]
 

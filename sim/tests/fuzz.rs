@@ -1,4 +1,4 @@
-//! The simulator itself: its runs break no promise, and its checker sees those who do.
+//! The simulator itself: its runs break no promise, and its checker detects the planted bugs.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -36,7 +36,7 @@ fn hanging_sources_do_not_delay_beats_or_other_values() {
         println!("skipped: mounting an overlay needs root and a kernel that can");
         return;
     }
-    // gpsd's port, if nobody has it: accepts and says nothing.
+    // gpsd's port, if it is free: accepts and says nothing.
     let gpsd = TcpListener::bind("127.0.0.1:2947");
     if let Ok(listener) = &gpsd {
         let listener = listener.try_clone().expect("a handle");

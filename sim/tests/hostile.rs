@@ -1,4 +1,4 @@
-//! The daemon against servers that misbehave: each costs its own beat at most, is logged once, and never delays the
+//! The daemon against hostile servers: each costs its own beat at most, is logged once, and never delays the
 //! end of the program.
 
 #![allow(clippy::expect_used, clippy::panic)]
@@ -22,7 +22,7 @@ use support::{Daemon, PATIENCE, command, server};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
-/// Drips `piece` for as long as somebody listens.
+/// Sends `piece` again and again, until the peer closes the connection.
 fn for_ever(stream: &mut TcpStream, piece: &[u8]) -> io::Result<()> {
     loop {
         stream.write_all(piece)?;
@@ -53,7 +53,7 @@ fn obeys_retry_after() {
     daemon.stop();
 }
 
-/// Runs against a server that misbehaves on its first connections and then turns good: the failure is logged with
+/// Runs against a server that is hostile on its first connections and then works: the failure is logged with
 /// `reason`, once, then its end, and beats go on.
 fn survives(reason: &str, misbehave: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static) {
     let good = Arc::new(AtomicBool::new(false));
@@ -80,7 +80,7 @@ fn survives(reason: &str, misbehave: impl Fn(&mut TcpStream) -> io::Result<()> +
 
 #[test]
 fn a_server_that_refuses() {
-    // A port that was just free; nobody listens on it.
+    // A port that was just free; no server listens on it.
     let address =
         TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let mut daemon = Daemon::sending_to(address, "0.3", &[]);
@@ -218,7 +218,7 @@ fn unanswered_connect_times_out() {
 #[test]
 fn a_name_that_cannot_be_resolved() {
     // A label of 64 letters cannot be put into a query (RFC 1035, 2.3.4): the system's resolver refuses it without
-    // asking anybody.
+    // asking a name server.
     let url = format!("http://{}.example/", "a".repeat(64));
     let args = ["run", "--url", &url, "--interval", "0.3", "--pidfile", ""];
     let mut daemon = Daemon::start(command(&args));

@@ -159,7 +159,7 @@ fn refuses_a_second_daemon_beside_the_service_for_the_same_server() {
     by_hand.stop();
     meant.stop();
 
-    // A killed service stops nobody.
+    // A service that was killed does not keep other instances from starting.
     service.signal(nix::sys::signal::Signal::SIGKILL);
     service.wait();
     let mut by_hand = machine.start(ROOT, &[]);

@@ -1,4 +1,5 @@
-//! The daemon in network namespaces of its own: no route, dead and lying name servers, loss, black holes, another address.
+//! The daemon in network namespaces of its own: no route, silent and failing name servers, loss, black holes, another
+//! address.
 //!
 //! Needs root, iproute2 and nftables: `cargo test -p heartbeat-sim --test namespaces -- --ignored --test-threads=1`
 
@@ -28,7 +29,7 @@ use nix::sched::{CloneFlags, setns};
 use support::{Daemon, beat, command, wrapped};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// Addresses at which everything is swallowed.
+/// Addresses to which all packets are dropped.
 const NOBODY: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
 
 fn run(program: &str, args: &[&str]) {
@@ -54,7 +55,7 @@ impl Namespace {
         namespace
     }
 
-    /// With loopback, and silence at the addresses of [`NOBODY`].
+    /// With loopback; packets to the addresses of [`NOBODY`] are dropped.
     fn with_loopback() -> Self {
         let namespace = Self::new();
         namespace.ip(&["link", "set", "lo", "up"]);

@@ -18,7 +18,7 @@ use nix::{
 };
 use support::{Daemon, beat, command, receiver};
 
-/// Who runs the daemon when the test is root's, who may read everything.
+/// The user who runs the daemon when the test runs as root, because root may read everything.
 const USER: u32 = 54_341;
 const PRECIOUS: &str = "precious";
 
@@ -184,7 +184,7 @@ fn special_file_as_pidfile_or_lock_does_not_stop_the_daemon() {
         let pidfile = place.plant(kind, "pid");
         let log = place.beats(&["--pidfile", text(&pidfile)], &[], &format!("{kind:?}"));
         let warned = log.iter().any(|line| line.contains("going on without a pidfile"));
-        // A file of one's own is taken over, whatever it holds.
+        // A file of the daemon's own user is taken over, with any content.
         assert_eq!(warned, kind != Kind::Huge, "{kind:?}: {log:#?}");
 
         place.plant(kind, "lock");

@@ -162,7 +162,7 @@ fn kill_at_any_time_leaves_no_torn_file() {
 #[test]
 fn it_is_not_ready_before_its_first_sample_is_complete() {
     let (tree, supervisor) = (bare_tree(), Supervisor::new());
-    // Nobody listens: it is ready all the same, and says what is wrong.
+    // No server listens: the daemon is ready all the same, and reports the failure.
     let mut daemon = supervisor.start("http://127.0.0.1:9/", tree.path(), &[]);
     let told = supervisor.told_until("STATUS=last heartbeat not delivered: connection refused");
     let ready = told.iter().position(|told| told.contains("READY=1")).expect("ready");

@@ -60,7 +60,7 @@ fn with_few_descriptors_it_says_so_or_beats_without() {
     assert!(fares.first() == Some(&false) && fares.last() == Some(&true), "{fares:?}");
 }
 
-/// Puts the daemon where anybody may run it, if it can be run as a user who runs nothing else.
+/// Puts the daemon where every user may run it, if it can be run as a user who runs nothing else.
 fn for_anybody(dir: &Path) -> Option<String> {
     if !Uid::effective().is_root() {
         println!("skipped: a user who runs nothing else is needed, which only root can become");

@@ -1,4 +1,4 @@
-//! Signals to the running daemon: those that it obeys, and those that must not disturb it.
+//! Signals to the running daemon: those that it handles, and those that must have no effect.
 
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -50,7 +50,7 @@ fn a_storm_of_signals_costs_no_beat_and_brings_none_early() {
     let began = Instant::now();
     while beats.len() < 10 {
         assert!(began.elapsed() < PATIENCE, "{} beats", beats.len());
-        // Interrupts whatever system call its thread is in (EINTR, signal(7)).
+        // Interrupts the system call that its thread is in (EINTR, signal(7)).
         daemon.signal(Signal::SIGUSR1);
         signals += 1;
         match receiver.events().recv_timeout(Duration::from_millis(1)) {

@@ -1,8 +1,8 @@
 //! Every system call that the daemon makes fails in turn (strace(1), "Tampering"), on this machine with all that it has.
 //!
-//! Whatever fails: the daemon beats on, with the same id, and soon knows everything again; or it says why it cannot and
-//! ends with status 1, after which systemd starts it again. It neither panics nor hangs nor spins, and never thinks that
-//! its configuration was wrong.
+//! After any failure the daemon beats on, with the same id, and soon has all its values again; or it logs why it
+//! cannot and ends with status 1, after which systemd starts it again. It neither panics nor hangs nor spins, and never
+//! reports that its configuration is wrong.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

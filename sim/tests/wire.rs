@@ -111,7 +111,7 @@ fn the_deprecated_form_has_the_document_in_the_address() {
     assert_eq!(header, format!("{agent}\r\nhost: {address}\r\n\r\n"));
 }
 
-/// Nobody answers at these addresses.
+/// No proxy listens at these addresses.
 #[test]
 fn ignores_proxies_of_the_environment() {
     let names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];

@@ -1,4 +1,4 @@
-//! Sending: at most one request, which ends by its deadline whatever the uplink does.
+//! Sending: at most one request, which ends by its deadline in any case.
 
 use core::task::Poll;
 

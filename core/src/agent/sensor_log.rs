@@ -11,7 +11,7 @@ pub(super) struct SensorLog {
     limit: LogLimit,
 }
 
-// One copy each for all sensors, whatever the types of their values.
+// One copy of this code for all sensors: it does not depend on the types of their values.
 impl SensorLog {
     /// The sensor `name` has a value.
     #[inline(never)]

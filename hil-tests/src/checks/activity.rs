@@ -16,7 +16,7 @@ struct Files(Vec<PathBuf>);
 
 impl Files {
     fn write(&mut self, path: PathBuf, content: impl AsRef<[u8]>) -> io::Result<()> {
-        // Not over a file that somebody made meanwhile.
+        // Never overwrites a file that another program has made meanwhile.
         let mut file = fs::File::create_new(&path)?;
         self.0.push(path);
         io::Write::write_all(&mut file, content.as_ref())

@@ -1,4 +1,4 @@
-//! The state of the service: active, enabled, whom it runs as, what it may do.
+//! The state of the service: active, enabled, the user it runs as, what it may do.
 
 use nix::unistd::{Group, User};
 

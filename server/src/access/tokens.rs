@@ -29,7 +29,7 @@ pub(crate) enum Refusal {
 #[derive(Debug, Default)]
 struct Known {
     by_hash: HashMap<Vec<u8>, TokenRow>,
-    /// Devices that have a token of their own; no other token speaks for them.
+    /// Devices that have a token of their own; no other token is accepted for them.
     bound: HashSet<String>,
 }
 

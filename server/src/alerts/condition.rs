@@ -7,7 +7,7 @@ use crate::time::UnixMs;
 pub(crate) enum Seen {
     Bad,
     Good,
-    /// Between the thresholds, or not known: whatever was the case goes on.
+    /// Between the thresholds, or not known: the state stays as it is.
     Neither,
 }
 
@@ -147,7 +147,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is seen: raised and cleared take turns.
+        /// With any observations, raised and cleared take turns.
         #[test]
         fn raised_and_cleared_take_turns(steps in proptest::collection::vec((0i64..100, 0u8..3), 1..200)) {
             let mut condition = Condition::default();

@@ -19,7 +19,7 @@ const CLOCK_WRONG_MS: i64 = 120_000;
 /// And right if it differs by less than this.
 const CLOCK_RIGHT_MS: i64 = 60_000;
 
-/// Something that people are told, and that the history of the device holds.
+/// Something that is announced to people and stored in the history of the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Notice {
     pub(crate) kind: Kind,
@@ -137,7 +137,7 @@ fn judge(kind: Kind, reading: &Reading, skew_ms: Option<i64>, expect: &Expect) -
         Kind::Disk => {
             (Seen::between(value(Value::Disk), expect.disk_high - 30, expect.disk_high), seconds(60, 60))
         }
-        // A dip is over before anybody could look: it is told at once, and over after five good minutes.
+        // A dip is over before an operator could look: it is announced at once, and over after five good minutes.
         Kind::UnderVoltage => (yes(reading.throttled.map(|mask| mask & UNDER_VOLTAGE != 0)), seconds(0, 300)),
         Kind::ReadOnly => (yes(reading.read_only), seconds(0, 60)),
         Kind::Recording => (yes(Some(expect.recording && !reading.recording)), seconds(300, 10)),

@@ -51,7 +51,7 @@ pub(super) fn password(config: &Config) -> Result<(), Failure> {
     let hash = password::hash(&password).map_err(Failure::Other)?;
     let mut store = open(config)?;
     store.set_setting(password::SETTING, &hash)?;
-    // Whoever knew the old one is out.
+    // All sessions that began with the old password end.
     store.end_sessions(None)?;
     Ok(())
 }

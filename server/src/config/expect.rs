@@ -1,4 +1,4 @@
-//! What is expected of a device, and when somebody must be told that it is otherwise.
+//! What is expected of a device, and when a deviation raises an alert.
 
 use std::collections::BTreeMap;
 

@@ -90,9 +90,9 @@ pub(crate) struct Tls {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Access {
-    /// A header in which a proxy says who it has let in.
+    /// A header in which a proxy names the user whom it has authenticated.
     pub(crate) proxy_header: Option<String>,
-    /// Addresses from which that header, and `X-Forwarded-For`, are believed.
+    /// Addresses from which that header, and `X-Forwarded-For`, are trusted.
     pub(crate) proxies: Vec<IpAddr>,
 }
 

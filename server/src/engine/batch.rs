@@ -53,7 +53,7 @@ impl<S: Store + Admin> Engine<S> {
             }
         };
         for (answer, verdict) in answers.into_iter().zip(verdicts) {
-            // A device that has gone meanwhile asks again.
+            // A device that has closed its connection meanwhile retries.
             let _ = answer.send(verdict);
         }
     }
@@ -190,7 +190,7 @@ impl<S: Store + Admin> Engine<S> {
         Ok(known)
     }
 
-    /// Books one heartbeat on copies.
+    /// Records one heartbeat on copies.
     fn draft(
         &self,
         now: UnixMs,

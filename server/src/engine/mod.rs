@@ -1,11 +1,11 @@
 //! The one thread that changes anything: it takes heartbeats, commits them in groups, and answers afterwards.
 //!
-//! One batch goes this way: numbers of devices and starts from the store, then the books and conditions of each device
+//! One batch goes this way: numbers of devices and starts from the store, then the ledger and conditions of each device
 //! on a copy, then one commit, then the copies in place of the old ones, the fleet, the answers. If the commit fails
-//! nothing has changed and every device is told to come again.
+//! nothing has changed and every device is told to retry.
 //!
 //! - [`batch`][]: heartbeats
-//! - [`tick`][]: what time brings: offline, messages, minutes
+//! - [`tick`][]: what falls due with time: offline, messages, minutes
 //! - [`run`][]: the thread
 
 mod batch;
@@ -171,7 +171,7 @@ pub(crate) struct Engine<S> {
     attempts: Vec<(i64, Attempt)>,
     delivery: Sender<MessageRow>,
     digest: Digest,
-    /// Since when devices could be heard; see `ALERT_GRACE_MS`.
+    /// Since when heartbeats could be received; see `ALERT_GRACE_MS`.
     watching_since: UnixMs,
     revision: i64,
 }
@@ -263,7 +263,7 @@ impl<S: Store + Admin> Engine<S> {
         Ok(())
     }
 
-    /// Devices could not be heard until now: the server was not there, or its clock was another one.
+    /// Silence counts from `now` on: the server was not running until now, or its clock was set.
     pub(crate) fn restart_watch(&mut self, now: UnixMs) {
         self.watching_since = now;
     }
@@ -284,7 +284,7 @@ impl<S: Store + Admin> Engine<S> {
         let label = if notice.raised { notice.kind.label() } else { notice.kind.over() };
         let detail =
             if notice.detail.is_empty() { label.to_owned() } else { format!("{label}, {}", notice.detail) };
-        // What was over before anybody was told is not worth a message.
+        // An alert that was over before it was announced is not worth a message.
         let before = self.alerts.get(&(device, notice.kind));
         let untold = !notice.raised && before.is_some_and(|before| before.raised && before.unannounced);
         let alert = AlertRow {

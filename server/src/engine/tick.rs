@@ -1,4 +1,4 @@
-//! What time brings, once a second.
+//! What falls due with time, checked once a second.
 
 use super::{Engine, Tracked, read, write};
 use crate::{
@@ -25,7 +25,7 @@ struct Draft {
 }
 
 impl<S: Store + Admin> Engine<S> {
-    /// Takes note that it is `now`. If the store fails, nothing has changed, and the next turn tries again.
+    /// Does what is due at `now`. If the store fails, nothing has changed, and the next turn tries again.
     ///
     /// # Errors
     /// Those of the store.
@@ -65,7 +65,7 @@ impl<S: Store + Admin> Engine<S> {
                 draft.presences.push((place, presence));
             }
             let idle = tracked.ledger.is_idle(now);
-            // Nobody misses what was removed; and silence counts from when the server could hear.
+            // A removed device raises no alert. Silence counts from when the server could receive heartbeats.
             let silent_since = device.seen_at.map(|seen_at| seen_at.max(self.watching_since));
             let silence = Presence::at(now, silent_since, expect);
             let alerted = if presence == Presence::Online { presence } else { silence.max(Presence::Late) };

@@ -41,7 +41,7 @@ impl Order {
     }
 }
 
-/// The query string of the list. Whatever cannot be understood counts as not given.
+/// The query string of the list. A value that cannot be understood counts as not given.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct QueryKeys {

@@ -39,7 +39,7 @@ impl Boot {
         (age < 64).then(|| self.window >> age & 1 == 1)
     }
 
-    /// Books a live heartbeat; the answer is how many were lost right before it, or `None` if it is repeated.
+    /// Records a live heartbeat; the answer is how many were lost right before it, or `None` if it is repeated.
     pub(super) fn advance(&mut self, number: u64, first_of_device: bool) -> Option<u64> {
         if self.max == 0 && first_of_device {
             self.base = number.saturating_sub(1);

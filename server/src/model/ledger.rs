@@ -1,7 +1,7 @@
-//! The books of one device: which of its heartbeats are new, repeated, late or lost, and where each goes in history.
+//! The ledger of one device: which of its heartbeats are new, repeated, late or lost, and where each goes in history.
 //!
 //! A pure state machine: the time and the heartbeat are arguments, what is to be stored is the answer. The engine works
-//! on a copy and puts it in place of the old books when the database has committed, so that nothing is counted that is
+//! on a copy and puts it in place of the old ledger when the database has committed, so that nothing is counted that is
 //! not stored.
 //!
 //! # Repeated and lost
@@ -13,7 +13,7 @@
 //! # Minutes
 //!
 //! The minute in which a device is now is summed up here and written when it is over. Its heartbeats are in the
-//! database, so a server that is killed sums them up again (`Minute::Open`). Whatever falls into a minute that has been
+//! database, so a server that is killed sums them up again (`Minute::Open`). A heartbeat of a minute that has been
 //! written is added to it.
 
 use crate::{
@@ -57,12 +57,12 @@ pub(crate) struct Entry {
     pub(crate) minutes: Vec<(UnixMs, Summary)>,
     /// Heartbeats that were lost right before this one.
     pub(crate) gap: u64,
-    /// The first heartbeat of a start that the server had not heard of, of a device that it had.
+    /// The first heartbeat of a start that is new to the server, of a device that it knows.
     pub(crate) restarted: bool,
 }
 
 impl Ledger {
-    /// The books of a device of which nothing has come yet.
+    /// The ledger of a device from which nothing has come yet.
     pub(crate) fn new() -> Self {
         Self { last_at: UnixMs(0), boots: Vec::new(), minute: Minute::Written(UnixMs(i64::MIN)) }
     }
@@ -101,7 +101,7 @@ impl Ledger {
         beat.replayed && self.boot(boot).is_some_and(|boot| boot.in_window(number) != Some(true))
     }
 
-    /// Books a heartbeat that came at `now`. `known_late`: the database has it already as a late one. `None`: it is
+    /// Records a heartbeat that came at `now`. `known_late`: the database has it already as a late one. `None`: it is
     /// repeated, and nothing is to be stored.
     pub(crate) fn book(
         &mut self,
@@ -313,7 +313,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, live, late and repeated: every number is stored once, and the minutes hold what was stored.
+        /// With any mix of live, late and repeated heartbeats, every number is stored once, and the minutes hold what
+        /// was stored.
         #[test]
         fn every_heartbeat_is_stored_once_and_summed_up_once(
             steps in proptest::collection::vec((1u64..90, any::<bool>(), 0i64..200_000), 1..200),

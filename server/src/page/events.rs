@@ -108,7 +108,7 @@ impl Viewer {
             let changed = self.changed_parts().await;
             if !changed.is_empty() || self.sent_at.elapsed() >= ALIVE_EVERY {
                 self.sent_at = Instant::now();
-                // The server's clock goes along, so that ages are right whatever the browser's says.
+                // The server's time is sent, too, so that ages are right even if the browser's clock is wrong.
                 let data = serde_json::json!({ "now": UnixMs::now(), "parts": changed });
                 return Some(Event::default().data(data.to_string()));
             }

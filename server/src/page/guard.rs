@@ -25,11 +25,11 @@ pub(super) const COOKIE: &str = "heartbeat_login";
 /// Who is looking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Visitor {
-    /// Anybody on this machine: no password is set.
+    /// Any user of this machine: no password is set.
     Open,
-    /// Somebody whom a proxy has let in.
+    /// A user whom a proxy has authenticated.
     Proxied(String),
-    /// Somebody who has logged in: the secret of the cookie.
+    /// A user who has logged in: the secret of the cookie.
     LoggedIn(String),
     /// A program with a token that may read.
     Program,
@@ -45,7 +45,7 @@ impl Visitor {
     }
 }
 
-/// Why somebody may not look.
+/// Why access is denied.
 enum Stranger {
     /// A login would help.
     LogIn,
@@ -53,7 +53,7 @@ enum Stranger {
     Unavailable,
 }
 
-/// Lets people in, and leads others to the login.
+/// Lets authenticated people in, and redirects others to the login.
 pub(crate) async fn people(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
@@ -80,7 +80,7 @@ pub(crate) async fn people(
     next.run(request).await
 }
 
-/// Lets programs in that have a token, and people.
+/// Lets programs with a token in, and authenticated people.
 pub(crate) async fn programs(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,

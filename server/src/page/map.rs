@@ -1,4 +1,5 @@
-//! Positions on an outline of the land: Natural Earth, 1:110 million, public domain. No tiles, nobody else is asked.
+//! Positions on an outline of the land: Natural Earth, 1:110 million, public domain. No tiles: no request goes
+//! to a third party.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -42,7 +42,7 @@ pub(crate) async fn heartbeat(
 ) -> Response {
     let bearer = bearer(request.headers()).map(str::to_owned);
     let required = app.config.receive.require_token;
-    // Before the body: nobody without a token makes the server read one.
+    // Before the body: a client without a good token cannot make the server read one.
     if let Err(refusal) = app.tokens.some_device(bearer.as_deref(), required, UnixMs::now()) {
         return refuse(refusal);
     }
@@ -119,7 +119,7 @@ fn status_of(error: &DocumentError) -> StatusCode {
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().unwrap_or("");
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    // Another scheme is a token that nobody knows, and not none.
+    // Another scheme counts as an unknown token, not as a missing one.
     Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" })
 }
 

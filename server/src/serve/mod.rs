@@ -129,7 +129,7 @@ async fn handshake(
     }
 }
 
-/// Without descriptors `accept` fails at once, again and again: others end meanwhile.
+/// Without free descriptors `accept` fails at once, again and again: in the pause other connections may end.
 async fn pause_after(error: &io::Error) {
     let kind = error.kind();
     if matches!(

@@ -30,7 +30,7 @@ pub(crate) enum StoreError {
     /// Nothing was changed. It may succeed later: the disk is full, the database is busy or away.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// The file is no database of this program, or damaged. Somebody must look at it.
+    /// The file is no database of this program, or damaged. An administrator must look at it.
     #[error("the database cannot be used: {0}")]
     Damaged(String),
 }
@@ -115,7 +115,7 @@ pub(crate) struct MessageRow {
     pub(crate) next_at: UnixMs,
     /// Attempts that were begun.
     pub(crate) attempts: u32,
-    /// An attempt may have delivered it, and nobody knows.
+    /// An attempt may have delivered it, which cannot be known.
     pub(crate) doubtful: bool,
     pub(crate) subject: String,
     pub(crate) body: String,

@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Whoever looked has gone away; the exit status still tells.
+            // The reader may have closed the pipe; the exit status still reports the error.
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
@@ -80,6 +80,6 @@ pub fn main() -> ExitCode {
 }
 
 fn print(line: &str) {
-    // Whoever looked has gone away; what is printed does not matter any more.
+    // If the reader has closed the pipe, the output does not matter any more.
     let _ = writeln!(io::stdout(), "{line}");
 }

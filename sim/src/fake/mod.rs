@@ -26,6 +26,6 @@ pub trait Timed {
 
 /// An uplink in virtual time with a server at its end.
 pub trait Path: Uplink + Timed {
-    /// How many heartbeats the server has taken, whatever its client was told.
+    /// How many heartbeats the server has taken, including those whose reply did not reach the client.
     fn taken(&self) -> u64;
 }

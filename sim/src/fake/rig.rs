@@ -79,7 +79,7 @@ impl<'b, D: Hal + Timed, U: Uplink + Timed, C: Clock> Rig<'b, D, U, C> {
         self.poll_showing(self.clock.show(self.now))
     }
 
-    /// As [`Rig::poll`], whatever the clock shows.
+    /// As [`Rig::poll`], with this time instead of what the clock shows.
     pub fn poll_showing(&mut self, shown: Instant) -> Wake {
         self.device.advance(self.now);
         self.uplink.advance(self.now);
@@ -120,7 +120,7 @@ impl<'b, D: Hal + Timed, U: Uplink + Timed, C: Clock> Rig<'b, D, U, C> {
         self.now = end;
     }
 
-    /// The machine stands still: time passes, and nobody is polled.
+    /// The machine stands still: time passes without polls.
     pub fn stall(&mut self, span: Duration) {
         self.now = self.now + span;
     }

@@ -19,9 +19,9 @@ pub enum NetworkFault {
     NameFails,
     /// The name server does not answer.
     NameSilent,
-    /// Nobody listens.
+    /// No process listens on the port.
     Refused,
-    /// Nobody answers the attempt to connect.
+    /// The attempt to connect is not answered.
     ConnectSilent,
     /// The handshake breaks off.
     HandshakeFails,
@@ -29,21 +29,21 @@ pub enum NetworkFault {
     HandshakeSilent,
     /// A certificate that is not valid yet by this device's clock.
     CertificateNotYetValid,
-    /// A certificate of somebody else: a captive portal, a hijacked name.
+    /// A certificate of another host: a captive portal, a hijacked name.
     WrongCertificate,
     /// The connection breaks before the server has the heartbeat.
     BreaksBefore,
     /// The connection breaks after the server has taken the heartbeat.
     BreaksAfter,
-    /// The request gets lost, and nobody notices.
+    /// The request is lost without an error.
     RequestLost,
-    /// The reply gets lost, and nobody notices.
+    /// The reply is lost without an error.
     ReplyLost,
     /// The answer is no HTTP.
     NotHttp,
     /// The server answers with this status and does not take the heartbeat, unless it is a 2xx.
     Status(u16),
-    /// The server answers with this status and asks to be left alone for this time.
+    /// The server answers with this status and a `Retry-After` of this time.
     Busy(u16, Duration),
     /// This device has no descriptors or memory left.
     NoResources,

@@ -119,7 +119,7 @@ impl Uplink for Way<'_> {
     }
 
     fn cancel(&mut self) -> Outcome {
-        // Without a reply that was to come nobody had answered at all.
+        // If no reply was under way, the connect was not answered either.
         let stage = match (self.line.reply.take(), self.line.connecting) {
             (None, true) => Stage::Connect,
             (Some(_), true) => Stage::Handshake,

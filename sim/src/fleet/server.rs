@@ -2,7 +2,7 @@
 
 use heartbeat_core::time::{Duration, Instant};
 
-/// When nobody reaches the server.
+/// When the server is unavailable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outage {
     /// Never.
@@ -16,7 +16,7 @@ pub enum Outage {
 /// What the server does with more than it can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overload {
-    /// It lets everybody wait, and works even for those who have given up, because it does not know.
+    /// All requests wait, and it works even for clients that have given up, because it does not know that.
     Queue,
     /// As that, but requests over kept connections do not wait behind new connections.
     KeptFirst,
@@ -35,7 +35,7 @@ pub struct Server {
     pub backlog: u32,
     /// What it does with more than it can do.
     pub overload: Overload,
-    /// When nobody reaches it.
+    /// When it is unavailable.
     pub outage: Outage,
     free_at: Instant,
 }
@@ -43,7 +43,7 @@ pub struct Server {
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Nothing: nobody answers.
+    /// It gets no answer.
     Unanswered,
     /// The reply with this status leaves at this time.
     Reply(Instant, u16),

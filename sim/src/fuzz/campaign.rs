@@ -41,7 +41,7 @@ pub fn regressions() -> impl Iterator<Item = (u64, u64)> {
     })
 }
 
-/// Runs the kept runs, then those of these seeds. `progress` is told after each of the latter.
+/// Runs the kept runs, then those of these seeds. `progress` is called after each of the latter.
 ///
 /// # Errors
 ///
@@ -81,7 +81,7 @@ fn check(seed: u64, beats: u64) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// The hash of everything that is told of a run.
+/// The hash of the trace of a run.
 pub fn trace_hash(scenario: &Scenario) -> TraceHash {
     let mut hash = TraceHash::default();
     if let Err(violation) = run(scenario, None, &mut hash) {

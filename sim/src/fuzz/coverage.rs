@@ -15,7 +15,7 @@ pub enum State {
     SendingLate,
     /// Nothing until the next slot.
     Resting,
-    /// As [`State::Resting`], and the current slot was given up for the server's sake.
+    /// As [`State::Resting`], and the beat of the current slot was withheld by back-off.
     HoldingBack,
 }
 

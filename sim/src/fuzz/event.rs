@@ -22,7 +22,7 @@ pub enum Event {
     Stall(Duration),
     /// The machine sleeps.
     Suspend(Duration),
-    /// Somebody sets the wall clock.
+    /// The wall clock is set.
     Wall(Wall),
     /// The agent is polled without need.
     Poke,

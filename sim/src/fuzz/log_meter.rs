@@ -38,7 +38,7 @@ pub(super) struct LogMeter {
 }
 
 impl LogMeter {
-    /// Takes over the process's log if nobody has; otherwise nothing is counted.
+    /// Becomes the logger of the process if there is none yet; otherwise nothing is counted.
     pub(super) fn new() -> Self {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {

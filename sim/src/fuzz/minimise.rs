@@ -14,7 +14,7 @@ pub struct Minimal {
 }
 
 /// Shortens the run of a seed: first its end, then its steps in ever smaller pieces, as long as the same promise is
-/// broken. `None` when the run breaks none. `bug`: with a frontend that commits it.
+/// broken. `None` when the run breaks none. `bug`: planted in the frontend.
 pub fn minimise(seed: u64, beats: u64, bug: Option<PlantedBug>) -> Option<Minimal> {
     let whole = Scenario::draw(seed, beats);
     let violation = run(&whole, bug, &mut Untraced).err()?;

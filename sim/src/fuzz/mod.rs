@@ -1,4 +1,4 @@
-//! Runs the real agent through random trouble, and checks after every poll that it does what it promised.
+//! Runs the real agent through random faults, and checks after every poll that it does what it promised.
 //!
 //! A run follows from its seed alone: one generator is the only source of chance, time is virtual, nothing is threaded,
 //! no order is that of a hash table. [`Scenario`] says what happens, [`run()`] lets it happen, the checker says what must

@@ -49,7 +49,7 @@ planted_bugs! {
     SlowClock, "clock that is slow";
     /// One poll for each slot that was missed.
     CatchesUp, "catch-up burst after a stall";
-    /// An interval from one turn of the loop to the next, whatever the agent says.
+    /// A fixed interval from one turn of the loop to the next: the wake-up time of the agent is ignored.
     FixedSleep, "sleeps a fixed time instead of until the next slot";
     /// Looks at sensors and replies at the next wake-up only.
     MissesNews, "does not wake for news";
@@ -89,7 +89,7 @@ planted_bugs! {
     IgnoresCancel, "cancel ignored";
     /// Its own idea of a timeout.
     OwnTimeout, "longer timeout than it was given";
-    /// The server asks in vain.
+    /// A `Retry-After` is ignored.
     IgnoresRetryAfter, "Retry-After ignored";
     /// A dead network is the server's fault.
     BlamesServer, "own failure reported as the server's";

@@ -1,4 +1,4 @@
-//! One run: a scenario's trouble, then a time without any, in which everything must recover (L1, L2), then a stop.
+//! One run: a scenario's faults, then a time without faults, in which everything must recover (L1, L2), then a stop.
 
 use std::{
     collections::BTreeMap,
@@ -182,7 +182,7 @@ impl<'s> Run<'s> {
         steps: &mut impl Iterator<Item = (Duration, Event)>,
         end: Instant,
     ) -> Result<End, Broken> {
-        // A run without trouble begins without.
+        // A run without faults begins without one.
         let first = if self.scenario.steps.is_empty() { 2 } else { self.random.below(32) };
         match first {
             // It may end before it begins.
@@ -260,7 +260,7 @@ impl<'s> Run<'s> {
         life.storage().fault = StorageFault::None;
         life.set_wall(Wall::Set(1_795_464_000_000));
         let interval = self.config.interval();
-        // L1: what was in flight may still fail; then the server's rest; then the next slot.
+        // L1: what was in flight may still fail; then the back-off ends; then the next slot.
         let (before, begun) = (life.delivered(), life.now());
         while life.delivered() == before {
             if life.now() >= (begun + interval).max(life.patience()) + interval * 2 {

@@ -21,7 +21,7 @@ pub struct Scenario {
     pub persistent: bool,
     /// What the clock shows at the beginning.
     pub start: Instant,
-    /// How long the trouble lasts.
+    /// How long faults occur.
     pub length: Duration,
     /// What happens, in order.
     pub steps: Vec<Step>,
@@ -78,7 +78,7 @@ impl Scenario {
         }
     }
 
-    /// A run without any trouble.
+    /// A run without faults.
     pub fn plain(seed: u64, beats: u64) -> Self {
         let config = Config::default();
         Self {
@@ -97,7 +97,7 @@ impl Scenario {
         Self { memory: Memory::Large, ..self }
     }
 
-    /// The same run with a wall clock that nobody touches.
+    /// The same run without jumps of the wall clock.
     pub(super) fn without_wall_clock(&self) -> Self {
         let touches = |event| matches!(event, Event::Wall(_));
         let kept: Vec<_> = self
@@ -168,7 +168,7 @@ impl Swarm {
         let weights = Family::ALL.map(|family| match family {
             // Each ends a run of beats: seldom, or nothing else would ever last.
             Family::Restart => u64::from(random.chance(50)),
-            // Trouble lasts until something else happens to the network.
+            // A fault lasts until something else happens to the network.
             Family::Good if random.chance(80) => 20 + random.below(80),
             _ if random.chance(60) => 4 + random.below(40),
             _ => 0,

@@ -1,14 +1,14 @@
-//! What is told of a run while it goes on.
+//! The trace of a run: a line for each event, while it goes on.
 
 use heartbeat_core::time::Instant;
 
-/// Is told of a run, event by event.
+/// Receives the events of a run.
 pub trait Trace {
-    /// Something happened. `line` is made only for those who want to know.
+    /// Something happened. `line` is called only by a trace that uses the text.
     fn line(&mut self, at: Instant, line: impl FnOnce() -> String);
 }
 
-/// Wants to know nothing.
+/// Ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Untraced;
 
@@ -16,7 +16,7 @@ impl Trace for Untraced {
     fn line(&mut self, _: Instant, _: impl FnOnce() -> String) {}
 }
 
-/// A number that two runs share when they were told in the same words: FNV-1a over all lines.
+/// A hash that two runs share when their traces are the same: FNV-1a over all lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceHash(u64);
 

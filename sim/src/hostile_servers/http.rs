@@ -83,7 +83,7 @@ super::http_faults! {
     "slow-100", "N16", "answers 100 Continue now and then", TIMEOUT, |wire| drip(wire, b"HTTP/1.1 100 Continue\r\n\r\n");
     "endless-103", "N16", "answers 103 Early Hints without end", &["the answer was not acceptable HTTP", "no complete answer in time"], |wire| for_ever(wire, b"HTTP/1.1 103 Early Hints\r\n\r\n");
 
-    // Bodies: the status is the answer, whatever follows.
+    // Bodies: only the status before them counts.
     "endless-body", "N17", "sends a body without end", &[], |wire| {
         wire.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
         for_ever(wire, &[b'x'; 4_096])
@@ -189,14 +189,14 @@ pub(super) fn silence(wire: &mut dyn Wire) -> io::Result<()> {
     hang_up()
 }
 
-/// Says this as fast as it can, for as long as somebody listens.
+/// Sends this as fast as it can, until the peer closes the connection.
 pub(super) fn for_ever(wire: &mut dyn Wire, piece: &[u8]) -> io::Result<()> {
     loop {
         wire.write_all(piece)?;
     }
 }
 
-/// Says this now and then, for as long as somebody listens.
+/// Sends this now and then, until the peer closes the connection.
 pub(super) fn drip(wire: &mut dyn Wire, piece: &[u8]) -> io::Result<()> {
     loop {
         thread::sleep(DROP_EVERY);

@@ -1,5 +1,5 @@
-//! Servers that misbehave, over real sockets: each does one thing wrong, whatever it is asked. For the tests of the
-//! daemon's way to the server, and for anybody who wants to try a daemon against one.
+//! Hostile servers, over real sockets: each does one thing wrong, at every request. For the tests of the daemon's
+//! uplink, and for users who want to try a daemon against one.
 //!
 //! - [`tcp`](self): before anything is said, or instead of TLS.
 //! - [`http`](self): after a request has been read.
@@ -8,7 +8,7 @@
 
 /// Faults of HTTP as a table.
 macro_rules! http_faults {
-    // `about => seconds` for what asks to be left alone.
+    // `about => seconds` for replies with `Retry-After`.
     ($($name:literal, $rows:literal, $about:literal $(=> $secs:literal)?, $expected:expr, $act:expr;)*) => {
         pub(super) const FAULTS: &[Fault] = &[$(Fault {
             name: $name,
@@ -45,7 +45,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 pub use self::certificates::Authority;
 use crate::receiver::read_request;
 
-/// A connection on which nothing happens for this long is closed: nobody waits for ever for who has gone.
+/// A connection on which nothing happens for this long is closed: no thread waits for ever for a peer that has gone.
 const IDLE_MAX: Duration = Duration::from_secs(600);
 
 /// One thing that a server does wrong.
@@ -60,7 +60,7 @@ pub struct Fault {
     /// How a client's complaint must begin: as one of these. When there are none the heartbeat is delivered, because the status
     /// had arrived.
     pub expected: &'static [&'static str],
-    /// How long it asks to be left alone, in seconds.
+    /// The `Retry-After` that it sends, in seconds.
     pub asks_for: Option<u64>,
     act: Act,
 }
@@ -83,7 +83,7 @@ enum Act {
 
 /// A connection, plain or secured.
 trait Wire: Read + Write {
-    /// What lies below.
+    /// The TCP connection below it.
     fn tcp(&self) -> &TcpStream;
 }
 
@@ -126,7 +126,7 @@ impl Fault {
     }
 }
 
-/// A server that misbehaves. It lives until the process ends.
+/// A hostile server. It lives until the process ends.
 #[derive(Debug)]
 pub struct HostileServer {
     address: SocketAddr,
@@ -161,7 +161,7 @@ impl HostileServer {
             for stream in listener.incoming() {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let (tls, requests) = (tls.clone(), Arc::clone(&requests));
-                // An error is the peer's leaving, which is what many faults are after.
+                // An error means that the peer has closed the connection, which many faults aim at.
                 thread::spawn(move || stream.and_then(|stream| serve(stream, fault, tls, &requests)));
             }
         })?;
@@ -210,7 +210,7 @@ fn serve(
     }
 }
 
-/// Reads requests and lets each be answered, until somebody has enough.
+/// Reads requests and lets `act` answer each, until the peer or `act` ends the connection.
 fn answer<S: Read + Write>(
     stream: &mut S,
     requests: &AtomicU64,

@@ -1,4 +1,5 @@
-//! After a request has been read: replies that are unusual, and that other clients accept; and floods of what nobody reads.
+//! After a request has been read: replies that are unusual, and that other clients accept; and floods of data that the
+//! client does not read.
 
 use std::io;
 
@@ -12,7 +13,7 @@ const PROTOCOL: &[&str] = &["the answer was not acceptable HTTP"];
 /// How far a flood gets depends on how fast the machine is.
 const FLOOD: &[&str] =
     &["the answer was not acceptable HTTP", "no complete answer in time", "the server sent too much"];
-/// Bytes of a page that nobody reads.
+/// Bytes of a page that the client does not read.
 const PAGE: usize = 150_000;
 
 /// A server that says this after each request, and waits.
@@ -122,7 +123,7 @@ super::http_faults! {
     "proxy-password", "N22", "asks for the password of a proxy", &["the server refused the heartbeat (407)"], says!(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
 }
 
-/// Answers with this status and a page that nobody reads.
+/// Answers with this status and a page that the client does not read.
 fn page(wire: &mut dyn Wire, status: &str) -> io::Result<()> {
     wire.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: {PAGE}\r\n\r\n").as_bytes())?;
     wire.write_all(&[b'x'; PAGE])?;

@@ -133,7 +133,7 @@ fn serve(stream: impl Read + Write, number: u64, schema: &Schema, events: &Sende
                 (refusal.status, serde_json::json!({ "error": refusal.reason }).to_string())
             }
         };
-        // First the event: whoever waits for it must not be slower than the sender's next beat.
+        // The event goes before the reply, so that its reader has it before the sender's next beat.
         if events.send(event).is_err() {
             break;
         }

@@ -1,6 +1,6 @@
 //! Many devices at a real server: the real agent for each, real sockets, one thread.
 //!
-//! - `board`: what such a device measures; it drifts, and a few are in trouble
+//! - `board`: what such a device measures; it drifts, and a few are hot or have too low a voltage
 //! - `connection`: a kept connection over plain HTTP
 //!
 //! A device is a task that sleeps until its agent wants to be polled or its request has ended.

@@ -1,4 +1,4 @@
-//! Any device at all, for the agent's tests.
+//! Arbitrary devices, for the agent's tests.
 
 use heartbeat_core::{Sensor, SensorError, time::Duration};
 use heartbeat_sim::{

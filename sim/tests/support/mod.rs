@@ -180,7 +180,7 @@ pub(crate) fn server(
     thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
             let handle = handle.clone();
-            // An error is the peer's leaving.
+            // An error means that the peer has closed the connection.
             thread::spawn(move || stream.and_then(|stream| handle(number, stream)));
         }
     });

@@ -82,7 +82,7 @@ impl Sqlite {
         Ok(this)
     }
 
-    /// A file that was removed or replaced takes commits for nobody: SQLite goes on writing to the one that is gone.
+    /// Commits to a file that was removed or replaced are lost: SQLite goes on writing to the one that is gone.
     fn check_file(&self) -> Result<()> {
         let Some((path, device, inode)) = &self.file else { return Ok(()) };
         match fs::metadata(path) {
@@ -157,7 +157,7 @@ pub(crate) fn make_state_directory(state: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(state)
 }
 
-/// Makes the file if there is none, for its owner only: whoever owns the directory, so that a command of root leaves
+/// Makes the file if there is none, for its owner only: the owner of the directory, so that a command of root leaves
 /// nothing that the service cannot write. (SQLite does the same for its log.)
 fn make_file(path: &Path) -> std::io::Result<()> {
     let is_new = !path.exists();

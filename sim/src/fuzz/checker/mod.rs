@@ -77,7 +77,7 @@ pub(super) struct Checker {
     slots: Slots,
     requests: Requests,
     pub(super) late: Late,
-    /// Nobody has polled since the last poll although there was reason to.
+    /// Since the last poll the program stood still or the machine slept, so that polls that were due are missing.
     stalled: bool,
     /// A sensor owed an answer after the last poll.
     waiting: bool,
@@ -138,7 +138,7 @@ impl Checker {
         self.slots.next()
     }
 
-    /// From when on no slot may be held back.
+    /// From when on back-off must not withhold the beat of a slot.
     pub(super) fn patience(&self) -> Instant {
         self.requests.patience().1
     }

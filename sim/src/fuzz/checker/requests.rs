@@ -34,7 +34,7 @@ pub(super) struct Requests {
     counts: Stats,
     /// Failures of the server itself since its last success.
     failures: u32,
-    /// Until when it must be left alone, and until when it may be.
+    /// Until when the agent must back off, and until when it may.
     patience: (Instant, Instant),
 }
 
@@ -59,7 +59,7 @@ impl Requests {
         self.counts.clone()
     }
 
-    /// Until when the server must be left alone, and until when it may be.
+    /// Until when the agent must back off, and until when it may.
     pub(super) fn patience(&self) -> (Instant, Instant) {
         self.patience
     }
@@ -147,8 +147,8 @@ impl Requests {
         }
     }
 
-    /// The contract: two failures or refusals are free, then 10, 20, 40, 60 s, each +-25 %, on the grid. An unanswered connect is
-    /// the server's own failure only while it is spared for others.
+    /// The contract: two failures or refusals are free, then 10, 20, 40, 60 s, each +-25 %, on the grid. A
+    /// connect timeout counts as a failure of the server only while the agent is already backing off.
     fn learn(&mut self, slot: Instant, verdict: Verdict, config: &Config) {
         match verdict {
             Verdict::Accepted => self.forgive(),

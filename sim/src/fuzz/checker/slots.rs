@@ -110,8 +110,8 @@ impl Slots {
         Ok(true)
     }
 
-    /// Whether the beat of the slot that has just begun, if it has one, was held back for the server's sake, and rightly so: patience says
-    /// until when it must be, and from when on it must not be.
+    /// Checks whether back-off has rightly withheld, or not, the beat of the slot that has just begun, if it has one:
+    /// `patience` is until when it must be withheld, and from when on it must not be.
     pub(super) fn hold(&mut self, stats: &Stats, patience: (Instant, Instant)) -> Result<(), Broken> {
         if self.fate != Fate::Open {
             return Ok(());

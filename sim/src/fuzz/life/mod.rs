@@ -297,7 +297,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
         }
     }
 
-    /// Time passes, and nobody polls; then somebody does.
+    /// Time passes without polls; then the agent is polled.
     pub(super) fn stall(&mut self, span: Duration, asleep: bool) -> Result<(), Broken> {
         let began = self.rig.now();
         self.rig.stall(span);
