@@ -6,7 +6,7 @@
 //!
 //! The installed daemon is judged, if there is one; else the one of this workspace.
 
-#![allow(clippy::expect_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
     path::{Path, PathBuf},

@@ -1,7 +1,7 @@
 //! A source that is broken on purpose is found: the program judges a fake daemon on a fake machine, whose tools are scripts
 //! that print captured text.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::{
     fs,

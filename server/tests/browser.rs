@@ -1,7 +1,13 @@
 //! The pages in a real browser: Debian's `chromium` and `chromium-driver`. What it sees is kept as pictures in
 //! `target/screenshots`, to be looked at.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -1,6 +1,12 @@
 //! The recipes of `packaging/nginx.conf` and `packaging/Caddyfile`, with the real programs, below a path.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -82,7 +82,7 @@ pub(super) fn memory(context: &Context, evidence: &mut Evidence) -> Result<(), S
             evidence.number("mem", reported, [before, after].map(tenths), MEMORY_TOLERANCE, witness);
         }
     }
-    evidence.some_witness("nobody tells the memory in use")
+    evidence.some_witness("no witness for the memory in use")
 }
 
 /// The filesystem of the setting `disk_path`.

@@ -27,7 +27,7 @@ pub(super) fn temperature(context: &Context, evidence: &mut Evidence) -> Result<
     } else {
         evidence.silent("the kernel has no thermal zone");
     }
-    evidence.some_witness("nobody tells the temperature")
+    evidence.some_witness("no witness for the temperature")
 }
 
 /// Bits of the mask that stand for under-voltage: now, and since boot.

@@ -40,7 +40,7 @@ pub(super) fn uptime(context: &Context, evidence: &mut Evidence) -> Result<(), S
         // The next second, so that a value that stands still is seen.
         thread::sleep(Duration::from_millis(1100));
     }
-    evidence.some_witness("nobody tells the uptime")
+    evidence.some_witness("no witness for the uptime")
 }
 
 /// 2024-01-01: an older time is a clock that has not been set.

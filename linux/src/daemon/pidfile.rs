@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_planted_is_left_alone() {
+    fn leaves_a_planted_file_alone() {
         let dir = tempfile::tempdir().expect("a directory");
         let target = dir.path().join("target");
         fs::write(&target, "precious").expect("written");

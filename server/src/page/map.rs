@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_fleet_is_merged_into_cells_and_nobody_is_left_out() {
+    fn a_large_fleet_is_merged_into_cells_without_losing_a_device() {
         let devices: Vec<_> =
             (0..20_000i32).map(|n| device(n.into(), n % 160 - 80, (n * 7) % 340 - 170)).collect();
         let shown: Vec<_> = devices.iter().collect();
