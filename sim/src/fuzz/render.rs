@@ -2,6 +2,7 @@
 //! the contract (`core/schema` and the ranges of `heartbeat_core::units`).
 
 use heartbeat_core::{
+    SensorError,
     readings::{
         Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Memory, Position, Throttled, Ups, Uptime,
         Wifi, WifiMode,
@@ -11,12 +12,20 @@ use heartbeat_core::{
     units::{Celsius, Megahertz, Rpm, Watts},
 };
 
-use super::recording_device::RecordingDevice;
+use super::recording_device::{RecordingDevice, State};
 
 /// Readings that show in a document.
 pub(super) trait Render: PartialEq {
     /// Its place in the document; `null` when no device can mean it.
     fn render(&self) -> String;
+
+    /// Whether no value in its place means that no device can mean it.
+    const NULL_IS_INVALID: bool = true;
+
+    /// Whether it is a value. `text`: its place in the document.
+    fn is_value(&self, text: &str) -> bool {
+        text != "null"
+    }
 
     /// Its place in the document when this was the reading before it; `None` if that has not changed.
     fn render_after(&self, before: Option<&Self>) -> Option<String> {
@@ -82,6 +91,9 @@ impl<const N: usize> Render for Text<N> {
 }
 
 impl Render for CpuTimes {
+    /// Counters that have not moved, or that began anew, are right all the same.
+    const NULL_IS_INVALID: bool = false;
+
     /// One reading of counters is no value.
     fn render(&self) -> String {
         or_null(None)
@@ -111,6 +123,43 @@ impl Render for DiskSpace {
             let gib = |bytes| scaled(bytes, 10, 1 << 30, 1);
             format!(r#"{{"percent":{percent},"used_gb":{},"total_gb":{}}}"#, gib(self.used), gib(self.total))
         }))
+    }
+
+    /// A filesystem of which programs can use nothing was read, although it has no percentage.
+    fn is_value(&self, _: &str) -> bool {
+        self.total > 0 && self.used <= self.total
+    }
+}
+
+/// The word for an error in `diagnostics.unread`; none for what is not there.
+fn word(error: SensorError) -> Option<&'static str> {
+    match error {
+        SensorError::Absent => None,
+        SensorError::Denied => Some("denied"),
+        SensorError::Io => Some("failed"),
+        SensorError::Invalid => Some("invalid"),
+    }
+}
+
+/// Writes the entry of one key, after a comma if it is not the first.
+fn put_entry(key: &str, word: &str, out: &mut String) {
+    let comma = if out.ends_with('{') { "" } else { "," };
+    out.push_str(&format!("{comma}\"{key}\":\"{word}\""));
+}
+
+/// What `diagnostics.unread` says of the parts of an activity that was read.
+fn put_parts(activity: &Activity, out: &mut String) {
+    let size = activity.recording.as_ref().ok().and_then(Option::as_ref).and_then(|it| it.size.err());
+    let parts = [
+        ("streaming_active", activity.streaming.err()),
+        ("tracking_active", activity.tracking.err()),
+        ("recording_active", activity.recording.as_ref().err().copied()),
+        ("recording_file_size_mb", size),
+    ];
+    for (key, error) in parts {
+        if let Some(word) = error.and_then(word) {
+            put_entry(key, word, out);
+        }
     }
 }
 
@@ -245,7 +294,7 @@ impl Render for Activity {
         // What cannot be read is not taken for activity.
         let recording = self.recording.as_ref().ok().and_then(Option::as_ref);
         let (size, path) = match recording {
-            Some(it) => (or_null(it.size.map(|size| fixed(size.raw(), 2))), quoted(it.path.as_str())),
+            Some(it) => (or_null(it.size.ok().map(|size| fixed(size.raw(), 2))), quoted(it.path.as_str())),
             None => ("0.00".to_owned(), "null".to_owned()),
         };
         format!(
@@ -332,7 +381,30 @@ impl<H> RecordingDevice<H> {
             put!("cpu_mhz", cpu_mhz);
             out.push(',');
             put!("ups", ups);
-            out.push('}');
+            out.push_str(",\"unread\":{");
+            macro_rules! put_reason {
+                ($($key:literal $said:ident),*) => {
+                    $(if let State::Unread(Some(word)) = $said.state(now, limit, word) {
+                        put_entry($key, word, out);
+                    })*
+                };
+            }
+            put_reason!("cpu" cpu, "mem" memory, "temp" temperature, "power" power, "fan_rpm" fan, "disk" disk);
+            put_reason!("connection.default_interface" default_interface, "connection.ethernet" ethernet);
+            put_reason!("connection.wifi" wifi, "connection.4g" cellular, "connection.gps" position);
+            put_reason!("app_version" app_version);
+            match activity.state(now, limit, word) {
+                State::Value(activity) => put_parts(activity, out),
+                State::Unread(Some(word)) => {
+                    for key in ["streaming_active", "tracking_active", "recording_active"] {
+                        put_entry(key, word, out);
+                    }
+                }
+                State::Unread(None) => {}
+            }
+            put_reason!("uptime_s" uptime, "diagnostics.throttled" throttled, "diagnostics.cpu_mhz" cpu_mhz);
+            put_reason!("diagnostics.ups" ups);
+            out.push_str("}}");
         }
     }
 }
