@@ -11,7 +11,7 @@ use heartbeat_core::{
     uplink::Fault,
 };
 
-use crate::fake::{Clock, Timed};
+use crate::{fake::Timed, rig::Clock};
 
 macro_rules! planted_bugs {
     ($($(#[doc = $doc:literal])* $bug:ident, $name:literal;)*) => {
