@@ -308,10 +308,10 @@ impl<U: Uplink> Uplink for BuggyUplink<U> {
                 accepted()
             }
             (Some(PlantedBug::InventsFailures), Verdict::Accepted) => {
-                Outcome::new(Verdict::Refused { lasting: false, retry_after: None }, "made up")
+                Outcome::new(Verdict::Refused { retry_after: None }, "made up")
             }
-            (Some(PlantedBug::IgnoresRetryAfter), Verdict::Refused { lasting, .. }) => {
-                Outcome { verdict: Verdict::Refused { lasting, retry_after: None }, ..outcome }
+            (Some(PlantedBug::IgnoresRetryAfter), Verdict::Refused { .. }) => {
+                Outcome { verdict: Verdict::Refused { retry_after: None }, ..outcome }
             }
             (Some(PlantedBug::BlamesServer), Verdict::Failed { fault: Fault::Network, .. }) => timeout(),
             _ => outcome,
