@@ -7,6 +7,7 @@
 mod campaign;
 mod checker;
 mod coverage;
+mod document;
 mod event;
 mod life;
 mod log_meter;
@@ -18,6 +19,7 @@ mod run;
 mod scenario;
 mod storage;
 mod trace;
+mod unread;
 mod wall;
 
 pub use campaign::{Failure, campaign, missing, regressions, trace_hash};

@@ -1,18 +1,14 @@
-//! The JSON that readings must become, and their order in a document, written down apart from the core: other code, over the standard library, from
-//! the contract (`core/schema` and the ranges of `heartbeat_core::units`).
+//! The JSON that readings must become, written down apart from the core: other code, over the standard library, from the
+//! contract (`core/schema` and the ranges of `heartbeat_core::units`).
 
 use heartbeat_core::{
-    SensorError,
     readings::{
         Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Memory, Position, Throttled, Ups, Uptime,
         Wifi, WifiMode,
     },
     text::Text,
-    time::{Duration, Instant},
     units::{Celsius, Megahertz, Rpm, Watts},
 };
-
-use super::recording_device::{RecordingDevice, State};
 
 /// Readings that show in a document.
 pub(super) trait Render: PartialEq {
@@ -128,38 +124,6 @@ impl Render for DiskSpace {
     /// A filesystem of which programs can use nothing was read, although it has no percentage.
     fn is_value(&self, _: &str) -> bool {
         self.total > 0 && self.used <= self.total
-    }
-}
-
-/// The word for an error in `diagnostics.unread`; none for what is not there.
-fn word(error: SensorError) -> Option<&'static str> {
-    match error {
-        SensorError::Absent => None,
-        SensorError::Denied => Some("denied"),
-        SensorError::Io => Some("failed"),
-        SensorError::Invalid => Some("invalid"),
-    }
-}
-
-/// Writes the entry of one key, after a comma if it is not the first.
-fn put_entry(key: &str, word: &str, out: &mut String) {
-    let comma = if out.ends_with('{') { "" } else { "," };
-    out.push_str(&format!("{comma}\"{key}\":\"{word}\""));
-}
-
-/// What `diagnostics.unread` says of the parts of an activity that was read.
-fn put_parts(activity: &Activity, out: &mut String) {
-    let size = activity.recording.as_ref().ok().and_then(Option::as_ref).and_then(|it| it.size.err());
-    let parts = [
-        ("streaming_active", activity.streaming.err()),
-        ("tracking_active", activity.tracking.err()),
-        ("recording_active", activity.recording.as_ref().err().copied()),
-        ("recording_file_size_mb", size),
-    ];
-    for (key, error) in parts {
-        if let Some(word) = error.and_then(word) {
-            put_entry(key, word, out);
-        }
     }
 }
 
@@ -287,7 +251,7 @@ impl Render for Position {
 }
 
 /// What the document says of a device that does not say what its application does.
-const NO_ACTIVITY: &str = r#""streaming_active":false,"tracking_active":false,"recording_active":false,"recording_file_size_mb":0.00,"recording_file_path":null"#;
+pub(super) const NO_ACTIVITY: &str = r#""streaming_active":false,"tracking_active":false,"recording_active":false,"recording_file_size_mb":0.00,"recording_file_path":null"#;
 
 impl Render for Activity {
     fn render(&self) -> String {
@@ -303,108 +267,5 @@ impl Render for Activity {
             matches!(self.tracking, Ok(true)),
             recording.is_some(),
         )
-    }
-}
-
-impl<H> RecordingDevice<H> {
-    /// Writes the parts of a document that come from sensors, and calls `between` where the timestamp stands.
-    pub(super) fn write_document(
-        &self,
-        now: Instant,
-        limit: Duration,
-        diagnostics: bool,
-        out: &mut String,
-        timestamp: impl FnOnce(&mut String),
-    ) {
-        // Named one by one, so that no sensor can be forgotten.
-        let Self {
-            inner: _,
-            now: _,
-            time_read: _,
-            cpu,
-            memory,
-            temperature,
-            power,
-            fan,
-            disk,
-            default_interface,
-            ethernet,
-            wifi,
-            cellular,
-            position,
-            app_version,
-            activity,
-            uptime,
-            throttled,
-            cpu_mhz,
-            ups,
-        } = self;
-        macro_rules! put {
-            ($key:literal, $said:expr) => {
-                out.push_str(concat!("\"", $key, "\":"));
-                out.push_str($said.fresh(now, limit, "null"));
-            };
-        }
-        put!("cpu", cpu);
-        out.push(',');
-        put!("mem", memory);
-        out.push(',');
-        put!("temp", temperature);
-        out.push(',');
-        put!("power", power);
-        out.push(',');
-        put!("fan_rpm", fan);
-        out.push(',');
-        put!("disk", disk);
-        out.push_str(",\"connection\":{");
-        put!("default_interface", default_interface);
-        out.push(',');
-        put!("ethernet", ethernet);
-        out.push(',');
-        put!("wifi", wifi);
-        out.push(',');
-        put!("4g", cellular);
-        out.push(',');
-        put!("gps", position);
-        out.push_str("},");
-        timestamp(out);
-        out.push(',');
-        put!("app_version", app_version);
-        out.push(',');
-        out.push_str(activity.fresh(now, limit, NO_ACTIVITY));
-        if diagnostics {
-            out.push(',');
-            put!("uptime_s", uptime);
-            out.push_str(",\"diagnostics\":{");
-            put!("throttled", throttled);
-            out.push(',');
-            put!("cpu_mhz", cpu_mhz);
-            out.push(',');
-            put!("ups", ups);
-            out.push_str(",\"unread\":{");
-            macro_rules! put_reason {
-                ($($key:literal $said:ident),*) => {
-                    $(if let State::Unread(Some(word)) = $said.state(now, limit, word) {
-                        put_entry($key, word, out);
-                    })*
-                };
-            }
-            put_reason!("cpu" cpu, "mem" memory, "temp" temperature, "power" power, "fan_rpm" fan, "disk" disk);
-            put_reason!("connection.default_interface" default_interface, "connection.ethernet" ethernet);
-            put_reason!("connection.wifi" wifi, "connection.4g" cellular, "connection.gps" position);
-            put_reason!("app_version" app_version);
-            match activity.state(now, limit, word) {
-                State::Value(activity) => put_parts(activity, out),
-                State::Unread(Some(word)) => {
-                    for key in ["streaming_active", "tracking_active", "recording_active"] {
-                        put_entry(key, word, out);
-                    }
-                }
-                State::Unread(None) => {}
-            }
-            put_reason!("uptime_s" uptime, "diagnostics.throttled" throttled, "diagnostics.cpu_mhz" cpu_mhz);
-            put_reason!("diagnostics.ups" ups);
-            out.push_str("}}");
-        }
     }
 }
