@@ -11,18 +11,13 @@ use crate::{
     config::Config,
     limits::{LABEL_MAX, PASSWORD_MAX},
     page::checked_labels,
-    store::{
-        Admin, Labels, TokenRow, TokenUse,
-        sqlite::{self, Sqlite},
-    },
+    store::{Labels, Store, TokenRow, TokenUse, database::Database},
     time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs},
 };
 
 /// Opens the database of the configuration.
-pub(super) fn open(config: &Config) -> Result<Sqlite, Failure> {
-    sqlite::make_state_directory(&config.state)
-        .map_err(|error| Failure::Other(format!("{}: {error}", config.state.display())))?;
-    Ok(Sqlite::open(&sqlite::path_in(&config.state))?)
+fn open(config: &Config) -> Result<Box<dyn Store>, Failure> {
+    Ok(Database::of(config)?.open()?)
 }
 
 pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
@@ -162,7 +157,7 @@ fn change(
 }
 
 pub(super) fn backup(config: &Config, file: &Path) -> Result<(), Failure> {
-    sqlite::backup::backup(&sqlite::path_in(&config.state), file)?;
+    Database::of(config)?.backup(file)?;
     Ok(())
 }
 

@@ -27,10 +27,7 @@ use crate::{
     limits::QUEUE_MAX,
     page, receive,
     serve::{serve, tls::Acceptor},
-    store::{
-        Admin, Read, Readers,
-        sqlite::{self, Sqlite},
-    },
+    store::{Admin, database::Database},
     time::UnixMs,
 };
 
@@ -86,7 +83,8 @@ pub(crate) fn run_until(
     announce: impl FnOnce(SocketAddr) -> io::Result<()>,
     stopped: impl Future<Output = io::Result<()>>,
 ) -> Result<(), Failure> {
-    let mut store = commands::open(&config)?;
+    let database = Database::of(&config)?;
+    let mut store = database.open()?;
     check_public(&config, Some(store.setting(password::SETTING)?.is_some()))?;
     raise_descriptors(config.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -105,10 +103,9 @@ pub(crate) fn run_until(
     let thread = engine_thread::start(engine, commands, Duration::from_millis(config.receive.linger_ms))?;
 
     let (stop, stopping) = watch::channel(false);
-    let path = sqlite::path_in(&config.state);
-    let readers = Readers::new(move || Ok(Box::new(Sqlite::open_reader(&path)?) as Box<dyn Read>));
+    let readers = database.readers();
     let forms = FormKey::new(&secret::new_secret().map_err(Failure::Other)?);
-    let admin = Box::new(commands::open(&config)?);
+    let admin: Box<dyn Admin + Send> = database.open()?;
     let app =
         App::new(Parts { config, fleet, tokens, engine: handle.clone(), forms, stopping, readers, admin });
     let app = Arc::new(app);

@@ -11,7 +11,7 @@ use crate::{
         document::{Beat, Sequence},
         ledger::{Entry, Ledger},
     },
-    store::{Admin, AlertRow, BeatRow, EventRow, Labels, Result, Store, SummaryRow, Writes},
+    store::{AlertRow, BeatRow, EventRow, Labels, Result, SummaryRow, Writes},
     time::UnixMs,
 };
 
@@ -31,7 +31,7 @@ struct Draft {
     late: HashSet<(usize, Sequence)>,
 }
 
-impl<S: Store + Admin> Engine<S> {
+impl Engine {
     /// Stores a batch, and answers each heartbeat when it is durable.
     pub(crate) fn commit(&mut self, now: UnixMs, batch: Vec<Incoming>) {
         let mut answers = Vec::with_capacity(batch.len());

@@ -34,7 +34,7 @@ use crate::{
         document::{Beat, Document},
         ledger::Ledger,
     },
-    store::{Admin, AlertRow, EventRow, MessageRow, Result, Retention, Store},
+    store::{AlertRow, EventRow, MessageRow, Result, Retention, Store},
     time::{DAY_MS, UnixMs},
 };
 
@@ -157,8 +157,8 @@ impl Rules {
 }
 
 /// The engine. Time is an argument of everything that it does.
-pub(crate) struct Engine<S> {
-    store: S,
+pub(crate) struct Engine {
+    store: Box<dyn Store>,
     rules: Rules,
     fleet: SharedFleet,
     tokens: Arc<Tokens>,
@@ -176,13 +176,13 @@ pub(crate) struct Engine<S> {
     revision: i64,
 }
 
-impl<S: Store + Admin> Engine<S> {
+impl Engine {
     /// Begins with what the store has.
     ///
     /// # Errors
     /// Those of the store.
     pub(crate) fn new(
-        mut store: S,
+        mut store: Box<dyn Store>,
         rules: Rules,
         now: UnixMs,
         tokens: Arc<Tokens>,

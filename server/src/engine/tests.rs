@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     model::document::sample,
     store::{
-        Read, Step, StoreError,
+        Admin as _, Read, Step, StoreError,
         sqlite::{Sqlite, path_in},
     },
 };
@@ -22,7 +22,7 @@ const T0: UnixMs = UnixMs(1_700_000_000_000);
 
 struct Rig {
     directory: tempfile::TempDir,
-    engine: Engine<Sqlite>,
+    engine: Engine,
     messages: Receiver<MessageRow>,
     config: Config,
 }
@@ -96,14 +96,10 @@ impl Rig {
     }
 }
 
-fn start(
-    directory: &tempfile::TempDir,
-    config: &Config,
-    now: UnixMs,
-) -> (Engine<Sqlite>, Receiver<MessageRow>) {
+fn start(directory: &tempfile::TempDir, config: &Config, now: UnixMs) -> (Engine, Receiver<MessageRow>) {
     let store = Sqlite::open(&path_in(directory.path())).unwrap();
     let (delivery, messages) = channel();
-    let engine = Engine::new(store, Rules::of(config), now, Arc::default(), delivery).unwrap();
+    let engine = Engine::new(Box::new(store), Rules::of(config), now, Arc::default(), delivery).unwrap();
     (engine, messages)
 }
 

@@ -8,7 +8,7 @@ use crate::{
         kind::Kind,
     },
     fleet::presence::Presence,
-    store::{Admin, AlertRow, MessageRow, Result, Store, SummaryRow, Writes},
+    store::{AlertRow, MessageRow, Result, SummaryRow, Writes},
     time::{HOUR_MS, UnixMs},
 };
 
@@ -24,7 +24,7 @@ struct Draft {
     digest_made: bool,
 }
 
-impl<S: Store + Admin> Engine<S> {
+impl Engine {
     /// Does what is due at `now`. If the store fails, nothing has changed, and the next turn tries again.
     ///
     /// # Errors
@@ -243,7 +243,7 @@ struct Rules {
 }
 
 impl Rules {
-    fn of<S>(engine: &Engine<S>) -> Self {
+    fn of(engine: &Engine) -> Self {
         let alerts = engine.rules.alerts;
         Self { gather_ms: i64::from(alerts.gather_s) * 1000, pause_ms: i64::from(alerts.pause_s) * 1000 }
     }

@@ -4,9 +4,11 @@
 //!   ([`Writes`]). When [`Store::apply`] has returned, that survives the end of the process and of the power.
 //! - [`Read`] answers pages and other programs. There are several, in [`Readers`], and none disturbs the writer.
 //! - [`sqlite`] is a file in the state directory.
+//! - [`database`] opens the one that is configured.
 //!
 //! Neither decides anything: what is stored of a heartbeat says [`crate::model::ledger`].
 
+pub(crate) mod database;
 pub(crate) mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -221,7 +223,7 @@ pub(crate) trait Admin {
 }
 
 /// Writes what the engine decides.
-pub(crate) trait Store: Send {
+pub(crate) trait Store: Admin + Send {
     /// Everything that is needed to begin.
     fn load(&mut self) -> Result<Loaded>;
     /// The numbers of devices, made for those that are new; `true`: it is.

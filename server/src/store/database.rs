@@ -1,0 +1,64 @@
+//! Which database it is: the one place that knows.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Read, Readers, Result, Store, StoreError,
+    sqlite::{self, Sqlite},
+};
+use crate::config::Config;
+
+/// Where everything is kept.
+#[derive(Debug, Clone)]
+pub(crate) enum Database {
+    /// A file of SQLite in the state directory.
+    Sqlite(PathBuf),
+}
+
+impl Database {
+    /// The database of a configuration. Its directory is made if there is none.
+    ///
+    /// # Errors
+    /// The state directory cannot be made.
+    pub(crate) fn of(config: &Config) -> Result<Self> {
+        sqlite::make_state_directory(&config.state)
+            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", config.state.display())))?;
+        Ok(Self::Sqlite(sqlite::path_in(&config.state)))
+    }
+
+    /// Opens it for changes, and makes its tables if there are none.
+    ///
+    /// # Errors
+    /// It cannot be opened, is damaged, or is none of this program.
+    pub(crate) fn open(&self) -> Result<Box<dyn Store>> {
+        match self {
+            Self::Sqlite(path) => Ok(Box::new(Sqlite::open(path)?)),
+        }
+    }
+
+    /// Readers, which connect when they are needed.
+    pub(crate) fn readers(&self) -> Readers {
+        let this = self.clone();
+        Readers::new(move || this.open_reader())
+    }
+
+    /// Opens it for questions.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(crate) fn open_reader(&self) -> Result<Box<dyn Read>> {
+        match self {
+            Self::Sqlite(path) => Ok(Box::new(Sqlite::open_reader(path)?)),
+        }
+    }
+
+    /// Copies it to a new file while a server writes.
+    ///
+    /// # Errors
+    /// The file exists already or cannot be written.
+    pub(crate) fn backup(&self, to: &Path) -> Result<()> {
+        match self {
+            Self::Sqlite(path) => sqlite::backup::backup(path, to),
+        }
+    }
+}
