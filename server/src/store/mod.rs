@@ -153,12 +153,30 @@ impl Writes {
     }
 }
 
-/// What the engine needs to begin.
+/// What has been said and is still to be said.
 #[derive(Debug, Default)]
-pub(crate) struct Loaded {
-    pub(crate) devices: Vec<DeviceRow>,
+pub(crate) struct Duties {
     pub(crate) alerts: Vec<AlertRow>,
     pub(crate) messages: Vec<MessageRow>,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// All of it is durable.
+    Done,
+    /// Nothing was changed: another process has changed the ledgers of these devices since they were read.
+    #[expect(dead_code, reason = "SQLite has one process")]
+    Stale(Vec<DeviceId>),
+}
+
+/// What other processes have changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Devices that are new or have sent something, as they are now. Their ledgers hold the starts only.
+    pub(crate) devices: Vec<DeviceRow>,
+    /// All alerts, unless this process leads and knows them.
+    pub(crate) alerts: Vec<AlertRow>,
 }
 
 /// How long each kind of row is kept, milliseconds.
@@ -224,8 +242,12 @@ pub(crate) trait Admin {
 
 /// Writes what the engine decides.
 pub(crate) trait Store: Admin + Send {
-    /// Everything that is needed to begin.
-    fn load(&mut self) -> Result<Loaded>;
+    /// All devices.
+    fn load(&mut self) -> Result<Vec<DeviceRow>>;
+    /// Alerts and messages that are not over.
+    fn duties(&mut self) -> Result<Duties>;
+    /// Ledgers of these devices as they are now.
+    fn ledgers(&mut self, devices: &[DeviceId]) -> Result<Vec<(DeviceId, Ledger)>>;
     /// The numbers of devices, made for those that are new; `true`: it is.
     fn device_ids(
         &mut self,
@@ -236,10 +258,24 @@ pub(crate) trait Store: Admin + Send {
     fn open_boots(&mut self, now: UnixMs, ids: &[(DeviceId, u64)]) -> Result<Vec<Boot>>;
     /// Whether each late heartbeat is in the history: device, ordinal of the start, number.
     fn late_known(&mut self, late: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>>;
-    /// Makes all changes, or none; when it returns they are durable.
-    fn apply(&mut self, writes: &Writes) -> Result<()>;
+    /// Makes all changes, or none; when they are done they are durable.
+    fn apply(&mut self, writes: &Writes) -> Result<Applied>;
     /// Deletes a bounded number of rows that are too old; `true`: there are more.
     fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool>;
+    /// Whether this process is the one of all on this database that raises alerts, sends messages and deletes old rows.
+    /// Asked once a second.
+    fn lead(&mut self) -> Result<bool> {
+        Ok(true)
+    }
+    /// What other processes have changed since it was asked last.
+    fn changes(&mut self) -> Result<Changes> {
+        Ok(Changes::default())
+    }
+    /// Those of `devices` of which it is known already that a commit would be stale.
+    fn stale(&self, devices: &[DeviceId]) -> Vec<DeviceId> {
+        let _ = devices;
+        Vec::new()
+    }
 }
 
 /// How fine a history is to be.

@@ -89,7 +89,7 @@ fn what_was_written_is_there_after_the_file_was_opened_again() {
     };
     let mut store = open(directory.path());
     let loaded = store.load().unwrap();
-    let row = &loaded.devices[0];
+    let row = &loaded[0];
     assert_eq!(row.latest, Some((T0, "{\"x\": 1}".to_owned())));
     assert_eq!((row.ledger.boots[0].max, row.ledger.boots[0].window), (u64::MAX, u64::MAX));
     assert_eq!(row.ledger.last_at, T0.plus(5000));
@@ -187,11 +187,11 @@ fn alerts_and_messages_last_until_they_are_over() {
     };
     let writes = Writes { alerts: vec![alert.clone()], messages: vec![message.clone()], ..Writes::default() };
     store.apply(&writes).unwrap();
-    let loaded = store.load().unwrap();
+    let loaded = store.duties().unwrap();
     assert_eq!((loaded.alerts, loaded.messages), (vec![alert.clone()], vec![message]));
     let over = AlertRow { raised: false, unannounced: false, ..alert };
     store.apply(&Writes { alerts: vec![over], messages_done: vec![5], ..Writes::default() }).unwrap();
-    let loaded = store.load().unwrap();
+    let loaded = store.duties().unwrap();
     assert!(loaded.alerts.is_empty() && loaded.messages.is_empty());
 }
 
