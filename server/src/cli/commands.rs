@@ -24,7 +24,10 @@ pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
     super::run::check_public(config, None)?;
     let mut out = io::stdout().lock();
     writeln!(out, "listens on {}{}", config.listen, if config.tls.is_some() { " (https)" } else { "" })?;
-    writeln!(out, "database in {}", config.state.display())?;
+    match &config.postgres {
+        Some(postgres) => writeln!(out, "database {}", postgres.url())?,
+        None => writeln!(out, "database in {}", config.state.display())?,
+    }
     writeln!(out, "heartbeats at {}", config.receive.paths.join(", "))?;
     let names: Vec<_> = config.channels.keys().map(String::as_str).collect();
     writeln!(out, "messages to {}", if names.is_empty() { "nobody".to_owned() } else { names.join(", ") })?;

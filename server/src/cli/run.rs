@@ -18,7 +18,10 @@ use tokio::{
 
 use super::{Failure, commands};
 use crate::{
-    access::{forms::FormKey, password, secret},
+    access::{
+        forms::{self, FormKey},
+        password, secret,
+    },
     alerts::deliver,
     api,
     app::{App, Parts},
@@ -86,6 +89,9 @@ pub(crate) fn run_until(
     let database = Database::of(&config)?;
     let mut store = database.open()?;
     check_public(&config, Some(store.setting(password::SETTING)?.is_some()))?;
+    // The same for all processes on this database: a form may be sent to another one than the page came from.
+    let secret = secret::new_secret().map_err(Failure::Other)?;
+    let forms = FormKey::new(&store.setting_or(forms::SETTING, &secret)?);
     raise_descriptors(config.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let acceptor = config.tls.clone().map(Acceptor::new).transpose();
@@ -104,7 +110,6 @@ pub(crate) fn run_until(
 
     let (stop, stopping) = watch::channel(false);
     let readers = database.readers();
-    let forms = FormKey::new(&secret::new_secret().map_err(Failure::Other)?);
     let admin: Box<dyn Admin + Send> = database.open()?;
     let app =
         App::new(Parts { config, fleet, tokens, engine: handle.clone(), forms, stopping, readers, admin });

@@ -13,6 +13,8 @@ mod batch;
 mod follow;
 pub(crate) mod run;
 #[cfg(test)]
+mod shared_tests;
+#[cfg(test)]
 mod tests;
 mod tick;
 

@@ -1,9 +1,13 @@
 //! Which database it is: the one place that knows.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     Read, Readers, Result, Store, StoreError,
+    postgres::{Postgres, Server},
     sqlite::{self, Sqlite},
 };
 use crate::config::Config;
@@ -13,14 +17,20 @@ use crate::config::Config;
 pub(crate) enum Database {
     /// A file of SQLite in the state directory.
     Sqlite(PathBuf),
+    /// A database of PostgreSQL.
+    Postgres(Arc<Server>),
 }
 
 impl Database {
-    /// The database of a configuration. Its directory is made if there is none.
+    /// The database of a configuration. The state directory is made if there is none.
     ///
     /// # Errors
-    /// The state directory cannot be made.
+    /// The state directory cannot be made, or what the configuration says of PostgreSQL is wrong.
     pub(crate) fn of(config: &Config) -> Result<Self> {
+        if let Some(postgres) = &config.postgres {
+            let server = postgres.server().map_err(StoreError::Unavailable)?;
+            return Ok(Self::Postgres(Arc::new(server)));
+        }
         sqlite::make_state_directory(&config.state)
             .map_err(|error| StoreError::Unavailable(format!("{}: {error}", config.state.display())))?;
         Ok(Self::Sqlite(sqlite::path_in(&config.state)))
@@ -33,6 +43,7 @@ impl Database {
     pub(crate) fn open(&self) -> Result<Box<dyn Store>> {
         match self {
             Self::Sqlite(path) => Ok(Box::new(Sqlite::open(path)?)),
+            Self::Postgres(server) => Ok(Box::new(Postgres::open(server)?)),
         }
     }
 
@@ -49,6 +60,7 @@ impl Database {
     pub(crate) fn open_reader(&self) -> Result<Box<dyn Read>> {
         match self {
             Self::Sqlite(path) => Ok(Box::new(Sqlite::open_reader(path)?)),
+            Self::Postgres(server) => Ok(Box::new(Postgres::open_reader(server))),
         }
     }
 
@@ -59,6 +71,10 @@ impl Database {
     pub(crate) fn backup(&self, to: &Path) -> Result<()> {
         match self {
             Self::Sqlite(path) => sqlite::backup::backup(path, to),
+            Self::Postgres(_) => {
+                let text = "this database is PostgreSQL: copy it with pg_dump, while the server runs";
+                Err(StoreError::Unavailable(text.to_owned()))
+            }
         }
     }
 }

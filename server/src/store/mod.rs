@@ -4,14 +4,19 @@
 //!   ([`Writes`]). When [`Store::apply`] has returned, that survives the end of the process and of the power.
 //! - [`Read`] answers pages and other programs. There are several, in [`Readers`], and none disturbs the writer.
 //! - [`sqlite`] is a file in the state directory.
+//! - [`postgres`] is a database of PostgreSQL, which several processes may share.
 //! - [`database`] opens the one that is configured.
 //!
 //! Neither decides anything: what is stored of a heartbeat says [`crate::model::ledger`].
 
+#[cfg(test)]
+#[path = "../../tests/common/postgres.rs"]
+mod cluster;
 pub(crate) mod database;
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -166,7 +171,6 @@ pub(crate) enum Applied {
     /// All of it is durable.
     Done,
     /// Nothing was changed: another process has changed the ledgers of these devices since they were read.
-    #[expect(dead_code, reason = "SQLite has one process")]
     Stale(Vec<DeviceId>),
 }
 
@@ -226,6 +230,8 @@ pub(crate) trait Admin {
     fn revoke_token(&mut self, id: i64) -> Result<bool>;
     /// A setting of people, such as the hash of their password.
     fn setting(&mut self, key: &str) -> Result<Option<String>>;
+    /// The value of a setting; if it has none, this one from now on. All processes get the same answer.
+    fn setting_or(&mut self, key: &str, value: &str) -> Result<String>;
     /// Sets it.
     fn set_setting(&mut self, key: &str, value: &str) -> Result<()>;
     /// Labels of all devices, by number.
@@ -307,6 +313,12 @@ pub(crate) struct BeatDetail {
     pub(crate) number: Option<u64>,
     pub(crate) replayed: bool,
     pub(crate) position: Option<(i32, i32)>,
+}
+
+/// `None` for nothing. Counts and sums of an hour are far below 2^53.
+fn mean_of(count: i64, sum: i64) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    (count > 0).then(|| sum as f64 / count as f64)
 }
 
 /// Answers questions about what is stored.
