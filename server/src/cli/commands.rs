@@ -11,17 +11,17 @@ use crate::{
     config::Config,
     limits::{LABEL_MAX, PASSWORD_MAX},
     page::checked_labels,
-    store::{Labels, Store, TokenRow, TokenUse, database::Database},
+    store::{Labels, Store, TokenRow, TokenUse},
     time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs},
 };
 
 /// Opens the database of the configuration.
 fn open(config: &Config) -> Result<Box<dyn Store>, Failure> {
-    Ok(Database::of(config)?.open()?)
+    Ok(config.database()?.open()?)
 }
 
 pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
-    super::run::check_public(config, None)?;
+    config.check_public(None)?;
     let mut out = io::stdout().lock();
     writeln!(out, "listens on {}{}", config.listen, if config.tls.is_some() { " (https)" } else { "" })?;
     match &config.postgres {
@@ -160,7 +160,7 @@ fn change(
 }
 
 pub(super) fn backup(config: &Config, file: &Path) -> Result<(), Failure> {
-    Database::of(config)?.backup(file)?;
+    config.database()?.backup(file)?;
     Ok(())
 }
 

@@ -1,10 +1,26 @@
-//! `[postgres]`: the database of a fleet.
+//! `[postgres]`, or a file in the state directory: where everything is kept.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use serde::Deserialize;
 
-use crate::store::postgres::Server;
+use super::Config;
+use crate::store::{self, StoreError, database::Database, postgres::Server};
+
+impl Config {
+    /// Where everything is kept. The state directory is made if it is needed and there is none.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or a file that the configuration names for PostgreSQL cannot be read.
+    pub(crate) fn database(&self) -> store::Result<Database> {
+        match &self.postgres {
+            Some(postgres) => {
+                Ok(Database::Postgres(Arc::new(postgres.server().map_err(StoreError::Unavailable)?)))
+            }
+            None => Database::in_directory(&self.state),
+        }
+    }
+}
 
 /// `[postgres]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,11 +46,7 @@ impl Postgres {
         Server::new(&self.url, None, None).map(drop).map_err(|error| format!("postgres.url: {error}"))
     }
 
-    /// Where the database is, with the password.
-    ///
-    /// # Errors
-    /// A file cannot be read.
-    pub(crate) fn server(&self) -> Result<Server, String> {
+    fn server(&self) -> Result<Server, String> {
         let password = match &self.password_file {
             Some(path) => {
                 let text =

@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use super::{Engine, Incoming, Tracked, Verdict, read, show, write};
 use crate::{
     alerts::watch::Notice,
-    fleet::{Device, presence::Presence},
+    fleet::Device,
     model::{
         DeviceId,
         document::{Beat, Sequence},
         ledger::Entry,
     },
+    presence::Presence,
     store::{AlertRow, Applied, BeatRow, EventRow, Labels, Result, StoreError, SummaryRow, Writes},
     time::UnixMs,
 };

@@ -129,10 +129,10 @@ both!(
     new_devices_are_refused_if_they_are_not_wanted,
     one_message_when_a_device_goes_and_one_when_it_comes_back,
     a_fleet_that_goes_at_once_is_one_message,
-    a_restart_of_the_server_alarms_nobody,
+    a_restart_of_the_server_raises_no_alert,
     an_offline_device_is_not_announced_as_back_by_a_restart,
-    a_step_of_the_servers_clock_alarms_nobody,
-    an_alert_that_nobody_was_told_of_is_told_after_a_kill,
+    a_step_of_the_servers_clock_raises_no_alert,
+    an_alert_that_was_not_delivered_is_sent_after_a_kill,
     a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition,
     a_hot_device_is_told_with_its_temperature
 );
@@ -268,7 +268,7 @@ fn a_fleet_that_goes_at_once_is_one_message(database: &Database) {
     assert_eq!(subjects, ["300 offline"]);
 }
 
-fn a_restart_of_the_server_alarms_nobody(database: &Database) {
+fn a_restart_of_the_server_raises_no_alert(database: &Database) {
     let mut rig = Rig::new(database, CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0), document("pi2", 1, T0)]);
     // The server was away for an hour, one device comes back after half a minute.
@@ -297,7 +297,7 @@ fn an_offline_device_is_not_announced_as_back_by_a_restart(database: &Database) 
     assert_eq!(rig.device("pi1").alerts.len(), 1);
 }
 
-fn a_step_of_the_servers_clock_alarms_nobody(database: &Database) {
+fn a_step_of_the_servers_clock_raises_no_alert(database: &Database) {
     let mut rig = Rig::new(database, CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0)]);
     rig.pass(T0, 70, |_, _| ());
@@ -306,7 +306,7 @@ fn a_step_of_the_servers_clock_alarms_nobody(database: &Database) {
     assert_eq!(rig.pass(stepped, 80, |_, _| ()), []);
 }
 
-fn an_alert_that_nobody_was_told_of_is_told_after_a_kill(database: &Database) {
+fn an_alert_that_was_not_delivered_is_sent_after_a_kill(database: &Database) {
     let mut rig = Rig::new(database, CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0)]);
     let mut now = T0;

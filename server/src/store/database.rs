@@ -10,7 +10,6 @@ use super::{
     postgres::{Postgres, Server},
     sqlite::{self, Sqlite},
 };
-use crate::config::Config;
 
 /// Where everything is kept.
 #[derive(Debug, Clone)]
@@ -22,18 +21,14 @@ pub(crate) enum Database {
 }
 
 impl Database {
-    /// The database of a configuration. The state directory is made if there is none.
+    /// The file in a state directory, which is made if there is none.
     ///
     /// # Errors
-    /// The state directory cannot be made, or what the configuration says of PostgreSQL is wrong.
-    pub(crate) fn of(config: &Config) -> Result<Self> {
-        if let Some(postgres) = &config.postgres {
-            let server = postgres.server().map_err(StoreError::Unavailable)?;
-            return Ok(Self::Postgres(Arc::new(server)));
-        }
-        sqlite::make_state_directory(&config.state)
-            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", config.state.display())))?;
-        Ok(Self::Sqlite(sqlite::path_in(&config.state)))
+    /// The state directory cannot be made.
+    pub(crate) fn in_directory(state: &Path) -> Result<Self> {
+        sqlite::make_state_directory(state)
+            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", state.display())))?;
+        Ok(Self::Sqlite(sqlite::path_in(state)))
     }
 
     /// Opens it for changes, and makes its tables if there are none.
