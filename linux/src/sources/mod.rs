@@ -6,6 +6,7 @@
 
 pub(crate) mod app_version;
 pub(crate) mod drawn_power;
+mod file_watch;
 pub(crate) mod filesystem;
 pub(crate) mod firmware;
 pub(crate) mod gps;
