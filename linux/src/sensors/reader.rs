@@ -186,7 +186,13 @@ impl<R: Send + 'static> Job for Task<R> {
 mod tests {
     use super::*;
     use crate::waker::{self, WakeUps};
-    use std::{path::Path, sync::mpsc};
+    use std::{
+        path::Path,
+        sync::{
+            atomic::{AtomicBool, Ordering},
+            mpsc,
+        },
+    };
 
     /// Reads by calling a function.
     struct Called<F>(F);
@@ -299,6 +305,60 @@ mod tests {
         fn holds(&self, _: &Result<u32, SensorError>) -> Duration {
             Duration::from_secs(10)
         }
+    }
+
+    /// Counts its reads, and knows whether anything has changed.
+    struct Told {
+        reads: u32,
+        changed: Arc<AtomicBool>,
+        fails: bool,
+    }
+
+    impl Source for Told {
+        type Reading = u32;
+
+        fn place(&self) -> String {
+            "told".to_owned()
+        }
+
+        fn read(&mut self, _: &Sysroot) -> Result<u32, SensorError> {
+            self.reads += 1;
+            if self.fails { Err(SensorError::Io) } else { Ok(self.reads) }
+        }
+
+        fn is_current(&mut self, _: &Sysroot) -> bool {
+            !self.changed.load(Ordering::Relaxed)
+        }
+    }
+
+    fn told(fails: bool) -> (Reader<u32>, WakeUps, Arc<AtomicBool>) {
+        let (waker, wake_ups) = waker::pair().expect("a pair");
+        let root = Arc::new(Sysroot::new(Path::new("/")).expect("opened"));
+        let changed = Arc::new(AtomicBool::new(false));
+        let source = Told { reads: 0, changed: Arc::clone(&changed), fails };
+        (Reader::new(&root, &Arc::new(Worker::new(waker)), source), wake_ups, changed)
+    }
+
+    #[test]
+    fn a_source_in_which_nothing_has_changed_is_not_read_again() {
+        let (reader, mut wake_ups, changed) = told(false);
+        assert_eq!(answer(&reader, &mut wake_ups), Ok(1));
+        let later = clock::now() + STALE + Duration::from_secs(3600);
+        assert_eq!(ask(&reader, later, later), Poll::Ready(Ok(1)));
+        assert_eq!(reader.worker.dispatch(later), None, "nothing is queued");
+        changed.store(true, Ordering::Relaxed);
+        assert_eq!(ask(&reader, later, later + MOMENT / 2), Poll::Ready(Ok(1)), "it has just been looked at");
+        let later = later + MOMENT;
+        assert!(ask(&reader, later, later).is_pending());
+        assert_eq!(answer(&reader, &mut wake_ups), Ok(2));
+    }
+
+    #[test]
+    fn an_error_is_read_again_whatever_has_changed() {
+        let (reader, mut wake_ups, _) = told(true);
+        assert_eq!(answer(&reader, &mut wake_ups), Err(SensorError::Io));
+        let later = clock::now() + STALE;
+        assert!(ask(&reader, later, later).is_pending());
     }
 
     #[test]
