@@ -16,8 +16,10 @@ use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
 use super::{
     Source,
+    file_watch::FileWatch,
     sysroot::{Sysroot, read_whole},
 };
+use crate::clock;
 
 /// Where the application leaves them.
 const TMP: &str = "/tmp";
@@ -26,30 +28,51 @@ const STREAMING: &str = "relay-ffmpeg-webcam.pid";
 const RECORDING: &str = "relay-ffmpeg-record-webcam.pid";
 const TRACKING: &str = "gps-tracker.pid";
 
+const PIDFILES: &[&str] = &[STREAMING, RECORDING, TRACKING];
+
 /// A pid, a colon and the longest path that the kernel takes fit twice.
 const PIDFILE_MAX: u64 = 8 * 1024;
 
 /// The streaming application.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Application {
     /// Where its `/tmp` is for this process, which may have another one of its own.
     tmp: PathBuf,
+    /// Of a running system.
+    watch: Option<FileWatch>,
+    /// The processes that the pidfiles named last, and whether each lived.
+    known: Vec<(Process, bool)>,
+    /// Nothing else is needed to know what is going on.
+    is_known: bool,
 }
 
 impl Application {
     pub(crate) fn new(tmp: &Path) -> Self {
-        Self { tmp: tmp.to_owned() }
+        Self { tmp: tmp.to_owned(), watch: None, known: Vec::new(), is_known: false }
+    }
+
+    /// Watches the pidfiles before they are read. Without a watch they are read at each beat.
+    fn watch(&mut self) {
+        let now = clock::now();
+        if !self.watch.as_mut().is_some_and(|watch| watch.is_unchanged(now)) {
+            self.watch = FileWatch::begin(&self.tmp, PIDFILES, now).ok();
+        }
     }
 
     /// The process of a pidfile, if there is such a file and the process lives.
-    fn process(&self, root: &Sysroot, pidfile: &str) -> Result<Option<Process>, SensorError> {
-        match root.open_untrusted(self.tmp.join(pidfile)) {
-            Ok(file) => {
-                let process = parse(&read_whole(file, PIDFILE_MAX)?);
-                Ok(process.filter(|process| process.lives(root)))
+    fn process(&mut self, root: &Sysroot, pidfile: &str) -> Result<Option<Process>, SensorError> {
+        let read = root.open_untrusted(self.tmp.join(pidfile)).and_then(|file| read_whole(file, PIDFILE_MAX));
+        match read.map(|content| parse(&content)) {
+            Ok(Some(process)) => {
+                let lives = process.lives(root);
+                self.known.push((process.clone(), lives));
+                Ok(lives.then_some(process))
             }
-            Err(SensorError::Absent) => Ok(None),
-            Err(error) => Err(error),
+            Ok(None) | Err(SensorError::Absent) => Ok(None),
+            Err(error) => {
+                self.is_known = false;
+                Err(error)
+            }
         }
     }
 
@@ -73,22 +96,35 @@ impl Source for Application {
     ///
     /// Where none can be read, for example because the directory cannot be searched, that is one error of the source.
     fn read(&mut self, root: &Sysroot) -> Result<Activity, SensorError> {
-        let activity = Activity {
-            streaming: self.process(root, STREAMING).map(|process| process.is_some()),
-            tracking: self.process(root, TRACKING).map(|process| process.is_some()),
-            recording: self
-                .process(root, RECORDING)
-                .map(|process| process.map(|process| self.recording(root, &process))),
-        };
+        if root.is_live() {
+            self.watch();
+        }
+        self.known.clear();
+        self.is_known = true;
+        let streaming = self.process(root, STREAMING).map(|process| process.is_some());
+        let tracking = self.process(root, TRACKING).map(|process| process.is_some());
+        let recording = self.process(root, RECORDING);
+        let recording = recording.map(|process| process.map(|process| self.recording(root, &process)));
+        // The size of a recording changes all the time, and its filesystem may hang.
+        self.is_known &= !matches!(recording, Ok(Some(_)));
+        let activity = Activity { streaming, tracking, recording };
         match activity {
             Activity { streaming: Err(error), tracking: Err(_), recording: Err(_) } => Err(error),
             activity => Ok(activity),
         }
     }
+
+    /// The pidfiles are as they were, and each of their processes lives or does not as before.
+    fn is_current(&mut self, root: &Sysroot) -> bool {
+        let now = clock::now();
+        self.watch.as_mut().is_some_and(|watch| watch.is_unchanged(now))
+            && self.is_known
+            && self.known.iter().all(|(process, lived)| process.lives(root) == *lived)
+    }
 }
 
 /// The process that a pidfile names: `PID` or `PID:DETAILS`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
     pid: i32,
     details: Vec<u8>,
