@@ -149,8 +149,8 @@ impl Attempt {
                 let waited = now.saturating_duration_since(self.began);
                 (Stage::Connect, format!("after {:.1} s", waited.as_secs_f64()))
             }
-            Phase::Connected(_, facts) => (Stage::Handshake, round_trip(facts)),
-            Phase::Handshaking(connection) => (Stage::Handshake, round_trip(connection.facts())),
+            Phase::Connected(_, facts) => (Stage::Handshake, handshake_words(facts, now)),
+            Phase::Handshaking(connection) => (Stage::Handshake, handshake_words(connection.facts(), now)),
         };
         Failure::new(stage, Cause::Timeout).at(self.address).because(detail)
     }
@@ -180,9 +180,10 @@ impl AsFd for Attempt {
     }
 }
 
-/// How far away the server is.
-fn round_trip(facts: &Facts) -> String {
-    format!("the link's round trip was {} ms", facts.connect_time.as_millis())
+/// How long a handshake takes, and how far away the server is.
+fn handshake_words(facts: &Facts, now: Instant) -> String {
+    let waited = now.saturating_duration_since(facts.since);
+    format!("after {:.1} s, {}", waited.as_secs_f64(), facts.round_trip_words())
 }
 
 fn handshake(address: SocketAddr, began: Instant, mut connection: Connection) -> Step {

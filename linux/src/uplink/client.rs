@@ -182,7 +182,8 @@ impl Sender {
         let response = response.map_err(failure)?;
         let header = |name| Some(response.headers().get(name)?.as_bytes());
         let retry_after = header(RETRY_AFTER).and_then(|asked| retry_after::parse(asked, header(DATE)));
-        let reply = Reply { status: response.status().as_u16(), retry_after };
+        let address = self.lender.link().used().address;
+        let reply = Reply { status: response.status().as_u16(), retry_after, address };
         Ok(Answer { reply, response })
     }
 

@@ -51,12 +51,15 @@ impl Facts {
     /// A request had no answer, although it had this much time. The server is not blamed when the link alone needs half of
     /// it.
     pub(super) fn no_answer_within(&self, timeout: Duration) -> Failure {
-        let round_trip = self.round_trip();
-        let (millis, limit) = (round_trip.as_millis(), timeout.as_millis());
         Failure::new(Stage::Exchange, Cause::Timeout)
             .at(self.address)
-            .because(format!("the link's round trip was {millis} ms, the timeout is {limit} ms"))
-            .excused(round_trip > timeout / 2)
+            .because(format!("{}, the timeout is {} ms", self.round_trip_words(), timeout.as_millis()))
+            .excused(self.round_trip() > timeout / 2)
+    }
+
+    /// How far away the server is, for people.
+    pub(super) fn round_trip_words(&self) -> String {
+        format!("the link's round trip was {} ms", self.round_trip().as_millis())
     }
 }
 

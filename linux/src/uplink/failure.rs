@@ -207,9 +207,17 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match (self.cause, self.stage) {
+impl Failure {
+    /// The same for failures of the same cause, without what differs from one time to the next.
+    pub(super) fn name(&self) -> String {
+        match (&self.detail, self.cause) {
+            (Some(problem), Cause::Certificate) => format!("{}: {problem}", self.what()),
+            _ => self.what().to_owned(),
+        }
+    }
+
+    const fn what(&self) -> &'static str {
+        match (self.cause, self.stage) {
             (Cause::Local, _) => "out of local resources",
             (Cause::NoSuchName, _) => "the server's name has no address",
             (Cause::NameServer, _) => "the name servers failed",
@@ -230,11 +238,26 @@ impl fmt::Display for Failure {
             (Cause::Protocol, _) => "the answer was not acceptable HTTP",
             (Cause::TooMuch, _) => "the server sent too much",
             (Cause::Cancelled, _) => "cancelled",
-        };
-        f.write_str(what)?;
+        }
+    }
+}
+
+/// An address with its family, for people.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place(pub(super) SocketAddr);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = if self.0.is_ipv4() { "IPv4" } else { "IPv6" };
+        write!(f, "[{family} {}]", self.0)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what())?;
         if let Some(address) = self.address {
-            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
-            write!(f, " [{family} {address}]")?;
+            write!(f, " {}", Place(address))?;
         }
         match &self.detail {
             Some(detail) => write!(f, ": {detail}"),

@@ -168,9 +168,12 @@ impl Link {
             self.waiting.set(Some(unfinished));
             match self.drive(&mut dial, Some(self.beat.until)) {
                 Turn::Connected(connection) if self.is_too_late_for(&connection) => {
-                    let address = connection.facts().address;
+                    let (facts, took) = (connection.facts(), dial.began().elapsed());
+                    let failure = Failure::new(Stage::Handshake, Cause::Late).at(facts.address).because(
+                        format!("it took {:.1} s, {}", took.as_secs_f64(), facts.round_trip_words()),
+                    );
                     self.kept = Some(connection);
-                    return Err(Failure::new(Stage::Handshake, Cause::Late).at(address));
+                    return Err(failure);
                 }
                 Turn::Connected(connection) => return Ok(connection),
                 Turn::Failed(failure) => {

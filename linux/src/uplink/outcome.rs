@@ -2,7 +2,9 @@
 
 use heartbeat_core::{Outcome, Verdict, time::Duration, uplink::Fault};
 
-use super::failure::{Cause, Failure, Stage};
+use std::net::SocketAddr;
+
+use super::failure::{Cause, Failure, Place, Stage};
 
 /// What a server answered, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,12 +13,14 @@ pub struct Reply {
     pub status: u16,
     /// How long the server asks its clients to wait (`Retry-After`, RFC 9110 section 10.2.3).
     pub retry_after: Option<Duration>,
+    /// The address that answered, if it is known.
+    pub address: Option<SocketAddr>,
 }
 
 impl Reply {
     /// A reply with this status that asks for nothing.
     pub const fn new(status: u16) -> Self {
-        Self { status, retry_after: None }
+        Self { status, retry_after: None, address: None }
     }
 }
 
@@ -24,20 +28,22 @@ impl Reply {
 pub fn outcome(ended: &Result<Reply, Failure>) -> Outcome {
     match ended {
         Ok(reply) => of_reply(*reply),
-        Err(failure) => Outcome::new(verdict(failure), &failure.to_string()),
+        Err(failure) => Outcome::new(verdict(failure), &failure.to_string()).caused_by(&failure.name()),
     }
 }
 
-fn of_reply(Reply { status, retry_after }: Reply) -> Outcome {
+fn of_reply(Reply { status, retry_after, address }: Reply) -> Outcome {
     // Only these two statuses may ask for time (RFC 9110 section 10.2.3, RFC 6585 section 4).
-    let refused = Verdict::Refused { retry_after: retry_after.filter(|_| matches!(status, 429 | 503)) };
-    let (verdict, detail) = match status {
-        200..=299 => (Verdict::Accepted, format!("status {status}")),
-        300..=399 => (refused, format!("the server sent a redirect ({status}), which is not followed")),
-        400..=499 => (refused, format!("the server refused the heartbeat ({status})")),
-        _ => (refused, format!("the server failed ({status})")),
+    let retry_after = retry_after.filter(|_| matches!(status, 429 | 503));
+    let name = match status {
+        200..=299 => return Outcome::new(Verdict::Accepted, &format!("status {status}")),
+        300..=399 => format!("the server sent a redirect ({status}), which is not followed"),
+        400..=499 => format!("the server refused the heartbeat ({status})"),
+        _ => format!("the server failed ({status})"),
     };
-    Outcome::new(verdict, &detail)
+    let place = address.map(|address| format!(" {}", Place(address))).unwrap_or_default();
+    let asked = retry_after.map(|time| format!(": it asked for {} s", time.as_secs())).unwrap_or_default();
+    Outcome::new(Verdict::Refused { retry_after }, &format!("{name}{place}{asked}")).caused_by(&name)
 }
 
 /// What a failure means for the agent.
@@ -128,6 +134,29 @@ mod tests {
     }
 
     #[test]
+    fn cause_is_the_same_for_every_address_time_and_round_trip() {
+        let cause = |failure| outcome(&Err(failure)).cause;
+        let failure = |cause| Failure::new(Stage::Exchange, cause);
+        let address = "192.0.2.1:443".parse().expect("an address");
+        assert_eq!(
+            cause(failure(Cause::Timeout).at(address).because("1 ms")),
+            cause(failure(Cause::Timeout))
+        );
+        assert_ne!(cause(failure(Cause::Timeout)), cause(failure(Cause::Lost)));
+        let refused = |why| cause(failure(Cause::Certificate).because(why));
+        assert_ne!(refused("unknown issuer"), refused("another name"), "the problem of a certificate counts");
+    }
+
+    #[test]
+    fn refusal_names_the_address_and_the_time_that_the_server_asked_for() {
+        let address = Some("192.0.2.1:443".parse().expect("an address"));
+        let refused = outcome(&Ok(Reply { status: 503, retry_after: Some(Duration::from_secs(7)), address }));
+        assert_eq!(refused.detail.as_str(), "the server failed (503) [IPv4 192.0.2.1:443]: it asked for 7 s");
+        assert_eq!(refused.cause, outcome(&Ok(Reply::new(503))).cause);
+        assert_eq!(outcome(&Ok(Reply { address, ..Reply::new(204) })).detail.as_str(), "status 204");
+    }
+
+    #[test]
     fn slow_link_is_not_blamed_on_the_server() {
         let timeout = Failure::new(Stage::Exchange, Cause::Timeout);
         assert!(outcome(&Err(timeout.clone())).verdict.backs_off());
@@ -166,7 +195,7 @@ mod tests {
     fn only_429_and_503_ask_for_time() {
         let asked = Some(Duration::from_secs(7));
         for (status, retry_after) in [(429, asked), (503, asked), (500, None), (404, None), (302, None)] {
-            let verdict = outcome(&Ok(Reply { status, retry_after: asked })).verdict;
+            let verdict = outcome(&Ok(Reply { retry_after: asked, ..Reply::new(status) })).verdict;
             assert_eq!(verdict.retry_after(), retry_after, "{status}");
         }
     }

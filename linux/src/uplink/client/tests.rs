@@ -80,7 +80,7 @@ impl Device {
 
     fn status(&mut self) -> u16 {
         let outcome = self.beat();
-        let digits: String = outcome.detail.as_str().chars().filter(char::is_ascii_digit).collect();
+        let digits: String = message(&outcome).chars().filter(char::is_ascii_digit).collect();
         match outcome.verdict {
             Verdict::Accepted | Verdict::Refused { .. } => digits.parse().expect("a status"),
             Verdict::Failed { .. } => panic!("{}", outcome.detail),
