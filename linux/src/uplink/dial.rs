@@ -287,7 +287,8 @@ impl Dial {
                 return Turn::Failed(failure.because("no certificate can be for this host"));
             }
         };
-        let attempt_context = AttemptContext { tls, traffic: context.traffic };
+        let tunnel = context.target.tunnel.as_ref();
+        let attempt_context = AttemptContext { tls, tunnel, traffic: context.traffic };
         let now = Instant::now();
         let attempts = mem::take(&mut self.attempts);
         let is_preferred = |attempt: &Attempt| attempt.preferred_until().is_some_and(|until| now < until);

@@ -7,6 +7,7 @@
 mod idle;
 
 use std::{
+    net::SocketAddr,
     os::fd::AsFd,
     time::{Duration, Instant, SystemTime},
 };
@@ -128,6 +129,21 @@ impl Link {
         &self.beat
     }
 
+    /// Whether the server is reached through a proxy.
+    pub(super) fn is_proxied(&self) -> bool {
+        self.target.tunnel.is_some()
+    }
+
+    /// The server's address in the latest request; `None` if only a proxy knows it.
+    pub(super) fn server_address(&self) -> Option<SocketAddr> {
+        self.used.address.filter(|_| !self.is_proxied())
+    }
+
+    /// Tells what the heartbeat would fail with if it were cancelled now.
+    fn announce(&mut self, failure: Failure) {
+        self.waiting.set(Some(failure.through_proxy(self.is_proxied())));
+    }
+
     /// How the latest request used its connection.
     pub(super) fn used(&self) -> Used {
         self.used
@@ -153,7 +169,7 @@ impl Link {
             took: None,
         };
         let failure = facts.no_answer_within(self.beat.timeout);
-        self.waiting.set(Some(failure.after_sending(true)));
+        self.announce(failure.after_sending(true));
         Ok(connection)
     }
 
@@ -165,7 +181,7 @@ impl Link {
                 None => self.begin_dial()?,
             };
             let unfinished = dial.failure(&self.context().0).excused(!self.is_server_failing);
-            self.waiting.set(Some(unfinished));
+            self.announce(unfinished);
             match self.drive(&mut dial, Some(self.beat.until)) {
                 Turn::Connected(connection) if self.is_too_late_for(&connection) => {
                     let (facts, took) = (connection.facts(), dial.began().elapsed());

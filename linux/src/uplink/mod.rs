@@ -1,7 +1,7 @@
 //! The way to the server: [`Uplink`] over HTTP, on one thread for as long as the program lives.
 //!
 //! - `names` and `target`: where the server is. `book`: what was learnt of it.
-//! - `dial` and `attempt` make a connection over `tcp`; `connection` is one; `link` is what there is of both.
+//! - `dial` and `attempt` make a connection over `tcp`, through a `tunnel` if there is a proxy; `connection` is one; `link` is what there is of both.
 //! - `authorities`, `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, the trust anchors, and what happens
 //!   when there is no trust.
 //! - `connector` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what belongs to one.
@@ -30,6 +30,7 @@ mod target;
 mod tcp;
 mod traffic;
 mod trust;
+mod tunnel;
 mod verifier;
 
 use std::{
@@ -81,6 +82,12 @@ pub fn fuzz_retry_after(bytes: &[u8]) {
 #[cfg(fuzzing)]
 pub fn fuzz_head(bytes: &[u8]) {
     head::fuzz(bytes);
+}
+
+/// The answers of a proxy for `cargo fuzz`: none causes a panic.
+#[cfg(fuzzing)]
+pub fn fuzz_tunnel(bytes: &[u8]) {
+    tunnel::fuzz(bytes);
 }
 
 #[derive(Debug, Default)]

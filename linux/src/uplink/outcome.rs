@@ -53,12 +53,14 @@ pub(super) fn verdict(failure: &Failure) -> Verdict {
         (Cause::Local | Cause::CertificateNotYetValid, _) => Fault::Device,
         (Cause::NoSuchName | Cause::NameServer | Cause::NoRoute | Cause::Refused | Cause::Late, _)
         | (Cause::Timeout, Stage::Name) => Fault::Network,
-        (Cause::Timeout, Stage::Connect) => Fault::Unanswered,
+        // Behind a proxy an overloaded server cannot be told from a network that fails.
+        (Cause::Timeout, Stage::Connect | Stage::Tunnel) | (Cause::ProxyUnreached, _) => Fault::Unanswered,
         (Cause::Timeout, Stage::Handshake | Stage::Exchange)
         | (
             Cause::CertificateExpired
             | Cause::Certificate
             | Cause::ClientCertificate
+            | Cause::ProxyRefused
             | Cause::Tls
             | Cause::Lost
             | Cause::Protocol
@@ -115,6 +117,21 @@ mod tests {
                 failed(Fault::Server),
                 "the server's certificate was not accepted",
             ),
+            (
+                Stage::Tunnel,
+                Cause::ProxyRefused,
+                failed(Fault::Server),
+                "the proxy refused the way to the server",
+            ),
+            (
+                Stage::Tunnel,
+                Cause::ProxyUnreached,
+                failed(Fault::Unanswered),
+                "the proxy does not reach the server",
+            ),
+            (Stage::Tunnel, Cause::Timeout, failed(Fault::Unanswered), "no complete answer of the proxy"),
+            (Stage::Tunnel, Cause::Lost, failed(Fault::Server), "the proxy closed the connection"),
+            (Stage::Tunnel, Cause::Protocol, failed(Fault::Server), "the proxy's answer was not acceptable"),
             (Stage::Handshake, Cause::Tls, failed(Fault::Server), "the TLS session failed"),
             (Stage::Handshake, Cause::Timeout, failed(Fault::Server), "no end of the TLS handshake in time"),
             (Stage::Exchange, Cause::Lost, failed(Fault::Server), "the connection broke"),

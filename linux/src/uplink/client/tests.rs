@@ -1,6 +1,7 @@
 //! The uplink against peers on loopback that do as the test says.
 
 mod connections;
+mod proxy;
 mod replies;
 mod tls;
 
@@ -40,12 +41,18 @@ struct Device {
 
 impl Device {
     fn new(url: &str, trust: Option<Trust>, timeout: Duration) -> Self {
+        Self::through(None, url, trust, timeout)
+    }
+
+    /// Reaches the server through a proxy.
+    fn through(proxy: Option<&str>, url: &str, trust: Option<Trust>, timeout: Duration) -> Self {
         let traffic = Traffic::default();
         let client = Client {
             endpoint: Endpoint::parse(url).expect("a URL"),
             method: Method::Post,
             timeout,
             limits: Limits { connect: LONG, idle: LONG, interval: Duration::from_secs(1) },
+            proxy: proxy.map(|url| Proxy::parse(url).expect("a proxy")),
             headers: HeaderMap::new(),
             trust,
             traffic: traffic.clone(),

@@ -45,7 +45,7 @@ impl Race {
         let (waker, wake_ups) = waker::pair().expect("a pair");
         names.wakes(waker);
         let proves = HOST.try_into().ok();
-        let target = Target { host: Host::Name(HOST.to_owned()), port, secured, proves };
+        let target = Target { host: Host::Name(HOST.to_owned()), port, secured, proves, tunnel: None };
         let tls = secured.then(|| {
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let builder = ClientConfig::builder_with_provider(provider);
