@@ -14,6 +14,7 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use super::{
     connection::{Connection, Facts},
     failure::{Cause, Failure, Stage},
+    steps::{self, Steps},
     tcp,
     traffic::Traffic,
     tunnel::{Tunnel, TunnelTarget},
@@ -35,6 +36,8 @@ pub(super) struct AttemptContext<'d> {
     pub(super) tls: Option<(&'d Arc<ClientConfig>, &'d ServerName<'static>)>,
     /// What the proxy is asked for; `None` without one.
     pub(super) tunnel: Option<&'d TunnelTarget>,
+    /// Takes note of what happens.
+    pub(super) steps: &'d Steps,
     /// Counts the bytes.
     pub(super) traffic: &'d Traffic,
 }
@@ -78,9 +81,9 @@ impl Attempt {
     /// # Errors
     ///
     /// What fails at once, such as a missing route.
-    pub(super) fn begin(address: SocketAddr) -> Result<Self, Failure> {
+    pub(super) fn begin(address: SocketAddr, steps: &Steps) -> Result<Self, Failure> {
         let began = Instant::now();
-        log::debug!("connecting to {address}");
+        steps.note(steps::Step::Connecting(address));
         match tcp::begin(address) {
             Ok(stream) => Ok(Self { address, began, phase: Phase::Connecting(stream) }),
             Err(error) => Err(Failure::io(Stage::Connect, &error).at(address)),
@@ -94,7 +97,7 @@ impl Attempt {
             Phase::Connecting(stream) if happened => match stream.take_error() {
                 Ok(None) => {
                     let took = self.began.elapsed();
-                    log::debug!("connected to {address} after {} ms", took.as_millis());
+                    context.steps.note(steps::Step::Connected(address, took));
                     let facts = Facts {
                         address,
                         connect_time: took,
@@ -116,7 +119,9 @@ impl Attempt {
             Phase::Tunnelling(stream, facts, negotiation) if happened => {
                 tunnel(self.began, stream, facts, negotiation, context)
             }
-            Phase::Handshaking(connection) if happened => handshake(address, self.began, connection),
+            Phase::Handshaking(connection) if happened => {
+                handshake(address, self.began, connection, context.steps)
+            }
             phase => Step::Waiting(Self { phase, ..self }),
         }
     }
@@ -210,7 +215,7 @@ fn tunnel(
     let address = facts.address;
     match negotiation.go_on(&mut stream, context.traffic) {
         Ok(Some(took)) => {
-            log::debug!("the proxy at {address} reached the server after {} ms", took.as_millis());
+            context.steps.note(steps::Step::Tunnel(address, took));
             // The way to the server is longer than that to the proxy.
             let connect_time = facts.connect_time.max(took);
             secure(began, stream, Facts { connect_time, since: Instant::now(), ..facts }, context)
@@ -229,19 +234,16 @@ fn secure(began: Instant, stream: TcpStream, facts: Facts, context: &AttemptCont
         return Step::Ready(Connection::plain(stream, facts, context.traffic));
     };
     match Connection::secured(stream, facts, context.traffic, config, name) {
-        Ok(connection) => handshake(address, began, connection),
+        Ok(connection) => handshake(address, began, connection, context.steps),
         Err(error) => Step::Failed(Failure::tls(Stage::Handshake, &error).at(address)),
     }
 }
 
-fn handshake(address: SocketAddr, began: Instant, mut connection: Connection) -> Step {
+fn handshake(address: SocketAddr, began: Instant, mut connection: Connection, steps: &Steps) -> Step {
     match connection.handshake() {
         Ok(true) => {
             let session = connection.session().unwrap_or_default();
-            log::debug!(
-                "TLS with {address} {} ms after the beginning: {session}",
-                began.elapsed().as_millis()
-            );
+            steps.note(steps::Step::Secured(address, session, connection.issued()));
             Step::Ready(connection)
         }
         Ok(false) => Step::Waiting(Attempt { address, began, phase: Phase::Handshaking(connection) }),

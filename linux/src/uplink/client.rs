@@ -23,6 +23,7 @@ use super::{
     link::Link,
     outcome::Reply,
     retry_after,
+    steps::Step,
     target::Target,
     traffic::Traffic,
     trust::{Trust, TrustFiles},
@@ -91,9 +92,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Why there is no status.
-    pub fn send_once(self, body: &[u8]) -> Result<Reply, Failure> {
-        let (waker, wake_ups) = waker::pair().map_err(|_| Failure::new(Stage::Name, Cause::Local))?;
+    /// When the system has no descriptor left.
+    pub fn send_once(self, body: &[u8]) -> io::Result<Story> {
+        let (waker, wake_ups) = waker::pair()?;
         let now = Instant::now();
         let beat = Beat {
             began: now,
@@ -102,11 +103,24 @@ impl Client {
             generation: 1,
         };
         let mut sender = Sender::new(self, waker, wake_ups);
+        let steps = sender.lender().link().keep_steps();
         let answer = sender.exchange(body, beat);
-        let reply = answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone);
+        let took = now.elapsed();
+        let ended = answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone);
         sender.finish(answer);
-        reply
+        Ok(Story { ended, took, steps: steps.take(now) })
     }
+}
+
+/// How one document was sent.
+#[derive(Debug)]
+pub struct Story {
+    /// The answer, or why there is none.
+    pub ended: Result<Reply, Failure>,
+    /// How long it took.
+    pub took: Duration,
+    /// What happened, each with the time since the beginning.
+    pub steps: Vec<(Duration, Step)>,
 }
 
 /// Sends documents over one link.

@@ -23,6 +23,7 @@ use super::{
     failure::{Cause, Failure, Stage},
     names::Names,
     outcome,
+    steps::{Step, Steps},
     target::Target,
     tcp,
     traffic::Traffic,
@@ -37,6 +38,7 @@ pub(super) struct Link {
     limits: Limits,
     trust: Option<Trust>,
     traffic: Traffic,
+    steps: Steps,
     names: Names,
     book: Book,
     /// The idle connection.
@@ -74,6 +76,7 @@ impl Link {
             limits,
             trust,
             traffic,
+            steps: Steps::default(),
             names,
             book: Book::default(),
             kept: None,
@@ -88,6 +91,12 @@ impl Link {
             wake_ups,
             used: Used::default(),
         }
+    }
+
+    /// Keeps the steps from now on.
+    pub(super) fn keep_steps(&mut self) -> Steps {
+        self.steps = Steps::kept();
+        self.steps.clone()
     }
 
     /// Takes over other settings. What leads to the same server and trusts the same certificates stays, with its
@@ -168,6 +177,8 @@ impl Link {
             was_answered: false,
             took: None,
         };
+        let left = self.beat.until.saturating_duration_since(Instant::now());
+        self.steps.note(Step::Request(left.min(self.beat.timeout)));
         let failure = facts.no_answer_within(self.beat.timeout);
         self.announce(failure.after_sending(true));
         Ok(connection)
@@ -236,9 +247,9 @@ impl Link {
     }
 
     fn context(&mut self) -> (DialContext<'_>, &mut WakeUps) {
-        let Self { target, names, book, trust, traffic, wake_ups, .. } = self;
+        let Self { target, names, book, trust, traffic, steps, wake_ups, .. } = self;
         let tls = trust.as_ref().map(Trust::config);
-        (DialContext { target, names, book, tls, traffic }, wake_ups)
+        (DialContext { target, names, book, tls, traffic, steps }, wake_ups)
     }
 
     fn drive(&mut self, dial: &mut Dial, until: Option<Instant>) -> Turn {
@@ -286,11 +297,13 @@ impl Link {
         Ok(self.cancelled.includes(&self.beat))
     }
 
-    /// Something of a reply has come; its whole head if it is complete.
-    pub(super) fn is_answered(&mut self, is_complete: bool) {
+    /// Something of a reply has come; its status when the head is complete.
+    pub(super) fn is_answered(&mut self, status: Option<u16>) {
         self.used.was_answered = true;
-        if is_complete {
-            self.used.took = self.used.began.map(|began| began.elapsed());
+        if let (Some(status), Some(began)) = (status, self.used.began) {
+            let took = began.elapsed();
+            self.used.took = Some(took);
+            self.steps.note(Step::Reply(status, took));
         }
     }
 

@@ -5,11 +5,12 @@
 //! - `authorities`, `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, the trust anchors, and what happens
 //!   when there is no trust.
 //! - `connector` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what belongs to one.
-//! - `failure` says what went wrong; `outcome` tells the core.
+//! - `failure` says what went wrong; `outcome` tells the core; `steps` is the whole story, and `advice` what to do.
 //!
 //! Requests carry a generation number. What was cancelled may still be under way for a moment; its outcome has an
 //! old number and changes nothing.
 
+mod advice;
 mod attempt;
 mod authorities;
 mod beat;
@@ -26,6 +27,7 @@ mod link;
 mod names;
 mod outcome;
 mod retry_after;
+mod steps;
 mod target;
 mod tcp;
 mod traffic;
@@ -45,10 +47,13 @@ use std::{
 use heartbeat_core::{Outcome, Uplink, time::Duration};
 
 pub use self::{
+    advice::first_thing_to_do,
     authorities::TrustError,
-    client::Client,
+    certificate::Issued,
+    client::{Client, Story},
     failure::{Cause, Failure, Stage},
     outcome::{Reply, outcome},
+    steps::Step,
     traffic::Traffic,
 };
 use self::{
