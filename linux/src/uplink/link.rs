@@ -192,7 +192,8 @@ impl Link {
                 None => self.begin_dial()?,
             };
             let unfinished = dial.failure(&self.context().0).excused(!self.is_server_failing);
-            self.announce(unfinished);
+            // What its details say would be old when it is cancelled.
+            self.announce(Failure { detail: None, ..unfinished });
             match self.drive(&mut dial, Some(self.beat.until)) {
                 Turn::Connected(connection) if self.is_too_late_for(&connection) => {
                     let (facts, took) = (connection.facts(), dial.began().elapsed());

@@ -77,7 +77,7 @@ impl fmt::Display for Step {
             }
             Self::Failed(failure) => write!(f, "{failure}"),
             Self::Request(timeout) => {
-                write!(f, "sending; the answer has {:.1} s", timeout.as_secs_f64())
+                write!(f, "the request begins; its answer has {:.1} s", timeout.as_secs_f64())
             }
             Self::Reply(status, took) => write!(f, "status {status} after {} ms", took.as_millis()),
         }
@@ -157,7 +157,7 @@ mod tests {
                 "TLS with IPv4 192.0.2.1:443: TLSv1_3, new session",
             ),
             (Step::Failed(Failure::new(Stage::Connect, Cause::Refused)), "failed", "connection refused"),
-            (Step::Request(ms(2_000)), "request", "sending; the answer has 2.0 s"),
+            (Step::Request(ms(2_000)), "request", "the request begins; its answer has 2.0 s"),
             (Step::Reply(204, ms(7)), "reply", "status 204 after 7 ms"),
         ] {
             assert_eq!((step.name(), step.to_string().as_str()), (name, words));
