@@ -18,43 +18,21 @@ use tokio::{
 
 use super::{Failure, commands};
 use crate::{
-    access::{forms::FormKey, password, secret},
-    alerts::deliver,
+    access::{
+        forms::{self, FormKey},
+        password, secret,
+    },
     api,
     app::{App, Parts},
     config::{Config, ConfigError},
+    delivery,
     engine::{Engine, Handle, Rules, run as engine_thread},
     limits::QUEUE_MAX,
     page, receive,
     serve::{serve, tls::Acceptor},
-    store::{
-        Admin, Read, Readers,
-        sqlite::{self, Sqlite},
-    },
+    store::Admin,
     time::UnixMs,
 };
-
-/// Refuses an address that others can reach unless devices need a token and people a login.
-pub(super) fn check_public(config: &Config, password: Option<bool>) -> Result<(), ConfigError> {
-    if config.is_local() {
-        return Ok(());
-    }
-    let mut missing = Vec::new();
-    if !config.receive.require_token {
-        missing.push("receive.require_token = true");
-    }
-    if password == Some(false) && config.access.proxy_header.is_none() {
-        missing.push("a password (heartbeat-server password)");
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(ConfigError::Refused(format!(
-        "listen = {} can be reached by others, so this is needed first: {}",
-        config.listen,
-        missing.join(" and ")
-    )))
-}
 
 /// Runs until SIGTERM or SIGINT.
 pub(super) fn run(config: Config) -> Result<(), Failure> {
@@ -86,8 +64,12 @@ pub(crate) fn run_until(
     announce: impl FnOnce(SocketAddr) -> io::Result<()>,
     stopped: impl Future<Output = io::Result<()>>,
 ) -> Result<(), Failure> {
-    let mut store = commands::open(&config)?;
-    check_public(&config, Some(store.setting(password::SETTING)?.is_some()))?;
+    let database = config.database()?;
+    let mut store = database.open()?;
+    config.check_public(Some(store.setting(password::SETTING)?.is_some()))?;
+    // The same for all processes on this database: a form may be sent to another one than the page came from.
+    let secret = secret::new_secret().map_err(Failure::Other)?;
+    let forms = FormKey::new(&store.setting_or(forms::SETTING, &secret)?);
     raise_descriptors(config.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let acceptor = config.tls.clone().map(Acceptor::new).transpose();
@@ -99,16 +81,14 @@ pub(crate) fn run_until(
     let (sender, commands) = sync_channel(QUEUE_MAX);
     let handle = Handle::new(sender);
     let tokens = commands::no_tokens();
-    let delivery = deliver::start(config.channels.clone(), handle.clone())?;
-    let engine = Engine::new(store, Rules::of(&config), UnixMs::now(), Arc::clone(&tokens), delivery)?;
+    let messages = delivery::start(config.channels.clone(), handle.clone())?;
+    let engine = Engine::new(store, Rules::of(&config), UnixMs::now(), Arc::clone(&tokens), messages)?;
     let fleet = engine.fleet();
     let thread = engine_thread::start(engine, commands, Duration::from_millis(config.receive.linger_ms))?;
 
     let (stop, stopping) = watch::channel(false);
-    let path = sqlite::path_in(&config.state);
-    let readers = Readers::new(move || Ok(Box::new(Sqlite::open_reader(&path)?) as Box<dyn Read>));
-    let forms = FormKey::new(&secret::new_secret().map_err(Failure::Other)?);
-    let admin = Box::new(commands::open(&config)?);
+    let readers = database.readers();
+    let admin: Box<dyn Admin + Send> = database.open()?;
     let app =
         App::new(Parts { config, fleet, tokens, engine: handle.clone(), forms, stopping, readers, admin });
     let app = Arc::new(app);
@@ -165,25 +145,4 @@ fn routes(app: &Arc<App>) -> Router {
         .merge(api::routes(app))
         .merge(page::routes(app))
         .with_state(Arc::clone(app))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(listen: &str, require_token: bool) -> Config {
-        let text = format!("listen = \"{listen}\"\n[receive]\nrequire_token = {require_token}");
-        toml::from_str(&text).unwrap()
-    }
-
-    #[test]
-    fn a_public_address_needs_both_a_token_and_a_password() {
-        assert!(check_public(&config("127.0.0.1:80", false), Some(false)).is_ok());
-        assert!(check_public(&config("[::1]:80", false), Some(false)).is_ok());
-        assert!(check_public(&config("0.0.0.0:80", true), Some(true)).is_ok());
-        for (require_token, password) in [(false, true), (true, false), (false, false)] {
-            let refused = check_public(&config("0.0.0.0:80", require_token), Some(password));
-            assert!(matches!(refused, Err(ConfigError::Refused(_))), "{require_token} {password}");
-        }
-    }
 }
