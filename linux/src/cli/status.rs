@@ -279,7 +279,7 @@ mod tests {
             sources: vec![
                 ("temp".to_owned(), "/dev/vcio_gencmd measure_temp".to_owned()),
                 ("connection.ethernet".to_owned(), "/sys/class/net".to_owned()),
-                ("connection.wifi".to_owned(), "nl80211, /sys/class/net".to_owned()),
+                ("connection.wifi".to_owned(), "/sys/class/net, nl80211".to_owned()),
                 ("streaming_active".to_owned(), "/tmp/*.pid".to_owned()),
                 ("tracking_active".to_owned(), "/tmp/*.pid".to_owned()),
             ],

@@ -26,6 +26,7 @@ mod netlink;
 pub(crate) mod network;
 pub(crate) mod nl80211;
 pub(crate) mod pidfiles;
+pub(crate) mod placeholder;
 pub(crate) mod power_supply;
 pub(crate) mod proc_wireless;
 mod process;
