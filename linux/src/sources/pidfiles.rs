@@ -80,7 +80,7 @@ impl Application {
         let path: PathBuf = OsStr::from_bytes(&process.details).into();
         let here = path.strip_prefix(TMP).map_or(path.clone(), |below| self.tmp.join(below));
         // A relative path is relative to a directory that is not known here.
-        let size = if path.is_absolute() { root.file_size(&here).ok() } else { None };
+        let size = if path.is_absolute() { root.file_size(&here) } else { Err(SensorError::Absent) };
         Recording { path: Text::from_bytes(&process.details), size: size.map(Mebibytes::from_bytes) }
     }
 }
@@ -207,7 +207,7 @@ mod tests {
         fs::write(dir.path().join("tmp/relay-ffmpeg-record-webcam.pid"), "4711:/media/a:b.mp4\n")
             .expect("written");
         fs::write(dir.path().join("media/a:b.mp4"), vec![0; 1 << 20]).expect("written");
-        let recording = Recording { path: "/media/a:b.mp4".into(), size: Some(Mebibytes::from_raw(100)) };
+        let recording = Recording { path: "/media/a:b.mp4".into(), size: Ok(Mebibytes::from_raw(100)) };
         assert_eq!(
             activity(&root),
             Ok(Activity { streaming: Ok(true), tracking: Ok(true), recording: Ok(Some(recording)) })
@@ -222,7 +222,7 @@ mod tests {
             .expect("written");
         fs::write(dir.path().join("run/tmp/films/a.mp4"), vec![0; 1 << 19]).expect("written");
         let found = Application::new(Path::new("/run/tmp")).read(&root).expect("an activity");
-        let recording = Recording { path: "/tmp/films/a.mp4".into(), size: Some(Mebibytes::from_raw(50)) };
+        let recording = Recording { path: "/tmp/films/a.mp4".into(), size: Ok(Mebibytes::from_raw(50)) };
         assert_eq!(found.recording, Ok(Some(recording)));
         assert_eq!(activity(&root), Ok(Activity::NONE), "nothing is in the other");
     }
@@ -284,7 +284,7 @@ mod tests {
             fs::write(dir.path().join("tmp/relay-ffmpeg-record-webcam.pid"), content).expect("written");
             let recording =
                 activity(&root).expect("an activity").recording.expect("read").expect("a recording");
-            assert_eq!(recording.size, None, "{content:?}");
+            assert!(recording.size.is_err(), "{content:?}");
         }
     }
 
