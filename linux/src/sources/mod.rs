@@ -33,6 +33,7 @@ pub(crate) mod radio;
 pub(crate) mod recording;
 pub(crate) mod stand_ins;
 pub mod sysroot;
+pub(crate) mod system;
 pub(crate) mod thermal;
 pub mod time_zone;
 
