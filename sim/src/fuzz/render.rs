@@ -211,7 +211,7 @@ impl Render for Wifi {
             WifiMode::Client => "\"client\"".to_owned(),
             WifiMode::Hotspot => "\"hotspot\"".to_owned(),
         });
-        let dbm = self.signal_dbm.filter(|dbm| (-150..0).contains(&dbm.0));
+        let dbm = self.signal_dbm.filter(|dbm| (-120..0).contains(&dbm.0));
         // A percentage beside a level that cannot be was made of it.
         let is_refused = dbm != self.signal_dbm;
         let share = self.signal_percent.filter(|share| share.0 <= 100 && !is_refused);
