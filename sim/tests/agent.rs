@@ -9,9 +9,9 @@ use devices::any_device;
 use heartbeat_core::{
     Config, Sensor, SensorError, Wake,
     payload::BODY_MAX,
-    readings::{Activity, CpuTimes, Recording},
+    readings::{Activity, CpuTimes, Recording, System},
     time::{Duration, Instant},
-    units::{Celsius, Rpm, UnixTime},
+    units::{Celsius, Load, Percent, Rpm, UnixTime},
 };
 use heartbeat_sim::{
     fake::{FakeDevice, FakeSensor},
@@ -154,6 +154,30 @@ fn a_part_of_the_activity_that_cannot_be_read_leaves_the_others_right() {
     assert_eq!(
         document["diagnostics"]["unread"],
         json!({"streaming_active": "denied", "recording_file_size_mb": "denied"})
+    );
+}
+
+#[test]
+fn parts_of_the_system_are_left_out_when_there_is_nothing_to_say() {
+    let document_of = |system| {
+        let mut rig = rig(FakeDevice { system: FakeSensor::new(system), ..FakeDevice::healthy() });
+        rig.poll();
+        document(&rig)["diagnostics"].clone()
+    };
+    let healthy =
+        System { load: Ok(Load::from_raw(52)), swap: Err(SensorError::Absent), root_read_only: Ok(false) };
+    let nothing = json!({"throttled": null, "cpu_mhz": null, "ups": null, "load": 0.52, "unread": {}});
+    assert_eq!(document_of(healthy), nothing);
+    let ill = System {
+        load: Ok(Load::from_raw(10_000_001)),
+        swap: Ok(Percent::from_raw(1_000)),
+        root_read_only: Ok(true),
+    };
+    let diagnostics = document_of(ill);
+    assert_eq!((&diagnostics["swap"], &diagnostics["root_read_only"]), (&json!(100.0), &json!(true)));
+    assert_eq!(
+        (diagnostics.get("load"), &diagnostics["unread"]),
+        (None, &json!({"diagnostics.load": "invalid"}))
     );
 }
 

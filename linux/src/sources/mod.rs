@@ -36,6 +36,7 @@ pub(crate) mod recording;
 pub(crate) mod scan;
 pub(crate) mod stand_ins;
 pub mod sysroot;
+pub(crate) mod system;
 pub(crate) mod thermal;
 pub mod time_zone;
 
