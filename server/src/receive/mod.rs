@@ -43,7 +43,12 @@ pub(crate) async fn heartbeat(
     let bearer = bearer(request.headers()).map(str::to_owned);
     let required = app.config.receive.require_token;
     // Before the body: a client without a good token cannot make the server read one.
-    if let Err(refusal) = app.tokens.some_device(bearer.as_deref(), required, UnixMs::now()) {
+    let mut allowed = app.tokens.some_device(bearer.as_deref(), required, UnixMs::now());
+    if allowed == Err(Refusal::Unknown) {
+        app.look_for_new_tokens().await;
+        allowed = app.tokens.some_device(bearer.as_deref(), required, UnixMs::now());
+    }
+    if let Err(refusal) = allowed {
         return refuse(refusal);
     }
     let body = match *request.method() {
@@ -168,7 +173,12 @@ struct Enrolment {
 pub(crate) async fn enrol(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     let bearer = bearer(request.headers()).map(str::to_owned);
     let now = UnixMs::now();
-    let group = match app.tokens.enrol(bearer.as_deref(), now) {
+    let mut allowed = app.tokens.enrol(bearer.as_deref(), now);
+    if allowed == Err(Refusal::Unknown) {
+        app.look_for_new_tokens().await;
+        allowed = app.tokens.enrol(bearer.as_deref(), now);
+    }
+    let group = match allowed {
         Ok(group) => group,
         Err(refusal) => return refuse(refusal),
     };
@@ -185,6 +195,8 @@ pub(crate) async fn enrol(State(app): State<Arc<App>>, request: Request<Body>) -
     if id.trim().is_empty() || id.chars().count() > longest || id.contains('\0') {
         return text(StatusCode::UNPROCESSABLE_ENTITY, "hardwareid has 1 to 64 characters, and no NUL");
     }
+    // Another process, or the command line, may have made one meanwhile.
+    app.reload().await;
     if app.tokens.is_bound(&id) {
         return text(StatusCode::CONFLICT, "this device has a token already");
     }

@@ -236,6 +236,8 @@ pub(crate) trait Admin {
     fn set_setting(&mut self, key: &str, value: &str) -> Result<()>;
     /// Labels of all devices, by number.
     fn labels(&mut self) -> Result<Vec<(DeviceId, String, Labels)>>;
+    /// When the last live heartbeat of each device came.
+    fn seen(&mut self) -> Result<Vec<(DeviceId, UnixMs)>>;
     /// Changes the labels of a device; `false`: there is none.
     fn set_labels(&mut self, hardware_id: &str, labels: &Labels) -> Result<bool>;
     /// Keeps a login: SHA-256 of its secret.
