@@ -92,6 +92,12 @@ async fn read_body(request: Request<Body>) -> Result<Vec<u8>, Box<Response>> {
     if !kind.starts_with(b"application/json") {
         return Err(Box::new(text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected application/json")));
     }
+    if request.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(Box::new(text(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "expected a body without Content-Encoding",
+        )));
+    }
     if request.body().size_hint().lower() > DOCUMENT_MAX as u64 {
         return Err(Box::new(closing(StatusCode::PAYLOAD_TOO_LARGE, &DocumentError::TooLarge.to_string())));
     }

@@ -40,6 +40,9 @@ pub(crate) enum StoreError {
     /// The file is no database of this program, or damaged. An administrator must look at it.
     #[error("the database cannot be used: {0}")]
     Damaged(String),
+    /// It was asked for something that this kind of database does not do, or not again.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Result of everything that asks the database.
