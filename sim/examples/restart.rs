@@ -64,7 +64,7 @@ fn longest_silent(server: SocketAddr) -> Option<(u64, String)> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let list: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
-    Some((list["total"].as_u64()?, list["devices"][0]["seen_at"].as_str()?.to_owned()))
+    Some((list.get("total")?.as_u64()?, list.pointer("/devices/0/seen_at")?.as_str()?.to_owned()))
 }
 
 /// Now, as the API says times: to the second.
