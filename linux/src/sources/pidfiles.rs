@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -41,23 +41,26 @@ impl Application {
         Self { tmp: tmp.to_owned() }
     }
 
-    /// The process of a pidfile, if there is such a file and the process lives.
-    fn process(&self, root: &Sysroot, pidfile: &str) -> Result<Option<Process>, SensorError> {
+    /// The process of a pidfile, if there is such a file and the process lives, and the file's owner.
+    fn process(&self, root: &Sysroot, pidfile: &str) -> Result<Option<(Process, u32)>, SensorError> {
         match root.open_untrusted(self.tmp.join(pidfile)) {
             Ok(file) => {
+                let owner = file.metadata().map_err(|_| SensorError::Io)?.uid();
                 let process = parse(&read_whole(file, PIDFILE_MAX)?);
-                Ok(process.filter(|process| process.lives(root)))
+                Ok(process.filter(|process| process.lives(root)).map(|process| (process, owner)))
             }
             Err(SensorError::Absent) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn recording(&self, root: &Sysroot, process: &Process) -> Recording {
+    /// What a pidfile of this owner says of a recording: its size only if the owner may know it, because the status and the
+    /// document are for others to read.
+    fn recording(&self, root: &Sysroot, process: &Process, owner: u32) -> Recording {
         let path: PathBuf = OsStr::from_bytes(&process.details).into();
         let here = path.strip_prefix(TMP).map_or(path.clone(), |below| self.tmp.join(below));
         // A relative path is relative to a directory that is not known here.
-        let size = if path.is_absolute() { root.file_size(&here).ok() } else { None };
+        let size = if path.is_absolute() { root.file_size_for(&here, owner).ok() } else { None };
         Recording { path: Text::from_bytes(&process.details), size: size.map(Mebibytes::from_bytes) }
     }
 }
@@ -78,7 +81,7 @@ impl Source for Application {
             tracking: self.process(root, TRACKING).map(|process| process.is_some()),
             recording: self
                 .process(root, RECORDING)
-                .map(|process| process.map(|process| self.recording(root, &process))),
+                .map(|found| found.map(|(process, owner)| self.recording(root, &process, owner))),
         };
         match activity {
             Activity { streaming: Err(error), tracking: Err(_), recording: Err(_) } => Err(error),
@@ -146,7 +149,10 @@ fn answers_signals(pid: i32) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::{fs, os::unix::fs::symlink};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt, chown, symlink},
+    };
 
     fn activity(root: &Sysroot) -> Result<Activity, SensorError> {
         Application::new(Path::new(TMP)).read(root)
@@ -250,6 +256,33 @@ mod tests {
                 activity(&root).expect("an activity").recording.expect("read").expect("a recording");
             assert_eq!(recording.size, None, "{content:?}");
         }
+    }
+
+    #[test]
+    fn pidfile_of_one_user_does_not_tell_the_size_of_a_private_file_of_another() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        let (dir, root) = tree();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("set");
+        let [pidfile, film] =
+            ["tmp/relay-ffmpeg-record-webcam.pid", "media/film"].map(|path| dir.path().join(path));
+        fs::write(&pidfile, "4711:/media/film").expect("written");
+        fs::write(&film, vec![0; 1 << 20]).expect("written");
+        chown(&pidfile, Some(54_321), None).expect("given");
+        let size =
+            || activity(&root).expect("an activity").recording.expect("read").expect("a recording").size;
+        let known = Some(Mebibytes::from_raw(100));
+        for (owner, mode, expected) in [(0, 0o600, None), (0, 0o644, known), (54_321, 0o600, known)] {
+            fs::set_permissions(&film, fs::Permissions::from_mode(mode)).expect("set");
+            chown(&film, Some(owner), None).expect("given");
+            assert_eq!(size(), expected, "{owner} {mode:o}");
+        }
+        chown(&film, Some(0), None).expect("given");
+        fs::set_permissions(&film, fs::Permissions::from_mode(0o600)).expect("set");
+        chown(&pidfile, Some(0), None).expect("given");
+        assert_eq!(size(), known, "root may read everything");
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::{
     io::{ErrorKind, Read},
     ops::Deref,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::fs::FileExt,
     },
     path::{Path, PathBuf},
@@ -141,7 +141,38 @@ impl Sysroot {
         self.tree.is_none()
     }
 
-    /// `path` as the host sees it, for calls that take no descriptor.
+    /// A path for a call that takes no descriptor. The links of a captured tree do not lead out of it.
+    ///
+    /// # Errors
+    ///
+    /// In a captured tree, [`SensorError::Absent`] when nothing has this name, else why that is unknown. On the running
+    /// system there are none here: the call itself finds out.
+    pub(crate) fn reach(&self, path: &Path) -> Result<Reached, SensorError> {
+        if self.tree.is_none() {
+            return Ok(Reached { path: path.to_owned(), _held: None });
+        }
+        self.open_any(path, OFlag::O_PATH).map(Reached::held)
+    }
+
+    /// A socket in a directory where any user may create names: a link is not followed.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Absent`] when nothing has this name, [`SensorError::Invalid`] for anything but a socket.
+    pub(crate) fn reach_untrusted_socket(&self, path: &Path) -> Result<Reached, SensorError> {
+        let held = self.open_any(path, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
+        if file_type(&fstat(&held).map_err(sensor_error)?) != SFlag::S_IFSOCK {
+            return Err(SensorError::Invalid);
+        }
+        Ok(Reached::held(held))
+    }
+
+    /// Where the tree is on this machine, without links in it; `/` for the running system.
+    pub(super) fn real_root(&self) -> std::io::Result<PathBuf> {
+        self.tree.as_ref().map_or_else(|| Ok("/".into()), real_path)
+    }
+
+    /// `path` as the host sees it. Links in a captured tree lead out of it: only for what must not follow any.
     pub fn host_path(&self, path: &Path) -> PathBuf {
         self.path.join(path.strip_prefix("/").unwrap_or(path))
     }
@@ -191,6 +222,19 @@ impl Sysroot {
             rewrite: None,
         });
         Ok(Opened { file: File::from(fd), note })
+    }
+
+    /// Reads a file of at most `size_max` bytes that is about this machine and never part of a captured tree.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sysroot::open`]; [`SensorError::Io`] when reading failed.
+    pub(crate) fn read_unnoted(&self, path: &Path, size_max: u64) -> Result<Vec<u8>, SensorError> {
+        let fd = self.open_fd(path, OFlag::O_RDONLY).map_err(sensor_error)?;
+        if !is_regular(&fstat(&fd).map_err(sensor_error)?) {
+            return Err(SensorError::Invalid);
+        }
+        read_whole(Opened::unnoted(File::from(fd)), size_max)
     }
 
     /// Reads the beginning of a file, at most `buffer.len()` bytes.
@@ -290,15 +334,45 @@ impl Sysroot {
         {
             return u64::try_from(size).map_err(|_| SensorError::Invalid);
         }
+        let (size, _) = self.regular_file(path)?;
+        self.note(path, || Entry::Size(size));
+        Ok(size)
+    }
+
+    /// A regular file, for what can be asked of it without reading it, and its size in bytes.
+    pub(super) fn regular_file(&self, path: &Path) -> Result<(u64, OwnedFd), SensorError> {
         let fd = self.open_any(path, OFlag::O_PATH)?;
         let stat = fstat(&fd).map_err(sensor_error)?;
         if !is_regular(&stat) {
             return Err(SensorError::Invalid);
         }
-        let size = u64::try_from(stat.st_size).map_err(|_| SensorError::Invalid)?;
-        self.note(path, || Entry::Size(size));
-        Ok(size)
+        Ok((u64::try_from(stat.st_size).map_err(|_| SensorError::Invalid)?, fd))
     }
+}
+
+/// What has a path, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    path: PathBuf,
+    _held: Option<OwnedFd>,
+}
+
+impl Reached {
+    /// By its descriptor (proc_pid_fd(5)): what is open itself, whatever has its name by now.
+    fn held(held: OwnedFd) -> Self {
+        Self { path: format!("/proc/self/fd/{}", held.as_raw_fd()).into(), _held: Some(held) }
+    }
+}
+
+impl AsRef<Path> for Reached {
+    fn as_ref(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The path of what is open, without links in it (proc_pid_fd(5)).
+pub(super) fn real_path(fd: &OwnedFd) -> std::io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 /// A regular file that is open. What is read from it is noted, if there is a recording.
@@ -391,8 +465,12 @@ fn error_in(text: &[u8]) -> SensorError {
     }
 }
 
-fn is_regular(stat: &FileStat) -> bool {
-    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
+pub(super) fn is_regular(stat: &FileStat) -> bool {
+    file_type(stat) == SFlag::S_IFREG
+}
+
+fn file_type(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
 /// A file of `/proc` or `/sys` that is opened once and read again at every beat.

@@ -14,10 +14,8 @@
 //! - `settings`: what of that becomes settings, and their place in `config.toml`.
 //! - `hardware_id`: the id under which the server knows this device.
 //! - `processes`: processes of the older service, and what starts them.
-//! - `accounts`: users of this machine.
 //! - `installation`: the user that our service runs as, and the home directories that it sees.
 
-mod accounts;
 mod hardware_id;
 mod installation;
 mod older;
@@ -37,7 +35,10 @@ use heartbeat_core::SensorError;
 use self::{older::Older, settings::Settings};
 use crate::{
     sensors::hardware_id as own_id,
-    sources::sysroot::{Sysroot, read_whole},
+    sources::{
+        accounts,
+        sysroot::{Sysroot, read_whole},
+    },
 };
 
 /// The unit's name, which is also the older service's.
