@@ -43,7 +43,8 @@ struct Group {
     members: Vec<String>,
 }
 
-fn all(root: &Sysroot) -> Vec<Account> {
+/// All users.
+pub(crate) fn all(root: &Sysroot) -> Vec<Account> {
     lines(root, "/etc/passwd", parse)
 }
 

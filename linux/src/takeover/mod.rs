@@ -9,19 +9,25 @@
 //! directory in which any user may create files, only what the older service itself can have written.
 //!
 //! - `unit`: unit files of systemd.
+//! - `command`: what a command starts.
 //! - `python`: constants of a Python program.
+//! - `aside`: where its unit is kept.
 //! - `older`: units with the name of ours, and the settings of the older service.
 //! - `settings`: what of that becomes settings, and their place in `config.toml`.
 //! - `hardware_id`: the id under which the server knows this device.
-//! - `processes`: processes of the older service, and what starts them.
+//! - `processes`: processes of the older service.
+//! - `starters`: what else starts it.
 //! - `installation`: the user that our service runs as, and the home directories that it sees.
 
+mod aside;
+mod command;
 mod hardware_id;
 mod installation;
 mod older;
 mod processes;
 mod python;
 mod settings;
+mod starters;
 mod unit;
 
 use std::{
@@ -43,6 +49,9 @@ use crate::{
 
 /// The unit's name, which is also the older service's.
 const UNIT: &str = "heartbeat-daemon.service";
+/// The file of the Python program, and its name without the ending.
+const SCRIPT: &str = "heartbeat_daemon.py";
+const MODULE: &str = "heartbeat_daemon";
 /// The settings.
 const CONFIG: &str = "/etc/heartbeat-daemon/config.toml";
 /// Files that people write by hand are smaller.
@@ -91,8 +100,8 @@ pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io:
         user = user.or_else(|| older.unprivileged_user(root));
         shown.extend(older.application(root).map(|(directory, _)| directory));
     }
-    for line in processes::starters(root) {
-        notices(Notice::Attention(line));
+    for starter in starters::find(root) {
+        starter.end(root, notices);
     }
     let installation = installation::Installation::choose(root, user, &shown, notices);
     installation.write(root)?;
