@@ -1,13 +1,15 @@
 //! Everything that the heartbeat needs to be tried without a device and without a server.
 //!
-//! - [`fake`]: a device and a server that do what a script says, and a rig that moves the real agent through virtual
-//!   time: hours pass in microseconds, and the same script gives the same bytes.
+//! - [`fake`]: a device and a server that do what a script says.
+//! - [`rig`]: moves the real agent through virtual time: hours pass in microseconds, and the same script gives the same
+//!   bytes.
 //! - [`receiver`]: a real HTTP server that checks every heartbeat against the schema.
 //! - [`swarm`]: many real agents over real sockets, in real time.
 //! - [`demo`]: a real server, the real daemon with the sensors of this machine, and a swarm.
 
 #![forbid(unsafe_code)]
 
+mod authority;
 pub mod cli;
 pub mod demo;
 pub mod fake;
@@ -17,5 +19,6 @@ pub mod fuzz;
 pub mod hostile_servers;
 mod random;
 pub mod receiver;
+pub mod rig;
 pub mod schema;
 pub mod swarm;

@@ -4,6 +4,7 @@
 //! not a setting that silently does nothing. `heartbeat-server check-config` says what is in effect.
 
 mod expect;
+mod public;
 
 use std::{
     collections::BTreeMap,
@@ -255,7 +256,7 @@ impl Config {
         }
         if self.access.proxy_header.is_some() && self.access.proxies.is_empty() {
             return Err(
-                "access.proxy_header needs access.proxies: anybody else could send that header".to_owned()
+                "access.proxy_header needs access.proxies: other clients could send that header".to_owned()
             );
         }
         for (name, channel) in &self.channels {

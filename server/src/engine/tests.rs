@@ -250,7 +250,7 @@ fn a_fleet_that_goes_at_once_is_one_message() {
 }
 
 #[test]
-fn a_restart_of_the_server_alarms_nobody() {
+fn a_restart_of_the_server_raises_no_alert() {
     let mut rig = Rig::new(CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0), document("pi2", 1, T0)]);
     // The server was away for an hour, one device comes back after half a minute.
@@ -281,7 +281,7 @@ fn an_offline_device_is_not_announced_as_back_by_a_restart() {
 }
 
 #[test]
-fn a_step_of_the_servers_clock_alarms_nobody() {
+fn a_step_of_the_servers_clock_raises_no_alert() {
     let mut rig = Rig::new(CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0)]);
     rig.pass(T0, 70, |_, _| ());
@@ -291,7 +291,7 @@ fn a_step_of_the_servers_clock_alarms_nobody() {
 }
 
 #[test]
-fn an_alert_that_nobody_was_told_of_is_told_after_a_kill() {
+fn an_alert_that_was_not_delivered_is_sent_after_a_kill() {
     let mut rig = Rig::new(CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0)]);
     let mut now = T0;
