@@ -38,3 +38,10 @@ shown cat /run/within.out
 inside systemctl stop ModemManager.service
 within /usr/bin/heartbeat-daemon doctor
 check 'and when there is none' said 'ModemManager does not run'
+if [ "$release" != bullseye ]; then
+    # 247 knows no NoExecPaths=.
+    shell "mv /usr/bin/mmcli /usr/bin/mmcli.real; printf '#!/bin/sh\\n: >/run/heartbeat-daemon/ran\\n' >/usr/bin/mmcli; chmod 755 /usr/bin/mmcli"
+    within /usr/bin/heartbeat-daemon doctor
+    check 'a script in its place does not run' eval 'said "permission denied" && ! inside test -e /run/heartbeat-daemon/ran'
+    shown cat /run/within.out
+fi

@@ -33,7 +33,7 @@ mod unit;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
 };
 
 use heartbeat_core::SensorError;
@@ -142,13 +142,22 @@ fn systemd_runs(root: &Sysroot) -> bool {
 }
 
 fn systemctl(arguments: &[&str], notices: Notices<'_>) -> bool {
-    let problem = match Command::new("systemctl").arg("--quiet").args(arguments).status() {
+    let problem = match run_systemctl(arguments) {
         Ok(status) if status.success() => return true,
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
     };
     notices(Notice::Attention(format!("systemctl {} failed: {problem}", arguments.join(" "))));
     false
+}
+
+/// Runs the system's own program, in no environment: `PATH` is that of the person who installs.
+fn run_systemctl(arguments: &[&str]) -> io::Result<ExitStatus> {
+    // The latter where `/bin` is a directory of its own (before Debian 12).
+    let programs = ["/usr/bin/systemctl", "/bin/systemctl"];
+    let program =
+        programs.into_iter().find(|program| Path::new(program).exists()).unwrap_or("/bin/systemctl");
+    Command::new(program).env_clear().arg("--quiet").args(arguments).status()
 }
 
 /// A text file of at most [`FILE_MAX`] bytes; links are followed.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Notice, Notices, SCRIPT, Sysroot, UNIT, accounts,
     command::Started,
-    read, systemctl,
+    read, run_systemctl, systemctl,
     unit::{Specifiers, Unit},
 };
 
@@ -156,7 +156,7 @@ impl Starter {
             Kind::UserUnit => format!("as {user}: systemctl --user disable --now {name}"),
             Kind::Unit if !root.is_live() || name.contains("@.") => format!("systemctl disable --now {name}"),
             Kind::Unit => {
-                if !systemctl_is_enabled(&name) {
+                if !run_systemctl(&["is-enabled", &name]).is_ok_and(|status| status.success()) {
                     return;
                 }
                 notices(Notice::Done(format!("{name} is the older service under another name: disabled")));
@@ -166,9 +166,4 @@ impl Starter {
         };
         notices(Notice::Attention(format!("{again}: {advice}")));
     }
-}
-
-fn systemctl_is_enabled(unit: &str) -> bool {
-    let status = std::process::Command::new("systemctl").args(["--quiet", "is-enabled", unit]).status();
-    status.is_ok_and(|status| status.success())
 }
