@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{chown, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
 };
 
 mod machine;
@@ -272,4 +272,73 @@ fn devices_and_fifos_in_homes_are_no_starters() {
     }
     symlink("/dev/zero", machine.path("home/pi/.profile")).expect("linked");
     assert_eq!(machine.take_over(), []);
+}
+
+#[test]
+fn secret_of_a_file_that_others_read_closes_it_and_its_group_stays() {
+    let machine = Machine::with_old_service(PROGRAM);
+    machine.write(CONFIG, "interval = 5\n");
+    let mode =
+        |mode| fs::set_permissions(machine.path(CONFIG), fs::Permissions::from_mode(mode)).expect("set");
+    let found = || {
+        let metadata = machine.path(CONFIG).metadata().expect("there");
+        (metadata.mode() & 0o777, metadata.gid())
+    };
+    mode(0o640);
+    if chown(machine.path(CONFIG), None, Some(900)).is_err() {
+        println!("skipped: only root can give files away");
+        return;
+    }
+    machine.take_over();
+    assert_eq!(url(&machine), FLEET);
+    assert_eq!(found(), (0o640, 900), "the service can read it");
+
+    let machine = Machine::with_old_service("HEARTBEAT_URL = 'https://fleet.example/h?key=s3cret'\n");
+    machine.write(CONFIG, "interval = 5\n");
+    fs::set_permissions(machine.path(CONFIG), fs::Permissions::from_mode(0o644)).expect("set");
+    machine.take_over();
+    let metadata = machine.path(CONFIG).metadata().expect("there");
+    // It runs as pi.
+    assert_eq!((metadata.mode() & 0o777, metadata.gid()), (0o640, 1000));
+}
+
+#[test]
+fn notice_is_one_line_without_control_characters() {
+    let machine = Machine::with_old_service(PROGRAM);
+    machine.write(
+        UNIT,
+        &unit("ExecStart=/usr/bin/python3 heartbeat_daemon.py \"\\x1b[2J\u{1b}]0;x\u{7}\u{202e}\"\nUser=pi"),
+    );
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_heartbeat-daemon"))
+        .args(["takeover", "--sysroot", machine.path("").to_str().expect("a path")])
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert!(said.contains("has arguments, which are not taken over"), "{said}");
+    assert!(
+        !said.contains(|letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}'),
+        "{said:?}"
+    );
+    assert!(said.lines().all(|line| line.starts_with("heartbeat-daemon: ")), "{said}");
+}
+
+/// The package starts a service that was stopped if another one is in its place.
+#[test]
+fn process_of_a_user_is_named_and_is_not_in_our_place() {
+    let machine = Machine::new();
+    machine.write("proc/123/cmdline", "python3\0/opt/heartbeat_daemon.py\0");
+    let check = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_heartbeat-daemon"));
+        command.args(["takeover", "--check", "--sysroot", machine.path("").to_str().expect("a path")]);
+        let output = command.output().expect("it runs");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("still runs: process 123"), "{output:?}");
+        output.status.code()
+    };
+    for (user, status) in [(1000, 0), (0, 1)] {
+        if chown(machine.path("proc/123"), Some(user), None).is_err() {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        assert_eq!(check(), Some(status), "{user}");
+    }
 }

@@ -28,7 +28,7 @@ use crate::{
 /// Longest line in bytes: a pipe takes it in one piece (`PIPE_BUF`, pipe(7)).
 const LINE_MAX: usize = 1024;
 /// How long the end of the program waits for its last lines.
-const FLUSH_MAX: Duration = Duration::from_millis(500);
+const FLUSH_MAX: Duration = Duration::from_secs(2);
 
 /// What [`detach`] has started.
 static QUEUE: OnceLock<Queue> = OnceLock::new();

@@ -98,7 +98,7 @@ impl Installation {
         if read(root, Path::new(FILE)).is_ok_and(|before| before == text) {
             return Ok(());
         }
-        replace(root, Path::new(FILE), &text)
+        replace(root, Path::new(FILE), &text, false)
     }
 
     fn lines(&self) -> String {

@@ -32,14 +32,16 @@ mod unit;
 
 use std::{
     fs, io,
+    os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
 };
 
 use heartbeat_core::SensorError;
 
-use self::{older::Older, settings::Settings};
+use self::settings::Settings;
 use crate::{
+    files::{self, Durability},
     sensors::hardware_id as own_id,
     sources::{
         accounts,
@@ -95,11 +97,16 @@ pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io:
         secret = settings.secret;
         // First, so that the older service goes on if that fails.
         settings.write(root, notices)?;
-        stop(root, older, notices);
+        if older.has_unit() && systemd_runs(root) {
+            systemctl(&["stop", UNIT], notices);
+        }
+        end_processes(root, notices);
         older.move_aside(root, notices)?;
         user = user.or_else(|| older.unprivileged_user(root));
         shown.extend(older.application(root).map(|(directory, _)| directory));
     }
+    // Also those whose settings do not count.
+    end_processes(root, notices);
     for starter in starters::find(root) {
         starter.end(root, notices);
     }
@@ -126,11 +133,13 @@ pub fn in_our_place(root: &Sysroot) -> Vec<String> {
     found
 }
 
-/// Stops the older service: its unit and its processes.
-fn stop(root: &Sysroot, older: &Older, notices: Notices<'_>) {
-    if older.has_unit() && systemd_runs(root) {
-        systemctl(&["stop", UNIT], notices);
-    }
+/// Whether an older service is in the place of ours by the will of root. A process of another user says nothing: it must not
+/// start a service that was stopped.
+pub fn is_replaced(root: &Sysroot) -> bool {
+    older::foreign_unit(root).is_some() || processes::find(root).iter().any(|process| process.uid == 0)
+}
+
+fn end_processes(root: &Sysroot, notices: Notices<'_>) {
     for process in processes::find(root) {
         process.end(root, notices);
     }
@@ -166,8 +175,9 @@ fn read(root: &Sysroot, path: &Path) -> Result<String, SensorError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Writes a file as a new one in the old one's place, with the old one's permissions. A link stays.
-fn replace(root: &Sysroot, path: &Path, text: &str) -> io::Result<()> {
+/// Writes a file as a new one in the old one's place, with the old one's owner and permissions. A link stays. A secret one
+/// is closed to all others from its first moment.
+fn replace(root: &Sysroot, path: &Path, text: &str, is_secret: bool) -> io::Result<()> {
     let named = root.host_path(path);
     // In a captured tree a link would lead out of it.
     let path = if root.is_live() { named.canonicalize().unwrap_or(named) } else { named };
@@ -175,10 +185,16 @@ fn replace(root: &Sysroot, path: &Path, text: &str) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(at)?;
     }
-    let new = path.with_extension("new");
-    fs::write(&new, text).map_err(at)?;
-    if let Ok(metadata) = path.metadata() {
-        fs::set_permissions(&new, metadata.permissions()).map_err(at)?;
+    let before = path.metadata().ok();
+    let mode = match &before {
+        _ if is_secret => 0o600,
+        Some(before) => before.mode() & 0o777,
+        None => 0o644,
+    };
+    files::replace(&path, text.as_bytes(), mode, Durability::Synced).map_err(at)?;
+    // The service reads a secret as a member of the file's group.
+    if let Some(before) = before {
+        chown(&path, Some(before.uid()), Some(before.gid())).map_err(at)?;
     }
-    fs::rename(&new, &path).map_err(at)
+    Ok(())
 }

@@ -201,7 +201,7 @@ impl Settings {
             Err(problem) => return Err(io::Error::other(format!("{CONFIG}: {problem}"))),
         };
         let Some(after) = self.merged(&before, notices) else { return Ok(()) };
-        replace(root, path, &after)
+        replace(root, path, &after, self.secret)
     }
 
     /// The file with the settings in front, where no section can catch them; `None` when nothing is new.
