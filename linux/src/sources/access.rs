@@ -73,18 +73,24 @@ impl Sysroot {
     ///
     /// # Errors
     ///
-    /// [`SensorError::Denied`] when the user may not read it, else as [`Sysroot::file_size`].
+    /// [`SensorError::Absent`] also when the user may not read it, so that the answer does not tell whether it is there;
+    /// else as [`Sysroot::file_size`].
     pub(crate) fn file_size_for(&self, path: &Path, uid: u32) -> Result<u64, SensorError> {
         if uid == 0 {
             return self.file_size(path);
         }
-        // In a captured tree only the size may be left of it.
-        let Ok((size, fd)) = self.regular_file(path) else { return self.file_size(path) };
-        if self.is_known_to(uid, &fd)? {
-            self.note(path, || Entry::Size(size));
-            return Ok(size);
+        let (size, fd) = match self.regular_file(path) {
+            Ok(found) => found,
+            // A directory, for example, which the user may not see either.
+            Err(SensorError::Invalid) => return Err(SensorError::Absent),
+            // In a captured tree only the size may be left of it.
+            Err(_) => return self.file_size(path),
+        };
+        if !self.is_known_to(uid, &fd)? {
+            return Err(SensorError::Absent);
         }
-        Err(SensorError::Denied)
+        self.note(path, || Entry::Size(size));
+        Ok(size)
     }
 
     fn is_known_to(&self, uid: u32, fd: &OwnedFd) -> Result<bool, SensorError> {
@@ -174,7 +180,7 @@ mod tests {
             let size = |uid| root.file_size_for(Path::new("/recordings/film"), uid);
             assert_eq!(size(0), Ok(5));
             for (uid, allowed) in [OWNER, OTHER, unrelated].into_iter().zip(allowed) {
-                let expected = if allowed { Ok(5) } else { Err(SensorError::Denied) };
+                let expected = if allowed { Ok(5) } else { Err(SensorError::Absent) };
                 assert_eq!(size(uid), expected, "{uid} in {directory:o}/{file:o}");
             }
         }
@@ -184,9 +190,9 @@ mod tests {
     fn link_does_not_lead_to_what_its_owner_may_not_read() {
         let Some((dir, root)) = tree(0o700, 0o644) else { return };
         symlink("/recordings/film", dir.path().join("link")).expect("linked");
-        assert_eq!(root.file_size_for(Path::new("/link"), OTHER), Err(SensorError::Denied));
+        assert_eq!(root.file_size_for(Path::new("/link"), OTHER), Err(SensorError::Absent));
         assert_eq!(root.file_size_for(Path::new("/link"), OWNER), Ok(5));
-        assert_eq!(root.file_size_for(Path::new("/recordings"), OTHER), Err(SensorError::Invalid));
+        assert_eq!(root.file_size_for(Path::new("/recordings"), OTHER), Err(SensorError::Absent));
         assert_eq!(root.file_size_for(Path::new("/none"), OTHER), Err(SensorError::Absent));
     }
 

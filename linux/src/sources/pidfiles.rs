@@ -16,8 +16,10 @@ use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
 use super::{
     Source,
+    file_watch::FileWatch,
     sysroot::{Sysroot, read_whole},
 };
+use crate::clock;
 
 /// Where the application leaves them.
 const TMP: &str = "/tmp";
@@ -26,31 +28,50 @@ const STREAMING: &str = "relay-ffmpeg-webcam.pid";
 const RECORDING: &str = "relay-ffmpeg-record-webcam.pid";
 const TRACKING: &str = "gps-tracker.pid";
 
+const PIDFILES: &[&str] = &[STREAMING, RECORDING, TRACKING];
+
 /// A pid, a colon and the longest path that the kernel takes fit twice.
 const PIDFILE_MAX: u64 = 8 * 1024;
 
 /// The streaming application.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Application {
     /// Where its `/tmp` is for this process, which may have another one of its own.
     tmp: PathBuf,
+    /// Of a running system.
+    watch: Option<FileWatch>,
+    /// The processes that the pidfiles named last, and whether each lived.
+    known: Vec<(Process, bool)>,
+    /// Nothing else is needed to know what is going on.
+    is_known: bool,
 }
 
 impl Application {
     pub(crate) fn new(tmp: &Path) -> Self {
-        Self { tmp: tmp.to_owned() }
+        Self { tmp: tmp.to_owned(), watch: None, known: Vec::new(), is_known: false }
+    }
+
+    /// Watches the pidfiles before they are read. Without a watch they are read at each beat.
+    fn watch(&mut self) {
+        let now = clock::now();
+        if !self.watch.as_mut().is_some_and(|watch| watch.is_unchanged(now)) {
+            self.watch = FileWatch::begin(&self.tmp, PIDFILES, now).ok();
+        }
     }
 
     /// The process of a pidfile, if there is such a file and the process lives, and the file's owner.
-    fn process(&self, root: &Sysroot, pidfile: &str) -> Result<Option<(Process, u32)>, SensorError> {
-        match root.open_untrusted(self.tmp.join(pidfile)) {
-            Ok(file) => {
-                let owner = file.metadata().map_err(|_| SensorError::Io)?.uid();
-                let process = parse(&read_whole(file, PIDFILE_MAX)?);
-                Ok(process.filter(|process| process.lives(root)).map(|process| (process, owner)))
+    fn process(&mut self, root: &Sysroot, pidfile: &str) -> Result<Option<(Process, u32)>, SensorError> {
+        match read_pidfile(root, &self.tmp.join(pidfile)) {
+            Ok(Some((process, owner))) => {
+                let lives = process.lives(root);
+                self.known.push((process.clone(), lives));
+                Ok(lives.then_some((process, owner)))
             }
-            Err(SensorError::Absent) => Ok(None),
-            Err(error) => Err(error),
+            Ok(None) | Err(SensorError::Absent) => Ok(None),
+            Err(error) => {
+                self.is_known = false;
+                Err(error)
+            }
         }
     }
 
@@ -60,7 +81,8 @@ impl Application {
         let path: PathBuf = OsStr::from_bytes(&process.details).into();
         let here = path.strip_prefix(TMP).map_or(path.clone(), |below| self.tmp.join(below));
         // A relative path is relative to a directory that is not known here.
-        let size = if path.is_absolute() { root.file_size_for(&here, owner).ok() } else { None };
+        let size =
+            if path.is_absolute() { root.file_size_for(&here, owner) } else { Err(SensorError::Absent) };
         Recording { path: Text::from_bytes(&process.details), size: size.map(Mebibytes::from_bytes) }
     }
 }
@@ -76,22 +98,43 @@ impl Source for Application {
     ///
     /// Where none can be read, for example because the directory cannot be searched, that is one error of the source.
     fn read(&mut self, root: &Sysroot) -> Result<Activity, SensorError> {
-        let activity = Activity {
-            streaming: self.process(root, STREAMING).map(|process| process.is_some()),
-            tracking: self.process(root, TRACKING).map(|process| process.is_some()),
-            recording: self
-                .process(root, RECORDING)
-                .map(|found| found.map(|(process, owner)| self.recording(root, &process, owner))),
-        };
+        if root.is_live() {
+            self.watch();
+        }
+        self.known.clear();
+        self.is_known = true;
+        let streaming = self.process(root, STREAMING).map(|process| process.is_some());
+        let tracking = self.process(root, TRACKING).map(|process| process.is_some());
+        let recording = self.process(root, RECORDING);
+        let recording =
+            recording.map(|found| found.map(|(process, owner)| self.recording(root, &process, owner)));
+        // The size of a recording changes all the time, and its filesystem may hang.
+        self.is_known &= !matches!(recording, Ok(Some(_)));
+        let activity = Activity { streaming, tracking, recording };
         match activity {
             Activity { streaming: Err(error), tracking: Err(_), recording: Err(_) } => Err(error),
             activity => Ok(activity),
         }
     }
+
+    /// The pidfiles are as they were, and each of their processes lives or does not as before.
+    fn is_current(&mut self, root: &Sysroot) -> bool {
+        let now = clock::now();
+        self.watch.as_mut().is_some_and(|watch| watch.is_unchanged(now))
+            && self.is_known
+            && self.known.iter().all(|(process, lived)| process.lives(root) == *lived)
+    }
+}
+
+/// What a pidfile names, and its owner.
+fn read_pidfile(root: &Sysroot, path: &Path) -> Result<Option<(Process, u32)>, SensorError> {
+    let file = root.open_untrusted(path)?;
+    let owner = file.metadata().map_err(|_| SensorError::Io)?.uid();
+    Ok(parse(&read_whole(file, PIDFILE_MAX)?).map(|process| (process, owner)))
 }
 
 /// The process that a pidfile names: `PID` or `PID:DETAILS`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
     pid: i32,
     details: Vec<u8>,
@@ -177,7 +220,7 @@ mod tests {
         fs::write(dir.path().join("tmp/relay-ffmpeg-record-webcam.pid"), "4711:/media/a:b.mp4\n")
             .expect("written");
         fs::write(dir.path().join("media/a:b.mp4"), vec![0; 1 << 20]).expect("written");
-        let recording = Recording { path: "/media/a:b.mp4".into(), size: Some(Mebibytes::from_raw(100)) };
+        let recording = Recording { path: "/media/a:b.mp4".into(), size: Ok(Mebibytes::from_raw(100)) };
         assert_eq!(
             activity(&root),
             Ok(Activity { streaming: Ok(true), tracking: Ok(true), recording: Ok(Some(recording)) })
@@ -192,7 +235,7 @@ mod tests {
             .expect("written");
         fs::write(dir.path().join("run/tmp/films/a.mp4"), vec![0; 1 << 19]).expect("written");
         let found = Application::new(Path::new("/run/tmp")).read(&root).expect("an activity");
-        let recording = Recording { path: "/tmp/films/a.mp4".into(), size: Some(Mebibytes::from_raw(50)) };
+        let recording = Recording { path: "/tmp/films/a.mp4".into(), size: Ok(Mebibytes::from_raw(50)) };
         assert_eq!(found.recording, Ok(Some(recording)));
         assert_eq!(activity(&root), Ok(Activity::NONE), "nothing is in the other");
     }
@@ -254,7 +297,7 @@ mod tests {
             fs::write(dir.path().join("tmp/relay-ffmpeg-record-webcam.pid"), content).expect("written");
             let recording =
                 activity(&root).expect("an activity").recording.expect("read").expect("a recording");
-            assert_eq!(recording.size, None, "{content:?}");
+            assert!(recording.size.is_err(), "{content:?}");
         }
     }
 
@@ -273,8 +316,8 @@ mod tests {
         chown(&pidfile, Some(54_321), None).expect("given");
         let size =
             || activity(&root).expect("an activity").recording.expect("read").expect("a recording").size;
-        let known = Some(Mebibytes::from_raw(100));
-        for (owner, mode, expected) in [(0, 0o600, None), (0, 0o644, known), (54_321, 0o600, known)] {
+        let (known, hidden) = (Ok(Mebibytes::from_raw(100)), Err(SensorError::Absent));
+        for (owner, mode, expected) in [(0, 0o600, hidden), (0, 0o644, known), (54_321, 0o600, known)] {
             fs::set_permissions(&film, fs::Permissions::from_mode(mode)).expect("set");
             chown(&film, Some(owner), None).expect("given");
             assert_eq!(size(), expected, "{owner} {mode:o}");

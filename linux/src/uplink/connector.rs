@@ -118,6 +118,9 @@ impl Loan {
             if unsent.is_none() {
                 // The peer may have said why it takes no more.
                 unsent = self.connection()?.flush().err();
+                if unsent.is_none() {
+                    self.wait(self.until)?;
+                }
             }
             let mut piece = [0; PIECE];
             match self.connection()?.read(&mut piece) {
