@@ -340,9 +340,9 @@ impl Megahertz {
 within! { Megahertz: RANGE; }
 
 impl Dbm {
-    /// Levels that a receiver measures, from below thermal noise: drivers that know none give 0, those that count
-    /// otherwise give more.
-    pub const RANGE: RangeInclusive<Self> = Self(-150)..=Self(-1);
+    /// Levels that a receiver measures, from below thermal noise (-101 dBm in a channel of 20 MHz): drivers that know none
+    /// give 0 or the smallest number of eight bits, -128; those that count otherwise give more.
+    pub const RANGE: RangeInclusive<Self> = Self(-120)..=Self(-1);
 }
 
 within! { Dbm: RANGE; }

@@ -150,7 +150,8 @@ pub(crate) fn parse(content: &[u8]) -> Option<Process> {
 }
 
 impl Process {
-    /// Whether the process exists and is not a zombie. The number of a thread is not that of a process.
+    /// Whether the process exists and is not a zombie. The number of a thread is not that of a process, and a thread of the
+    /// kernel is no application: after a restart they have the numbers that a pidfile on a disk still names.
     ///
     /// A number that another process has by now is not told apart: the age of the pidfile does not show it on a board that
     /// writes it before its clock is set, and a command line may hold what is private.
@@ -163,7 +164,7 @@ impl Process {
             return false;
         }
         match root.read(format!("{process}/stat"), &mut buffer) {
-            Ok(stat) => !is_zombie(stat),
+            Ok(stat) => !is_zombie(stat) && !is_kernel_thread(stat),
             // A captured tree may hold only the directory; /proc mounted with hidepid shows not even that.
             Err(_) => root.exists(&process) || (root.is_live() && answers_signals(self.pid)),
         }
@@ -182,6 +183,17 @@ pub(crate) fn thread_group(status: &[u8]) -> Option<i32> {
 pub(crate) fn is_zombie(stat: &[u8]) -> bool {
     let after_name = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end..));
     matches!(after_name, Some([b')', b' ', b'Z' | b'X', ..]))
+}
+
+/// Whether `flags` in `/proc/PID/stat` has `PF_KTHREAD` (proc_pid_stat(5), `include/linux/sched.h`).
+pub(crate) fn is_kernel_thread(stat: &[u8]) -> bool {
+    const PF_KTHREAD: u32 = 0x0020_0000;
+    let after_name = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 1..));
+    // State, parent, group, session, terminal, its group, flags.
+    let flags = after_name
+        .and_then(|fields| str::from_utf8(fields).ok())
+        .and_then(|fields| fields.split_ascii_whitespace().nth(6)?.parse::<u32>().ok());
+    flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
 }
 
 fn answers_signals(pid: i32) -> bool {
@@ -279,6 +291,21 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_of_the_kernel_is_no_application() {
+        let (dir, root) = tree();
+        fs::write(dir.path().join("tmp/relay-ffmpeg-webcam.pid"), "4711").expect("written");
+        // From a Pi 4: a worker of the kernel, and a shell; both shortened.
+        for (stat, streaming) in [
+            ("4711 (kworker/2:1H-kb) I 2 0 0 0 -1 69238880 0 0 0 0 0 43", false),
+            ("4711 (a) b 2097152) S 1 4711 4711 34816 4711 4194560 2097152 0", true),
+            ("4711 (sh) S 1", true),
+        ] {
+            fs::write(dir.path().join("proc/4711/stat"), stat).expect("written");
+            assert_eq!(activity(&root).expect("an activity").streaming, Ok(streaming), "{stat}");
+        }
+    }
+
+    #[test]
     fn sees_that_this_process_lives() {
         let root = Sysroot::new(Path::new("/")).expect("opened");
         let pid = i32::try_from(std::process::id()).expect("a pid");
@@ -331,7 +358,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes: Vec<u8>) {
-            let _ = (is_zombie(&bytes), thread_group(&bytes));
+            let _ = (is_zombie(&bytes), is_kernel_thread(&bytes), thread_group(&bytes));
             if let Some(process) = parse(&bytes) {
                 prop_assert!(process.pid > 0);
             }
