@@ -4,6 +4,8 @@
 //! defined in [`sensors`](crate::sensors). Each has its parser beside it, a pure function, so that it can be tested on
 //! captured samples and fuzzed.
 
+pub(crate) mod access;
+pub(crate) mod accounts;
 pub(crate) mod app_version;
 pub(crate) mod drawn_power;
 mod file_watch;
