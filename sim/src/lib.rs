@@ -4,6 +4,7 @@
 //!   time: hours pass in microseconds, and the same script gives the same bytes.
 //! - [`receiver`]: a real HTTP server that checks every heartbeat against the schema.
 //! - [`swarm`]: many real agents over real sockets, in real time.
+//! - [`networks`]: networks of this machine's own, for the daemon as a process.
 //! - [`demo`]: a real server, the real daemon with the sensors of this machine, and a swarm.
 
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ pub mod faults;
 pub mod fleet;
 pub mod fuzz;
 pub mod hostile_servers;
+pub mod networks;
 mod random;
 pub mod receiver;
 pub mod schema;

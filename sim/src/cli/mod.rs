@@ -2,6 +2,7 @@
 
 mod fleet;
 mod fuzz;
+mod networks;
 mod receive;
 
 use std::{
@@ -52,6 +53,10 @@ enum Command {
     Fleet(fleet::Fleet),
     /// Receive heartbeats, check each against the schema and print a line for it
     Receive(receive::Receive),
+    /// Run a daemon over slow links, in networks made for it, and print what arrives; needs root
+    SlowLinks(networks::SlowLinks),
+    /// Run a daemon against servers in all states, in networks made for it, and print what each costs; needs root
+    Traffic(networks::Traffic),
 }
 
 /// Runs the program.
@@ -68,6 +73,8 @@ pub fn main() -> ExitCode {
         Command::Fleet(fleet) => fleet.run(),
         Command::Minimise(minimise) => minimise.run(),
         Command::Receive(receive) => receive.run(),
+        Command::SlowLinks(slow_links) => slow_links.run(),
+        Command::Traffic(traffic) => traffic.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

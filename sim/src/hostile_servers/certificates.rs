@@ -22,8 +22,8 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "sends 20,000 session tickets after the handshake",
         expected: &["the server sent too much", "the TLS session failed"],
         asks_for: None,
-        act: Act::Session(|authority| {
-            let mut config = Arc::unwrap_or_clone(authority.server("localhost"));
+        act: Act::Session(|authority, name| {
+            let mut config = Arc::unwrap_or_clone(authority.server(name));
             config.send_tls13_tickets = TICKETS;
             Arc::new(config)
         }),
@@ -34,7 +34,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a chain of certificates of 1 MB",
         expected: &["the TLS session failed", "the server sent too much"],
         asks_for: None,
-        act: Act::Certificate(|authority| authority.server_with_chain(CHAIN)),
+        act: Act::Certificate(|authority, name| authority.server_with_chain(name, CHAIN)),
     },
     Fault {
         name: "expired",
@@ -42,7 +42,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a certificate that has expired",
         expected: EXPIRED,
         asks_for: None,
-        act: Act::Certificate(|authority| authority.server_in("localhost", [2020, 2021])),
+        act: Act::Certificate(|authority, name| authority.server_in(name, [2020, 2021])),
     },
     Fault {
         name: "not-yet-valid",
@@ -50,7 +50,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a certificate that is not valid yet",
         expected: NOT_YET_VALID,
         asks_for: None,
-        act: Act::Certificate(|authority| authority.server_in("localhost", [2099, 2100])),
+        act: Act::Certificate(|authority, name| authority.server_in(name, [2099, 2100])),
     },
     Fault {
         name: "wrong-host",
@@ -58,7 +58,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a certificate of another host, as a captive portal does",
         expected: NOT_ACCEPTED,
         asks_for: None,
-        act: Act::Certificate(|authority| authority.server("elsewhere.example")),
+        act: Act::Certificate(|authority, _| authority.server("elsewhere.example")),
     },
     Fault {
         name: "unknown-authority",
@@ -66,7 +66,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a certificate of an authority that nobody trusts",
         expected: NOT_ACCEPTED,
         asks_for: None,
-        act: Act::Certificate(|_| Authority::new().server("localhost")),
+        act: Act::Certificate(|_, name| Authority::new().server(name)),
     },
     Fault {
         name: "self-signed",
@@ -74,7 +74,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a certificate that it has signed itself",
         expected: NOT_ACCEPTED,
         asks_for: None,
-        act: Act::Certificate(|_| self_signed()),
+        act: Act::Certificate(|_, name| self_signed(name)),
     },
     Fault {
         name: "authority-as-server",
@@ -82,13 +82,16 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows the certificate of an authority as its own",
         expected: NOT_ACCEPTED,
         asks_for: None,
-        act: Act::Certificate(|_| Authority::new().as_server()),
+        act: Act::Certificate(|_, _| Authority::new().as_server()),
     },
 ];
 
 /// A certificate authority of a test.
-#[derive(Debug)]
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+#[derive(Debug, Clone)]
+pub struct Authority {
+    name: String,
+    issuer: Arc<CertifiedIssuer<'static, KeyPair>>,
+}
 
 // Certificates are made from constants; that they can be made is shown whenever this runs.
 #[allow(clippy::expect_used)]
@@ -99,16 +102,19 @@ impl Authority {
     ///
     /// When this machine has no randomness, as everything in this module.
     pub fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "Authority of a test");
+        Self::named("Authority of a test")
+    }
+
+    /// A new one with this name.
+    pub fn named(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
-        Self(CertifiedIssuer::self_signed(params, key).expect("an authority"))
+        let issuer = CertifiedIssuer::self_signed(authority_params(name), key).expect("an authority");
+        Self { name: name.to_owned(), issuer: Arc::new(issuer) }
     }
 
     /// Its certificate, for those who are to trust it.
     pub fn pem(&self) -> String {
-        self.0.pem()
+        self.issuer.pem()
     }
 
     /// A server for `name`, with a certificate that is valid now.
@@ -122,23 +128,43 @@ impl Authority {
         params.not_before = date_time_ymd(years[0], 1, 1);
         params.not_after = date_time_ymd(years[1], 1, 1);
         let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.0).expect("signed");
+        let certificate = params.signed_by(&key, &**self.issuer).expect("signed");
         server_config(vec![certificate.der().clone()], &key)
     }
 
-    /// A server that shows so many certificates of the authority behind its own.
-    fn server_with_chain(&self, count: usize) -> Arc<ServerConfig> {
+    /// A server for `name` that shows, behind its certificate, this authority's as `old` has signed it, valid in the years
+    /// given: as a new authority is vouched for until it is known.
+    pub fn server_vouched_for(&self, name: &str, old: &Self, years: [i32; 2]) -> Arc<ServerConfig> {
+        let mut vouched = authority_params(&self.name);
+        vouched.not_before = date_time_ymd(years[0], 1, 1);
+        vouched.not_after = date_time_ymd(years[1], 1, 1);
+        let vouched = vouched.signed_by(self.issuer.key(), &**old.issuer).expect("signed");
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
-        let own = params.signed_by(&key, &self.0).expect("signed");
-        let more = std::iter::repeat_n(self.0.der().clone(), count);
+        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let own = params.signed_by(&key, &**self.issuer).expect("signed");
+        server_config(vec![own.der().clone(), vouched.der().clone()], &key)
+    }
+
+    /// A server that shows so many certificates of the authority behind its own.
+    fn server_with_chain(&self, name: &str, count: usize) -> Arc<ServerConfig> {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let own = params.signed_by(&key, &**self.issuer).expect("signed");
+        let more = std::iter::repeat_n(self.issuer.der().clone(), count);
         server_config(std::iter::once(own.der().clone()).chain(more).collect(), &key)
     }
 
     /// A server that shows the authority's own certificate.
     fn as_server(&self) -> Arc<ServerConfig> {
-        server_config(vec![self.0.der().clone()], self.0.key())
+        server_config(vec![self.issuer.der().clone()], self.issuer.key())
     }
+}
+
+fn authority_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
 }
 
 impl Default for Authority {
@@ -148,9 +174,9 @@ impl Default for Authority {
 }
 
 #[allow(clippy::expect_used)]
-fn self_signed() -> Arc<ServerConfig> {
+fn self_signed(name: &str) -> Arc<ServerConfig> {
     let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
     let certificate = params.self_signed(&key).expect("signed");
     server_config(vec![certificate.der().clone()], &key)
 }
