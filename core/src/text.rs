@@ -4,6 +4,8 @@ use core::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::plausible::Plausible;
+
 /// Text that takes at most `N` bytes inside a JSON string, escapes included, quotes not.
 ///
 /// Text that is too long is cut at a character boundary; invalid UTF-8 becomes U+FFFD. The bound counts escapes, so that the
@@ -52,6 +54,12 @@ impl<const N: usize> Text<N> {
             *used = needed;
         }
         true
+    }
+}
+
+impl<const N: usize> Plausible for Text<N> {
+    fn plausible(self) -> Option<Self> {
+        (!self.is_empty()).then_some(self)
     }
 }
 

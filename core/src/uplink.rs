@@ -29,9 +29,6 @@ pub enum Verdict {
     Accepted,
     /// The server answered and did not take it.
     Refused {
-        /// Another try would be refused, too, until the configuration changes: a wrong address, a missing permission. If
-        /// false, the server could not take it now.
-        lasting: bool,
         /// How long the server asks its clients to wait.
         retry_after: Option<Duration>,
     },
@@ -86,7 +83,7 @@ impl Verdict {
     /// How long the server asks its clients to wait.
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::Refused { retry_after, .. } => retry_after,
+            Self::Refused { retry_after } => retry_after,
             Self::Accepted | Self::Failed { .. } => None,
         }
     }
@@ -115,11 +112,10 @@ mod tests {
     #[test]
     fn verdicts_tell_what_backs_off_and_what_may_have_arrived() {
         let failed = |fault, may_have_arrived| Verdict::Failed { fault, may_have_arrived };
-        let refused = |lasting| Verdict::Refused { lasting, retry_after: None };
+        let refused = Verdict::Refused { retry_after: None };
         for (verdict, backs_off, may_have_arrived) in [
             (Verdict::Accepted, false, false),
-            (refused(false), true, false),
-            (refused(true), true, false),
+            (refused, true, false),
             (failed(Fault::Device, false), false, false),
             (failed(Fault::Network, true), false, true),
             (failed(Fault::Unanswered, false), false, false),
@@ -132,7 +128,7 @@ mod tests {
             assert_eq!(verdict.retry_after(), None);
         }
         let retry_after = Some(Duration::from_secs(7));
-        assert_eq!(Verdict::Refused { lasting: true, retry_after }.retry_after(), retry_after);
+        assert_eq!(Verdict::Refused { retry_after }.retry_after(), retry_after);
     }
 
     #[test]

@@ -109,9 +109,8 @@ impl Reply {
     fn outcome(self) -> Outcome {
         let verdict = match self.status {
             200..=299 => Verdict::Accepted,
-            300..=428 | 430..=499 => Verdict::Refused { lasting: true, retry_after: None },
-            429 | 503 => Verdict::Refused { lasting: false, retry_after: self.retry_after },
-            _ => Verdict::Refused { lasting: false, retry_after: None },
+            429 | 503 => Verdict::Refused { retry_after: self.retry_after },
+            _ => Verdict::Refused { retry_after: None },
         };
         let mut detail = String::<20>::new();
         let (mut digits, status) = ([0; 10], u32::from(self.status));

@@ -12,14 +12,16 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     board::Board,
-    checks::{CHECKS, Check, Context},
+    checks::{
+        CHECKS, Check, Context,
+        service::{self, Unit},
+    },
     daemon::Daemon,
     finding::Verdict,
     probe,
     profile::{PROFILES, Profile},
     program,
     report::{Entry, Report},
-    service::{self, Unit},
 };
 
 /// Compares what the installed heartbeat-daemon reports with what others say, and tries the service.

@@ -5,7 +5,7 @@
 //! reason ([`finding`]). Nothing passes by not running: a check that compared nothing fails.
 //!
 //! What is judged is the installed program as a process, with the settings of the running service ([`daemon`]); of the
-//! daemon's code nothing is linked in. [`witnesses`] parses what other programs print, [`service`] tries the service
+//! daemon's code nothing is linked in. [`witnesses`] parses what other programs print, [`checks`] compare, and try the service
 //! itself, [`profile`] says what a board must have, [`report`] is what an owner attaches to an issue.
 
 #![forbid(unsafe_code)]
@@ -21,5 +21,4 @@ pub mod probe;
 pub mod profile;
 pub mod program;
 pub mod report;
-pub mod service;
 pub mod witnesses;

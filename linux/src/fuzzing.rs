@@ -17,8 +17,8 @@ use crate::{
         },
         iw, mmcli,
         network::{addresses, permanent_address, routes},
-        nl80211::{Details, Seen},
         pidfiles, proc_wireless, procfs,
+        radio::{Details, Seen},
         stand_ins::StandIns,
     },
 };

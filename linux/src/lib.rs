@@ -39,6 +39,7 @@ pub mod sensors;
 pub mod service;
 mod side_thread;
 pub mod sources;
+pub mod status_file;
 pub mod takeover;
 mod transient;
 pub mod uplink;

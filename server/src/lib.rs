@@ -10,8 +10,10 @@
 //! - `model`: what a heartbeat means; which are new, repeated, late, lost. Pure.
 //! - `engine`: the one thread that changes anything; commits in groups, answers afterwards
 //! - `store`: the database behind a trait
-//! - `fleet`: the present in memory; online, late, offline
-//! - `alerts`: what is wrong and who is told; pure but for the delivery
+//! - `fleet`: the present in memory
+//! - `presence`: online, late, offline
+//! - `alerts`: what is wrong and who is told. Pure.
+//! - `delivery`: webhooks and mail, again and again until a message has arrived
 //! - `page`: HTML and the stream of changes
 //! - `api`: JSON, CSV, metrics
 //! - `config`, `cli`, `limits`, `time`: settings, commands, bounds, milliseconds
@@ -26,12 +28,14 @@ mod api;
 mod app;
 pub mod cli;
 mod config;
+mod delivery;
 mod engine;
 mod fleet;
 mod limits;
 pub mod local;
 mod model;
 mod page;
+mod presence;
 mod receive;
 mod serve;
 mod store;

@@ -1,7 +1,8 @@
 //! Everything that the heartbeat needs to be tried without a device and without a server.
 //!
-//! - [`fake`]: a device and a server that do what a script says, and a rig that moves the real agent through virtual
-//!   time: hours pass in microseconds, and the same script gives the same bytes.
+//! - [`fake`]: a device and a server that do what a script says.
+//! - [`rig`]: moves the real agent through virtual time: hours pass in microseconds, and the same script gives the same
+//!   bytes.
 //! - [`receiver`]: a real HTTP server that checks every heartbeat against the schema.
 //! - [`swarm`]: many real agents over real sockets, in real time.
 //! - [`networks`]: networks of this machine's own, for the daemon as a process.
@@ -9,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod authority;
 pub mod cli;
 pub mod demo;
 pub mod fake;
@@ -19,5 +21,6 @@ pub mod hostile_servers;
 pub mod networks;
 mod random;
 pub mod receiver;
+pub mod rig;
 pub mod schema;
 pub mod swarm;

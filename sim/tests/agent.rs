@@ -14,8 +14,9 @@ use heartbeat_core::{
     units::{Celsius, UnixTime},
 };
 use heartbeat_sim::{
-    fake::{FakeDevice, FakeSensor, Rig},
+    fake::{FakeDevice, FakeSensor},
     faults::{FaultyHal, NetworkFault, SensorFault},
+    rig::Rig,
     schema::Schema,
 };
 use proptest::prelude::*;

@@ -8,8 +8,9 @@ use heartbeat_core::{
     time::Duration,
 };
 use heartbeat_sim::{
-    fake::{FakeDevice, Rig, Sent},
+    fake::{FakeDevice, Sent},
     faults::NetworkFault,
+    rig::Rig,
     schema::Schema,
 };
 

@@ -288,7 +288,7 @@ mod tests {
             backlog.enqueue(document(number).as_bytes(), 10);
         }
         for refusals in 1..=4 {
-            send(&mut backlog, Verdict::Refused { lasting: true, retry_after: None });
+            send(&mut backlog, Verdict::Refused { retry_after: None });
             assert_eq!(backlog.oldest(), u64::from(refusals >= 3), "after {refusals}");
         }
         assert_eq!(backlog.counts().dropped, 1, "the next one has its own three tries");

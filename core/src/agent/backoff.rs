@@ -110,7 +110,7 @@ mod tests {
     use std::{collections::BTreeSet, vec::Vec};
 
     const INTERVAL: u64 = 5_000_000;
-    const FAILING: Verdict = Verdict::Refused { lasting: false, retry_after: None };
+    const REFUSED: Verdict = Verdict::Refused { retry_after: None };
     const LOST: Verdict = failed(Fault::Server);
 
     const fn failed(fault: Fault) -> Verdict {
@@ -137,7 +137,7 @@ mod tests {
     fn gap_doubles_from_the_third_failure_up_to_a_minute() {
         let mut seen: [BTreeSet<u64>; 7] = Default::default();
         for seed in 0..2_000 {
-            let found = gaps(seed, &Config::default(), FAILING, 7);
+            let found = gaps(seed, &Config::default(), REFUSED, 7);
             for (seen, gap) in seen.iter_mut().zip(found) {
                 seen.insert(gap);
             }
@@ -157,21 +157,20 @@ mod tests {
     fn first_two_failures_do_not_back_off() {
         let (mut backoff, slot) = (Backoff::new(1), Instant::from_millis(60_000));
         for _ in 0..BACKOFF_FREE {
-            backoff.record(slot, slot, FAILING, &Config::default());
+            backoff.record(slot, slot, REFUSED, &Config::default());
             assert_eq!((backoff.until(), backoff.remaining(slot)), (slot, Duration::ZERO));
         }
-        backoff.record(slot, slot, FAILING, &Config::default());
+        backoff.record(slot, slot, REFUSED, &Config::default());
         assert!(backoff.remaining(slot) > Duration::from_secs(2));
         assert_eq!(backoff.remaining(slot), backoff.until().since(slot));
     }
 
     #[test]
     fn only_failures_and_refusals_of_the_server_back_off() {
-        let lasting = Verdict::Refused { lasting: true, retry_after: None };
         for verdict in [failed(Fault::Device), failed(Fault::Network), failed(Fault::Unanswered)] {
             assert_eq!(gaps(1, &Config::default(), verdict, 8), [1; 8], "{verdict:?}");
         }
-        for verdict in [LOST, FAILING, lasting] {
+        for verdict in [LOST, REFUSED] {
             assert!(gaps(1, &Config::default(), verdict, 8)[7] >= 9, "{verdict:?}");
         }
     }
@@ -201,7 +200,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_applied_within_bounds() {
-        let asked = |secs| Verdict::Refused { lasting: false, retry_after: Some(Duration::from_secs(secs)) };
+        let asked = |secs| Verdict::Refused { retry_after: Some(Duration::from_secs(secs)) };
         let config = Config::default().with_backoff_cap(Duration::ZERO);
         assert_eq!(gaps(1, &config, asked(31), 2), [7; 2], "never earlier than asked");
         assert_eq!(gaps(1, &config, asked(30), 2), [6; 2]);

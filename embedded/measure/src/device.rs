@@ -293,8 +293,8 @@ impl<F: FnMut(&[u8])> Uplink for Server<F> {
         Poll::Ready(match self.random.below(16) {
             0 => lost(),
             1 => failed(Fault::Network, false, "connection refused"),
-            2 => refused(false, Some(Duration::from_secs(7)), "status 503"),
-            3 => refused(true, None, "status 404"),
+            2 => refused(Some(Duration::from_secs(7)), "status 503"),
+            3 => refused(None, "status 404"),
             _ => Outcome::new(Verdict::Accepted, "status 204"),
         })
     }
@@ -305,8 +305,8 @@ impl<F: FnMut(&[u8])> Uplink for Server<F> {
     }
 }
 
-fn refused(lasting: bool, retry_after: Option<Duration>, detail: &str) -> Outcome {
-    Outcome::new(Verdict::Refused { lasting, retry_after }, detail)
+fn refused(retry_after: Option<Duration>, detail: &str) -> Outcome {
+    Outcome::new(Verdict::Refused { retry_after }, detail)
 }
 
 fn failed(fault: Fault, may_have_arrived: bool, detail: &str) -> Outcome {

@@ -6,16 +6,17 @@ mod firmware;
 mod identity;
 mod network;
 mod power;
+pub mod service;
 pub(crate) mod time;
 
 use std::cell::OnceCell;
 
+use self::service::Unit;
 use crate::{
     board::Board,
     daemon::Daemon,
     finding::{Comparison, Evidence, Stop, Verdict},
     program::ProgramError,
-    service::{self, Unit},
 };
 
 /// What a check works with.

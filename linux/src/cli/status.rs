@@ -16,7 +16,7 @@ use crate::{
     clock,
     daemon::open_root,
     page::Page,
-    service::status::{self, Status},
+    status_file::{self, Status},
 };
 
 /// How often `--watch` shows it again.
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn status(arguments: &Arguments) -> Result<(), Failure> {
-    let path = arguments.file.clone().unwrap_or_else(status::default_path);
+    let path = arguments.file.clone().unwrap_or_else(status_file::default_path);
     if arguments.json {
         let status = find(&path)?;
         print(serde_json::to_string_pretty(&status).map_err(io::Error::from)?)?;
@@ -71,7 +71,7 @@ pub(super) fn status(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn find(path: &Path) -> Result<Status, Failure> {
-    status::read(path).map_err(|error| {
+    status_file::read(path).map_err(|error| {
         Failure::NotRunning(match error.kind() {
             ErrorKind::NotFound => format!("no daemon has published its status in {}", path.display()),
             _ => format!("{}: {error}", path.display()),
@@ -237,7 +237,7 @@ fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::status::Last;
+    use crate::status_file::Last;
     use serde_json::{json, value::to_raw_value};
 
     fn status() -> Status {

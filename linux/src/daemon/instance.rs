@@ -27,8 +27,7 @@ use super::{
 };
 use crate::{
     config::{Endpoint, Settings},
-    files, runtime_directory,
-    service::status,
+    files, runtime_directory, status_file,
 };
 
 /// Name of the Python service's pidfile in the application's `/tmp`.
@@ -122,9 +121,9 @@ impl Instance {
 
 /// Looks whether the service runs, which sends to the same server, by what it publishes: its lock is not open to others.
 fn check_service(directory: &Path, origin: &str) -> Result<(), PidfileError> {
-    let path = directory.join(status::NAME);
+    let path = directory.join(status_file::NAME);
     let Ok(owner) = directory.metadata().map(|directory| directory.uid()) else { return Ok(()) };
-    let Ok(status) = status::read(&path) else { return Ok(()) };
+    let Ok(status) = status_file::read(&path) else { return Ok(()) };
     let is_same = Endpoint::parse(&status.server).is_ok_and(|server| self::origin(&server) == origin);
     if status.running && is_same && process::is_daemon_of(status.pid, &[owner, 0]) {
         return Err(PidfileError::Running { pid: status.pid.to_string(), path, about: String::new() });

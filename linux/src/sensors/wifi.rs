@@ -9,7 +9,7 @@ use heartbeat_core::{
 use super::{Candidate, Definition, Problem, Shared};
 use crate::{
     config::Settings,
-    sources::{network::Snapshot, nl80211::Details},
+    sources::{network::Snapshot, radio::Details},
 };
 
 /// Defines the value.

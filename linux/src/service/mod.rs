@@ -2,22 +2,18 @@
 //! after each of its turns, so that a loop that hangs reports nothing.
 
 mod notify;
-pub mod status;
 mod summary;
 
 use std::path::Path;
 
 use heartbeat_core::{Outcome, Stats, time::Instant};
 
-use self::{
-    notify::Notifier,
-    status::{Last, Late, Status, StatusFile},
-    summary::HourlySummary,
-};
+use self::{notify::Notifier, summary::HourlySummary};
 use crate::{
     clock,
     config::Settings,
     daemon::{Observer, Turn},
+    status_file::{Last, Late, Status, StatusFile},
 };
 
 /// Reports to systemd, `status` and the journal.

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::{nl80211::Seen, stand_ins::StandIns};
+use super::{radio::Seen, stand_ins::StandIns};
 
 /// `enum nl80211_iftype` of `linux/nl80211.h`, with the names of iw's `util.c`.
 const TYPES: [(u32, &str); 12] = [

@@ -29,6 +29,7 @@ pub(crate) mod power_supply;
 pub(crate) mod proc_wireless;
 mod process;
 pub(crate) mod procfs;
+pub(crate) mod radio;
 pub(crate) mod recording;
 pub(crate) mod stand_ins;
 pub mod sysroot;

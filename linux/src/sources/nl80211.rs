@@ -1,18 +1,13 @@
 //! Details of wireless interfaces from the kernel's nl80211 (`linux/nl80211.h`), or in a captured tree in the words of
 //! [`iw`].
 
-use heartbeat_core::{
-    SensorError,
-    limits::SSID_MAX,
-    readings::{Wifi, WifiMode},
-    text::Text,
-    units::{Dbm, SignalPercent},
-};
+use heartbeat_core::SensorError;
 
 use super::{
     Source, iw,
     netlink::{NLM_F_DUMP, Netlink, attribute, u32_of},
     network::interfaces::{Interfaces, Kind},
+    radio::{Details, Seen},
     sysroot::{Answer, Sysroot},
 };
 
@@ -23,24 +18,8 @@ const NL80211_ATTR_IFTYPE: u16 = 5;
 const NL80211_ATTR_STA_INFO: u16 = 21;
 const NL80211_ATTR_SSID: u16 = 52;
 const NL80211_STA_INFO_SIGNAL: u16 = 7;
-const NL80211_IFTYPE_STATION: u32 = 2;
-const NL80211_IFTYPE_AP: u32 = 3;
-const NL80211_IFTYPE_P2P_CLIENT: u32 = 8;
-const NL80211_IFTYPE_P2P_GO: u32 = 9;
-
 /// Longest answer in a captured tree: a thousand stations of a hotspot.
 const CAPTURED_MAX: u64 = 1024 * 1024;
-
-/// What a radio says of its interface, as it says it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// `enum nl80211_iftype`.
-    pub(super) kind: Option<u32>,
-    /// Name of the network, any bytes.
-    pub(super) ssid: Vec<u8>,
-    /// Of each station the level of its signal.
-    pub(super) signals: Vec<Option<i8>>,
-}
 
 impl Seen {
     /// Takes over what one answer about the interface says.
@@ -57,51 +36,6 @@ impl Seen {
             Some(&[level]) => Some(level.cast_signed()),
             _ => None,
         });
-    }
-}
-
-/// What is known of a wireless interface.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Details {
-    /// Name of the interface.
-    pub(crate) interface: String,
-    mode: Option<WifiMode>,
-    ssid: Option<Text<SSID_MAX>>,
-    signal: Option<Dbm>,
-    clients: Option<u16>,
-}
-
-impl Details {
-    /// What the radio's words mean.
-    pub(crate) fn new(interface: &str, seen: &Seen) -> Self {
-        let mode = match seen.kind {
-            Some(NL80211_IFTYPE_STATION | NL80211_IFTYPE_P2P_CLIENT) => Some(WifiMode::Client),
-            Some(NL80211_IFTYPE_AP | NL80211_IFTYPE_P2P_GO) => Some(WifiMode::Hotspot),
-            _ => None,
-        };
-        let is_client = mode == Some(WifiMode::Client);
-        // At most 32 bytes of anything (IEEE 802.11-2020, 9.4.2.2); none while it is not connected.
-        let ssid = Some(&seen.ssid).filter(|ssid| (1..=32).contains(&ssid.len()));
-        // A client has one station, its access point. A hotspot has a signal per client, none of which stands for the
-        // interface.
-        let level = seen.signals.iter().copied().flatten().next_back().filter(|_| is_client);
-        Self {
-            interface: interface.to_owned(),
-            mode,
-            ssid: ssid.map(|ssid| Text::from_bytes(ssid)),
-            signal: level.map(|level| Dbm(level.into())).filter(|level| Dbm::RANGE.contains(level)),
-            clients: (mode == Some(WifiMode::Hotspot))
-                .then(|| u16::try_from(seen.signals.len()).unwrap_or(u16::MAX)),
-        }
-    }
-
-    /// Completes what the kernel's list of interfaces says.
-    pub(crate) fn complete(&self, wifi: &mut Wifi) {
-        wifi.mode = self.mode;
-        wifi.ssid.clone_from(&self.ssid);
-        wifi.signal_dbm = self.signal;
-        wifi.signal_percent = self.signal.map(SignalPercent::from_dbm);
-        wifi.clients = self.clients;
     }
 }
 
@@ -230,6 +164,12 @@ fn ask(radio: &mut dyn Radio, root: &Sysroot, name: &str) -> Result<Seen, Sensor
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::radio::{NL80211_IFTYPE_AP, NL80211_IFTYPE_STATION};
+    use heartbeat_core::{
+        readings::{Wifi, WifiMode},
+        text::Text,
+        units::{Dbm, SignalPercent},
+    };
     use proptest::prelude::*;
     use std::fs;
 
@@ -295,36 +235,6 @@ mod tests {
         assert_eq!(wifi.ssid.as_ref().map(Text::as_str), Some("\u{fffd}\"\0\\x"));
         assert_eq!((wifi.signal_dbm, wifi.signal_percent), (Some(Dbm(-51)), Some(SignalPercent(69))));
         assert_eq!(wifi.clients, None);
-    }
-
-    #[test]
-    fn levels_that_no_receiver_measures_are_none() {
-        // 0 of drivers that do not know, 0 to 100 of those that count so (`CFG80211_SIGNAL_TYPE_UNSPEC`).
-        for (level, expected) in
-            [(-51, Some(Dbm(-51))), (0, None), (70, None), (-1, Some(Dbm(-1))), (-128, Some(Dbm(-128)))]
-        {
-            let seen =
-                Seen { kind: Some(NL80211_IFTYPE_STATION), ssid: Vec::new(), signals: vec![Some(level)] };
-            assert_eq!(Details::new("wlan0", &seen).signal, expected, "{level}");
-        }
-    }
-
-    #[test]
-    fn modes_of_wifi_direct_are_those_of_its_two_ends() {
-        for (kind, expected) in [
-            (2, Some(WifiMode::Client)),
-            (3, Some(WifiMode::Hotspot)),
-            (8, Some(WifiMode::Client)),
-            (9, Some(WifiMode::Hotspot)),
-            (1, None),
-            (6, None),
-            (7, None),
-        ] {
-            let seen = Seen { kind: Some(kind), ..Seen::default() };
-            let details = Details::new("wlan0", &seen);
-            assert_eq!(details.mode, expected, "{kind}");
-            assert_eq!(details.clients.is_some(), expected == Some(WifiMode::Hotspot));
-        }
     }
 
     #[test]

@@ -144,7 +144,13 @@ impl Failure {
                 _ => Cause::Lost,
             },
         };
-        Self::new(stage, cause).because(error.to_string())
+        let failure = Self::new(stage, cause);
+        match (cause, error.raw_os_error()) {
+            // The system would say the same in other words.
+            (Cause::Refused | Cause::Timeout, _) => failure,
+            (_, Some(code)) => failure.because(Errno::from_raw(code).desc()),
+            (_, None) => failure.because(error.to_string()),
+        }
     }
 
     /// What the TLS library complained about.
@@ -262,6 +268,14 @@ mod tests {
         assert_eq!(os(Stage::Connect, Errno::EMFILE), Cause::Local);
         assert_eq!(os(Stage::Exchange, Errno::EHOSTUNREACH), Cause::Lost);
         assert_eq!(os(Stage::Exchange, Errno::ECONNRESET), Cause::Lost);
+    }
+
+    #[test]
+    fn system_errors_are_said_once() {
+        let words = |errno: Errno| Failure::io(Stage::Connect, &errno.into()).to_string();
+        assert_eq!(words(Errno::ECONNREFUSED), "connection refused");
+        assert_eq!(words(Errno::ETIMEDOUT), "no answer to the attempt to connect");
+        assert_eq!(words(Errno::EPERM), "no route to the server: Operation not permitted");
     }
 
     #[test]

@@ -7,7 +7,11 @@
 //!
 //! Memory and bytes are bounded: a line is kept up to [`LINE_MAX`], all heads of a reply together have [`HEAD_MAX`].
 
+mod fields;
+
 use std::fmt::Write as _;
+
+use self::fields::Fields;
 
 /// Bytes of all heads of one reply, those with status 1xx included.
 const HEAD_MAX: usize = 64 * 1024;
@@ -15,8 +19,6 @@ const HEAD_MAX: usize = 64 * 1024;
 const LINE_MAX: usize = 1024;
 /// Interim replies (1xx) before the final one.
 const INTERIM_MAX: u32 = 32;
-/// Bytes of the value of `Retry-After` or `Date`.
-const VALUE_MAX: usize = 64;
 
 /// What comes after the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,50 +95,6 @@ pub(super) struct HeadReader {
     fields: Option<Fields>,
 }
 
-/// What a head has said so far.
-#[derive(Debug, Default)]
-struct Fields {
-    status: u16,
-    /// Before 1.1 a connection ends after the reply unless the server says otherwise.
-    is_old: bool,
-    length: Length,
-    coding: Coding,
-    close: bool,
-    keep_alive: bool,
-    retry_after: Option<String>,
-    date: Option<String>,
-    /// The header to which a folded line belongs.
-    latest: Header,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Length {
-    #[default]
-    Unsaid,
-    Said(u64),
-    Unclear,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Coding {
-    #[default]
-    None,
-    Chunked,
-    Unclear,
-}
-
-/// Those that matter.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Header {
-    ContentLength,
-    TransferEncoding,
-    Connection,
-    RetryAfter,
-    Date,
-    #[default]
-    Other,
-}
-
 impl HeadReader {
     /// At the beginning of a reply.
     pub(super) fn new() -> Self {
@@ -202,136 +160,6 @@ impl HeadReader {
     }
 }
 
-impl Fields {
-    /// `HTTP/1.1 200 OK`; the minor version and the reason may be missing.
-    fn of_status_line(line: &[u8]) -> Option<Self> {
-        let rest = line.strip_prefix(b"HTTP/")?;
-        let (version, rest) = rest.split_at_checked(rest.iter().position(|byte| *byte == b' ')?)?;
-        let is_version = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
-        if version.is_empty() || !version.iter().all(is_version) {
-            return None;
-        }
-        let rest = rest.trim_ascii_start();
-        let (digits, after) = rest.split_at_checked(3)?;
-        if !digits.iter().all(u8::is_ascii_digit) || after.first().is_some_and(u8::is_ascii_graphic) {
-            return None;
-        }
-        let status = digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
-        (status >= 100).then(|| Self { status, is_old: version != b"1.1", ..Self::default() })
-    }
-
-    fn header(&mut self, line: &[u8], is_cut: bool) {
-        if matches!(line.first(), Some(b' ' | b'\t')) {
-            return self.continuation(line);
-        }
-        self.latest = Header::Other;
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { return };
-        let (name, value) = line.split_at(colon);
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
-        self.latest = Header::named(name.trim_ascii_end());
-        match self.latest {
-            Header::ContentLength => self.length = self.length.and(value, is_cut),
-            Header::TransferEncoding => self.coding = self.coding.and(value, is_cut),
-            Header::Connection => self.connection(value),
-            Header::RetryAfter => self.retry_after = self.retry_after.take().or_else(|| printable(value)),
-            Header::Date => self.date = self.date.take().or_else(|| printable(value)),
-            Header::Other => {}
-        }
-    }
-
-    /// A folded line (RFC 9112, section 5.2).
-    fn continuation(&mut self, line: &[u8]) {
-        match self.latest {
-            Header::ContentLength => self.length = Length::Unclear,
-            Header::TransferEncoding => self.coding = Coding::Unclear,
-            Header::Connection => self.connection(line),
-            Header::RetryAfter => self.retry_after = None,
-            Header::Date => self.date = None,
-            Header::Other => {}
-        }
-    }
-
-    fn connection(&mut self, value: &[u8]) {
-        for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            self.close |= token.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
-        }
-    }
-
-    fn finish(self) -> Head {
-        let has_none = matches!(self.status, 101 | 204 | 304);
-        let body = match (self.coding, self.length) {
-            _ if has_none => Body::None,
-            (Coding::Unclear, _) | (Coding::None, Length::Unclear) => Body::Unclear,
-            (Coding::Chunked, _) => Body::Chunked,
-            (Coding::None, Length::Said(0)) => Body::None,
-            (Coding::None, Length::Said(length)) => Body::Length(length),
-            (Coding::None, Length::Unsaid) => Body::UntilEnd,
-        };
-        // A reply with both may be an attempt at request smuggling or response splitting (RFC 9112, section 6.3).
-        let is_odd = self.coding != Coding::None && self.length != Length::Unsaid;
-        let closes = self.close
-            || self.status == 101
-            || self.is_old && !self.keep_alive
-            || is_odd
-            || matches!(body, Body::UntilEnd | Body::Unclear);
-        Head { status: self.status, body, closes, retry_after: self.retry_after, date: self.date }
-    }
-}
-
-impl Length {
-    /// With another `Content-Length`. One that is repeated is the same; a list of equal ones is, too.
-    fn and(self, value: &[u8], is_cut: bool) -> Self {
-        let mut length = self;
-        for item in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            let number =
-                std::str::from_utf8(item).ok().filter(|item| item.bytes().all(|b| b.is_ascii_digit()));
-            length = match (length, number.and_then(|number| number.parse().ok())) {
-                (Self::Unsaid, Some(number)) => Self::Said(number),
-                (Self::Said(said), Some(number)) if said == number => Self::Said(said),
-                _ => Self::Unclear,
-            };
-        }
-        if is_cut { Self::Unclear } else { length }
-    }
-}
-
-impl Coding {
-    fn and(self, value: &[u8], is_cut: bool) -> Self {
-        match self {
-            Self::None if is_cut => Self::Unclear,
-            Self::None if value.eq_ignore_ascii_case(b"chunked") => Self::Chunked,
-            // No coding at all, of old servers.
-            Self::None if value.eq_ignore_ascii_case(b"identity") => Self::None,
-            _ => Self::Unclear,
-        }
-    }
-}
-
-impl Header {
-    fn named(name: &[u8]) -> Self {
-        [
-            (&b"content-length"[..], Self::ContentLength),
-            (b"transfer-encoding", Self::TransferEncoding),
-            (b"connection", Self::Connection),
-            (b"retry-after", Self::RetryAfter),
-            (b"date", Self::Date),
-        ]
-        .into_iter()
-        .find(|(known, _)| name.eq_ignore_ascii_case(known))
-        .map_or(Self::Other, |(_, header)| header)
-    }
-}
-
-/// A value that can be passed on as it is.
-fn printable(value: &[u8]) -> Option<String> {
-    let is_plain = value.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
-    if !is_plain || value.len() > VALUE_MAX {
-        return None;
-    }
-    std::str::from_utf8(value).ok().map(str::to_owned)
-}
-
 /// For `cargo fuzz`: no reply causes a panic, and the result is a valid head.
 #[cfg(fuzzing)]
 pub(super) fn fuzz(bytes: &[u8]) {
@@ -341,143 +169,4 @@ pub(super) fn fuzz(bytes: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn read(reply: &[u8]) -> Result<Option<Head>, HeadError> {
-        HeadReader::new().read(reply).map(|(_, head)| head)
-    }
-
-    fn head(reply: &str) -> Head {
-        read(reply.as_bytes()).expect(reply).expect(reply)
-    }
-
-    /// Each is a delivery over a connection that can be used again.
-    #[test]
-    fn odd_replies_that_other_clients_accept_count() {
-        for reply in [
-            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 200 OK\nContent-Length: 2\n\n",
-            "\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 200 Tr\u{e8}s bien\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 100 Continue\r\nServer: IIS\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nX-Foo : bar\r\nContent-Length : 2\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nX Foo(bar): 1\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nWarning: undefined variable in x.php\r\nGarbage line\r\ncontent-length:2\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nX-Fold: a\r\n b\r\n\tc: d\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nX-Nul: a\0b\u{7f}\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nConnection: Upgrade, Keep-Alive\r\nContent-Length: 2\r\n\r\n",
-        ] {
-            let head = head(reply);
-            assert_eq!((head.status, head.body, head.closes), (200, Body::Length(2), false), "{reply:?}");
-        }
-    }
-
-    #[test]
-    fn unclear_length_costs_the_connection_only() {
-        for length in ["-1", "+2", "", "2, 3", "2\r\nContent-Length: 3", "2\r\n 3", "99999999999999999999"] {
-            let head = head(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
-            assert_eq!((head.status, head.body, head.closes), (200, Body::Unclear, true), "{length:?}");
-        }
-        for coding in ["gzip", "gzip, chunked", "chunked\r\nTransfer-Encoding: chunked", "chunked\r\n x"] {
-            let head = head(&format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n"));
-            assert_eq!((head.status, head.body, head.closes), (200, Body::Unclear, true), "{coding:?}");
-        }
-    }
-
-    #[test]
-    fn end_of_the_connection_is_recognised() {
-        for (reply, body) in [
-            ("HTTP/1.1 200 OK\r\n\r\n", Body::UntilEnd),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n", Body::Length(2)),
-            ("HTTP/1.1 200 OK\r\nConnection: x, CLOSE\r\nContent-Length: 2\r\n\r\n", Body::Length(2)),
-            ("HTTP/1.1 200 OK\r\nConnection: x,\r\n close\r\nContent-Length: 2\r\n\r\n", Body::Length(2)),
-            ("HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\n\r\n", Body::None),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: Chunked\r\n\r\n", Body::Chunked),
-        ] {
-            let head = head(reply);
-            assert_eq!((head.body, head.closes), (body, true), "{reply:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_http_is_refused_at_once() {
-        for reply in ["2", "220 mail.example.org ESMTP", "HTTX", "\r\n\r\nx", "http/1.1 200 OK"] {
-            assert_eq!(read(reply.as_bytes()), Err(HeadError::NotHttp), "{reply:?}");
-        }
-        for line in
-            ["HTTP/1.1 099 x", "HTTP/1.1 2000 x", "HTTP/1.1 20", "HTTP/x 200", "HTTP/ 200", "HTTP/1.1"]
-        {
-            assert_eq!(read(format!("{line}\r\n").as_bytes()), Err(HeadError::NotHttp), "{line:?}");
-        }
-    }
-
-    #[test]
-    fn endless_heads_have_an_end() {
-        let interim = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(40);
-        assert_eq!(read(&interim), Err(HeadError::TooManyInterim));
-        let long = [b"HTTP/1.1 200 OK\r\nX: ".to_vec(), vec![b'x'; HEAD_MAX]].concat();
-        assert_eq!(read(&long), Err(HeadError::TooLarge));
-        let mut reader = HeadReader::new();
-        reader.read(&long[..HEAD_MAX - 10]).expect("64 KiB are allowed");
-        assert!(reader.line.capacity() <= LINE_MAX * 2, "{}", reader.line.capacity());
-    }
-
-    #[test]
-    fn body_is_left_to_the_caller() {
-        let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
-        let mut reader = HeadReader::new();
-        for (index, byte) in reply.iter().enumerate() {
-            let (used, head) = reader.read(std::slice::from_ref(byte)).expect("a head");
-            assert_eq!(used, 1);
-            if head.is_some() {
-                assert_eq!(index + 1, reply.len() - 2, "byte by byte");
-                return;
-            }
-        }
-        panic!("no head");
-    }
-
-    #[test]
-    fn head_is_rendered_with_what_matters() {
-        let head = head(
-            "HTTP/1.1 503 Busy\r\nX-Any: thing\r\nDate: Tue, 24 Nov 2026 12:00:00 GMT\r\nRetry-After: 120\r\n\
-             Content-Length: 99999\r\n\r\n",
-        );
-        assert_eq!(
-            head.render(Body::None),
-            "HTTP/1.1 503 \r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 120\r\n\
-             date: Tue, 24 Nov 2026 12:00:00 GMT\r\n\r\n"
-        );
-        assert!(!head.render(head.body).contains("close"));
-    }
-
-    proptest! {
-        #[test]
-        fn any_reply_is_survived_and_rendered_for_any_parser(
-            noise: Vec<u8>,
-            status in 0u16..1000,
-            names in proptest::collection::vec("(Content-Length|Transfer-Encoding|Connection|Date|Retry-After|X)[ :]{0,2}[ -~]{0,12}\r?\n[ \t]?", 0..6),
-        ) {
-            let _ = read(&noise);
-            let reply = format!("HTTP/1.1 {status:03} x\r\n{}\r\n\r\n", names.concat());
-            if let Ok(Some(head)) = read(reply.as_bytes()) {
-                for body in [head.body, Body::None] {
-                    let rendered = head.render(body);
-                    let mut headers = [httparse::EMPTY_HEADER; 8];
-                    let mut response = httparse::Response::new(&mut headers);
-                    prop_assert_eq!(response.parse(rendered.as_bytes()), Ok(httparse::Status::Complete(rendered.len())));
-                    prop_assert_eq!(response.code, Some(head.status));
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -29,25 +29,13 @@ pub fn outcome(ended: &Result<Reply, Failure>) -> Outcome {
 }
 
 fn of_reply(Reply { status, retry_after }: Reply) -> Outcome {
+    // Only these two statuses may ask for time (RFC 9110 section 10.2.3, RFC 6585 section 4).
+    let refused = Verdict::Refused { retry_after: retry_after.filter(|_| matches!(status, 429 | 503)) };
     let (verdict, detail) = match status {
         200..=299 => (Verdict::Accepted, format!("status {status}")),
-        300..=399 => (
-            Verdict::Refused { lasting: true, retry_after: None },
-            format!("the server sent a redirect ({status}), which is not followed"),
-        ),
-        // Only these two statuses may ask for time (RFC 9110 section 10.2.3, RFC 6585 section 4).
-        429 => (
-            Verdict::Refused { lasting: false, retry_after },
-            format!("the server refused the heartbeat ({status})"),
-        ),
-        503 => (Verdict::Refused { lasting: false, retry_after }, format!("the server failed ({status})")),
-        400..=499 => (
-            Verdict::Refused { lasting: true, retry_after: None },
-            format!("the server refused the heartbeat ({status})"),
-        ),
-        _ => {
-            (Verdict::Refused { lasting: false, retry_after: None }, format!("the server failed ({status})"))
-        }
+        300..=399 => (refused, format!("the server sent a redirect ({status}), which is not followed")),
+        400..=499 => (refused, format!("the server refused the heartbeat ({status})")),
+        _ => (refused, format!("the server failed ({status})")),
     };
     Outcome::new(verdict, &detail)
 }
@@ -86,9 +74,7 @@ mod tests {
         Verdict::Failed { fault, may_have_arrived: false }
     }
 
-    fn refused(lasting: bool) -> Verdict {
-        Verdict::Refused { lasting, retry_after: None }
-    }
+    const REFUSED: Verdict = Verdict::Refused { retry_after: None };
 
     #[test]
     fn failures_have_a_message_and_a_verdict() {
@@ -167,16 +153,13 @@ mod tests {
     fn only_a_2xx_is_accepted() {
         let of = |status| outcome(&Ok(Reply::new(status)));
         assert_eq!(of(204), Outcome::new(Verdict::Accepted, "status 204"));
-        assert_eq!(
-            of(302),
-            Outcome::new(refused(true), "the server sent a redirect (302), which is not followed")
-        );
-        assert_eq!(of(404), Outcome::new(refused(true), "the server refused the heartbeat (404)"));
-        assert_eq!(of(500), Outcome::new(refused(false), "the server failed (500)"));
+        assert_eq!(of(302), Outcome::new(REFUSED, "the server sent a redirect (302), which is not followed"));
+        assert_eq!(of(404), Outcome::new(REFUSED, "the server refused the heartbeat (404)"));
+        assert_eq!(of(500), Outcome::new(REFUSED, "the server failed (500)"));
         let verdict = |status| of(status).verdict;
         assert_eq!([200, 299].map(verdict), [Verdict::Accepted; 2]);
-        assert_eq!([300, 302, 399, 400, 404, 428, 430, 499].map(verdict), [refused(true); 8]);
-        assert_eq!([99, 199, 429, 500, 503, 599, 999].map(verdict), [refused(false); 7]);
+        assert_eq!([300, 302, 399, 400, 404, 428, 430, 499].map(verdict), [REFUSED; 8]);
+        assert_eq!([99, 199, 429, 500, 503, 599, 999].map(verdict), [REFUSED; 7]);
     }
 
     #[test]

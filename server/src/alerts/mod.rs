@@ -6,11 +6,10 @@
 //! - [`condition`][]: raised after a while, over after a while
 //! - [`watch`][]: all conditions of one device
 //! - [`digest`][]: many alerts, one message
-//!
-//! [`deliver`] acts: webhooks and mail, again and again until a message has arrived.
+//! - [`attempt`][]: what becomes of a message, and when it is tried again
 
+pub(crate) mod attempt;
 pub(crate) mod condition;
-pub(crate) mod deliver;
 pub(crate) mod digest;
 pub(crate) mod kind;
 pub(crate) mod watch;

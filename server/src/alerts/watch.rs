@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{
     config::Expect,
-    fleet::presence::Presence,
     model::{
         document::{Reading, UNDER_VOLTAGE},
         reading::Value,
     },
+    presence::Presence,
     time::{UnixMs, span},
 };
 

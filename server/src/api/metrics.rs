@@ -11,9 +11,10 @@ use axum::{
 use crate::{
     app::App,
     engine::read,
-    fleet::{Device, Fleet, presence::Presence},
+    fleet::{Device, Fleet},
     limits::METRICS_DEVICES_MAX,
     model::reading::Value,
+    presence::Presence,
     time::UnixMs,
 };
 

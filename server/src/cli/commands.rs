@@ -26,7 +26,7 @@ pub(super) fn open(config: &Config) -> Result<Sqlite, Failure> {
 }
 
 pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
-    super::run::check_public(config, None)?;
+    config.check_public(None)?;
     let mut out = io::stdout().lock();
     writeln!(out, "listens on {}{}", config.listen, if config.tls.is_some() { " (https)" } else { "" })?;
     writeln!(out, "database in {}", config.state.display())?;

@@ -19,10 +19,10 @@ use tokio::{
 use super::{Failure, commands};
 use crate::{
     access::{forms::FormKey, password, secret},
-    alerts::deliver,
     api,
     app::{App, Parts},
     config::{Config, ConfigError},
+    delivery,
     engine::{Engine, Handle, Rules, run as engine_thread},
     limits::QUEUE_MAX,
     page, receive,
@@ -33,28 +33,6 @@ use crate::{
     },
     time::UnixMs,
 };
-
-/// Refuses an address that others can reach unless devices need a token and people a login.
-pub(super) fn check_public(config: &Config, password: Option<bool>) -> Result<(), ConfigError> {
-    if config.is_local() {
-        return Ok(());
-    }
-    let mut missing = Vec::new();
-    if !config.receive.require_token {
-        missing.push("receive.require_token = true");
-    }
-    if password == Some(false) && config.access.proxy_header.is_none() {
-        missing.push("a password (heartbeat-server password)");
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(ConfigError::Refused(format!(
-        "listen = {} can be reached by others, so this is needed first: {}",
-        config.listen,
-        missing.join(" and ")
-    )))
-}
 
 /// Runs until SIGTERM or SIGINT.
 pub(super) fn run(config: Config) -> Result<(), Failure> {
@@ -87,7 +65,7 @@ pub(crate) fn run_until(
     stopped: impl Future<Output = io::Result<()>>,
 ) -> Result<(), Failure> {
     let mut store = commands::open(&config)?;
-    check_public(&config, Some(store.setting(password::SETTING)?.is_some()))?;
+    config.check_public(Some(store.setting(password::SETTING)?.is_some()))?;
     raise_descriptors(config.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let acceptor = config.tls.clone().map(Acceptor::new).transpose();
@@ -99,8 +77,8 @@ pub(crate) fn run_until(
     let (sender, commands) = sync_channel(QUEUE_MAX);
     let handle = Handle::new(sender);
     let tokens = commands::no_tokens();
-    let delivery = deliver::start(config.channels.clone(), handle.clone())?;
-    let engine = Engine::new(store, Rules::of(&config), UnixMs::now(), Arc::clone(&tokens), delivery)?;
+    let messages = delivery::start(config.channels.clone(), handle.clone())?;
+    let engine = Engine::new(store, Rules::of(&config), UnixMs::now(), Arc::clone(&tokens), messages)?;
     let fleet = engine.fleet();
     let thread = engine_thread::start(engine, commands, Duration::from_millis(config.receive.linger_ms))?;
 
@@ -165,25 +143,4 @@ fn routes(app: &Arc<App>) -> Router {
         .merge(api::routes(app))
         .merge(page::routes(app))
         .with_state(Arc::clone(app))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(listen: &str, require_token: bool) -> Config {
-        let text = format!("listen = \"{listen}\"\n[receive]\nrequire_token = {require_token}");
-        toml::from_str(&text).unwrap()
-    }
-
-    #[test]
-    fn a_public_address_needs_both_a_token_and_a_password() {
-        assert!(check_public(&config("127.0.0.1:80", false), Some(false)).is_ok());
-        assert!(check_public(&config("[::1]:80", false), Some(false)).is_ok());
-        assert!(check_public(&config("0.0.0.0:80", true), Some(true)).is_ok());
-        for (require_token, password) in [(false, true), (true, false), (false, false)] {
-            let refused = check_public(&config("0.0.0.0:80", require_token), Some(password));
-            assert!(matches!(refused, Err(ConfigError::Refused(_))), "{require_token} {password}");
-        }
-    }
 }

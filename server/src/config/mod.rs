@@ -4,6 +4,7 @@
 //! not a setting that silently does nothing. `heartbeat-server check-config` says what is in effect.
 
 mod expect;
+mod public;
 
 use std::{
     collections::BTreeMap,

@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use super::{Engine, Incoming, Tracked, Verdict, read, show, write};
 use crate::{
     alerts::watch::Notice,
-    fleet::{Device, presence::Presence},
+    fleet::Device,
     model::{
         DeviceId,
         document::{Beat, Sequence},
         ledger::{Entry, Ledger},
     },
+    presence::Presence,
     store::{Admin, AlertRow, BeatRow, EventRow, Labels, Result, Store, SummaryRow, Writes},
     time::UnixMs,
 };

@@ -26,14 +26,15 @@ use tokio::sync::oneshot;
 
 use crate::{
     access::tokens::Tokens,
-    alerts::{deliver::Attempt, digest::Digest, kind::Kind, watch::Notice, watch::Watch},
+    alerts::{attempt::Attempt, digest::Digest, kind::Kind, watch::Notice, watch::Watch},
     config::{Alerts, Config, Expectations},
-    fleet::{Device, Fleet, presence::Presence},
+    fleet::{Device, Fleet},
     model::{
         DeviceId,
         document::{Beat, Document},
         ledger::Ledger,
     },
+    presence::Presence,
     store::{Admin, AlertRow, EventRow, MessageRow, Result, Retention, Store},
     time::{DAY_MS, UnixMs},
 };

@@ -3,11 +3,11 @@
 use super::{Engine, Tracked, read, write};
 use crate::{
     alerts::{
-        deliver::{Attempt, pause_ms},
+        attempt::{Attempt, pause_ms},
         digest::{Line, compose},
         kind::Kind,
     },
-    fleet::presence::Presence,
+    presence::Presence,
     store::{Admin, AlertRow, MessageRow, Result, Store, SummaryRow, Writes},
     time::{HOUR_MS, UnixMs},
 };

@@ -2,10 +2,8 @@
 //!
 //! The engine writes it after each commit, so that nothing is shown that is not stored.
 //!
-//! - [`presence`][]: online, late, offline
-//! - [`query`][]: filters, orders and pages of the list
+//! [`query`]: filters, orders and pages of the list.
 
-pub(crate) mod presence;
 pub(crate) mod query;
 
 use std::{collections::HashMap, sync::Arc};
@@ -13,10 +11,10 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     alerts::kind::Kind,
     model::{DeviceId, document::Reading},
+    presence::Presence,
     store::Labels,
     time::UnixMs,
 };
-use presence::Presence;
 
 /// One device as it is now.
 #[derive(Debug, Clone)]

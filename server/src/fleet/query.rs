@@ -5,7 +5,8 @@ use std::{cmp::Ordering, fmt::Write};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::{Device, Fleet, presence::Presence};
+use super::{Device, Fleet};
+use crate::presence::Presence;
 use crate::{limits::PAGE_ROWS, model::reading::Value};
 
 /// What a list is ordered by.

@@ -10,10 +10,9 @@ use axum::{
 };
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 
 use super::{
-    Part,
+    Part, Which,
     chart::{Span, chart},
     failure,
     guard::Visitor,
@@ -33,13 +32,6 @@ use crate::{
     store::{EventRow, Point, Result},
     time::{UnixMs, span},
 };
-
-/// Which device.
-#[derive(Debug, Deserialize)]
-pub(super) struct Which {
-    #[serde(default)]
-    pub(super) id: String,
-}
 
 /// The page.
 pub(super) async fn page(

@@ -15,10 +15,10 @@ use crate::{
     engine::read,
     fleet::{
         Counts, Device, Fleet,
-        presence::Presence,
         query::{Order, Query, QueryKeys, Selection},
     },
     model::reading::Value,
+    presence::Presence,
 };
 
 /// Columns with a value, in order.

@@ -11,7 +11,7 @@ use axum::{
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{device::Which, failure, guard::Visitor, layout};
+use super::{Which, failure, guard::Visitor, layout};
 use crate::{
     app::App,
     engine::read,

@@ -3,13 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::guard::Visitor;
-use crate::{
-    alerts::kind::Kind,
-    app::App,
-    engine::read,
-    fleet::{Device, presence::Presence},
-    time::UnixMs,
-};
+use crate::{alerts::kind::Kind, app::App, engine::read, fleet::Device, presence::Presence, time::UnixMs};
 
 /// A page of the fleet. `stream`: the query string of its stream of changes.
 pub(super) fn page(

@@ -16,10 +16,10 @@ use crate::{
     engine::read,
     fleet::{
         Device, Fleet,
-        presence::Presence,
         query::{Query, QueryKeys, unwell},
     },
     limits::MAP_POINTS_MAX,
+    presence::Presence,
 };
 
 /// The outline as an SVG path in tenths of a degree: x from 180° W to the east, y from 90° N to the south.

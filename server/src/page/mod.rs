@@ -31,6 +31,7 @@ use axum::{
     routing::{get, post},
 };
 use maud::Markup;
+use serde::Deserialize;
 
 pub(crate) use labels::checked as checked_labels;
 
@@ -38,6 +39,13 @@ use crate::app::App;
 
 /// A part of a page that can be replaced: the id of its element, and the element.
 pub(crate) type Part = (String, String);
+
+/// Which device, in an address.
+#[derive(Debug, Deserialize)]
+struct Which {
+    #[serde(default)]
+    id: String,
+}
 
 /// All pages.
 pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {

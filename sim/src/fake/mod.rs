@@ -1,9 +1,8 @@
-//! A clean device and a clean server in virtual time, and a rig that moves the real agent between them. What goes wrong
-//! is added around them, by [`faults`](crate::faults).
+//! A clean device and a clean server in virtual time. What goes wrong is added around them, by
+//! [`faults`](crate::faults); the [`rig`](crate::rig) moves the real agent between them.
 
 mod device;
 mod recorder;
-mod rig;
 mod server;
 mod values;
 
@@ -11,7 +10,6 @@ use heartbeat_core::{Uplink, time::Instant};
 
 pub use device::{FakeDevice, FakeSensor};
 pub use recorder::{End, Recorder, Sent};
-pub use rig::{Clock, Rig, TrueClock};
 pub use server::FakeServer;
 pub(crate) use values::Reading;
 

@@ -7,6 +7,7 @@
 mod campaign;
 mod checker;
 mod coverage;
+mod document;
 mod event;
 mod life;
 mod log_meter;

@@ -11,7 +11,7 @@ use heartbeat_core::{
     uplink::Fault,
 };
 
-use crate::fake::{Clock, Timed};
+use crate::{fake::Timed, rig::Clock};
 
 macro_rules! planted_bugs {
     ($($(#[doc = $doc:literal])* $bug:ident, $name:literal;)*) => {
@@ -308,10 +308,10 @@ impl<U: Uplink> Uplink for BuggyUplink<U> {
                 accepted()
             }
             (Some(PlantedBug::InventsFailures), Verdict::Accepted) => {
-                Outcome::new(Verdict::Refused { lasting: false, retry_after: None }, "made up")
+                Outcome::new(Verdict::Refused { retry_after: None }, "made up")
             }
-            (Some(PlantedBug::IgnoresRetryAfter), Verdict::Refused { lasting, .. }) => {
-                Outcome { verdict: Verdict::Refused { lasting, retry_after: None }, ..outcome }
+            (Some(PlantedBug::IgnoresRetryAfter), Verdict::Refused { .. }) => {
+                Outcome { verdict: Verdict::Refused { retry_after: None }, ..outcome }
             }
             (Some(PlantedBug::BlamesServer), Verdict::Failed { fault: Fault::Network, .. }) => timeout(),
             _ => outcome,

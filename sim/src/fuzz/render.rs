@@ -1,5 +1,5 @@
-//! The JSON that readings must become, and their order in a document, written down apart from the core: other code, over the standard library, from
-//! the contract (`core/schema` and the ranges of `heartbeat_core::units`).
+//! The JSON that readings must become, written down apart from the core: other code, over the standard library, from the
+//! contract (`core/schema` and the ranges of `heartbeat_core::units`).
 
 use heartbeat_core::{
     readings::{
@@ -7,11 +7,8 @@ use heartbeat_core::{
         Wifi, WifiMode,
     },
     text::Text,
-    time::{Duration, Instant},
     units::{Celsius, Megahertz, Rpm, Watts},
 };
-
-use super::recording_device::RecordingDevice;
 
 /// Readings that show in a document.
 pub(super) trait Render: PartialEq {
@@ -238,7 +235,7 @@ impl Render for Position {
 }
 
 /// What the document says of a device that does not say what its application does.
-const NO_ACTIVITY: &str = r#""streaming_active":false,"tracking_active":false,"recording_active":false,"recording_file_size_mb":0.00,"recording_file_path":null"#;
+pub(super) const NO_ACTIVITY: &str = r#""streaming_active":false,"tracking_active":false,"recording_active":false,"recording_file_size_mb":0.00,"recording_file_path":null"#;
 
 impl Render for Activity {
     fn render(&self) -> String {
@@ -254,85 +251,5 @@ impl Render for Activity {
             matches!(self.tracking, Ok(true)),
             recording.is_some(),
         )
-    }
-}
-
-impl<H> RecordingDevice<H> {
-    /// Writes the parts of a document that come from sensors, and calls `between` where the timestamp stands.
-    pub(super) fn write_document(
-        &self,
-        now: Instant,
-        limit: Duration,
-        diagnostics: bool,
-        out: &mut String,
-        timestamp: impl FnOnce(&mut String),
-    ) {
-        // Named one by one, so that no sensor can be forgotten.
-        let Self {
-            inner: _,
-            now: _,
-            time_read: _,
-            cpu,
-            memory,
-            temperature,
-            power,
-            fan,
-            disk,
-            default_interface,
-            ethernet,
-            wifi,
-            cellular,
-            position,
-            app_version,
-            activity,
-            uptime,
-            throttled,
-            cpu_mhz,
-            ups,
-        } = self;
-        macro_rules! put {
-            ($key:literal, $said:expr) => {
-                out.push_str(concat!("\"", $key, "\":"));
-                out.push_str($said.fresh(now, limit, "null"));
-            };
-        }
-        put!("cpu", cpu);
-        out.push(',');
-        put!("mem", memory);
-        out.push(',');
-        put!("temp", temperature);
-        out.push(',');
-        put!("power", power);
-        out.push(',');
-        put!("fan_rpm", fan);
-        out.push(',');
-        put!("disk", disk);
-        out.push_str(",\"connection\":{");
-        put!("default_interface", default_interface);
-        out.push(',');
-        put!("ethernet", ethernet);
-        out.push(',');
-        put!("wifi", wifi);
-        out.push(',');
-        put!("4g", cellular);
-        out.push(',');
-        put!("gps", position);
-        out.push_str("},");
-        timestamp(out);
-        out.push(',');
-        put!("app_version", app_version);
-        out.push(',');
-        out.push_str(activity.fresh(now, limit, NO_ACTIVITY));
-        if diagnostics {
-            out.push(',');
-            put!("uptime_s", uptime);
-            out.push_str(",\"diagnostics\":{");
-            put!("throttled", throttled);
-            out.push(',');
-            put!("cpu_mhz", cpu_mhz);
-            out.push(',');
-            put!("ups", ups);
-            out.push('}');
-        }
     }
 }

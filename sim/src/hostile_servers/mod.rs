@@ -42,7 +42,7 @@ use std::{
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-pub use self::certificates::Authority;
+pub use crate::authority::Authority;
 use crate::receiver::read_request;
 
 /// A connection on which nothing happens for this long is closed: no thread waits for ever for a peer that has gone.

@@ -24,7 +24,7 @@ pub use self::{
     http::{Connection, Form, Refusal, Request, read_request},
     line::{Line, describe},
 };
-use crate::{hostile_servers::Authority, schema::Schema};
+use crate::{authority::Authority, schema::Schema};
 
 /// A connection that says nothing for this long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(24 * 3600);

@@ -27,7 +27,7 @@ impl Uplink for Radio {
         let Some(deadline) = self.deadline else { return Poll::Pending };
         let outcome = match self.socket.status() {
             Some(200) => Outcome::new(Verdict::Accepted, ""),
-            Some(_) => Outcome::new(Verdict::Refused { lasting: false, retry_after: None }, "refused"),
+            Some(_) => Outcome::new(Verdict::Refused { retry_after: None }, "refused"),
             None if clock::now() >= deadline => no_answer(),
             None => return Poll::Pending,
         };

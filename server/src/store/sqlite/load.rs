@@ -41,7 +41,7 @@ impl Sqlite {
             "SELECT boot_id, ordinal, first_at, last_at, base, max, bits, received FROM boot
              WHERE device = ?1 ORDER BY ordinal DESC LIMIT ?2",
         )?;
-        let boots = select.query_map(params![device.0, super::write::count(BOOTS_IN_MEMORY)], boot_of_row)?;
+        let boots = select.query_map(params![device.0, super::count(BOOTS_IN_MEMORY)], boot_of_row)?;
         for boot in boots {
             ledger.remember(boot?);
         }

@@ -34,6 +34,11 @@ const APPLICATION_ID: i64 = 0x6862_7376;
 /// How long one connection waits for another.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// A number for a statement.
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// A connection to the database.
 pub(crate) struct Sqlite {
     connection: Connection,

@@ -4,7 +4,7 @@ use rusqlite::{
     CachedStatement, OptionalExtension, Statement, Transaction, params, params_from_iter, types::Value as Sql,
 };
 
-use super::{Sqlite, load::boot_of_row, summary_columns, value_columns};
+use super::{Sqlite, count, load::boot_of_row, summary_columns, value_columns};
 use crate::{
     limits::{RETENTION_DEVICES, RETENTION_ROWS},
     model::{
@@ -178,10 +178,6 @@ fn retain_device(
         left -= deleted.min(left);
     }
     Ok(left)
-}
-
-pub(super) fn count(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn write_beats(transaction: &Transaction<'_>, beats: &[BeatRow]) -> rusqlite::Result<()> {

@@ -172,7 +172,7 @@ impl Requests {
     }
 
     fn obey(&mut self, at: Instant, verdict: Verdict) {
-        if let Verdict::Refused { retry_after: Some(asked), .. } = verdict {
+        if let Verdict::Refused { retry_after: Some(asked) } = verdict {
             let until = at + asked.clamp(Duration::from_secs(5), Duration::from_secs(600));
             self.patience = (self.patience.0.max(until), self.patience.1.max(until));
         }

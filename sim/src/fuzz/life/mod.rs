@@ -23,8 +23,9 @@ use super::{
     wall::WallClock,
 };
 use crate::{
-    fake::{Clock, FakeDevice, FakeServer, Recorder, Rig, Sent, Timed},
+    fake::{FakeDevice, FakeServer, Recorder, Sent, Timed},
     faults::{FaultyHal, FaultyUplink},
+    rig::{Clock, Rig},
 };
 
 /// Polls at one instant after which the agent is said to spin.

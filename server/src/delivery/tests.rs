@@ -158,9 +158,3 @@ fn a_mail_that_is_refused_has_not_arrived() {
     let attempt = mail::send("smtp://127.0.0.1:1", None, "no address", &to, &message(false));
     assert!(matches!(attempt, Attempt::Failed(_)), "{attempt:?}");
 }
-
-#[test]
-fn pauses_grow_to_an_hour() {
-    let pauses: Vec<_> = [1, 2, 3, 9, 10, 100].map(|attempts| pause_ms(attempts) / 1000).into();
-    assert_eq!(pauses, [10, 20, 40, 2560, 3600, 3600]);
-}

@@ -14,17 +14,7 @@ use std::{
     thread,
 };
 
-use crate::{config::Channel, engine::Handle, limits::DELIVERY_PAUSE_MAX_MS, store::MessageRow};
-
-/// What became of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Attempt {
-    Delivered,
-    /// It has not arrived.
-    Failed(String),
-    /// It may have arrived: the connection broke before the answer.
-    Doubtful(String),
-}
+use crate::{alerts::attempt::Attempt, config::Channel, engine::Handle, store::MessageRow};
 
 /// Starts the thread. It ends when the engine does.
 pub(crate) fn start(
@@ -51,11 +41,6 @@ fn run(channels: &BTreeMap<String, Channel>, engine: &Handle, messages: &Receive
         }
         engine.attempted(message.id, attempt);
     }
-}
-
-/// Milliseconds until the next attempt: 10 s, then twice as long each time, an hour at most.
-pub(crate) fn pause_ms(attempts: u32) -> i64 {
-    10_000i64.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(DELIVERY_PAUSE_MAX_MS)
 }
 
 /// The subject, which says so if the message may have arrived before.

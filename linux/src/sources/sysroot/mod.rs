@@ -1,13 +1,11 @@
 //! Files of the device, relative to a root, so that a captured tree of any board can stand for the device.
 
+mod answer;
+mod error;
+mod opened;
+
 use std::{
-    fs::File,
-    io::{ErrorKind, Read},
-    ops::Deref,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::FileExt,
-    },
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -20,21 +18,23 @@ use nix::{
     sys::stat::{FileStat, Mode, SFlag, fstat},
 };
 
+pub use self::opened::{Opened, Reread, read_whole};
+pub(crate) use self::{
+    answer::{Answer, error_file, size_file},
+    error::sensor_error,
+};
+
+use self::{
+    answer::{SIZE, beside, error_in, listed_as},
+    opened::read_at_start,
+};
 use super::{
     natural,
-    recording::{Entry, Recording, Rewrite},
+    recording::{Entry, Recording},
 };
 
 /// Entries of one directory that are looked at; no machine is expected to have more interfaces or zones.
 const ENTRIES_MAX: usize = 256;
-
-/// In a captured tree `NAME.err` stands for something that answers with an error: what was said on standard error, or
-/// what `cat NAME` says of a file that cannot be read.
-const ERROR: &str = "err";
-/// `NAME.size` stands for a file of which only the size in bytes matters.
-const SIZE: &str = "size";
-/// Longest error text.
-const ERROR_MAX: usize = 1024;
 
 /// Where the device's files are: `/`, or a captured tree whose symbolic links cannot lead out of it.
 #[derive(Debug)]
@@ -44,15 +44,6 @@ pub struct Sysroot {
     tree: Option<OwnedFd>,
     /// What is read is noted here.
     recording: Option<Arc<Recording>>,
-}
-
-/// The answer of a program or daemon.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// The answer's text.
-    Text(Vec<u8>),
-    /// Why there is no answer, as on standard error.
-    Complaint(Vec<u8>),
 }
 
 impl Sysroot {
@@ -81,43 +72,6 @@ impl Sysroot {
         if let Some(recording) = &self.recording {
             recording.note(path.as_ref(), entry());
         }
-    }
-
-    /// Notes the answer of a program or daemon that answers in text: a tree has it as a file.
-    pub(crate) fn note_answer(
-        &self,
-        path: impl AsRef<Path>,
-        rewrite: Option<Rewrite>,
-        answer: Result<&Answer, SensorError>,
-    ) {
-        let file = |content: &[u8]| Entry::File { content: content.to_vec(), modified: None, rewrite };
-        match answer {
-            Ok(Answer::Text(text)) => self.note(path, || file(text)),
-            Ok(Answer::Complaint(text)) => self.note(beside(path.as_ref(), ERROR), || file(text)),
-            Err(SensorError::Absent) => {}
-            Err(error) => self.note(path, || Entry::Failed(error)),
-        }
-    }
-
-    /// The answer that a captured tree has as a file.
-    ///
-    /// # Errors
-    ///
-    /// [`SensorError::Absent`] when it has none.
-    pub(crate) fn captured_answer(&self, path: impl AsRef<Path>, max: u64) -> Result<Answer, SensorError> {
-        let path = path.as_ref();
-        if let Some(text) = self.complaint(path) {
-            return Ok(Answer::Complaint(text));
-        }
-        read_whole(self.open(path)?, max).map(Answer::Text)
-    }
-
-    /// What a captured tree has in place of a file that cannot be read.
-    fn complaint(&self, path: &Path) -> Option<Vec<u8>> {
-        self.tree.as_ref()?;
-        let fd = self.open_fd(&beside(path, ERROR), OFlag::O_RDONLY).ok()?;
-        let mut buffer = [0; ERROR_MAX];
-        read_at_start(&Opened::unnoted(File::from(fd)), &mut buffer).ok().map(<[u8]>::to_vec)
     }
 
     /// Opens something, or says what the tree says of it.
@@ -185,12 +139,7 @@ impl Sysroot {
         if !is_regular(&fstat(&fd).map_err(sensor_error)?) {
             return Err(SensorError::Invalid);
         }
-        let note = self.recording.as_ref().map(|recording| Note {
-            recording: Arc::clone(recording),
-            path: path.to_owned(),
-            rewrite: None,
-        });
-        Ok(Opened { file: File::from(fd), note })
+        Ok(Opened::new(fd.into(), path, self.recording.as_ref()))
     }
 
     /// Reads the beginning of a file, at most `buffer.len()` bytes.
@@ -252,7 +201,7 @@ impl Sysroot {
         }
         if self.tree.is_some() {
             for name in &mut names {
-                if let Some((stem, ERROR | SIZE)) = name.rsplit_once('.') {
+                if let Some(stem) = listed_as(name) {
                     *name = stem.to_owned();
                 }
             }
@@ -301,169 +250,8 @@ impl Sysroot {
     }
 }
 
-/// A regular file that is open. What is read from it is noted, if there is a recording.
-#[derive(Debug)]
-pub struct Opened {
-    file: File,
-    note: Option<Note>,
-}
-
-#[derive(Debug)]
-struct Note {
-    recording: Arc<Recording>,
-    path: PathBuf,
-    rewrite: Option<Rewrite>,
-}
-
-impl Opened {
-    const fn unnoted(file: File) -> Self {
-        Self { file, note: None }
-    }
-
-    /// With a way of its own to replace what is private in it.
-    pub(crate) fn rewritten_by(mut self, rewrite: Rewrite) -> Self {
-        if let Some(note) = &mut self.note {
-            note.rewrite = Some(rewrite);
-        }
-        self
-    }
-
-    fn failed(&self, error: &std::io::Error) -> SensorError {
-        let error = io_error(error);
-        if let Some(Note { recording, path, .. }) = &self.note {
-            recording.note(path, Entry::Failed(error));
-        }
-        error
-    }
-
-    fn note(&self, content: &[u8]) {
-        if let Some(Note { recording, path, rewrite }) = &self.note {
-            // The times of the kernel's own files say nothing.
-            let is_kernels = path.starts_with("/proc") || path.starts_with("/sys");
-            let modified = self.file.metadata().and_then(|metadata| metadata.modified()).ok();
-            let modified = modified.filter(|_| !is_kernels);
-            recording.note(path, Entry::File { content: content.to_vec(), modified, rewrite: *rewrite });
-        }
-    }
-}
-
-impl Deref for Opened {
-    type Target = File;
-
-    fn deref(&self) -> &File {
-        &self.file
-    }
-}
-
-/// `path` with `.suffix` behind it.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    name.into()
-}
-
-/// The path in a tree, and the content, that stand for an error.
-pub(crate) fn error_file(path: &Path, error: SensorError) -> (PathBuf, &'static str) {
-    let text = match error {
-        SensorError::Absent => "No such file or directory\n",
-        SensorError::Denied => "Permission denied\n",
-        SensorError::Invalid => "Invalid argument\n",
-        SensorError::Io => "Input/output error\n",
-    };
-    (beside(path, ERROR), text)
-}
-
-/// The path in a tree that stands for a file of which only the size matters.
-pub(crate) fn size_file(path: &Path) -> PathBuf {
-    beside(path, SIZE)
-}
-
-/// The error that a tool's words stand for.
-fn error_in(text: &[u8]) -> SensorError {
-    let text = String::from_utf8_lossy(text).to_ascii_lowercase();
-    let says = |words: &str| text.contains(words);
-    match () {
-        () if says("permission denied") || says("not permitted") => SensorError::Denied,
-        () if says("invalid argument") => SensorError::Invalid,
-        () if says("no such") => SensorError::Absent,
-        () => SensorError::Io,
-    }
-}
-
 fn is_regular(stat: &FileStat) -> bool {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
-}
-
-/// A file of `/proc` or `/sys` that is opened once and read again at every beat.
-#[derive(Debug)]
-pub struct Reread {
-    path: &'static str,
-    file: Option<Opened>,
-}
-
-impl Reread {
-    /// Nothing is opened before the first read.
-    pub const fn new(path: &'static str) -> Self {
-        Self { path, file: None }
-    }
-
-    /// Reads the beginning of the file as it is now.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sysroot::read`]; the next read opens the file again.
-    pub fn read<'b>(&mut self, root: &Sysroot, buffer: &'b mut [u8]) -> Result<&'b [u8], SensorError> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => root.open(self.path)?,
-        };
-        let read = read_at_start(&file, buffer)?;
-        self.file = Some(file);
-        Ok(read)
-    }
-}
-
-fn read_at_start<'b>(file: &Opened, buffer: &'b mut [u8]) -> Result<&'b [u8], SensorError> {
-    let mut len = 0;
-    while let Some(free) = buffer.get_mut(len..).filter(|free| !free.is_empty()) {
-        match file.read_at(free, len as u64) {
-            Ok(0) => break,
-            // Cannot overflow: read_at returns at most free.len().
-            Ok(read) => len += read,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(file.failed(&error)),
-        }
-    }
-    let content = buffer.get(..len).unwrap_or_default();
-    file.note(content);
-    Ok(content)
-}
-
-/// Reads a whole file of at most `limit` bytes; a longer one is cut there.
-///
-/// # Errors
-///
-/// As [`Sysroot::read`].
-pub fn read_whole(file: Opened, limit: u64) -> Result<Vec<u8>, SensorError> {
-    let mut bytes = Vec::new();
-    (&file.file).take(limit).read_to_end(&mut bytes).map_err(|error| file.failed(&error))?;
-    file.note(&bytes);
-    Ok(bytes)
-}
-
-fn io_error(error: &std::io::Error) -> SensorError {
-    error.raw_os_error().map_or(SensorError::Io, |code| sensor_error(Errno::from_raw(code)))
-}
-
-/// What an error of the kernel says about a sensor.
-pub(crate) fn sensor_error(error: Errno) -> SensorError {
-    match error {
-        Errno::ENOENT | Errno::ENOTDIR | Errno::ENODEV | Errno::ENXIO => SensorError::Absent,
-        Errno::EACCES | Errno::EPERM => SensorError::Denied,
-        Errno::ELOOP | Errno::EISDIR | Errno::EINVAL => SensorError::Invalid,
-        _ => SensorError::Io,
-    }
 }
 
 #[cfg(test)]
@@ -502,39 +290,6 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_says_of_a_file_why_it_cannot_be_read() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("written");
-        write("carrier.err", "cat: carrier: Invalid argument\n");
-        write("mailbox.err", "Can't open device file: Permission denied");
-        write("temp.err", "read error: Input/output error");
-        write("video.mp4.size", "1572864\n");
-        write("plain", "1");
-        let root = Sysroot::new(dir.path()).expect("opened");
-        assert_eq!(root.read_integer("/carrier"), Err(SensorError::Invalid));
-        assert_eq!(root.read_integer("/temp"), Err(SensorError::Io));
-        assert_eq!(root.locate("/mailbox"), Err(SensorError::Denied));
-        assert_eq!(root.read_integer("/plain"), Ok(1));
-        assert_eq!(root.file_size(Path::new("/video.mp4")), Ok(1_572_864));
-        assert_eq!(
-            root.list("/"),
-            Ok(["carrier", "mailbox", "plain", "temp", "video.mp4"].map(str::to_owned).to_vec())
-        );
-        let complaint = Answer::Complaint(b"read error: Input/output error".to_vec());
-        assert_eq!(root.captured_answer("/temp", 100), Ok(complaint));
-        assert_eq!(root.captured_answer("/plain", 100), Ok(Answer::Text(b"1".to_vec())));
-        assert_eq!(root.captured_answer("/nothing", 100), Err(SensorError::Absent));
-    }
-
-    #[test]
-    fn error_files_are_read_as_the_error_that_they_were_written_for() {
-        for error in [SensorError::Absent, SensorError::Denied, SensorError::Invalid, SensorError::Io] {
-            let (path, text) = error_file(Path::new("/sys/x"), error);
-            assert_eq!((path, error_in(text.as_bytes())), ("/sys/x.err".into(), error));
-        }
-    }
-
-    #[test]
     fn what_is_read_is_recorded_and_nothing_else() {
         let dir = tempfile::tempdir().expect("a directory");
         let at = |name: &str| dir.path().join(name);
@@ -560,15 +315,5 @@ mod tests {
         assert!(of("nothing").is_none());
         assert!(matches!(entries.get(Path::new("/said")), Some(Entry::Failed(SensorError::Denied))));
         assert!(matches!(entries.get(Path::new("/asked.err")), Some(Entry::File { .. })));
-    }
-
-    #[test]
-    fn a_file_that_is_read_again_shows_what_it_holds_now() {
-        let root = Sysroot::new(Path::new("/")).expect("opened");
-        let mut uptime = Reread::new("/proc/self/io");
-        let mut buffer = [0; 256];
-        let before = uptime.read(&root, &mut buffer).expect("read").to_vec();
-        let after = uptime.read(&root, &mut buffer).expect("read").to_vec();
-        assert_ne!(before, after, "reading counts as I/O of this process");
     }
 }

@@ -6,47 +6,18 @@
 //! **They serialize through `serde-json-core` only.** The exact text of a number is handed over with `serialize_bytes`,
 //! which `serde-json-core` writes as it is; other serializers would write an array.
 
+mod decimal;
+
 use core::{fmt, ops::RangeInclusive};
 
 use serde::{Serialize, Serializer};
 
+use self::decimal::{DECIMAL_MAX, decimal};
+pub(crate) use self::decimal::{serialize_optional_whole, serialize_whole};
 use crate::{
     json_max::{JsonMax, longest},
-    plausible::within,
+    plausible::{Plausible, within},
 };
-
-/// Longest number as text: sign, the 19 digits of an `i64`, the point; or the 20 digits of a `u64`.
-pub(crate) const DECIMAL_MAX: usize = 21;
-
-/// `raw * 10^-places` as decimal text of at least `places` + 1 digits, which ends with the buffer. `places` is at most 18.
-///
-/// By hand: the library's formatter takes several times the size and the time, and brings a path to a panic. So does
-/// what `serde-json-core` has for integers.
-fn decimal(negative: bool, raw: u64, places: u8, buffer: &mut [u8; DECIMAL_MAX]) -> &[u8] {
-    let mut start = DECIMAL_MAX;
-    let mut put_before = |byte| {
-        start = start.saturating_sub(1);
-        if let Some(place) = buffer.get_mut(start) {
-            *place = byte;
-        }
-    };
-    let mut rest = raw;
-    let mut digits = 0;
-    while rest > 0 || digits <= places {
-        if digits == places && places > 0 {
-            put_before(b'.');
-        }
-        // Below ten.
-        #[allow(clippy::cast_possible_truncation)]
-        put_before(b'0' + (rest % 10) as u8);
-        rest /= 10;
-        digits += 1;
-    }
-    if negative {
-        put_before(b'-');
-    }
-    buffer.get(start..).unwrap_or_default()
-}
 
 /// `numerator / denominator`, rounded half away from zero. The denominator is a constant of this file, not zero.
 const fn div_round(numerator: i64, denominator: i64) -> i64 {
@@ -58,6 +29,7 @@ const fn div_round(numerator: i64, denominator: i64) -> i64 {
     }
 }
 
+/// A number of fixed point, in JSON as the exact decimal.
 macro_rules! fixed_point {
     ($(#[$doc:meta])* $name:ident, places: $places:literal, $one:literal $unit:literal) => {
         $(#[$doc])*
@@ -196,6 +168,13 @@ impl Heading {
     pub const RANGE: RangeInclusive<Self> = Self::NORTH..=Self(3_599);
 }
 
+impl Plausible for Heading {
+    /// Rounding can give a full turn, which is north.
+    fn plausible(self) -> Option<Self> {
+        if self == Self::FULL_TURN { Some(Self::NORTH) } else { Self::RANGE.contains(&self).then_some(self) }
+    }
+}
+
 impl Volts {
     /// Plausible voltages of a battery or an input of a small computer.
     pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(10_000);
@@ -266,33 +245,7 @@ impl UnixTime {
 
 within! { UnixTime: RANGE; }
 
-/// A whole number without a unit, as JSON.
-struct Whole(u64);
-
-impl Serialize for Whole {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(decimal(false, self.0, 0, &mut [0; DECIMAL_MAX]))
-    }
-}
-
-/// For `#[serde(serialize_with)]`: a whole number without a unit.
-pub(crate) fn serialize_whole<T, S>(number: &T, serializer: S) -> Result<S::Ok, S::Error>
-where
-    T: Copy + Into<u64>,
-    S: Serializer,
-{
-    Whole((*number).into()).serialize(serializer)
-}
-
-/// For `#[serde(serialize_with)]`: a whole number without a unit, or `null`.
-pub(crate) fn serialize_optional_whole<T, S>(number: &Option<T>, serializer: S) -> Result<S::Ok, S::Error>
-where
-    T: Copy + Into<u64>,
-    S: Serializer,
-{
-    number.map(|number| Whole(number.into())).serialize(serializer)
-}
-
+/// A whole number with a unit.
 macro_rules! whole_number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*

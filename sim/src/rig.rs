@@ -5,8 +5,10 @@ use heartbeat_core::{
     time::{Duration, Instant},
 };
 
-use super::{FakeDevice, FakeServer, Recorder, Timed};
-use crate::faults::{FaultyHal, FaultyUplink};
+use crate::{
+    fake::{FakeDevice, FakeServer, Recorder, Timed},
+    faults::{FaultyHal, FaultyUplink},
+};
 
 /// The clock that a frontend shows to its agent.
 pub trait Clock {

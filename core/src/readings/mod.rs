@@ -11,6 +11,7 @@ use crate::{
     limits::{
         APP_VERSION_MAX, INTERFACE_MAX, IP_MAX, MODEM_WORD_MAX, OPERATOR_MAX, RECORDING_PATH_MAX, SSID_MAX,
     },
+    plausible::{Plausible, always},
     text::Text,
     units::{
         Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, SignalPercent, Volts,
@@ -59,6 +60,9 @@ pub struct CpuTimes {
     pub total: u64,
 }
 
+// They mean something only as a difference, which the agent checks.
+always! { CpuTimes; }
+
 /// Working memory, in any unit that both share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -67,6 +71,12 @@ pub struct Memory {
     pub total: u64,
     /// Size that programs can still allocate without swapping.
     pub available: u64,
+}
+
+impl Plausible for Memory {
+    fn plausible(self) -> Option<Self> {
+        (self.total > 0 && self.available <= self.total).then_some(self)
+    }
 }
 
 /// Space of one filesystem, in bytes.
@@ -79,6 +89,12 @@ pub struct DiskSpace {
     pub used: u64,
     /// Bytes that an unprivileged program could still write; `used + available` can be less than `total`.
     pub available: u64,
+}
+
+impl Plausible for DiskSpace {
+    fn plausible(self) -> Option<Self> {
+        (self.total > 0 && self.used <= self.total).then_some(self)
+    }
 }
 
 /// Name of a network interface.
@@ -102,6 +118,12 @@ pub struct Ethernet {
 
 objects! { Ethernet { interface, ip } }
 
+impl Plausible for Ethernet {
+    fn plausible(self) -> Option<Self> {
+        (!self.interface.is_empty()).then_some(self)
+    }
+}
+
 /// A wireless interface that is up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -124,6 +146,18 @@ pub struct Wifi {
 }
 
 objects! { Wifi { interface, ip, mode, ssid, signal_dbm, signal_percent, clients } }
+
+impl Plausible for Wifi {
+    fn plausible(mut self) -> Option<Self> {
+        let is_refused = self.signal_dbm.is_some_and(|level| !Dbm::RANGE.contains(&level));
+        if is_refused {
+            // What was made of such a level is no better.
+            (self.signal_dbm, self.signal_percent) = (None, None);
+        }
+        self.signal_percent = self.signal_percent.and_then(Plausible::plausible);
+        (!self.interface.is_empty()).then_some(self)
+    }
+}
 
 /// Role of a wireless interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -158,6 +192,14 @@ pub struct Cellular {
 
 objects! { Cellular { interface, ip, state, operator, technology, signal_percent } }
 
+impl Plausible for Cellular {
+    fn plausible(mut self) -> Option<Self> {
+        self.interface = self.interface.and_then(Plausible::plausible);
+        self.signal_percent = self.signal_percent.and_then(Plausible::plausible);
+        Some(self)
+    }
+}
+
 /// The position from the satellite receiver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -180,6 +222,19 @@ pub struct Position {
 }
 
 objects! { Position { fix, latitude, longitude, altitude_m, speed_mps, heading, satellites } }
+
+impl Plausible for Position {
+    fn plausible(mut self) -> Option<Self> {
+        let latitude = self.latitude.filter(|latitude| Degrees::LATITUDE.contains(latitude));
+        let longitude = self.longitude.filter(|longitude| Degrees::LONGITUDE.contains(longitude));
+        // A latitude without a longitude is no position.
+        (self.latitude, self.longitude) = latitude.zip(longitude).unzip();
+        self.altitude_m = self.altitude_m.and_then(Plausible::plausible);
+        self.speed_mps = self.speed_mps.and_then(Plausible::plausible);
+        self.heading = self.heading.and_then(Plausible::plausible);
+        Some(self)
+    }
+}
 
 /// Kind of a satellite fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -216,6 +271,8 @@ impl Activity {
     pub const NONE: Self = Self { streaming: Ok(false), tracking: Ok(false), recording: Ok(None) };
 }
 
+always! { Activity; }
+
 /// Time since the device booted, in whole seconds, counting suspend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -223,6 +280,8 @@ impl Activity {
 pub struct Uptime(#[serde(serialize_with = "serialize_whole")] pub u64);
 
 longest! { Uptime: u64::JSON_MAX; }
+
+always! { Uptime; }
 
 /// The firmware's bit mask as `vcgencmd get_throttled` prints it.
 ///
@@ -234,6 +293,8 @@ longest! { Uptime: u64::JSON_MAX; }
 pub struct Throttled(#[serde(serialize_with = "serialize_whole")] pub u32);
 
 longest! { Throttled: u32::JSON_MAX; }
+
+always! { Throttled; }
 
 /// The battery of an uninterruptible power supply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -247,6 +308,14 @@ pub struct Ups {
 
 objects! { Ups { voltage, percent } }
 
+impl Plausible for Ups {
+    fn plausible(mut self) -> Option<Self> {
+        self.voltage = self.voltage.and_then(Plausible::plausible);
+        self.percent = self.percent.and_then(Plausible::plausible);
+        (self.voltage.is_some() || self.percent.is_some()).then_some(self)
+    }
+}
+
 /// A recording in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -258,14 +327,4 @@ pub struct Recording {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::string::ToString;
-
-    #[test]
-    fn sensor_errors_have_messages() {
-        let said = [SensorError::Absent, SensorError::Denied, SensorError::Io, SensorError::Invalid]
-            .map(|error| error.to_string());
-        assert_eq!(said, ["not present", "permission denied", "reading failed", "not a valid reading"]);
-    }
-}
+mod tests;

@@ -1,0 +1,134 @@
+//! Which connection a heartbeat uses, and what becomes of it.
+
+use super::*;
+
+#[test]
+fn heartbeats_share_a_connection() {
+    let (opened, connections) = mpsc::channel();
+    let address = server(move |number, mut stream| {
+        let _ = opened.send(number);
+        answer(&mut stream, OK)
+    });
+    let mut device = Device::new(&url(address), None, LONG);
+    assert_eq!([(); 3].map(|()| device.status()), [200; 3]);
+    assert_eq!(connections.try_iter().count(), 1);
+}
+
+/// The first heartbeat ends before the handshake does, and the second has its connection.
+#[test]
+fn handshake_outlives_the_heartbeat_that_began_it() {
+    let pki = Pki::new();
+    let (late, may_go_on) = mpsc::channel::<()>();
+    let (opened, connections) = mpsc::channel();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let address = secured(pki.server(), move |number, stream| {
+        let _ = opened.send(number);
+        let _ = may_go_on.lock().expect("no panic").recv();
+        answer(stream, OK)
+    });
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    let unfinished = device.beat_within(Duration::from_millis(300));
+    assert_eq!(message(&unfinished), "no end of the TLS handshake in time");
+    late.send(()).expect("it waits");
+    assert_eq!(device.status(), 200);
+    assert_eq!(connections.try_iter().count(), 1);
+}
+
+/// At the next heartbeat it would be too late for that one.
+#[test]
+fn slow_link_has_its_next_connection_begun_at_once() {
+    let pki = Pki::new();
+    let (opened, connections) = mpsc::channel();
+    let address = secured(pki.server(), move |number, stream| {
+        let _ = opened.send(number);
+        thread::sleep(Duration::from_millis(400));
+        request(stream)?;
+        stream.read(&mut [0]).map(drop)
+    });
+    let mut device = Device::new(&https(address), pki.trust(), Duration::from_millis(600));
+    // On a slow machine the handshake may not end in time either.
+    assert!(!device.beat().verdict.is_accepted());
+    assert_eq!([(); 2].map(|()| connections.recv_timeout(LONG)), [Ok(0), Ok(1)]);
+}
+
+/// The failure is that of the heartbeat before, which has ended already.
+#[test]
+fn connection_that_fails_late_does_not_cost_the_next_heartbeat() {
+    let pki = Pki::new();
+    let (late, may_end) = mpsc::channel::<()>();
+    let may_end = std::sync::Mutex::new(may_end);
+    let address = secured(pki.server(), move |number, stream| match number {
+        0 => may_end.lock().expect("no panic").recv().map_err(io::Error::other),
+        _ => answer(stream, OK),
+    });
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    let unfinished = device.beat_within(Duration::from_millis(300));
+    assert_eq!(message(&unfinished), "no end of the TLS handshake in time");
+    device.send(LONG);
+    late.send(()).expect("it waits");
+    assert!(device.outcome().verdict.is_accepted());
+}
+
+#[test]
+fn given_up_request_is_reset() {
+    let (ended, ends) = mpsc::channel();
+    let address = server(move |_, mut stream| {
+        let mut bytes = Vec::new();
+        let _ = ended.send(stream.read_to_end(&mut bytes).map_err(|error| error.kind()));
+        Ok(())
+    });
+    let mut device = Device::new(&url(address), None, LONG);
+    assert_eq!(message(&device.beat_within(Duration::from_millis(300))), "no complete answer in time");
+    assert_eq!(ends.recv(), Ok(Err(ErrorKind::ConnectionReset)));
+}
+
+#[test]
+fn cancelled_request_is_given_up_at_once() {
+    let (ended, ends) = mpsc::channel();
+    let address = server(move |_, mut stream| {
+        request(&mut stream)?;
+        let _ = ended.send(None);
+        let _ = ended.send(Some(stream.read(&mut [0]).map_err(|error| error.kind())));
+        Ok(())
+    });
+    let mut device = Device::new(&url(address), None, Duration::from_secs(3600));
+    device.send(Duration::from_secs(3600));
+    assert_eq!(ends.recv(), Ok(None));
+    assert_eq!(message(&device.uplink.cancel()), "no complete answer in time");
+    assert_eq!(ends.recv(), Ok(Some(Err(ErrorKind::ConnectionReset))));
+}
+
+#[test]
+fn misdirected_request_costs_the_connection() {
+    let address = server(|number, mut stream| match number {
+        0 => answer(&mut stream, b"HTTP/1.1 421 Misdirected\r\nContent-Length: 0\r\n\r\n"),
+        _ => answer(&mut stream, OK),
+    });
+    let mut device = Device::new(&url(address), None, LONG);
+    assert_eq!([device.status(), device.status()], [421, 200]);
+}
+
+#[test]
+fn other_refusals_keep_a_young_connection() {
+    let (opened, connections) = mpsc::channel();
+    let address = server(move |number, mut stream| {
+        let _ = opened.send(number);
+        answer(&mut stream, b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}")
+    });
+    let mut device = Device::new(&url(address), None, LONG);
+    assert_eq!([(); 3].map(|()| device.status()), [404; 3]);
+    assert_eq!(connections.try_iter().count(), 1);
+}
+
+#[test]
+fn request_is_one_packet() {
+    let (got, pieces) = mpsc::channel();
+    let address = server(move |_, mut stream| {
+        let count = stream.read(&mut [0; 4096])?;
+        let _ = got.send(count);
+        stream.write_all(OK)
+    });
+    let mut device = Device::new(&url(address), None, LONG);
+    assert_eq!(device.status(), 200);
+    assert_eq!(pieces.recv(), Ok(usize::try_from(device.traffic.sent()).expect("few")));
+}

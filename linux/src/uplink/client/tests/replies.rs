@@ -1,0 +1,121 @@
+//! Replies: odd ones count, and none costs more than its bound.
+
+use super::*;
+
+/// Warnings of a script, lines without CR, interim replies with headers: the status is the answer.
+#[test]
+fn odd_replies_count_and_keep_their_connection() {
+    let (opened, connections) = mpsc::channel();
+    let address = server(move |number, mut stream| {
+        let _ = opened.send(number);
+        answer(
+            &mut stream,
+            b"HTTP/1.1 100 Continue\r\nServer: IIS\r\n\r\nHTTP/1.1 200 OK\nWarning: x in y.php\nX : z\n a\n\
+              Not a header\nContent-Length: 2\n\n{}",
+        )
+    });
+    let mut device = Device::new(&url(address), None, LONG);
+    assert_eq!([(); 3].map(|()| device.status()), [200; 3]);
+    assert_eq!(connections.try_iter().count(), 1);
+}
+
+#[test]
+fn page_of_a_refusal_is_not_downloaded() {
+    let pki = Pki::new();
+    let address = secured(pki.server(), |_, stream| {
+        let head = b"HTTP/1.1 404 Not Found\r\nContent-Length: 1000000\r\n\r\n";
+        answer(stream, &[&head[..], &[b'x'; 1_000_000]].concat())
+    });
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    assert_eq!(device.status(), 404);
+    // The next request begins when the reply has been dealt with.
+    let _ = device.status();
+    let received = device.traffic.received();
+    // Of each the first record of 16 KiB, without which the status cannot be read.
+    assert!(received < 2 * 24 * 1024, "{received} bytes for two replies");
+}
+
+/// What each of these servers sends without end must not be paid for.
+#[test]
+fn endless_senders_are_cut_off() {
+    let pki = Pki::new();
+    let reply = |beginning: &'static [u8], piece: &'static [u8]| {
+        move |stream: &mut StreamOwned<ServerConnection, TcpStream>| {
+            request(stream)?;
+            stream.write_all(beginning)?;
+            for_ever(stream, piece)
+        }
+    };
+    let interim = reply(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    let header = reply(b"HTTP/1.1 200 OK\r\n", b"X-Padding: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n");
+    let line = reply(b"HTTP/1.1 200 OK\r\nX: ", b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    for (what, expected, act) in [
+        (
+            "interim replies",
+            "the answer was not acceptable HTTP",
+            Box::new(interim) as Box<dyn Fn(&mut _) -> _ + Send + Sync>,
+        ),
+        ("header", "the answer was not acceptable HTTP", Box::new(header)),
+        ("header line", "the answer was not acceptable HTTP", Box::new(line)),
+    ] {
+        let address = secured(pki.server(), move |_, stream| act(stream));
+        let mut device = Device::new(&https(address), pki.trust(), LONG);
+        assert_eq!(message(&device.beat()), expected, "{what}");
+        let received = device.traffic.received();
+        assert!(received < WIRE_MAX, "{what}: {received} bytes");
+    }
+}
+
+/// The status has arrived; what follows it costs the connection and no more.
+#[test]
+fn endless_bodies_are_cut_off() {
+    let pki = Pki::new();
+    for (what, beginning, piece) in [
+        ("trailers", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", "X-Trailer: a\r\n"),
+        ("chunks", "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"),
+        ("body", "\r\n", "x"),
+    ] {
+        let address = secured(pki.server(), move |_, stream| {
+            request(stream)?;
+            stream.write_all(format!("HTTP/1.1 200 OK\r\n{beginning}").as_bytes())?;
+            for_ever(stream, piece.as_bytes())
+        });
+        let mut device = Device::new(&https(address), pki.trust(), LONG);
+        assert_eq!([device.status(), device.status()], [200; 2], "{what}");
+        let received = device.traffic.received();
+        assert!(received < 2 * WIRE_MAX, "{what}: {received} bytes");
+    }
+}
+
+#[test]
+fn session_tickets_without_end_are_cut_off() {
+    let pki = Pki::new();
+    let mut config = pki.server();
+    config.send_tls13_tickets = 20_000;
+    let address = secured(config, |_, stream| {
+        stream.conn.set_buffer_limit(None);
+        answer(stream, OK)
+    });
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    assert_eq!(message(&device.beat()), "the TLS session failed");
+    let received = device.traffic.received();
+    assert!(received < WIRE_MAX, "{received} bytes");
+}
+
+/// A header of 64 KiB has 1.5 MB on the wire when each byte is a record of TLS.
+#[test]
+fn bytes_are_counted_on_the_wire() {
+    let pki = Pki::new();
+    let address = secured(pki.server(), |_, stream| {
+        request(stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nX: ")?;
+        loop {
+            stream.write_all(b"x")?;
+            stream.flush()?;
+        }
+    });
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    assert_eq!(message(&device.beat()), "the server sent too much");
+    let received = device.traffic.received();
+    assert!(received < WIRE_MAX, "{received} bytes");
+}

@@ -1,0 +1,110 @@
+//! Certificates, sessions and proofs of identity.
+
+use super::*;
+
+#[test]
+fn self_signed_certificate_in_ca_file_is_accepted() {
+    let pki = Pki::new();
+    let address = secured(pki.itself(), |_, stream| answer(stream, OK));
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    assert_eq!(device.status(), 200);
+}
+
+/// The alert comes after TLS 1.3's handshake: it must not look like a connection that broke with the heartbeat on it.
+#[test]
+fn demand_for_a_client_certificate_means_that_nothing_arrived() {
+    let pki = Pki::new();
+    let address = secured(pki.demanding(), |_, stream| answer(stream, OK));
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    let refused = device.beat();
+    assert_eq!(message(&refused), "the server does not accept this device's certificate");
+    assert!(!refused.verdict.may_have_arrived());
+}
+
+#[test]
+fn client_certificate_opens_a_server_that_demands_one() {
+    let pki = Pki::new();
+    let address = secured(pki.demanding(), |_, stream| answer(stream, OK));
+    let (certificate, key) = pki.device();
+    let trust = pki.trust_with(Some((&certificate, &key, 0o600))).expect("loaded");
+    assert_eq!(Device::new(&https(address), Some(trust), LONG).status(), 200);
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(vec!["device-7".to_owned()]).expect("a name");
+    params.distinguished_name.push(rcgen::DnType::CommonName, "another authority");
+    let foreign = params.self_signed(&key).expect("signed").pem();
+    let trust = pki.trust_with(Some((&foreign, &key.serialize_pem(), 0o600))).expect("loaded");
+    let refused = Device::new(&https(address), Some(trust), LONG).beat();
+    assert_eq!(message(&refused), "the server does not accept this device's certificate");
+}
+
+#[test]
+fn rejects_unusable_client_certificate() {
+    let pki = Pki::new();
+    let ((certificate, key), (_, other)) = (pki.device(), pki.device());
+    for (certificate, key, mode, problem) in [
+        (certificate.as_str(), key.as_str(), 0o644, "device.key: others may read this file"),
+        (&certificate, &other, 0o600, "device.key: does not fit client_cert"),
+        (&certificate, &certificate, 0o600, "device.key: expected a private key in PEM form"),
+        (&key, &key, 0o600, "device.pem: expected certificates in PEM form, found none"),
+    ] {
+        let error = pki.trust_with(Some((certificate, key, mode))).expect_err(problem).to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn rejects_token_that_is_no_token_or_that_others_may_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("token");
+    let ended = |text: &str, mode| {
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        let token = Some(TokenSource::File(path.clone()));
+        let headers = headers(&Proof { token, ..Proof::default() }).map_err(|error| error.to_string())?;
+        let value = headers.get(AUTHORIZATION).expect("the header");
+        assert!(value.is_sensitive(), "it would be logged");
+        Ok::<_, String>(value.to_str().expect("text").to_owned())
+    };
+    assert_eq!(ended("s3cret\n", 0o640).as_deref(), Ok("Bearer s3cret"));
+    for (text, mode, problem) in [
+        ("s3cret", 0o644, "others may read this file"),
+        ("", 0o600, "expected one token"),
+        ("s3 cret", 0o600, "expected one token"),
+        ("s3\r\ncret", 0o600, "expected one token"),
+        ("s3cr\u{e9}t", 0o600, "expected one token"),
+    ] {
+        let error = ended(text, mode).expect_err(problem);
+        assert!(error.contains(problem) && !error.contains("s3"), "{error}");
+    }
+}
+
+#[test]
+fn refused_certificate_does_not_cost_a_handshake_each_time() {
+    let (opened, connections) = mpsc::channel();
+    let address = secured(Pki::new().server(), move |number, stream| {
+        let _ = opened.send(number);
+        answer(stream, OK)
+    });
+    let mut device = Device::new(&https(address), Pki::new().trust(), LONG);
+    for _ in 0..20 {
+        assert_eq!(message(&device.beat()), "the server's certificate was not accepted");
+    }
+    assert_eq!(connections.try_iter().count(), 3);
+}
+
+#[test]
+fn new_connection_resumes_the_session() {
+    let (opened, kinds) = mpsc::channel();
+    let pki = Pki::new();
+    let address = secured(pki.server(), move |_, stream| {
+        request(stream)?;
+        let _ = opened.send(stream.conn.handshake_kind());
+        stream.write_all(OK)?;
+        stream.conn.send_close_notify();
+        stream.flush()
+    });
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    assert_eq!([device.status(), device.status()], [200; 2]);
+    let kinds: Vec<_> = [(); 2].iter().map(|()| kinds.recv().expect("a connection")).collect();
+    assert_eq!(kinds.last(), Some(&Some(HandshakeKind::Resumed)), "{kinds:?}");
+}

@@ -1,0 +1,127 @@
+//! The time between heartbeats: the idle connection is kept and watched, and what was begun goes on.
+
+use std::{
+    io,
+    os::fd::AsFd,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::poll::{PollFd, PollFlags};
+
+use super::{
+    super::{
+        connection::Connection,
+        dial::Turn,
+        failure::{Failure, Stage},
+        tcp,
+        trust::Trust,
+    },
+    Link,
+};
+
+/// After a refusal a connection that is older than this is given up: the server's name may lead elsewhere by now.
+const REFUSED_AGE: Duration = Duration::from_secs(30);
+/// Pause when the kernel is out of memory and cannot even wait.
+const NO_WAIT_PAUSE: Duration = Duration::from_millis(200);
+
+impl Link {
+    /// The idle connection, if it can be used.
+    pub(super) fn take_kept(&mut self) -> Option<Connection> {
+        let mut kept = self.kept.take()?;
+        if self.is_idle_too_long(&kept, Instant::now()) {
+            log::debug!("the connection was idle for too long");
+            kept.close();
+            return None;
+        }
+        match kept.is_usable() {
+            Ok(true) => return Some(kept),
+            Ok(false) => {
+                log::debug!("the server closed the connection");
+                kept.close();
+            }
+            Err(error) => self.idle_failed(&kept, &error),
+        }
+        None
+    }
+
+    /// The reason why a connection that was never used came to its end is the reason why the server refuses it.
+    fn idle_failed(&mut self, kept: &Connection, error: &io::Error) {
+        let failure = Failure::io(Stage::Handshake, error).at(kept.facts().address);
+        log::debug!("the connection is lost: {failure}");
+        if kept.idle_for(Instant::now()).is_none() {
+            self.note_failure(&failure);
+        }
+    }
+
+    fn is_idle_too_long(&self, kept: &Connection, now: Instant) -> bool {
+        let max = self.book.idle_max(now).map_or(self.limits.idle, |max| max.min(self.limits.idle));
+        kept.idle_for(now).unwrap_or_else(|| now.saturating_duration_since(kept.facts().since)) > max
+    }
+
+    /// A request has ended with this status, and its connection can be used again.
+    pub(in super::super) fn put_back(&mut self, mut connection: Connection, status: u16) {
+        let age = connection.facts().since.elapsed();
+        let is_refusal = !(200..300).contains(&status);
+        if status == 421 || is_refusal && age > REFUSED_AGE {
+            log::debug!("refused with {status}: the connection is closed, its name will be looked up");
+            self.book.failed(connection.facts().address);
+            return connection.close();
+        }
+        if self.limits.interval > self.limits.idle {
+            return connection.close();
+        }
+        connection.become_idle();
+        self.kept = Some(connection);
+    }
+
+    /// Waits for a heartbeat, or until something else has happened.
+    pub(in super::super) fn idle(&mut self) {
+        if self.trust.as_mut().is_some_and(Trust::take_renewal) {
+            self.certificate_backoff.release();
+        }
+        if let Some(mut dial) = self.dial.take() {
+            match self.drive(&mut dial, None) {
+                Turn::Waiting => self.dial = Some(dial),
+                Turn::Connected(connection) => self.kept = Some(connection),
+                Turn::Failed(failure) => self.note_failure(&failure),
+            }
+            return;
+        }
+        if let Err(error) = self.wait_idle() {
+            log::debug!("cannot wait: {error}");
+            self.forget();
+            thread::sleep(NO_WAIT_PAUSE);
+        }
+    }
+
+    /// Waits for a wake-up, and watches the idle connection.
+    fn wait_idle(&mut self) -> io::Result<()> {
+        let mut fds = vec![PollFd::new(self.wake_ups.as_fd(), PollFlags::POLLIN)];
+        let mut until = None;
+        if let Some(kept) = &self.kept {
+            fds.push(PollFd::new(kept.as_fd(), kept.interest()));
+            until = Some(kept.idle_since() + self.limits.idle);
+        }
+        tcp::wait(&mut fds, until)?;
+        let reports: Vec<_> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        if reports.first() == Some(&true) {
+            self.wake_ups.clear()?;
+        }
+        // Any other event is about the connection.
+        if reports.get(1) == Some(&true) || until.is_some_and(|until| Instant::now() >= until) {
+            self.kept = self.take_kept();
+        }
+        Ok(())
+    }
+
+    /// Gives everything up that is under way, such as after a panic.
+    pub(in super::super) fn forget(&mut self) {
+        (self.kept, self.dial) = (None, None);
+    }
+
+    /// Ends the idle connection in order.
+    pub(in super::super) fn close(&mut self) {
+        self.kept.take().into_iter().for_each(Connection::close);
+    }
+}
