@@ -58,6 +58,9 @@ impl SlowLinks {
 pub(super) struct Traffic {
     #[command(flatten)]
     tried: Tried,
+    /// Time to the server and back, in milliseconds [default: that of a good mobile network]
+    #[arg(long, value_name = "MS", default_value = "60", hide_default_value = true)]
+    round_trip: u32,
     /// Seconds before it is measured
     #[arg(long, value_name = "SECONDS", default_value = "180")]
     settling: u32,
@@ -68,10 +71,14 @@ pub(super) struct Traffic {
 
 impl Traffic {
     pub(super) fn run(&self) -> Result<(), String> {
-        let [settling, length] =
-            [self.settling, self.seconds].map(|seconds| Duration::from_secs(seconds.into()));
-        let rows = traffic::run(&self.tried.path()?, traffic::STATES, settling, length)
-            .map_err(|error| error.to_string())?;
+        let secs = |secs: u32| Duration::from_secs(secs.into());
+        let plan = traffic::Plan {
+            round_trip: Duration::from_millis(self.round_trip.into()),
+            settling: secs(self.settling),
+            length: secs(self.seconds),
+        };
+        let rows =
+            traffic::run(&self.tried.path()?, traffic::STATES, plan).map_err(|error| error.to_string())?;
         print(traffic::HEAD);
         rows.iter().for_each(|row| print(&row.to_string()));
         Ok(())

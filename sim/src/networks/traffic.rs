@@ -13,8 +13,6 @@ use crate::{
     receiver::Receiver,
 };
 
-/// The time to the server and back: that of a good mobile network.
-const ROUND_TRIP: Duration = Duration::from_millis(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A state of a server.
@@ -86,15 +84,25 @@ impl fmt::Display for Row {
 /// The head of the table.
 pub const HEAD: &str = "| the server | delivered | failed | withheld | bytes up | bytes down | packets | a day |\n|---|---|---|---|---|---|---|---|";
 
-/// Runs `program` against a server in each state, all at once. What is measured begins after `settling`, when back-off has
-/// reached its longest pause, and lasts for `length`.
+/// How it is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// The time to the server and back.
+    pub round_trip: Duration,
+    /// What is measured begins after this, when back-off has reached its longest pause.
+    pub settling: Duration,
+    /// It lasts for so long.
+    pub length: Duration,
+}
+
+/// Runs `program` against a server in each state, all at once.
 ///
 /// # Errors
 ///
 /// When this user may not make networks, or when the program ends.
-pub fn run(program: &Path, states: &[State], settling: Duration, length: Duration) -> io::Result<Vec<Row>> {
+pub fn run(program: &Path, states: &[State], plan: Plan) -> io::Result<Vec<Row>> {
     thread::scope(|scope| {
-        let measure = |state: &State| measure(program, *state, settling, length);
+        let measure = |state: &State| measure(program, *state, plan);
         let runs: Vec<_> = states.iter().map(|state| scope.spawn(move || measure(state))).collect();
         let joined =
             runs.into_iter().map(|run| run.join().unwrap_or_else(|_| Err(io::Error::other("a panic"))));
@@ -102,11 +110,11 @@ pub fn run(program: &Path, states: &[State], settling: Duration, length: Duratio
     })
 }
 
-fn measure(program: &Path, state: State, settling: Duration, length: Duration) -> io::Result<Row> {
+fn measure(program: &Path, state: State, plan: Plan) -> io::Result<Row> {
     let site = Site::new()?;
     let authority = Authority::new();
     let pem = authority.pem();
-    site.wire.set_round_trip(ROUND_TRIP);
+    site.wire.set_round_trip(plan.round_trip);
     let address = (Site::SERVER, 443).into();
     let _receiver = match state.fault {
         None => Some(site.server.inside(move || Receiver::secured(address, &authority, Site::NAME))?),
@@ -122,13 +130,13 @@ fn measure(program: &Path, state: State, settling: Duration, length: Duration) -
     };
     let url = format!("https://{}/heartbeat.php", Site::NAME);
     let mut program = Program::start(program, &site.device, &url, &pem, "")?;
-    thread::sleep(settling);
+    thread::sleep(plan.settling);
     let (volume, beats) = (site.wire.volume(), program.beats());
-    thread::sleep(length);
+    thread::sleep(plan.length);
     let volume = site.wire.volume().since(&volume);
     let beats = program.beats().since(&beats);
     if !program.is_running()? {
         return Err(io::Error::other(format!("the daemon has ended: {}", program.log())));
     }
-    Ok(Row { state, volume, length, beats })
+    Ok(Row { state, volume, length: plan.length, beats })
 }
