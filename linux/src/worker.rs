@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(number, 1);
         assert_ne!(fresh, stuck);
         scene.wake_ups.wait();
-        assert_eq!(scene.worker.dispatch(due + PROMPT), None, "nobody waits for the stuck one");
+        assert_eq!(scene.worker.dispatch(due + PROMPT), None, "the stuck source is not waited for");
         release.send(()).expect("it hangs");
         scene.wake_ups.wait();
         // The thread that was stuck takes no other job.

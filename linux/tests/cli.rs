@@ -109,7 +109,7 @@ fn warns_about_world_writable_file() {
         run(&["check-config", "--config", path.to_str().expect("UTF-8")], &[])
     };
     let (status, _, errors) = check(0o666);
-    let expected = format!("warning: {}: anybody may write to this file\n", path.display());
+    let expected = format!("warning: {}: every user may write to this file\n", path.display());
     assert_eq!((status, errors), (Some(0), expected));
     let (status, _, errors) = check(0o664);
     assert_eq!((status, errors.as_str()), (Some(0), ""));

@@ -39,4 +39,4 @@ old_pid=$(property MainPID)
 shell "kill -9 $old_pid"
 eventually 'with links in its own directory it is brought back' restarted
 check 'and root has made nothing elsewhere' eval '! inside test -e /etc/made-by-root'
-check 'nobody but root can move its directory' eval '! inside su -s /bin/sh heartbeat-daemon -c "mv /run/heartbeat-daemon /run/x"'
+check 'only root can move its directory' eval '! inside su -s /bin/sh heartbeat-daemon -c "mv /run/heartbeat-daemon /run/x"'

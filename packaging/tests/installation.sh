@@ -12,7 +12,7 @@ beat_arrives 'heartbeats arrive over TLS'
 eventually 'systemctl status tells the last outcome' eval 'property StatusText | grep -q "^last heartbeat delivered in"'
 shown systemctl --no-pager status $service
 shown heartbeat-daemon status
-check 'anybody may ask for the status' quietly inside setpriv --reuid=other --clear-groups heartbeat-daemon status
+check 'every user may ask for the status' quietly inside setpriv --reuid=other --clear-groups heartbeat-daemon status
 check 'man page' inside test -s /usr/share/man/man1/heartbeat-daemon.1.gz
 check 'dpkg knows of no configuration file' [ -z "$(inside dpkg-query -W -f '${Conffiles}' heartbeat-daemon)" ]
 check 'the unit sets nothing above the configuration file' [ -z "$(property Environment)" ]

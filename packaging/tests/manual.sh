@@ -12,7 +12,7 @@ inside systemctl start $service
 check 'it runs with nothing but the program and the unit' ours
 check 'not as root' [ "$(inside stat -c %u "/proc/$(property MainPID)")" != 0 ]
 beat_arrives 'and sends'
-check 'anybody may ask for the status' quietly inside setpriv --reuid=other --clear-groups heartbeat-daemon status
+check 'every user may ask for the status' quietly inside setpriv --reuid=other --clear-groups heartbeat-daemon status
 rm "$root/usr/local/bin/heartbeat-daemon"
 install 'the package over it' first.deb
 check 'it runs the packaged program' [ "$(inside readlink "/proc/$(property MainPID)/exe")" = /usr/bin/heartbeat-daemon ]

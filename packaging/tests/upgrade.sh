@@ -3,7 +3,7 @@ new_device configured https://server.test/heartbeat.php
 install 'it installs' first.deb
 shell "echo 'sequence = false  # edited' >>$config"
 old_pid=$(property MainPID)
-install 'an upgrade with other defaults asks nobody' next.deb
+install 'an upgrade with other defaults asks no question' next.deb
 check '  the configuration is as it was' [ "$(inside sed -n '4p' $config)" = 'sequence = false  # edited' ]
 check '  no other file is beside it' [ "$(inside ls /etc/heartbeat-daemon | xargs)" = 'config.toml unit.conf' ]
 check '  the service is restarted' restarted

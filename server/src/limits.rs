@@ -39,6 +39,9 @@ pub(crate) const LABEL_MAX: usize = 64;
 /// Tags of one device.
 pub(crate) const TAGS_MAX: usize = 16;
 
+/// Ledgers that one turn of the leading process reads again because their devices have been silent.
+pub(crate) const REFRESH_MAX: usize = 500;
+
 /// Rows of a table on a page.
 pub(crate) const PAGE_ROWS: usize = 100;
 /// Positions on the map; more are merged into cells.

@@ -161,7 +161,7 @@ fn status(server: &Server, hostile: &Hostile) -> u16 {
 }
 
 #[test]
-fn each_gets_a_clear_answer_or_none_and_nobody_else_is_slowed() {
+fn each_gets_a_clear_answer_or_none_and_no_other_client_is_slowed() {
     let server = Server::start();
     let hostiles = hostiles();
     assert!(hostiles.len() >= 40);
@@ -184,7 +184,7 @@ fn each_gets_a_clear_answer_or_none_and_nobody_else_is_slowed() {
 }
 
 #[test]
-fn many_who_hold_their_connections_slow_nobody() {
+fn many_held_connections_slow_no_other_client() {
     let server = Server::start();
     let held: Vec<_> = (0..400)
         .map(|n| {

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Server, document, eventually, read_answer};
+use common::{Server, document, eventually, postgres::Cluster, read_answer};
 use serde_json::Value;
 
 /// Devices that beat at once.
@@ -64,11 +64,21 @@ fn device(
     }
 }
 
-/// `HEARTBEAT_KILLS` sets how often; 1,000 for a release.
 #[test]
-fn nothing_that_was_acknowledged_is_lost_or_stored_twice() {
+fn nothing_that_was_acknowledged_is_lost_or_stored_twice_in_a_file() {
+    kill_under_load(Server::with("[receive]\nlinger_ms = 2"));
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn nothing_that_was_acknowledged_is_lost_or_stored_twice_in_postgresql() {
+    let url = Cluster::shared().database();
+    kill_under_load(Server::with(&format!("[receive]\nlinger_ms = 2\n[postgres]\nurl = \"{url}\"")));
+}
+
+/// `HEARTBEAT_KILLS` sets how often; 1,000 for a release.
+fn kill_under_load(mut server: Server) {
     let kills: u32 = std::env::var("HEARTBEAT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(15);
-    let mut server = Server::with("[receive]\nlinger_ms = 2");
     let address = Arc::new(Mutex::new(server.address));
     let stop = Arc::new(AtomicBool::new(false));
     let acknowledged = Arc::new(Mutex::new(HashMap::new()));

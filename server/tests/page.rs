@@ -189,7 +189,7 @@ fn labels_are_changed_by_the_form_and_only_by_it() {
 }
 
 #[test]
-fn a_proxy_says_who_is_there_and_nobody_else_can() {
+fn only_a_trusted_proxy_may_name_the_visitor() {
     let config = "[access]\nproxy_header = \"X-Remote-User\"\nproxies = [\"127.0.0.1\"]";
     let server = Server::with(config);
     assert_eq!(server.get("/").status, 403);

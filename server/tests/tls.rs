@@ -62,7 +62,7 @@ fn heartbeats_come_over_tls_and_a_renewed_certificate_is_used() {
     // One that cannot be read leaves the old one in place.
     fs::write(path("certificate.pem"), "no certificate").unwrap();
     assert_eq!(beat(&server, &second, 101), Some(200));
-    // Whoever speaks plain HTTP to it gets nothing, and disturbs nobody.
+    // A client that speaks plain HTTP to it gets no answer, and disturbs no other.
     let mut plain = server.connect();
     plain.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     assert!(read_answer(&mut plain).is_none());

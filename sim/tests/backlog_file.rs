@@ -16,7 +16,7 @@ use serde_json::Value;
 use support::{Daemon, PATIENCE, command};
 
 /// An address at which no server listens yet: the port was free a moment ago.
-fn nobody() -> SocketAddr {
+fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }
 
@@ -44,7 +44,7 @@ fn is_late(value: &Value) -> bool {
 #[test]
 fn backlog_of_an_outage_is_delivered_in_order_and_once() {
     let dir = tempfile::tempdir().expect("a directory");
-    let address = nobody();
+    let address = closed_port();
     let mut daemon = start(address, &config(dir.path(), "beats = 100\nper_interval = 2"));
     daemon.logs("not delivered: connection refused");
     for _ in 0..5 {
@@ -71,7 +71,7 @@ fn stop_stores_the_backlog_and_disabling_it_deletes_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("kept");
     let settings = format!("beats = 100\nfile = {:?}", file);
-    let mut daemon = start(nobody(), &config(dir.path(), &settings));
+    let mut daemon = start(closed_port(), &config(dir.path(), &settings));
     for _ in 0..3 {
         daemon.logs("debug: sending");
     }
@@ -81,21 +81,21 @@ fn stop_stores_the_backlog_and_disabling_it_deletes_it() {
     assert!(documents >= 2, "{kept}");
 
     // Killed right after its start it has lost nothing.
-    let mut daemon = start(nobody(), &config(dir.path(), &settings));
+    let mut daemon = start(closed_port(), &config(dir.path(), &settings));
     daemon.logs(&format!("{documents} heartbeats of an earlier start will be sent late"));
     daemon.signal(Signal::SIGKILL);
     daemon.wait();
     assert_eq!(fs::read_to_string(&file).expect("the file"), kept);
 
     fs::write(&file, &kept[..kept.len() - 9]).expect("torn");
-    let mut daemon = start(nobody(), &config(dir.path(), &settings));
+    let mut daemon = start(closed_port(), &config(dir.path(), &settings));
     let line = daemon.logs("damaged");
     assert!(line.starts_with("warning: backlog: "), "{line}");
     daemon.stop();
 
     fs::write(&file, &kept).expect("whole again");
     let off = format!("beats = 0\nfile = {:?}", file);
-    let mut daemon = start(nobody(), &config(dir.path(), &off));
+    let mut daemon = start(closed_port(), &config(dir.path(), &off));
     daemon.logs("removed, as heartbeats are not kept any more");
     daemon.stop();
     assert!(!file.exists());
@@ -105,7 +105,7 @@ fn stop_stores_the_backlog_and_disabling_it_deletes_it() {
 fn failing_storage_costs_no_beat() {
     let dir = tempfile::tempdir().expect("a directory");
     let settings = format!("beats = 100\nfile = {:?}", dir.path().join("no/such/folder"));
-    let mut daemon = start(nobody(), &config(dir.path(), &settings));
+    let mut daemon = start(closed_port(), &config(dir.path(), &settings));
     for _ in 0..3 {
         daemon.logs("debug: sending");
     }
@@ -124,7 +124,7 @@ fn backlog_of_an_earlier_start_is_delivered_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("kept");
     let config = config(dir.path(), &format!("beats = 100\nfile = {:?}", file));
-    let mut daemon = start(nobody(), &config);
+    let mut daemon = start(closed_port(), &config);
     for _ in 0..3 {
         daemon.logs("debug: sending");
     }

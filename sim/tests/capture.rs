@@ -200,7 +200,7 @@ fn a_captured_tree_answers_as_the_machine_does() {
 }
 
 #[test]
-fn a_captured_tree_identifies_nobody() {
+fn a_captured_tree_holds_no_identifiers() {
     let application = Application::new();
     let (tree, said) = application.capture(&[]);
     assert!(said.contains("replaced: "), "{said}");
@@ -208,7 +208,7 @@ fn a_captured_tree_identifies_nobody() {
         assert!(said.contains(kind), "{said}");
     }
     let mode = fs::metadata(&tree).expect("a directory").permissions().mode();
-    assert_eq!(mode & 0o077, 0, "nobody else's business");
+    assert_eq!(mode & 0o077, 0, "other users cannot read it");
     let files = files(&tree);
     let secrets = identifying();
     assert!(secrets.iter().any(|(what, _)| what == "latitude"));

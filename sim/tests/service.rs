@@ -90,7 +90,7 @@ fn notifies_systemd_of_ready_status_and_stopping() {
     supervisor.told_until("READY=1");
     daemon.stop();
     let last = supervisor.told_until("STOPPING=1");
-    assert!(!last.iter().any(|told| told.contains("WATCHDOG")), "nobody asked for it: {last:?}");
+    assert!(!last.iter().any(|told| told.contains("WATCHDOG")), "no watchdog was requested: {last:?}");
 }
 
 #[test]

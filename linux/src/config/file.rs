@@ -70,7 +70,7 @@ impl Layers {
         }
         let writable = metadata.is_file() && metadata.permissions().mode() & 0o002 != 0;
         Ok(writable
-            .then(|| format!("{}: anybody may write to this file", path.display()))
+            .then(|| format!("{}: every user may write to this file", path.display()))
             .into_iter()
             .collect())
     }

@@ -268,8 +268,8 @@ mod tests {
         std::fs::remove_dir_all(scene._dir.path()).expect("removed");
         scene.notifier.news(true, Some("delivered"));
         assert_eq!(scene.notifier.tell(at(1)), Some(at(11)));
-        let mut nobody = Notifier::with(None, Some(EVERY));
-        nobody.news(true, Some("delivered"));
-        assert_eq!(nobody.tell(at(1)), None);
+        let mut unsupervised = Notifier::with(None, Some(EVERY));
+        unsupervised.news(true, Some("delivered"));
+        assert_eq!(unsupervised.tell(at(1)), None);
     }
 }

@@ -280,8 +280,9 @@ mod tests {
         fs::create_dir_all(dir.path().join("sys/class/net")).expect("created");
         let root = Sysroot::new(dir.path()).expect("opened");
         let radio = Fake { interface: Err(SensorError::Io), stations: Vec::new() };
-        let mut nobody = Nl80211 { interfaces: Interfaces::default(), radio: Some(Box::new(radio)) };
-        assert_eq!(nobody.read(&root), Err(SensorError::Absent), "no wireless interface");
+        let mut without_interfaces =
+            Nl80211 { interfaces: Interfaces::default(), radio: Some(Box::new(radio)) };
+        assert_eq!(without_interfaces.read(&root), Err(SensorError::Absent), "no wireless interface");
     }
 
     proptest! {

@@ -105,7 +105,7 @@ mod tests {
         fs::write(&state, r#"{"hardwareid": "024200000001", "cpu": 1}"#).expect("written");
         assert_eq!(id(), Some(("024200000001".to_owned(), false)));
         fs::write(&state, r#"{"hardwareid": "fallback-1795656481"}"#).expect("written");
-        assert_eq!(id(), None, "a made-up id is nobody's");
+        assert_eq!(id(), None, "a made-up id is not kept");
         fs::remove_file(&state).expect("removed");
         std::os::unix::fs::symlink("/etc/passwd", &state).expect("linked");
         assert_eq!(id().map(|id| id.1), Some(true), "a link is not followed");

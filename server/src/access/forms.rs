@@ -6,12 +6,15 @@
 use axum::http::{HeaderMap, header};
 use ring::hmac::{HMAC_SHA256, Key, sign, verify};
 
+/// Name of the key of forms among the settings.
+pub(crate) const SETTING: &str = "form_key";
+
 /// Makes the secrets of forms: each login has one of its own.
 #[derive(Debug)]
 pub(crate) struct FormKey(Key);
 
 impl FormKey {
-    /// A key for the life of the process.
+    /// The key that is kept in the database.
     pub(crate) fn new(secret: &str) -> Self {
         Self(Key::new(HMAC_SHA256, secret.as_bytes()))
     }

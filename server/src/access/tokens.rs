@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_speaks_for_a_device_with_a_token_of_its_own() {
+    fn rejects_other_tokens_for_a_device_with_its_own_token() {
         let tokens = tokens();
         assert_eq!(tokens.device(Some("all"), "pi1", false, NOW), Err(Refusal::Wrong));
         assert_eq!(tokens.device(None, "pi1", false, NOW), Err(Refusal::Missing));

@@ -11,25 +11,23 @@ use crate::{
     config::Config,
     limits::{LABEL_MAX, PASSWORD_MAX},
     page::checked_labels,
-    store::{
-        Admin, Labels, TokenRow, TokenUse,
-        sqlite::{self, Sqlite},
-    },
+    store::{Labels, Store, TokenRow, TokenUse},
     time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs},
 };
 
 /// Opens the database of the configuration.
-pub(super) fn open(config: &Config) -> Result<Sqlite, Failure> {
-    sqlite::make_state_directory(&config.state)
-        .map_err(|error| Failure::Other(format!("{}: {error}", config.state.display())))?;
-    Ok(Sqlite::open(&sqlite::path_in(&config.state))?)
+fn open(config: &Config) -> Result<Box<dyn Store>, Failure> {
+    Ok(config.database()?.open()?)
 }
 
 pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
     config.check_public(None)?;
     let mut out = io::stdout().lock();
     writeln!(out, "listens on {}{}", config.listen, if config.tls.is_some() { " (https)" } else { "" })?;
-    writeln!(out, "database in {}", config.state.display())?;
+    match &config.postgres {
+        Some(postgres) => writeln!(out, "database {}", postgres.url())?,
+        None => writeln!(out, "database in {}", config.state.display())?,
+    }
     writeln!(out, "heartbeats at {}", config.receive.paths.join(", "))?;
     let names: Vec<_> = config.channels.keys().map(String::as_str).collect();
     writeln!(out, "messages to {}", if names.is_empty() { "nobody".to_owned() } else { names.join(", ") })?;
@@ -162,7 +160,7 @@ fn change(
 }
 
 pub(super) fn backup(config: &Config, file: &Path) -> Result<(), Failure> {
-    sqlite::backup::backup(&sqlite::path_in(&config.state), file)?;
+    config.database()?.backup(file)?;
     Ok(())
 }
 

@@ -18,7 +18,10 @@ use tokio::{
 
 use super::{Failure, commands};
 use crate::{
-    access::{forms::FormKey, password, secret},
+    access::{
+        forms::{self, FormKey},
+        password, secret,
+    },
     api,
     app::{App, Parts},
     config::{Config, ConfigError},
@@ -27,10 +30,7 @@ use crate::{
     limits::QUEUE_MAX,
     page, receive,
     serve::{serve, tls::Acceptor},
-    store::{
-        Admin, Read, Readers,
-        sqlite::{self, Sqlite},
-    },
+    store::Admin,
     time::UnixMs,
 };
 
@@ -64,8 +64,12 @@ pub(crate) fn run_until(
     announce: impl FnOnce(SocketAddr) -> io::Result<()>,
     stopped: impl Future<Output = io::Result<()>>,
 ) -> Result<(), Failure> {
-    let mut store = commands::open(&config)?;
+    let database = config.database()?;
+    let mut store = database.open()?;
     config.check_public(Some(store.setting(password::SETTING)?.is_some()))?;
+    // The same for all processes on this database: a form may be sent to another one than the page came from.
+    let secret = secret::new_secret().map_err(Failure::Other)?;
+    let forms = FormKey::new(&store.setting_or(forms::SETTING, &secret)?);
     raise_descriptors(config.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let acceptor = config.tls.clone().map(Acceptor::new).transpose();
@@ -83,10 +87,8 @@ pub(crate) fn run_until(
     let thread = engine_thread::start(engine, commands, Duration::from_millis(config.receive.linger_ms))?;
 
     let (stop, stopping) = watch::channel(false);
-    let path = sqlite::path_in(&config.state);
-    let readers = Readers::new(move || Ok(Box::new(Sqlite::open_reader(&path)?) as Box<dyn Read>));
-    let forms = FormKey::new(&secret::new_secret().map_err(Failure::Other)?);
-    let admin = Box::new(commands::open(&config)?);
+    let readers = database.readers();
+    let admin: Box<dyn Admin + Send> = database.open()?;
     let app =
         App::new(Parts { config, fleet, tokens, engine: handle.clone(), forms, stopping, readers, admin });
     let app = Arc::new(app);

@@ -4,6 +4,7 @@
 //! not a setting that silently does nothing. `heartbeat-server check-config` says what is in effect.
 
 mod expect;
+mod postgres;
 mod public;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 use serde::Deserialize;
 
 pub(crate) use expect::{Expect, Expectations};
+pub(crate) use postgres::Postgres;
 
 use crate::{
     store::Retention,
@@ -48,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) state: PathBuf,
     /// Connections at once; each takes about 15 KiB, over TLS 25 KiB.
     pub(crate) connections: usize,
+    /// PostgreSQL in place of a file in the state directory.
+    pub(crate) postgres: Option<Postgres>,
     pub(crate) receive: Receive,
     pub(crate) tls: Option<Tls>,
     pub(crate) access: Access,
@@ -150,6 +154,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             state: env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from(DEFAULT_STATE), PathBuf::from),
             connections: 20_000,
+            postgres: None,
             receive: Receive::default(),
             tls: None,
             access: Access::default(),
@@ -250,13 +255,16 @@ impl Config {
         within("alerts.gather_s", self.alerts.gather_s.into(), 1, 600)?;
         within("alerts.pause_s", self.alerts.pause_s.into(), 0, 3600)?;
         within("alerts.give_up_hours", self.alerts.give_up_hours.into(), 1, 24 * 30)?;
+        if let Some(postgres) = &self.postgres {
+            postgres.check()?;
+        }
         self.expect.check("expect")?;
         for (group, keys) in &self.groups {
             keys.check(&format!("groups.{group}"))?;
         }
         if self.access.proxy_header.is_some() && self.access.proxies.is_empty() {
             return Err(
-                "access.proxy_header needs access.proxies: anybody else could send that header".to_owned()
+                "access.proxy_header needs access.proxies: other clients could send that header".to_owned()
             );
         }
         for (name, channel) in &self.channels {

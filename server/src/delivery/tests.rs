@@ -88,9 +88,9 @@ fn what_has_not_arrived_is_told_from_what_may_have() {
     let attempt = send(url);
     assert!(matches!(attempt, Attempt::Doubtful(_)), "closed without an answer: {attempt:?}");
     sink.join().unwrap();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let attempt = send(format!("http://{nobody}/"));
-    assert!(matches!(attempt, Attempt::Failed(_)), "nobody listens: {attempt:?}");
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let attempt = send(format!("http://{closed}/"));
+    assert!(matches!(attempt, Attempt::Failed(_)), "a closed port: {attempt:?}");
 }
 
 /// A mail server that takes one mail, or refuses its recipient; the mail.

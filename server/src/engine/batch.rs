@@ -9,15 +9,18 @@ use crate::{
     model::{
         DeviceId,
         document::{Beat, Sequence},
-        ledger::{Entry, Ledger},
+        ledger::Entry,
     },
     presence::Presence,
-    store::{Admin, AlertRow, BeatRow, EventRow, Labels, Result, Store, SummaryRow, Writes},
+    store::{AlertRow, Applied, BeatRow, EventRow, Labels, Result, StoreError, SummaryRow, Writes},
     time::UnixMs,
 };
 
 /// Lost heartbeats in a row from which on the history of a device says so: a minute, as a rule.
 const GAP_WORTH_AN_EVENT: u64 = 12;
+/// Attempts to commit a batch while other processes store heartbeats of the same devices. A device sends one at a time,
+/// so that two processes have one of the same device only when it gave up on an answer.
+const COMMIT_ATTEMPTS: usize = 8;
 
 /// A batch on its way into the database.
 #[derive(Default)]
@@ -32,7 +35,7 @@ struct Draft {
     late: HashSet<(usize, Sequence)>,
 }
 
-impl<S: Store + Admin> Engine<S> {
+impl Engine {
     /// Stores a batch, and answers each heartbeat when it is durable.
     pub(crate) fn commit(&mut self, now: UnixMs, batch: Vec<Incoming>) {
         let mut answers = Vec::with_capacity(batch.len());
@@ -65,12 +68,36 @@ impl<S: Store + Admin> Engine<S> {
             let fleet = read(&self.fleet);
             beats.iter().map(|(beat, _)| fleet.place(&beat.hardware_id)).collect()
         };
+        self.refresh_stale(&places)?;
         self.add_boots(now, &beats, &places)?;
-        let known = self.known_late(&beats, &places)?;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let known = self.known_late(&beats, &places)?;
+            let draft = self.draft_batch(now, &beats, &places, &known, &added);
+            if draft.writes.is_empty() {
+                return Ok(self.adopt(now, beats, draft));
+            }
+            match self.store.apply(&draft.writes)? {
+                Applied::Done => return Ok(self.adopt(now, beats, draft)),
+                Applied::Stale(devices) => self.refresh(&devices)?,
+            }
+            self.add_boots(now, &beats, &places)?;
+        }
+        let text = "other processes store heartbeats of the same devices all the time";
+        Err(StoreError::Unavailable(text.to_owned()))
+    }
+
+    fn draft_batch(
+        &self,
+        now: UnixMs,
+        beats: &[(Beat, Option<String>)],
+        places: &[Option<usize>],
+        known: &[bool],
+        added: &[DeviceId],
+    ) -> Draft {
         let mut draft = Draft::default();
-        draft.writes.events.extend(added.into_iter().map(|device| EventRow {
+        draft.writes.events.extend(added.iter().map(|device| EventRow {
             at: now,
-            device,
+            device: *device,
             kind: "added".to_owned(),
             detail: "heard for the first time".to_owned(),
         }));
@@ -83,10 +110,20 @@ impl<S: Store + Admin> Engine<S> {
             };
             draft.verdicts.push(verdict);
         }
-        if !draft.writes.is_empty() {
-            self.store.apply(&draft.writes)?;
-        }
-        Ok(self.adopt(now, beats, draft))
+        draft
+    }
+
+    /// Reads ledgers again of which it is known that another process has changed them.
+    fn refresh_stale(&mut self, places: &[Option<usize>]) -> Result<()> {
+        let mut devices: Vec<DeviceId> = {
+            let fleet = read(&self.fleet);
+            let found = places.iter().flatten().filter_map(|place| fleet.devices().get(*place));
+            found.map(|device| device.id).collect()
+        };
+        devices.sort_unstable();
+        devices.dedup();
+        let stale = self.store.stale(&devices);
+        self.refresh(&stale)
     }
 
     /// Makes devices that are new, if new ones are taken.
@@ -107,16 +144,22 @@ impl<S: Store + Admin> Engine<S> {
             return Ok(Vec::new());
         }
         let ids = self.store.device_ids(now, &new)?;
-        let mut fleet = write(&self.fleet);
         let mut added = Vec::new();
-        for ((hardware_id, group), (id, is_new)) in new.into_iter().zip(ids) {
-            let labels = Labels { group: group.map(str::to_owned), ..Labels::default() };
-            fleet.add(Device::new(id, hardware_id, labels, now));
-            self.tracked
-                .push(Tracked { ledger: Ledger::new(), watch: crate::alerts::watch::Watch::default() });
-            if is_new {
-                added.push(id);
+        {
+            let mut fleet = write(&self.fleet);
+            for ((hardware_id, group), (id, is_new)) in new.into_iter().zip(&ids) {
+                let labels = Labels { group: group.map(str::to_owned), ..Labels::default() };
+                fleet.add(Device::new(*id, hardware_id, labels, now));
+                self.tracked.push(Tracked::default());
+                if *is_new {
+                    added.push(*id);
+                }
             }
+        }
+        if added.len() < ids.len() {
+            // Another process knows them already: they may have labels, or be removed.
+            self.revision = 0;
+            self.reload()?;
         }
         Ok(added)
     }
@@ -222,7 +265,9 @@ impl<S: Store + Admin> Engine<S> {
         let mut notices: Vec<Notice> = Vec::new();
         if !beat.replayed {
             let skew = beat.sampled_at.map(|sampled| sampled.since(now));
-            notices = copy.watch.beat(now, &beat.reading, skew, expect, self.may_raise(now));
+            if self.leads {
+                notices = copy.watch.beat(now, &beat.reading, skew, expect, self.may_raise(now));
+            }
             live.push((place, index));
             writes.latest.push((device.id, now, beat.text.clone()));
         }
@@ -255,7 +300,9 @@ impl<S: Store + Admin> Engine<S> {
             copy.ledger.forget_old_boots();
             if let Some(device) = fleet.at_mut(place) {
                 device.lost = copy.ledger.lost();
-                device.alerts = copy.watch.raised();
+                if self.leads {
+                    device.alerts = copy.watch.raised();
+                }
             }
             if let Some(tracked) = self.tracked.get_mut(place) {
                 *tracked = copy;

@@ -5,11 +5,15 @@
 //! nothing has changed and every device is told to retry.
 //!
 //! - [`batch`][]: heartbeats
+//! - [`follow`][]: what other processes on the same database have done
 //! - [`tick`][]: what falls due with time: offline, messages, minutes
 //! - [`run`][]: the thread
 
 mod batch;
+mod follow;
 pub(crate) mod run;
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;
 mod tick;
@@ -35,7 +39,7 @@ use crate::{
         ledger::Ledger,
     },
     presence::Presence,
-    store::{Admin, AlertRow, EventRow, MessageRow, Result, Retention, Store},
+    store::{AlertRow, DeviceRow, EventRow, MessageRow, Result, Retention, Store},
     time::{DAY_MS, UnixMs},
 };
 
@@ -125,7 +129,7 @@ impl Handle {
 }
 
 /// What is known of one device besides what pages show.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Tracked {
     ledger: Ledger,
     watch: Watch,
@@ -158,8 +162,8 @@ impl Rules {
 }
 
 /// The engine. Time is an argument of everything that it does.
-pub(crate) struct Engine<S> {
-    store: S,
+pub(crate) struct Engine {
+    store: Box<dyn Store>,
     rules: Rules,
     fleet: SharedFleet,
     tokens: Arc<Tokens>,
@@ -175,45 +179,35 @@ pub(crate) struct Engine<S> {
     /// Since when heartbeats could be received; see `ALERT_GRACE_MS`.
     watching_since: UnixMs,
     revision: i64,
+    /// Of all processes on this database this one raises alerts, sends messages and deletes old rows.
+    leads: bool,
 }
 
-impl<S: Store + Admin> Engine<S> {
+impl Engine {
     /// Begins with what the store has.
     ///
     /// # Errors
     /// Those of the store.
     pub(crate) fn new(
-        mut store: S,
+        mut store: Box<dyn Store>,
         rules: Rules,
         now: UnixMs,
         tokens: Arc<Tokens>,
         delivery: Sender<MessageRow>,
     ) -> Result<Self> {
-        let loaded = store.load()?;
-        let mut raised: HashMap<DeviceId, Vec<(Kind, UnixMs)>> = HashMap::new();
-        let mut alerts = BTreeMap::new();
-        for row in loaded.alerts {
-            let Some(kind) = Kind::from_word(&row.kind) else { continue };
-            if row.raised && kind != Kind::Version {
-                raised.entry(row.device).or_default().push((kind, row.since));
-            }
-            alerts.insert((row.device, kind), row);
-        }
+        let leads = store.lead()?;
         let mut fleet = Fleet::default();
-        let mut tracked = Vec::with_capacity(loaded.devices.len());
-        for row in loaded.devices {
-            let mut device = Device::new(row.id, &row.hardware_id, row.labels, row.added_at);
-            // What was stored was valid then; should a later version think otherwise, the device has no latest state.
-            let latest = row.latest.and_then(|(at, text)| Some((at, Beat::parse(text.as_bytes()).ok()?)));
-            if let Some((at, beat)) = latest {
-                show(&mut device, at, beat);
-            }
+        let devices = store.load()?;
+        let duties = store.duties()?;
+        let raised = raised(&duties.alerts);
+        let mut tracked = Vec::with_capacity(devices.len());
+        for row in devices {
+            let (mut device, ledger) = known_device(row);
             device.presence =
                 Presence::at(now, device.seen_at, rules.expectations.of(device.labels.group.as_deref()));
-            device.alerts = raised.get(&row.id).cloned().unwrap_or_default();
-            device.lost = row.ledger.lost();
+            device.alerts = raised.get(&device.id).cloned().unwrap_or_default();
             let watch = Watch::resume(device.alerts.iter().copied(), device.reading.app_version.clone());
-            tracked.push(Tracked { ledger: row.ledger, watch });
+            tracked.push(Tracked { ledger, watch });
             fleet.add(device);
         }
         let mut engine = Self {
@@ -222,15 +216,19 @@ impl<S: Store + Admin> Engine<S> {
             fleet: Arc::new(RwLock::new(fleet)),
             tokens,
             tracked,
-            alerts,
-            messages: loaded.messages.into_iter().map(|message| (message.id, message)).collect(),
+            alerts: BTreeMap::new(),
+            messages: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             attempts: Vec::new(),
             delivery,
             digest: Digest::default(),
             watching_since: now,
             revision: 0,
+            leads,
         };
+        if leads {
+            engine.take_duties(duties);
+        }
         engine.reload()?;
         Ok(engine)
     }
@@ -307,6 +305,29 @@ impl<S: Store + Admin> Engine<S> {
             self.alerts.remove(&(row.device, kind));
         }
     }
+}
+
+/// What is raised for each device. A change of the version is told, and never raised.
+fn raised(alerts: &[AlertRow]) -> HashMap<DeviceId, Vec<(Kind, UnixMs)>> {
+    let mut raised: HashMap<DeviceId, Vec<(Kind, UnixMs)>> = HashMap::new();
+    for row in alerts.iter().filter(|row| row.raised) {
+        if let Some(kind) = Kind::from_word(&row.kind).filter(|kind| *kind != Kind::Version) {
+            raised.entry(row.device).or_default().push((kind, row.since));
+        }
+    }
+    raised
+}
+
+/// A device that the database knows, without its presence and its alerts.
+fn known_device(row: DeviceRow) -> (Device, Ledger) {
+    let mut device = Device::new(row.id, &row.hardware_id, row.labels, row.added_at);
+    // What was stored was valid then; should a later version think otherwise, the device has no latest state.
+    let latest = row.latest.and_then(|(at, text)| Some((at, Beat::parse(text.as_bytes()).ok()?)));
+    if let Some((at, beat)) = latest {
+        show(&mut device, at, beat);
+    }
+    device.lost = row.ledger.lost();
+    (device, row.ledger)
 }
 
 /// Takes a live heartbeat into what pages show.

@@ -9,7 +9,6 @@ use std::{
 use super::{Command, Engine, Incoming, write};
 use crate::{
     limits::{BATCH_MAX, CLOCK_STEP_MS, RETENTION_EVERY_MS},
-    store::{Admin, Store},
     time::UnixMs,
 };
 
@@ -20,8 +19,8 @@ const TICK: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The thread cannot be started.
-pub(crate) fn start<S: Store + Admin + 'static>(
-    engine: Engine<S>,
+pub(crate) fn start(
+    engine: Engine,
     commands: Receiver<Command>,
     linger: Duration,
 ) -> std::io::Result<JoinHandle<()>> {
@@ -29,15 +28,15 @@ pub(crate) fn start<S: Store + Admin + 'static>(
     thread::Builder::new().name("engine".to_owned()).spawn(move || turn.run())
 }
 
-struct Turn<S> {
-    engine: Engine<S>,
+struct Turn {
+    engine: Engine,
     commands: Receiver<Command>,
     linger: Duration,
     batch: Vec<Incoming>,
     stopping: bool,
 }
 
-impl<S: Store + Admin> Turn<S> {
+impl Turn {
     fn run(mut self) {
         let mut next_tick = Instant::now();
         let mut clock = (Instant::now(), UnixMs::now());

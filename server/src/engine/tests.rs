@@ -14,35 +14,44 @@ use crate::{
     model::document::sample,
     store::{
         Read, Step, StoreError,
-        sqlite::{Sqlite, path_in},
+        database::Database,
+        sqlite::path_in,
+        tests::{both, file},
     },
 };
 
-const T0: UnixMs = UnixMs(1_700_000_000_000);
+pub(super) const T0: UnixMs = UnixMs(1_700_000_000_000);
 
-struct Rig {
-    directory: tempfile::TempDir,
-    engine: Engine<Sqlite>,
-    messages: Receiver<MessageRow>,
+pub(super) struct Rig {
+    database: Database,
+    pub(super) engine: Engine,
+    pub(super) messages: Receiver<MessageRow>,
     config: Config,
 }
 
 impl Rig {
-    fn new(config: &str) -> Self {
+    pub(super) fn new(database: &Database, config: &str) -> Self {
         let config: Config = toml::from_str(config).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let (engine, messages) = start(&directory, &config, T0);
-        Self { directory, engine, messages, config }
+        let (engine, messages) = start(database, &config, T0);
+        Self { database: database.clone(), engine, messages, config }
     }
 
     /// As after a kill: nothing is written on the way.
     fn restart(&mut self, now: UnixMs) {
-        let (engine, messages) = start(&self.directory, &self.config, now);
-        self.engine = engine;
-        self.messages = messages;
+        // The lead is free when the database has noticed that the old engine is gone.
+        let elsewhere = tempfile::tempdir().unwrap();
+        self.engine = start(&file(&elsewhere), &self.config, now).0;
+        for _ in 0..3000 {
+            (self.engine, self.messages) = start(&self.database, &self.config, now);
+            if self.engine.leads {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("the lead did not become free");
     }
 
-    fn commit(&mut self, now: UnixMs, documents: &[serde_json::Value]) -> Vec<Verdict> {
+    pub(super) fn commit(&mut self, now: UnixMs, documents: &[serde_json::Value]) -> Vec<Verdict> {
         let mut answers = Vec::new();
         let batch = documents.iter().map(|document| {
             let (answer, verdict) = oneshot::channel();
@@ -55,21 +64,21 @@ impl Rig {
         answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect()
     }
 
-    fn device(&self, hardware_id: &str) -> Device {
+    pub(super) fn device(&self, hardware_id: &str) -> Device {
         read(&self.engine.fleet()).find(hardware_id).unwrap().clone()
     }
 
-    fn reader(&self) -> Sqlite {
-        Sqlite::open_reader(&path_in(self.directory.path())).unwrap()
+    fn reader(&self) -> Box<dyn Read> {
+        self.database.open_reader().unwrap()
     }
 
-    fn stored(&self, hardware_id: &str, step: Step) -> i64 {
+    pub(super) fn stored(&self, hardware_id: &str, step: Step) -> i64 {
         let id = self.device(hardware_id).id;
         let points = self.reader().history(id, step, UnixMs(0), UnixMs(i64::MAX), 100_000).unwrap();
         points.iter().map(|point| point.beats).sum()
     }
 
-    fn events(&self, hardware_id: &str) -> Vec<String> {
+    pub(super) fn events(&self, hardware_id: &str) -> Vec<String> {
         let id = self.device(hardware_id).id;
         let events = self.reader().events(Some(id), 100).unwrap();
         events.into_iter().rev().map(|event| event.kind).collect()
@@ -96,27 +105,40 @@ impl Rig {
     }
 }
 
-fn start(
-    directory: &tempfile::TempDir,
-    config: &Config,
-    now: UnixMs,
-) -> (Engine<Sqlite>, Receiver<MessageRow>) {
-    let store = Sqlite::open(&path_in(directory.path())).unwrap();
+fn start(database: &Database, config: &Config, now: UnixMs) -> (Engine, Receiver<MessageRow>) {
     let (delivery, messages) = channel();
-    let engine = Engine::new(store, Rules::of(config), now, Arc::default(), delivery).unwrap();
+    let engine =
+        Engine::new(database.open().unwrap(), Rules::of(config), now, Arc::default(), delivery).unwrap();
     (engine, messages)
 }
 
 /// A document whose clock is right at `now`.
-fn document(id: &str, number: u64, now: UnixMs) -> serde_json::Value {
+pub(super) fn document(id: &str, number: u64, now: UnixMs) -> serde_json::Value {
     sample(json!({"hardwareid": id, "seq": number, "timestamp": now.0 / 1000}))
 }
 
-const CHANNEL: &str = "[channels.me]\nkind = \"slack\"\nurl = \"http://127.0.0.1:1/\"\n";
+pub(super) const CHANNEL: &str = "[channels.me]\nkind = \"slack\"\nurl = \"http://127.0.0.1:1/\"\n";
 
-#[test]
-fn a_heartbeat_is_stored_once_however_often_it_comes() {
-    let mut rig = Rig::new("");
+both!(
+    a_heartbeat_is_stored_once_however_often_it_comes,
+    a_late_heartbeat_is_stored_once_and_changes_nothing_that_is_shown,
+    minutes_hold_every_heartbeat_across_kills,
+    a_restart_a_gap_and_a_new_device_are_events,
+    a_removed_device_is_refused_until_it_is_restored,
+    new_devices_are_taken_up_to_the_limit,
+    new_devices_are_refused_if_they_are_not_wanted,
+    one_message_when_a_device_goes_and_one_when_it_comes_back,
+    a_fleet_that_goes_at_once_is_one_message,
+    a_restart_of_the_server_raises_no_alert,
+    an_offline_device_is_not_announced_as_back_by_a_restart,
+    a_step_of_the_servers_clock_raises_no_alert,
+    an_alert_that_was_not_delivered_is_sent_after_a_kill,
+    a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition,
+    a_hot_device_is_told_with_its_temperature
+);
+
+fn a_heartbeat_is_stored_once_however_often_it_comes(database: &Database) {
+    let mut rig = Rig::new(database, "");
     let beat = document("pi1", 1, T0);
     assert_eq!(rig.commit(T0, &[beat.clone(), beat.clone()]), [Verdict::Stored, Verdict::Repeated]);
     assert_eq!(rig.commit(T0.plus(1), std::slice::from_ref(&beat)), [Verdict::Repeated]);
@@ -125,9 +147,8 @@ fn a_heartbeat_is_stored_once_however_often_it_comes() {
     assert_eq!(rig.stored("pi1", Step::Beat), 1);
 }
 
-#[test]
-fn a_late_heartbeat_is_stored_once_and_changes_nothing_that_is_shown() {
-    let mut rig = Rig::new("");
+fn a_late_heartbeat_is_stored_once_and_changes_nothing_that_is_shown(database: &Database) {
+    let mut rig = Rig::new(database, "");
     rig.commit(T0, &[document("pi1", 500, T0)]);
     let before = rig.device("pi1");
     let mut late = document("pi1", 12, T0.plus(-3_600_000));
@@ -141,9 +162,8 @@ fn a_late_heartbeat_is_stored_once_and_changes_nothing_that_is_shown() {
     assert_eq!(rig.stored("pi1", Step::Beat), 2);
 }
 
-#[test]
-fn minutes_hold_every_heartbeat_across_kills() {
-    let mut rig = Rig::new("");
+fn minutes_hold_every_heartbeat_across_kills(database: &Database) {
+    let mut rig = Rig::new(database, "");
     for number in 1..=60u64 {
         let now = T0.plus(number.cast_signed() * 5000);
         rig.commit(now, &[document("pi1", number, now)]);
@@ -161,10 +181,11 @@ fn minutes_hold_every_heartbeat_across_kills() {
 
 #[test]
 fn what_cannot_be_stored_is_not_acknowledged_counted_or_shown() {
-    let mut rig = Rig::new("");
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(&file(&directory), "");
     rig.commit(T0, &[document("pi1", 1, T0)]);
-    let path = path_in(rig.directory.path());
-    let aside = rig.directory.path().join("aside");
+    let path = path_in(directory.path());
+    let aside = directory.path().join("aside");
     std::fs::rename(&path, &aside).unwrap();
     assert_eq!(rig.commit(T0.plus(5000), &[document("pi1", 2, T0)]), [Verdict::Unavailable]);
     assert_eq!(rig.device("pi1").seen_at, Some(T0));
@@ -178,9 +199,8 @@ fn what_cannot_be_stored_is_not_acknowledged_counted_or_shown() {
     assert!(read(&rig.engine.fleet()).trouble.is_none());
 }
 
-#[test]
-fn a_restart_a_gap_and_a_new_device_are_events() {
-    let mut rig = Rig::new("");
+fn a_restart_a_gap_and_a_new_device_are_events(database: &Database) {
+    let mut rig = Rig::new(database, "");
     rig.commit(T0, &[document("pi1", 1, T0)]);
     rig.commit(T0.plus(100_000), &[document("pi1", 21, T0.plus(100_000))]);
     let mut restarted = document("pi1", 1, T0.plus(200_000));
@@ -190,11 +210,10 @@ fn a_restart_a_gap_and_a_new_device_are_events() {
     assert_eq!(rig.device("pi1").lost, 19);
 }
 
-#[test]
-fn a_removed_device_is_refused_until_it_is_restored() {
-    let mut rig = Rig::new("");
+fn a_removed_device_is_refused_until_it_is_restored(database: &Database) {
+    let mut rig = Rig::new(database, "");
     rig.commit(T0, &[document("pi1", 1, T0)]);
-    let mut other = Sqlite::open(&path_in(rig.directory.path())).unwrap();
+    let mut other = database.open().unwrap();
     other.set_labels("pi1", &crate::store::Labels { removed: true, ..Default::default() }).unwrap();
     rig.engine.tick(T0.plus(1000)).unwrap();
     assert_eq!(rig.commit(T0.plus(5000), &[document("pi1", 2, T0)]), [Verdict::Removed]);
@@ -209,18 +228,19 @@ fn a_removed_device_is_refused_until_it_is_restored() {
     assert_eq!(rig.commit(T0.plus(8000), &[document("pi1", 2, T0)]), [Verdict::Stored]);
 }
 
-#[test]
-fn new_devices_are_taken_up_to_the_limit_and_only_if_wanted() {
-    let mut rig = Rig::new("[receive]\ndevices = 1");
+fn new_devices_are_taken_up_to_the_limit(database: &Database) {
+    let mut rig = Rig::new(database, "[receive]\ndevices = 1");
     let verdicts = rig.commit(T0, &[document("pi1", 1, T0), document("pi2", 1, T0)]);
     assert_eq!(verdicts, [Verdict::Stored, Verdict::Unknown]);
-    let mut rig = Rig::new("[receive]\nnew_devices = false");
+}
+
+fn new_devices_are_refused_if_they_are_not_wanted(database: &Database) {
+    let mut rig = Rig::new(database, "[receive]\nnew_devices = false");
     assert_eq!(rig.commit(T0, &[document("pi1", 1, T0)]), [Verdict::Unknown]);
 }
 
-#[test]
-fn one_message_when_a_device_goes_and_one_when_it_comes_back() {
-    let mut rig = Rig::new(CHANNEL);
+fn one_message_when_a_device_goes_and_one_when_it_comes_back(database: &Database) {
+    let mut rig = Rig::new(database, CHANNEL);
     let messages = rig.pass(T0, 600, |rig, now| {
         let second = now.since(T0) / 1000;
         if second % 5 == 0 && !(100..300).contains(&second) {
@@ -233,9 +253,8 @@ fn one_message_when_a_device_goes_and_one_when_it_comes_back() {
     assert!(rig.device("pi1").alerts.is_empty());
 }
 
-#[test]
-fn a_fleet_that_goes_at_once_is_one_message() {
-    let mut rig = Rig::new(CHANNEL);
+fn a_fleet_that_goes_at_once_is_one_message(database: &Database) {
+    let mut rig = Rig::new(database, CHANNEL);
     let documents = |number: u64, now: UnixMs| -> Vec<_> {
         (0..300).map(|n| document(&format!("pi{n}"), number, now)).collect()
     };
@@ -249,9 +268,8 @@ fn a_fleet_that_goes_at_once_is_one_message() {
     assert_eq!(subjects, ["300 offline"]);
 }
 
-#[test]
-fn a_restart_of_the_server_alarms_nobody() {
-    let mut rig = Rig::new(CHANNEL);
+fn a_restart_of_the_server_raises_no_alert(database: &Database) {
+    let mut rig = Rig::new(database, CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0), document("pi2", 1, T0)]);
     // The server was away for an hour, one device comes back after half a minute.
     let start = T0.plus(3_600_000);
@@ -268,9 +286,8 @@ fn a_restart_of_the_server_alarms_nobody() {
     assert_eq!(subjects, ["pi2: offline"]);
 }
 
-#[test]
-fn an_offline_device_is_not_announced_as_back_by_a_restart() {
-    let mut rig = Rig::new(CHANNEL);
+fn an_offline_device_is_not_announced_as_back_by_a_restart(database: &Database) {
+    let mut rig = Rig::new(database, CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0)]);
     let messages = rig.pass(T0, 200, |_, _| ());
     assert_eq!(messages.len(), 1);
@@ -280,9 +297,8 @@ fn an_offline_device_is_not_announced_as_back_by_a_restart() {
     assert_eq!(rig.device("pi1").alerts.len(), 1);
 }
 
-#[test]
-fn a_step_of_the_servers_clock_alarms_nobody() {
-    let mut rig = Rig::new(CHANNEL);
+fn a_step_of_the_servers_clock_raises_no_alert(database: &Database) {
+    let mut rig = Rig::new(database, CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0)]);
     rig.pass(T0, 70, |_, _| ());
     let stepped = T0.plus(86_400_000);
@@ -290,9 +306,8 @@ fn a_step_of_the_servers_clock_alarms_nobody() {
     assert_eq!(rig.pass(stepped, 80, |_, _| ()), []);
 }
 
-#[test]
-fn an_alert_that_nobody_was_told_of_is_told_after_a_kill() {
-    let mut rig = Rig::new(CHANNEL);
+fn an_alert_that_was_not_delivered_is_sent_after_a_kill(database: &Database) {
+    let mut rig = Rig::new(database, CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0)]);
     let mut now = T0;
     while rig.device("pi1").alerts.is_empty() {
@@ -305,9 +320,8 @@ fn an_alert_that_nobody_was_told_of_is_told_after_a_kill() {
     assert_eq!(messages.len(), 1);
 }
 
-#[test]
-fn a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition() {
-    let mut rig = Rig::new(CHANNEL);
+fn a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition(database: &Database) {
+    let mut rig = Rig::new(database, CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0)]);
     let mut now = T0;
     let mut next = |rig: &mut Rig| loop {
@@ -338,9 +352,8 @@ fn a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition() {
     assert!(rig.messages.try_recv().is_err());
 }
 
-#[test]
-fn a_hot_device_is_told_with_its_temperature() {
-    let mut rig = Rig::new(CHANNEL);
+fn a_hot_device_is_told_with_its_temperature(database: &Database) {
+    let mut rig = Rig::new(database, CHANNEL);
     let messages = rig.pass(T0, 200, |rig, now| {
         let second = now.since(T0) / 1000;
         if second % 5 == 0 {
@@ -356,10 +369,11 @@ fn a_hot_device_is_told_with_its_temperature() {
 
 #[test]
 fn a_store_that_fails_changes_nothing_in_a_turn() {
-    let mut rig = Rig::new(CHANNEL);
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(&file(&directory), CHANNEL);
     rig.commit(T0, &[document("pi1", 1, T0)]);
-    let path = path_in(rig.directory.path());
-    let aside = rig.directory.path().join("aside");
+    let path = path_in(directory.path());
+    let aside = directory.path().join("aside");
     std::fs::rename(&path, &aside).unwrap();
     for second in 0..120 {
         let outcome = rig.engine.tick(T0.plus(second * 1000));

@@ -8,7 +8,7 @@ use crate::{
         kind::Kind,
     },
     presence::Presence,
-    store::{Admin, AlertRow, MessageRow, Result, Store, SummaryRow, Writes},
+    store::{AlertRow, Applied, MessageRow, Result, SummaryRow, Writes},
     time::{HOUR_MS, UnixMs},
 };
 
@@ -24,20 +24,26 @@ struct Draft {
     digest_made: bool,
 }
 
-impl<S: Store + Admin> Engine<S> {
+impl Engine {
     /// Does what is due at `now`. If the store fails, nothing has changed, and the next turn tries again.
     ///
     /// # Errors
     /// Those of the store.
     pub(crate) fn tick(&mut self, now: UnixMs) -> Result<()> {
         self.reload()?;
+        self.follow(now)?;
         let mut draft = Draft::default();
         self.look_at_devices(now, &mut draft);
-        self.end_attempts(now, &mut draft);
-        self.compose_message(now, &mut draft);
-        self.begin_attempts(now, &mut draft);
-        if !draft.writes.is_empty() {
-            self.store.apply(&draft.writes)?;
+        if self.leads {
+            self.end_attempts(now, &mut draft);
+            self.compose_message(now, &mut draft);
+            self.begin_attempts(now, &mut draft);
+        }
+        if !draft.writes.is_empty()
+            && let Applied::Stale(devices) = self.store.apply(&draft.writes)?
+        {
+            // The next turn does it.
+            return self.refresh(&devices);
         }
         self.adopt_turn(now, draft);
         Ok(())
@@ -48,7 +54,7 @@ impl<S: Store + Admin> Engine<S> {
     /// # Errors
     /// Those of the store.
     pub(crate) fn retain(&mut self, now: UnixMs) -> Result<bool> {
-        self.store.retain(now, &self.rules.retention)
+        if self.leads { self.store.retain(now, &self.rules.retention) } else { Ok(false) }
     }
 
     /// An attempt to deliver a message has ended; the next turn stores it.
@@ -64,12 +70,15 @@ impl<S: Store + Admin> Engine<S> {
             if presence != device.presence {
                 draft.presences.push((place, presence));
             }
-            let idle = tracked.ledger.is_idle(now);
+            let idle = self.leads && tracked.ledger.is_idle(now);
             // A removed device raises no alert. Silence counts from when the server could receive heartbeats.
             let silent_since = device.seen_at.map(|seen_at| seen_at.max(self.watching_since));
             let silence = Presence::at(now, silent_since, expect);
             let alerted = if presence == Presence::Online { presence } else { silence.max(Presence::Late) };
-            let watched = !device.labels.removed && device.seen_at.is_some() && tracked.watch.heeds(alerted);
+            let watched = self.leads
+                && !device.labels.removed
+                && device.seen_at.is_some()
+                && tracked.watch.heeds(alerted);
             if !idle && !watched {
                 continue;
             }
@@ -243,7 +252,7 @@ struct Rules {
 }
 
 impl Rules {
-    fn of<S>(engine: &Engine<S>) -> Self {
+    fn of(engine: &Engine) -> Self {
         let alerts = engine.rules.alerts;
         Self { gather_ms: i64::from(alerts.gather_s) * 1000, pause_ms: i64::from(alerts.pause_s) * 1000 }
     }

@@ -66,6 +66,10 @@ impl Document {
         if self.hardwareid.trim().is_empty() {
             return Err(DocumentError::NotVersion1("hardwareid is empty".to_owned()));
         }
+        // No database could find it again, and no token could name it.
+        if self.hardwareid.contains('\0') {
+            return Err(DocumentError::NotVersion1("hardwareid has a NUL character".to_owned()));
+        }
         if self.seq == Some(0) {
             return Err(DocumentError::NotVersion1("seq begins at 1".to_owned()));
         }

@@ -285,6 +285,7 @@ mod tests {
             (json!({"cpu": 101}), "cpu"),
             (json!({"temp": "hot"}), "expected f64"),
             (json!({"hardwareid": ""}), "hardwareid"),
+            (json!({"hardwareid": "a\0b"}), "hardwareid"),
             (json!({"hardwareid": "x".repeat(65)}), "hardwareid"),
             (json!({"boot_id": "0123456789ABCDEF"}), "boot_id"),
             (json!({"seq": 0}), "seq"),

@@ -61,12 +61,14 @@ pub(crate) struct Entry {
     pub(crate) restarted: bool,
 }
 
-impl Ledger {
+impl Default for Ledger {
     /// The ledger of a device from which nothing has come yet.
-    pub(crate) fn new() -> Self {
+    fn default() -> Self {
         Self { last_at: UnixMs(0), boots: Vec::new(), minute: Minute::Written(UnixMs(i64::MIN)) }
     }
+}
 
+impl Ledger {
     /// The start `id`, if it is in memory.
     pub(crate) fn boot(&self, id: u64) -> Option<&Boot> {
         self.boots.iter().find(|boot| boot.id == id)
@@ -213,7 +215,7 @@ mod tests {
     }
 
     fn ledger() -> Ledger {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         ledger.remember(Boot::new(0x0123_4567_89ab_cdef, 1, UnixMs(T0)));
         ledger
     }
@@ -294,7 +296,7 @@ mod tests {
 
     #[test]
     fn only_the_latest_starts_stay_in_memory() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         for ordinal in 1..8u64 {
             ledger.remember(Boot::new(ordinal, ordinal.cast_signed(), UnixMs(T0)));
         }

@@ -185,7 +185,6 @@ impl Summary {
     }
 
     /// Adds what another summary has.
-    #[cfg(test)]
     pub(crate) fn merge(&mut self, other: &Self) {
         self.beats += other.beats;
         for (stat, more) in self.stats.iter_mut().zip(other.stats) {

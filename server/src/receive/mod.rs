@@ -181,8 +181,9 @@ pub(crate) async fn enrol(State(app): State<Arc<App>>, request: Request<Body>) -
         Err(error) => return text(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     };
     let id = enrolment.hardwareid;
-    if id.trim().is_empty() || id.chars().count() > heartbeat_core::limits::HARDWARE_ID_MAX {
-        return text(StatusCode::UNPROCESSABLE_ENTITY, "hardwareid has 1 to 64 characters");
+    let longest = heartbeat_core::limits::HARDWARE_ID_MAX;
+    if id.trim().is_empty() || id.chars().count() > longest || id.contains('\0') {
+        return text(StatusCode::UNPROCESSABLE_ENTITY, "hardwareid has 1 to 64 characters, and no NUL");
     }
     if app.tokens.is_bound(&id) {
         return text(StatusCode::CONFLICT, "this device has a token already");

@@ -4,12 +4,19 @@
 //!   ([`Writes`]). When [`Store::apply`] has returned, that survives the end of the process and of the power.
 //! - [`Read`] answers pages and other programs. There are several, in [`Readers`], and none disturbs the writer.
 //! - [`sqlite`] is a file in the state directory.
+//! - [`postgres`] is a database of PostgreSQL, which several processes may share.
+//! - [`database`] opens the one that is configured.
 //!
 //! Neither decides anything: what is stored of a heartbeat says [`crate::model::ledger`].
 
+#[cfg(test)]
+#[path = "../../tests/common/postgres.rs"]
+mod cluster;
+pub(crate) mod database;
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -151,12 +158,29 @@ impl Writes {
     }
 }
 
-/// What the engine needs to begin.
+/// What has been said and is still to be said.
 #[derive(Debug, Default)]
-pub(crate) struct Loaded {
-    pub(crate) devices: Vec<DeviceRow>,
+pub(crate) struct Duties {
     pub(crate) alerts: Vec<AlertRow>,
     pub(crate) messages: Vec<MessageRow>,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// All of it is durable.
+    Done,
+    /// Nothing was changed: another process has changed the ledgers of these devices since they were read.
+    Stale(Vec<DeviceId>),
+}
+
+/// What other processes have changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Devices that are new or have sent something, as they are now. Their ledgers hold the starts only.
+    pub(crate) devices: Vec<DeviceRow>,
+    /// All alerts, unless this process leads and knows them.
+    pub(crate) alerts: Vec<AlertRow>,
 }
 
 /// How long each kind of row is kept, milliseconds.
@@ -206,6 +230,8 @@ pub(crate) trait Admin {
     fn revoke_token(&mut self, id: i64) -> Result<bool>;
     /// A setting of people, such as the hash of their password.
     fn setting(&mut self, key: &str) -> Result<Option<String>>;
+    /// The value of a setting; if it has none, this one from now on. All processes get the same answer.
+    fn setting_or(&mut self, key: &str, value: &str) -> Result<String>;
     /// Sets it.
     fn set_setting(&mut self, key: &str, value: &str) -> Result<()>;
     /// Labels of all devices, by number.
@@ -221,9 +247,13 @@ pub(crate) trait Admin {
 }
 
 /// Writes what the engine decides.
-pub(crate) trait Store: Send {
-    /// Everything that is needed to begin.
-    fn load(&mut self) -> Result<Loaded>;
+pub(crate) trait Store: Admin + Send {
+    /// All devices.
+    fn load(&mut self) -> Result<Vec<DeviceRow>>;
+    /// Alerts and messages that are not over.
+    fn duties(&mut self) -> Result<Duties>;
+    /// Ledgers of these devices as they are now.
+    fn ledgers(&mut self, devices: &[DeviceId]) -> Result<Vec<(DeviceId, Ledger)>>;
     /// The numbers of devices, made for those that are new; `true`: it is.
     fn device_ids(
         &mut self,
@@ -234,10 +264,24 @@ pub(crate) trait Store: Send {
     fn open_boots(&mut self, now: UnixMs, ids: &[(DeviceId, u64)]) -> Result<Vec<Boot>>;
     /// Whether each late heartbeat is in the history: device, ordinal of the start, number.
     fn late_known(&mut self, late: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>>;
-    /// Makes all changes, or none; when it returns they are durable.
-    fn apply(&mut self, writes: &Writes) -> Result<()>;
+    /// Makes all changes, or none; when they are done they are durable.
+    fn apply(&mut self, writes: &Writes) -> Result<Applied>;
     /// Deletes a bounded number of rows that are too old; `true`: there are more.
     fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool>;
+    /// Whether this process is the one of all on this database that raises alerts, sends messages and deletes old rows.
+    /// Asked once a second.
+    fn lead(&mut self) -> Result<bool> {
+        Ok(true)
+    }
+    /// What other processes have changed since it was asked last.
+    fn changes(&mut self) -> Result<Changes> {
+        Ok(Changes::default())
+    }
+    /// Those of `devices` of which it is known already that a commit would be stale.
+    fn stale(&self, devices: &[DeviceId]) -> Vec<DeviceId> {
+        let _ = devices;
+        Vec::new()
+    }
 }
 
 /// How fine a history is to be.
@@ -269,6 +313,12 @@ pub(crate) struct BeatDetail {
     pub(crate) number: Option<u64>,
     pub(crate) replayed: bool,
     pub(crate) position: Option<(i32, i32)>,
+}
+
+/// `None` for nothing. Counts and sums of an hour are far below 2^53.
+fn mean_of(count: i64, sum: i64) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    (count > 0).then(|| sum as f64 / count as f64)
 }
 
 /// Answers questions about what is stored.

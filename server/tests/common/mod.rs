@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+pub(crate) mod postgres;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},

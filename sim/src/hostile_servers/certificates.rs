@@ -64,7 +64,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "unknown-authority",
         rows: "N12 N5",
-        about: "shows a certificate of an authority that nobody trusts",
+        about: "shows a certificate of an authority that is not trusted",
         expected: NOT_ACCEPTED,
         asks_for: None,
         act: Act::Certificate(|_, name| Authority::new().server(name)),

@@ -63,7 +63,7 @@ super::http_faults! {
     "two-replies", "N17", "answers each request twice", &[], says!(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
     "length-beyond-64-bits", "N17", "says a length beyond 64 bits", &[], falls_silent!(b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n");
     "length-of-words", "N17", "says a length that is no number", &[], falls_silent!(b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n");
-    "unknown-coding", "N18", "sends a body in a coding that nobody knows", &[], falls_silent!(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: zebra\r\n\r\n{}");
+    "unknown-coding", "N18", "sends a body in an unknown coding", &[], falls_silent!(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: zebra\r\n\r\n{}");
     "chunk-of-words", "N18", "says a chunk size that is no number", &[], falls_silent!(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzebra\r\n");
     "negative-chunk", "N18", "says a negative chunk size", &[], falls_silent!(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n");
 

@@ -81,6 +81,12 @@ impl Admin for Sqlite {
         Ok(select.query_row([key], |row| row.get(0)).optional()?)
     }
 
+    fn setting_or(&mut self, key: &str, value: &str) -> Result<String> {
+        self.connection.execute("INSERT OR IGNORE INTO setting VALUES (?1, ?2)", [key, value])?;
+        let sql = "SELECT value FROM setting WHERE key = ?1";
+        Ok(self.connection.query_row(sql, [key], |row| row.get(0))?)
+    }
+
     fn set_setting(&mut self, key: &str, value: &str) -> Result<()> {
         let transaction = self.connection.transaction()?;
         transaction.execute("INSERT OR REPLACE INTO setting VALUES (?1, ?2)", [key, value])?;

@@ -29,14 +29,14 @@ impl Sqlite {
                 added_at: UnixMs(row.get(2)?),
                 labels: labels_of(row.get(3)?, row.get(4)?, &row.get::<_, String>(5)?, row.get(6)?),
                 latest: latest.map(|(at, document)| (UnixMs(at), document)),
-                ledger: Ledger::new(),
+                ledger: Ledger::default(),
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     pub(super) fn load_ledger(&self, device: DeviceId) -> Result<Ledger> {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         let mut select = self.connection.prepare_cached(
             "SELECT boot_id, ordinal, first_at, last_at, base, max, bits, received FROM boot
              WHERE device = ?1 ORDER BY ordinal DESC LIMIT ?2",

@@ -13,6 +13,8 @@ mod admin;
 pub(crate) mod backup;
 mod load;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::{

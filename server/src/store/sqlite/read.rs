@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{DeviceId, boot::Boot, reading::VALUES},
-    store::{BeatDetail, EventRow, Point, Read, Result, Step},
+    store::{BeatDetail, EventRow, Point, Read, Result, Step, mean_of},
     time::UnixMs,
 };
 
@@ -102,10 +102,4 @@ fn summary_point(row: &rusqlite::Row<'_>) -> rusqlite::Result<Point> {
         *mean = count.zip(sum).and_then(|(count, sum)| mean_of(count, sum));
     }
     Ok(Point { at: UnixMs(row.get(0)?), beats: row.get(1)?, mean, max, beat: None })
-}
-
-/// `None` for nothing. Counts and sums of an hour are far below 2^53.
-pub(crate) fn mean_of(count: i64, sum: i64) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    (count > 0).then(|| sum as f64 / count as f64)
 }

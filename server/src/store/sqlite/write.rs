@@ -10,10 +10,10 @@ use crate::{
     model::{
         DeviceId,
         boot::Boot,
-        ledger::hour_of,
+        ledger::{Ledger, hour_of},
         reading::{Summary, VALUES, Value},
     },
-    store::{AlertRow, BeatRow, Loaded, Result, Retention, Store, SummaryRow, Writes},
+    store::{AlertRow, Applied, BeatRow, DeviceRow, Duties, Result, Retention, Store, SummaryRow, Writes},
     time::UnixMs,
 };
 
@@ -21,12 +21,20 @@ use crate::{
 pub(super) const REPLAYED: i64 = 1;
 
 impl Store for Sqlite {
-    fn load(&mut self) -> Result<Loaded> {
+    fn load(&mut self) -> Result<Vec<DeviceRow>> {
         let mut devices = self.load_devices()?;
         for device in &mut devices {
             device.ledger = self.load_ledger(device.id)?;
         }
-        Ok(Loaded { devices, alerts: self.load_alerts()?, messages: self.load_messages()? })
+        Ok(devices)
+    }
+
+    fn duties(&mut self) -> Result<Duties> {
+        Ok(Duties { alerts: self.load_alerts()?, messages: self.load_messages()? })
+    }
+
+    fn ledgers(&mut self, devices: &[DeviceId]) -> Result<Vec<(DeviceId, Ledger)>> {
+        devices.iter().map(|device| Ok((*device, self.load_ledger(*device)?))).collect()
     }
 
     fn device_ids(
@@ -82,7 +90,7 @@ impl Store for Sqlite {
         known.collect()
     }
 
-    fn apply(&mut self, writes: &Writes) -> Result<()> {
+    fn apply(&mut self, writes: &Writes) -> Result<Applied> {
         self.check_file()?;
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -118,7 +126,7 @@ impl Store for Sqlite {
         write_alerts(&transaction, &writes.alerts)?;
         write_messages(&transaction, writes)?;
         transaction.commit()?;
-        Ok(())
+        Ok(Applied::Done)
     }
 
     fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool> {

@@ -166,7 +166,7 @@ impl Checker {
             broken!("S1 single flight", "a request began while another was in flight");
         }
         if let Some(news) = self.news.filter(|news| *news < now && !self.stalled) {
-            broken!("S20 main loop", "nobody looked for {:?} after there was news", now.since(news));
+            broken!("S20 main loop", "no poll for {:?} after there was news", now.since(news));
         }
         self.news = scene.news;
         // The request that was in flight ended before the slot that comes due began.

@@ -105,7 +105,7 @@ impl Slots {
             self.skipped += 1;
         }
         if self.skipped > before && !stalled {
-            broken!("S4 coverage", "nobody polled for {overdue:?} after a slot");
+            broken!("S4 coverage", "no poll for {overdue:?} after a slot");
         }
         Ok(true)
     }

@@ -1,0 +1,66 @@
+//! `[postgres]`, or a file in the state directory: where everything is kept.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use serde::Deserialize;
+
+use super::Config;
+use crate::store::{self, StoreError, database::Database, postgres::Server};
+
+impl Config {
+    /// Where everything is kept. The state directory is made if it is needed and there is none.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or a file that the configuration names for PostgreSQL cannot be read.
+    pub(crate) fn database(&self) -> store::Result<Database> {
+        match &self.postgres {
+            Some(postgres) => {
+                Ok(Database::Postgres(Arc::new(postgres.server().map_err(StoreError::Unavailable)?)))
+            }
+            None => Database::in_directory(&self.state),
+        }
+    }
+}
+
+/// `[postgres]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Postgres {
+    /// `postgresql://USER@HOST/NAME`, or `postgresql://USER@/NAME?host=/run/postgresql` for a socket.
+    url: String,
+    /// File with the password.
+    password_file: Option<PathBuf>,
+    /// File of the authorities that may sign the certificate of the database server; default: those of the system.
+    ca_file: Option<PathBuf>,
+}
+
+impl Postgres {
+    /// Refuses an address that is none, and one that holds the password: the configuration may be read by others.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let parsed = self.url.parse::<tokio_postgres::Config>();
+        if parsed.is_ok_and(|config| config.get_password().is_some()) {
+            return Err(
+                "postgres.url holds a password: put it into a file, postgres.password_file".to_owned()
+            );
+        }
+        Server::new(&self.url, None, None).map(drop).map_err(|error| format!("postgres.url: {error}"))
+    }
+
+    fn server(&self) -> Result<Server, String> {
+        let password = match &self.password_file {
+            Some(path) => {
+                let text =
+                    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                Some(text.trim_end_matches(['\r', '\n']).to_owned())
+            }
+            None => None,
+        };
+        let server = Server::new(&self.url, password.as_deref(), self.ca_file.as_deref());
+        server.map_err(|error| format!("postgres: {error}"))
+    }
+
+    /// The address, which holds no password.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}

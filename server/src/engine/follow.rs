@@ -1,0 +1,190 @@
+//! Other processes on the same database: what they stored is shown here, and one of all leads.
+//!
+//! Each process stores what it receives. The database says when the ledger of a device has been changed by another
+//! process; then it is read again. Conditions are watched by the process that leads, over the heartbeats of all, so that
+//! an alert is raised once. When it ends, another one takes its duties from the database.
+
+use super::{Engine, Tracked, known_device, raised, read, write};
+use crate::{
+    alerts::{kind::Kind, watch::Watch},
+    fleet::Device,
+    limits::REFRESH_MAX,
+    model::DeviceId,
+    store::{AlertRow, DeviceRow, Duties, Result, Writes},
+    time::{MINUTE_MS, UnixMs},
+};
+
+/// Silence after which the leading process closes the last minute of a device, whoever received it.
+const SILENT_MS: i64 = 4 * MINUTE_MS;
+
+impl Engine {
+    /// Takes over what other processes have stored, and the lead if it has become free.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) fn follow(&mut self, now: UnixMs) -> Result<()> {
+        let leads = self.store.lead()?;
+        if leads != self.leads {
+            self.change_lead(now, leads)?;
+        }
+        let changes = self.store.changes()?;
+        if !changes.devices.is_empty() {
+            self.show_devices(now, changes.devices)?;
+        }
+        if self.leads {
+            let idle = self.idle_devices(now);
+            let mut stale = self.store.stale(&idle);
+            stale.truncate(REFRESH_MAX);
+            self.refresh(&stale)?;
+        } else {
+            self.show_alerts(&changes.alerts);
+        }
+        Ok(())
+    }
+
+    /// Reads ledgers again that another process has changed.
+    pub(super) fn refresh(&mut self, devices: &[DeviceId]) -> Result<()> {
+        if devices.is_empty() {
+            return Ok(());
+        }
+        let ledgers = self.store.ledgers(devices)?;
+        let mut fleet = write(&self.fleet);
+        for (id, ledger) in ledgers {
+            let Some(place) = fleet.place_of(id) else { continue };
+            if let (Some(device), Some(tracked)) = (fleet.at_mut(place), self.tracked.get_mut(place)) {
+                device.lost = ledger.lost();
+                tracked.ledger = ledger;
+            }
+        }
+        Ok(())
+    }
+
+    /// Alerts and messages that are this process's from now on.
+    pub(super) fn take_duties(&mut self, duties: Duties) {
+        let alerts = duties.alerts.into_iter();
+        self.alerts =
+            alerts.filter_map(|row| Some(((row.device, Kind::from_word(&row.kind)?), row))).collect();
+        self.messages = duties.messages.into_iter().map(|message| (message.id, message)).collect();
+    }
+
+    fn change_lead(&mut self, now: UnixMs, leads: bool) -> Result<()> {
+        let duties = if leads { self.store.duties()? } else { Duties::default() };
+        self.in_flight.clear();
+        self.attempts.clear();
+        if leads {
+            log::info!("this process raises alerts and sends messages from now on");
+            let raised = raised(&duties.alerts);
+            let fleet = read(&self.fleet);
+            for (device, tracked) in fleet.devices().iter().zip(&mut self.tracked) {
+                let raised = raised.get(&device.id).into_iter().flatten().copied();
+                tracked.watch = Watch::resume(raised, device.reading.app_version.clone());
+            }
+        } else {
+            log::warn!("another process raises alerts and sends messages from now on");
+        }
+        self.take_duties(duties);
+        self.restart_watch(now);
+        self.leads = leads;
+        Ok(())
+    }
+
+    /// Shows devices as another process has stored them; if this one leads, watches their conditions.
+    fn show_devices(&mut self, now: UnixMs, rows: Vec<DeviceRow>) -> Result<()> {
+        let mut writes = Writes::default();
+        let mut watched: Vec<(usize, Watch)> = Vec::new();
+        let mut shown: Vec<Device> = Vec::with_capacity(rows.len());
+        {
+            let fleet = read(&self.fleet);
+            for row in rows {
+                let (device, _) = known_device(row);
+                let place = fleet.place_of(device.id);
+                let known = place.and_then(|place| fleet.devices().get(place));
+                let is_news = device.seen_at > known.and_then(|known| known.seen_at);
+                if let (true, true, Some(place)) = (self.leads, is_news, place)
+                    && let Some(tracked) = self.tracked.get(place)
+                {
+                    let mut watch = tracked.watch.clone();
+                    let expect = self.rules.expectations.of(device.labels.group.as_deref());
+                    let notices =
+                        watch.beat(now, &device.reading, device.skew_ms, expect, self.may_raise(now));
+                    for notice in &notices {
+                        let (event, alert) = self.record(now, device.id, notice);
+                        writes.events.push(event);
+                        writes.alerts.push(alert);
+                    }
+                    watched.push((place, watch));
+                }
+                shown.push(device);
+            }
+        }
+        if !writes.is_empty() {
+            // Rows of no ledger: they cannot be stale.
+            self.store.apply(&writes)?;
+        }
+        for row in writes.alerts {
+            self.keep_alert(row);
+        }
+        for (place, watch) in watched {
+            if let Some(tracked) = self.tracked.get_mut(place) {
+                tracked.watch = watch;
+            }
+        }
+        self.adopt_shown(shown);
+        Ok(())
+    }
+
+    fn adopt_shown(&mut self, shown: Vec<Device>) {
+        let mut fleet = write(&self.fleet);
+        for device in shown {
+            let Some(place) = fleet.place_of(device.id) else {
+                self.tracked.push(Tracked::default());
+                fleet.add(device);
+                continue;
+            };
+            let Some(known) = fleet.at_mut(place) else { continue };
+            known.labels = device.labels;
+            known.lost = device.lost;
+            if device.seen_at > known.seen_at {
+                known.seen_at = device.seen_at;
+                known.skew_ms = device.skew_ms;
+                known.reading = device.reading;
+                known.document = device.document;
+            }
+            if let Some(tracked) = self.tracked.get(place).filter(|_| self.leads) {
+                known.alerts = tracked.watch.raised();
+            }
+            known.revision += 1;
+        }
+        fleet.revision += 1;
+    }
+
+    /// Shows what the leading process has found wrong.
+    fn show_alerts(&self, alerts: &[AlertRow]) {
+        let mut raised = raised(alerts);
+        let mut fleet = write(&self.fleet);
+        let mut changed = false;
+        for place in 0..self.tracked.len() {
+            let Some(device) = fleet.at_mut(place) else { continue };
+            let alerts = raised.remove(&device.id).unwrap_or_default();
+            if device.alerts != alerts {
+                device.alerts = alerts;
+                device.revision += 1;
+                changed = true;
+            }
+        }
+        if changed {
+            fleet.revision += 1;
+        }
+    }
+
+    /// Devices whose last minute may be open although they have been silent for a while.
+    fn idle_devices(&self, now: UnixMs) -> Vec<DeviceId> {
+        let fleet = read(&self.fleet);
+        let all = fleet.devices().iter().zip(&self.tracked);
+        let idle = all.filter(|(device, tracked)| {
+            tracked.ledger.is_idle(now)
+                || device.seen_at.is_some_and(|seen_at| now.since(seen_at) > SILENT_MS)
+        });
+        idle.map(|(device, _)| device.id).collect()
+    }
+}

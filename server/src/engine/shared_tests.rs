@@ -1,0 +1,151 @@
+//! Several engines on one database of PostgreSQL.
+
+use serde_json::json;
+
+use super::{
+    tests::{CHANNEL, Rig, T0, document},
+    *,
+};
+use crate::store::{Labels, Step, tests::shared};
+
+/// The first one leads.
+fn two(config: &str) -> (Rig, Rig) {
+    let database = shared();
+    let (one, other) = (Rig::new(&database, config), Rig::new(&database, config));
+    assert!(one.engine.leads && !other.engine.leads);
+    (one, other)
+}
+
+/// A second passes in both.
+fn tick(one: &mut Rig, other: &mut Rig, now: UnixMs) {
+    one.engine.tick(now).unwrap();
+    other.engine.tick(now).unwrap();
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn a_heartbeat_that_comes_again_to_another_process_is_repeated() {
+    let (mut one, mut other) = two("");
+    for number in 1..=20 {
+        let now = T0.plus(i64::try_from(number).unwrap() * 5000);
+        let beat = document("pi1", number, now);
+        // Without a turn in between: what another one has stored is found out at the commit.
+        assert_eq!(one.commit(now, std::slice::from_ref(&beat)), [Verdict::Stored]);
+        assert_eq!(other.commit(now.plus(1), std::slice::from_ref(&beat)), [Verdict::Repeated]);
+        let mut late = document("pi1", number + 1000, now.plus(-900_000));
+        late["replayed"] = true.into();
+        assert_eq!(other.commit(now.plus(2), std::slice::from_ref(&late)), [Verdict::Stored]);
+        assert_eq!(one.commit(now.plus(3), &[late]), [Verdict::Repeated]);
+    }
+    assert_eq!(one.stored("pi1", Step::Beat), 40);
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn minutes_hold_every_heartbeat_of_a_device_that_changes_between_processes() {
+    let (mut one, mut other) = two("");
+    for number in 1..=60u64 {
+        let now = T0.plus(number.cast_signed() * 5000);
+        let rig = if number % 3 == 0 { &mut one } else { &mut other };
+        assert_eq!(rig.commit(now, &[document("pi1", number, now)]), [Verdict::Stored]);
+        if number % 7 == 0 {
+            tick(&mut one, &mut other, now);
+        }
+    }
+    // The last minute is closed by the one that leads, although another one received it.
+    for second in 0..600 {
+        tick(&mut one, &mut other, T0.plus(300_000 + second * 1000));
+    }
+    for step in [Step::Beat, Step::Minute, Step::Hour] {
+        assert_eq!(one.stored("pi1", step), 60, "{step:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn each_process_shows_what_the_others_store() {
+    let (mut one, mut other) = two("");
+    other.commit(T0, &[document("pi1", 1, T0)]);
+    tick(&mut one, &mut other, T0.plus(1000));
+    assert_eq!(one.device("pi1").seen_at, Some(T0));
+    let mut hotter = document("pi1", 2, T0.plus(5000));
+    hotter["temp"] = json!(61.5);
+    other.commit(T0.plus(5000), &[hotter]);
+    tick(&mut one, &mut other, T0.plus(6000));
+    let device = one.device("pi1");
+    assert_eq!(device.reading, other.device("pi1").reading);
+    assert_eq!((device.seen_at, device.presence), (Some(T0.plus(5000)), Presence::Online));
+    assert_eq!(read(&one.engine.fleet()).counts().total(), 1);
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn a_device_that_was_removed_elsewhere_before_it_was_seen_here_is_refused() {
+    let database = shared();
+    let mut one = Rig::new(&database, "");
+    let mut other = Rig::new(&database, "");
+    one.commit(T0, &[document("pi1", 1, T0)]);
+    let removed = Labels { removed: true, ..Labels::default() };
+    assert!(database.open().unwrap().set_labels("pi1", &removed).unwrap());
+    assert_eq!(other.commit(T0.plus(5000), &[document("pi1", 2, T0)]), [Verdict::Removed]);
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn an_alert_is_raised_once_whichever_process_receives_the_device() {
+    let (mut one, mut other) = two(CHANNEL);
+    let mut messages = Vec::new();
+    for second in 0..200 {
+        let now = T0.plus(second * 1000);
+        if second % 5 == 0 {
+            let number = u64::try_from(second).unwrap() / 5 + 1;
+            let mut hot = document("pi1", number, now);
+            hot["temp"] = json!(83.2);
+            // It is received by the one that does not lead, or by both in turn.
+            let rig = if second < 100 || number % 2 == 0 { &mut other } else { &mut one };
+            rig.commit(now, &[hot]);
+        }
+        tick(&mut one, &mut other, now);
+        messages.extend(one.messages.try_iter().chain(other.messages.try_iter()));
+        for message in &messages {
+            one.engine.attempted(message.id, Attempt::Delivered);
+        }
+    }
+    let subjects: Vec<_> = messages.iter().map(|message| message.subject.as_str()).collect();
+    assert_eq!(subjects, ["pi1: hot"]);
+    assert_eq!(one.events("pi1"), ["added", "hot"]);
+    assert_eq!(other.device("pi1").alerts, one.device("pi1").alerts);
+    assert_eq!(other.device("pi1").alerts.len(), 1);
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn another_process_takes_the_duties_of_one_that_is_gone() {
+    let (mut one, mut other) = two(CHANNEL);
+    one.commit(T0, &[document("pi1", 1, T0)]);
+    let mut first = None;
+    for second in 0..200 {
+        tick(&mut one, &mut other, T0.plus(second * 1000));
+        first = first.or_else(|| one.messages.try_recv().ok());
+    }
+    let first = first.unwrap();
+    // It ends while the message is on its way: it may have arrived.
+    drop(one);
+    let mut now = T0.plus(200_000);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !other.engine.leads {
+        assert!(std::time::Instant::now() < deadline);
+        other.engine.tick(now).unwrap();
+    }
+    let mut messages = Vec::new();
+    for _ in 0..300 {
+        now = now.plus(1000);
+        other.engine.tick(now).unwrap();
+        while let Ok(message) = other.messages.try_recv() {
+            other.engine.attempted(message.id, Attempt::Delivered);
+            messages.push((message.id, message.doubtful));
+        }
+    }
+    assert_eq!(messages, [(first.id, true)], "the same message, which says that it may be a repetition");
+    assert_eq!(other.events("pi1"), ["added", "offline"], "raised once");
+}

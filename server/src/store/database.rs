@@ -1,0 +1,75 @@
+//! Which database it is: the one place that knows.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Read, Readers, Result, Store, StoreError,
+    postgres::{Postgres, Server},
+    sqlite::{self, Sqlite},
+};
+
+/// Where everything is kept.
+#[derive(Debug, Clone)]
+pub(crate) enum Database {
+    /// A file of SQLite in the state directory.
+    Sqlite(PathBuf),
+    /// A database of PostgreSQL.
+    Postgres(Arc<Server>),
+}
+
+impl Database {
+    /// The file in a state directory, which is made if there is none.
+    ///
+    /// # Errors
+    /// The state directory cannot be made.
+    pub(crate) fn in_directory(state: &Path) -> Result<Self> {
+        sqlite::make_state_directory(state)
+            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", state.display())))?;
+        Ok(Self::Sqlite(sqlite::path_in(state)))
+    }
+
+    /// Opens it for changes, and makes its tables if there are none.
+    ///
+    /// # Errors
+    /// It cannot be opened, is damaged, or is none of this program.
+    pub(crate) fn open(&self) -> Result<Box<dyn Store>> {
+        match self {
+            Self::Sqlite(path) => Ok(Box::new(Sqlite::open(path)?)),
+            Self::Postgres(server) => Ok(Box::new(Postgres::open(server)?)),
+        }
+    }
+
+    /// Readers, which connect when they are needed.
+    pub(crate) fn readers(&self) -> Readers {
+        let this = self.clone();
+        Readers::new(move || this.open_reader())
+    }
+
+    /// Opens it for questions.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(crate) fn open_reader(&self) -> Result<Box<dyn Read>> {
+        match self {
+            Self::Sqlite(path) => Ok(Box::new(Sqlite::open_reader(path)?)),
+            Self::Postgres(server) => Ok(Box::new(Postgres::open_reader(server))),
+        }
+    }
+
+    /// Copies it to a new file while a server writes.
+    ///
+    /// # Errors
+    /// The file exists already or cannot be written.
+    pub(crate) fn backup(&self, to: &Path) -> Result<()> {
+        match self {
+            Self::Sqlite(path) => sqlite::backup::backup(path, to),
+            Self::Postgres(_) => {
+                let text = "this database is PostgreSQL: copy it with pg_dump, while the server runs";
+                Err(StoreError::Unavailable(text.to_owned()))
+            }
+        }
+    }
+}

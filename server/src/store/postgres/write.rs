@@ -1,0 +1,326 @@
+//! What the engine changes, one transaction at a time.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
+
+use tokio_postgres::Transaction;
+
+use super::{
+    Postgres, Version,
+    beats::{self, Failure, Way},
+    load, rows,
+    schema::{self, LOCK_LEAD, Table},
+    session::{LOAD_TIMEOUT, Session, Statements},
+};
+use crate::{
+    limits::RETENTION_ROWS,
+    model::{
+        DeviceId,
+        boot::Boot,
+        ledger::{Ledger, hour_of},
+    },
+    store::{Applied, Changes, DeviceRow, Duties, Result, Retention, Store, StoreError, Writes},
+    time::UnixMs,
+};
+
+/// Attempts to number a start of an agent while other processes number starts of the same device.
+const ORDINALS: usize = 10;
+
+impl Store for Postgres {
+    fn load(&mut self) -> Result<Vec<DeviceRow>> {
+        let loaded = self.line.run_within(LOAD_TIMEOUT, async |session| load::all(session).await)?;
+        self.compared_at = Some(Instant::now());
+        self.versions = loaded
+            .iter()
+            .map(|(row, version)| (row.id, Version { ledger: *version, seen: *version }))
+            .collect();
+        Ok(loaded.into_iter().map(|(row, _)| row).collect())
+    }
+
+    fn duties(&mut self) -> Result<Duties> {
+        self.line.run(async |session| {
+            Ok(Duties { alerts: load::alerts(session).await?, messages: load::messages(session).await? })
+        })
+    }
+
+    fn ledgers(&mut self, devices: &[DeviceId]) -> Result<Vec<(DeviceId, Ledger)>> {
+        let ledgers = self.line.run(async |session| load::ledgers(session, devices).await)?;
+        for (device, _, version) in &ledgers {
+            self.versions.entry(*device).or_default().ledger = *version;
+        }
+        Ok(ledgers.into_iter().map(|(device, ledger, _)| (device, ledger)).collect())
+    }
+
+    fn device_ids(
+        &mut self,
+        now: UnixMs,
+        hardware_ids: &[(&str, Option<&str>)],
+    ) -> Result<Vec<(DeviceId, bool)>> {
+        let ids = self.line.run(async |session| device_ids(session, now, hardware_ids).await)?;
+        for (device, _) in ids.iter().filter(|(_, new)| *new) {
+            self.versions.insert(*device, Version::default());
+        }
+        Ok(ids)
+    }
+
+    fn open_boots(&mut self, now: UnixMs, ids: &[(DeviceId, u64)]) -> Result<Vec<Boot>> {
+        self.line.run(async |session| open_boots(session, now, ids).await)
+    }
+
+    fn late_known(&mut self, late: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>> {
+        self.line.run(async |session| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM beat WHERE flags & 1 = 1 AND device = u.device AND boot = u.boot AND seq = u.seq)
+                       FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS u(device, boot, seq, place)
+                       ORDER BY place";
+            let statement = session.statements.get(&session.client, sql).await?;
+            let devices: Vec<_> = late.iter().map(|(device, ..)| device.0).collect();
+            let boots: Vec<_> = late.iter().map(|(_, boot, _)| *boot).collect();
+            let numbers: Vec<_> = late.iter().map(|(.., number)| number.cast_signed()).collect();
+            let rows = session.client.query(&statement, &[&devices, &boots, &numbers]).await?;
+            rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        })
+    }
+
+    fn apply(&mut self, writes: &Writes) -> Result<Applied> {
+        self.make_partitions(writes)?;
+        let versions = &self.versions;
+        let applied = self.line.run(async |session| {
+            match apply(session, versions, writes, Way::Copy).await {
+                Err(Failure::Taken) => apply(session, versions, writes, Way::Insert).await,
+                result => result,
+            }
+            .map_err(StoreError::from)
+        })?;
+        match applied {
+            Outcome::Done(devices) => {
+                for device in devices {
+                    let version = self.versions.entry(device).or_default();
+                    version.ledger += 1;
+                    version.seen = version.ledger;
+                }
+                Ok(Applied::Done)
+            }
+            Outcome::Stale(devices) => Ok(Applied::Stale(devices)),
+        }
+    }
+
+    fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool> {
+        let ages = [retention.beats, retention.minutes, retention.hours];
+        for (table, age) in Table::ALL.into_iter().zip(ages) {
+            let horizon = now.plus(-age);
+            let oldest =
+                self.line.run(async |session| schema::oldest_before(session, table, horizon).await)?;
+            if let Some(name) = oldest {
+                self.line.run(async |session| schema::drop_partition(session, &name).await)?;
+                self.partitions.retain(|partition| partition.to() > horizon);
+                return Ok(true);
+            }
+        }
+        let horizon = now.plus(-retention.events).0;
+        let rows = i64::try_from(RETENTION_ROWS).unwrap_or(i64::MAX);
+        self.line.run(async |session| {
+            let sql = "DELETE FROM event WHERE (device, id) IN
+                       (SELECT device, id FROM event WHERE at < $1 ORDER BY at LIMIT $2)";
+            let deleted = session.client.execute(sql, &[&horizon, &rows]).await?;
+            Ok(deleted >= RETENTION_ROWS as u64)
+        })
+    }
+
+    fn lead(&mut self) -> Result<bool> {
+        if self.leads_on.is_some() && self.leads_on == self.line.connection() {
+            return Ok(true);
+        }
+        self.leads_on = None;
+        let taken = self.line.run(async |session| {
+            let row = session.client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK_LEAD]).await?;
+            Ok(row.try_get::<_, bool>(0)?)
+        })?;
+        if taken {
+            self.leads_on = self.line.connection();
+        }
+        Ok(self.leads_on.is_some())
+    }
+
+    fn changes(&mut self) -> Result<Changes> {
+        let leads = self.leads_on.is_some();
+        // Each second what has changed lately, and once in a while everything: a commit may have taken longer.
+        let all = self.compared_at.is_none_or(|at| at.elapsed() > load::COMPARE_ALL_EVERY);
+        let versions = &self.versions;
+        let (rows, alerts) = self.line.run(async |session| {
+            let rows = load::changed(session, versions, all).await?;
+            let alerts = if leads { Vec::new() } else { load::alerts(session).await? };
+            Ok((rows, alerts))
+        })?;
+        if all {
+            self.compared_at = Some(Instant::now());
+        }
+        for (row, version) in &rows {
+            // A ledger that is not known has no version that a commit could find.
+            self.versions.entry(row.id).or_insert(Version { ledger: -1, seen: 0 }).seen = *version;
+        }
+        Ok(Changes { devices: rows.into_iter().map(|(row, _)| row).collect(), alerts })
+    }
+
+    fn stale(&self, devices: &[DeviceId]) -> Vec<DeviceId> {
+        let is_stale = |device: &DeviceId| {
+            self.versions.get(device).is_none_or(|version| version.ledger != version.seen)
+        };
+        devices.iter().copied().filter(is_stale).collect()
+    }
+}
+
+impl Postgres {
+    fn make_partitions(&mut self, writes: &Writes) -> Result<()> {
+        let beats = writes.beats.iter().map(|beat| Table::Beat.partition(beat.at));
+        let minutes = writes.summaries.iter().map(|row| Table::Minute.partition(row.minute));
+        let hours = writes.summaries.iter().map(|row| Table::Hour.partition(hour_of(row.minute)));
+        let all = beats.chain(minutes).chain(hours);
+        let missing: Vec<_> = all.filter(|partition| !self.partitions.contains(partition)).collect();
+        for partition in missing {
+            if !self.partitions.contains(&partition) {
+                self.line.run(async |session| schema::make(session, partition).await)?;
+                self.partitions.insert(partition);
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Outcome {
+    /// Ledgers of these devices have a new version.
+    Done(Vec<DeviceId>),
+    Stale(Vec<DeviceId>),
+}
+
+async fn apply(
+    session: &mut Session,
+    versions: &HashMap<DeviceId, Version>,
+    writes: &Writes,
+    way: Way,
+) -> std::result::Result<Outcome, Failure> {
+    let newest = newest_places(writes);
+    let (transaction, statements) = session.begin().await?;
+    if !newest.is_empty() {
+        let devices: Vec<_> = newest.keys().copied().collect();
+        let stale = lock(&transaction, statements, versions, &devices).await?;
+        if !stale.is_empty() {
+            return Ok(Outcome::Stale(stale));
+        }
+    }
+    let mut newest = newest;
+    if !writes.beats.is_empty() {
+        for (device, at) in beats::add(&transaction, statements, &writes.beats, way).await? {
+            newest.entry(device).and_modify(|newest| *newest = (*newest).max(at.0));
+        }
+    }
+    rows::latest(&transaction, statements, writes).await?;
+    rows::boots(&transaction, statements, &writes.boots).await?;
+    rows::events(&transaction, statements, &writes.events).await?;
+    rows::summaries(&transaction, statements, writes).await?;
+    rows::alerts(&transaction, statements, &writes.alerts).await?;
+    rows::messages(&transaction, statements, &writes.messages, &writes.messages_done).await?;
+    if !newest.is_empty() {
+        let sql = "UPDATE state SET version = version + 1, changed_at = now(), last_at = greatest(state.last_at, u.at)
+                   FROM unnest($1::bigint[], $2::bigint[]) AS u(device, at) WHERE state.device = u.device";
+        let statement = statements.get(&transaction, sql).await?;
+        let devices: Vec<_> = newest.keys().copied().collect();
+        let places: Vec<_> = newest.values().copied().collect();
+        transaction.execute(&statement, &[&devices, &places]).await?;
+    }
+    transaction.commit().await?;
+    Ok(Outcome::Done(newest.into_keys().map(DeviceId).collect()))
+}
+
+/// Devices whose ledgers change, with the place of their newest heartbeat in this commit.
+fn newest_places(writes: &Writes) -> BTreeMap<i64, i64> {
+    let mut newest: BTreeMap<i64, i64> = BTreeMap::new();
+    let beats = writes.beats.iter().map(|beat| (beat.device.0, beat.at.0));
+    let others = writes.latest.iter().map(|(device, ..)| (device.0, 0));
+    let boots = writes.boots.iter().map(|(device, _)| (device.0, 0));
+    let summaries = writes.summaries.iter().map(|row| (row.device.0, 0));
+    for (device, at) in beats.chain(others).chain(boots).chain(summaries) {
+        newest.entry(device).and_modify(|newest| *newest = (*newest).max(at)).or_insert(at);
+    }
+    newest
+}
+
+/// Locks the ledgers of `devices`, in the same order in all processes. Those that are not as this process knows them.
+async fn lock(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    versions: &HashMap<DeviceId, Version>,
+    devices: &[i64],
+) -> Result<Vec<DeviceId>> {
+    let sql = "SELECT device, version FROM state WHERE device = ANY($1) ORDER BY device FOR UPDATE";
+    let statement = statements.get(transaction, sql).await?;
+    let rows = transaction.query(&statement, &[&devices]).await?;
+    let mut stale = Vec::new();
+    for row in rows {
+        let (device, version) = (DeviceId(row.try_get(0)?), row.try_get::<_, i64>(1)?);
+        if versions.get(&device).is_none_or(|known| known.ledger != version) {
+            stale.push(device);
+        }
+    }
+    Ok(stale)
+}
+
+async fn device_ids(
+    session: &mut Session,
+    now: UnixMs,
+    hardware_ids: &[(&str, Option<&str>)],
+) -> Result<Vec<(DeviceId, bool)>> {
+    let names: Vec<_> = hardware_ids.iter().map(|(id, _)| *id).collect();
+    let groups: Vec<_> = hardware_ids.iter().map(|(_, group)| *group).collect();
+    let (transaction, _) = session.begin().await?;
+    let sql = "INSERT INTO device (hardware_id, added_at, grp)
+               SELECT id, $1, grp FROM unnest($2::text[], $3::text[]) AS u(id, grp) ORDER BY id
+               ON CONFLICT (hardware_id) DO NOTHING RETURNING hardware_id, id";
+    let mut new: HashMap<String, i64> = HashMap::new();
+    for row in transaction.query(sql, &[&now.0, &names, &groups]).await? {
+        new.insert(row.try_get(0)?, row.try_get(1)?);
+    }
+    let numbers: Vec<_> = new.values().copied().collect();
+    let sql = "INSERT INTO state SELECT id, 0, 0, now() FROM unnest($1::bigint[]) AS u(id)";
+    transaction.execute(sql, &[&numbers]).await?;
+    let mut known: HashMap<String, i64> = HashMap::new();
+    let sql = "SELECT hardware_id, id FROM device WHERE hardware_id = ANY($1)";
+    for row in transaction.query(sql, &[&names]).await? {
+        known.insert(row.try_get(0)?, row.try_get(1)?);
+    }
+    transaction.commit().await?;
+    let ids = names.iter().map(|name| {
+        let id = known.get(*name).ok_or_else(|| StoreError::Unavailable(format!("{name} has no number")))?;
+        Ok((DeviceId(*id), new.contains_key(*name)))
+    });
+    ids.collect()
+}
+
+async fn open_boots(session: &mut Session, now: UnixMs, ids: &[(DeviceId, u64)]) -> Result<Vec<Boot>> {
+    let devices: Vec<_> = ids.iter().map(|(device, _)| device.0).collect();
+    let boots: Vec<_> = ids.iter().map(|(_, boot)| boot.cast_signed()).collect();
+    for _ in 0..ORDINALS {
+        // Of two that would have the same ordinal one is left out, and numbered in the next round.
+        let sql = "INSERT INTO boot (device, ordinal, boot_id, first_at, last_at, base, max, bits, received)
+                   SELECT u.device, 1 + coalesce((SELECT max(ordinal) FROM boot WHERE boot.device = u.device), 0),
+                   u.boot, $3, $3, 0, 0, 0, 0 FROM unnest($1::bigint[], $2::bigint[]) AS u(device, boot)
+                   ORDER BY u.device ON CONFLICT DO NOTHING";
+        let insert = session.statements.get(&session.client, sql).await?;
+        session.client.execute(&insert, &[&devices, &boots, &now.0]).await?;
+        let sql = "SELECT boot_id, ordinal, first_at, last_at, base, max, bits, received, device FROM boot
+                   WHERE (device, boot_id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[]))";
+        let select = session.statements.get(&session.client, sql).await?;
+        let mut found = HashMap::new();
+        for row in session.client.query(&select, &[&devices, &boots]).await? {
+            let boot = load::boot_of_row(&row)?;
+            found.insert((row.try_get::<_, i64>(8)?, boot.id), boot);
+        }
+        let opened: Option<Vec<Boot>> =
+            ids.iter().map(|(device, boot)| found.get(&(device.0, *boot)).copied()).collect();
+        if let Some(opened) = opened {
+            return Ok(opened);
+        }
+    }
+    Err(StoreError::Unavailable("starts of agents could not be numbered".to_owned()))
+}

@@ -1,0 +1,138 @@
+//! What only a file has: copies, damage, removal, size.
+
+use super::{Sqlite, backup::backup, path_in};
+use crate::{
+    model::reading::Value,
+    store::{
+        EventRow, Read, Retention, Step, Store, StoreError, Writes,
+        tests::{T0, beat, summary},
+    },
+    time::{DAY_MS, MINUTE_MS, UnixMs},
+};
+use std::path::Path;
+
+fn open(directory: &Path) -> Sqlite {
+    Sqlite::open(&path_in(directory)).unwrap()
+}
+
+fn reader(directory: &Path) -> Sqlite {
+    Sqlite::open_reader(&path_in(directory)).unwrap()
+}
+
+#[test]
+fn old_rows_go_in_bounded_steps_and_the_last_minute_of_a_device_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    let ids = store.device_ids(T0, &[("gone", None), ("alive", None)]).unwrap();
+    let now = T0.plus(10 * DAY_MS);
+    let mut writes = Writes::default();
+    for n in 0..6000 {
+        writes.beats.push(beat(ids[0].0, T0.plus(n * 5000), 480));
+    }
+    writes.beats.push(beat(ids[1].0, T0, 480));
+    writes.beats.push(beat(ids[1].0, now, 480));
+    writes.summaries.push(summary(ids[1].0, T0.floor(MINUTE_MS), &[1]));
+    writes.events.push(EventRow { at: T0, device: ids[1].0, kind: "k".into(), detail: "d".into() });
+    store.apply(&writes).unwrap();
+    let retention =
+        Retention { beats: 2 * DAY_MS, minutes: 5 * DAY_MS, hours: 20 * DAY_MS, events: 5 * DAY_MS };
+    let mut steps = 1;
+    while store.retain(now, &retention).unwrap() {
+        steps += 1;
+        assert!(steps < 10);
+    }
+    assert!(steps > 1, "6000 rows are more than one step");
+    let mut reader = reader(directory.path());
+    let mut left =
+        |device, step| reader.history(device, step, UnixMs(0), UnixMs(i64::MAX), 10_000).unwrap().len();
+    assert_eq!(left(ids[0].0, Step::Beat), 13, "the last minute");
+    assert_eq!(left(ids[1].0, Step::Beat), 1);
+    assert_eq!(left(ids[1].0, Step::Minute), 0);
+    assert_eq!(left(ids[1].0, Step::Hour), 1);
+    assert!(reader.events(None, 10).unwrap().is_empty());
+}
+
+#[test]
+fn a_backup_is_whole_while_the_writer_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    let device = store.device_ids(T0, &[("pi1", None)]).unwrap()[0].0;
+    let write = |store: &mut Sqlite, from: i64| {
+        let beats = (from..from + 5000).map(|n| beat(device, T0.plus(n), 480)).collect();
+        store.apply(&Writes { beats, ..Writes::default() }).unwrap();
+    };
+    write(&mut store, 0);
+    let copies = tempfile::tempdir().unwrap();
+    let copy = path_in(copies.path());
+    std::thread::scope(|scope| {
+        let copying = scope.spawn(|| backup(&path_in(directory.path()), &copy));
+        for n in 1..10 {
+            write(&mut store, n * 5000);
+        }
+        copying.join().unwrap().unwrap();
+    });
+    let mut reader = reader(copies.path());
+    let copied = reader.history(device, Step::Beat, UnixMs(0), UnixMs(i64::MAX), 100_000).unwrap().len();
+    assert!(copied >= 5000 && copied.is_multiple_of(5000), "{copied}: a commit is in it or not");
+    assert!(backup(&path_in(directory.path()), &copy).is_err(), "nothing is overwritten");
+}
+
+#[test]
+fn a_damaged_or_foreign_file_is_refused_with_advice() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = path_in(directory.path());
+    std::fs::write(&path, "this is no database, it is a text of more than a hundred bytes ".repeat(20))
+        .unwrap();
+    let error = Sqlite::open(&path).err().unwrap();
+    assert!(
+        matches!(error, StoreError::Damaged(_)) && error.to_string().contains("restore a backup"),
+        "{error}"
+    );
+    std::fs::remove_file(&path).unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE x (y)").unwrap();
+    let error = Sqlite::open(&path).err().unwrap();
+    assert!(error.to_string().contains("not a database of heartbeat-server"), "{error}");
+}
+
+#[test]
+fn a_file_that_was_removed_or_replaced_takes_no_commits() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    let device = store.device_ids(T0, &[("pi1", None)]).unwrap()[0].0;
+    let writes = Writes { beats: vec![beat(device, T0, 480)], ..Writes::default() };
+    let (path, aside) = (path_in(directory.path()), directory.path().join("aside"));
+    std::fs::rename(&path, &aside).unwrap();
+    assert!(matches!(store.apply(&writes), Err(StoreError::Unavailable(_))));
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(store.apply(&writes), Err(StoreError::Unavailable(_))));
+    std::fs::rename(&aside, &path).unwrap();
+    store.apply(&writes).unwrap();
+}
+
+/// The budget of `doc/server.md`: 80 bytes a heartbeat.
+#[test]
+fn a_heartbeat_takes_80_bytes_at_most() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    let names: Vec<String> = (0..20).map(|n| format!("pi{n}")).collect();
+    let names: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+    let ids = store.device_ids(T0, &names).unwrap();
+    let mut number = 0;
+    for step in 0..300i64 {
+        let mut writes = Writes::default();
+        for (device, _) in &ids {
+            number += 1;
+            let mut row = beat(*device, T0.plus(step * 5000 + device.0 * 13), 480);
+            row.number = Some(100_000 + number);
+            for (n, value) in Value::ALL.into_iter().enumerate().take(8) {
+                row.reading.values.set(value, Some(300 + i32::try_from(n * 37).unwrap()));
+            }
+            writes.beats.push(row);
+        }
+        store.apply(&writes).unwrap();
+    }
+    let pages = store.bytes_of("beat").unwrap();
+    let each = pages / (20 * 300);
+    assert!(each <= 80, "{each} bytes a heartbeat");
+    println!("{each} bytes a heartbeat");
+}
