@@ -53,6 +53,7 @@ pub fn cpuinfo(bytes: &[u8]) {
 /// Pidfiles of the streaming application, `/proc/PID/stat` and `/proc/PID/status`.
 pub fn pidfile(bytes: &[u8]) {
     let _ = (pidfiles::parse(bytes), pidfiles::is_zombie(bytes), pidfiles::thread_group(bytes));
+    let _ = pidfiles::is_kernel_thread(bytes);
 }
 
 /// `/proc/net/route` and `/proc/net/ipv6_route`.

@@ -137,7 +137,10 @@ fn page(status: &Status, now: Instant) -> String {
             )
         }),
     );
-    row("next heartbeat", format!("in {}", ago(status.next_beat_at_s - now)));
+    let backing_off = status
+        .backing_off
+        .map_or_else(String::new, |withheld| format!("; backing off, {withheld} heartbeats withheld so far"));
+    row("next heartbeat", format!("in {}{backing_off}", ago(status.next_beat_at_s - now)));
     row(
         "since its start",
         format!(
@@ -160,10 +163,15 @@ fn page(status: &Status, now: Instant) -> String {
     format!("{page}{}", values.unwrap_or_default())
 }
 
-/// The values of the last heartbeat, with their sources.
+/// The values of the last heartbeat, with their sources; the reason for each that is unread.
 fn values(document: &Value, sources: &[(String, String)]) -> Page {
     let mut page = Page::new(COLUMNS);
+    let unread = document.pointer("/diagnostics/unread");
     let mut row = |name: &str, key: &str, value: &Value| {
+        if let Some(reason) = unread.and_then(|unread| unread.get(key)) {
+            page.row(name, &format!("- {}", plain(reason)), "");
+            return;
+        }
         let known = sources.iter().find(|(known, _)| known == key && !value.is_null());
         page.row(name, &plain(value), known.map_or("", |(_, place)| place));
     };
@@ -171,7 +179,8 @@ fn values(document: &Value, sources: &[(String, String)]) -> Page {
         match value {
             Value::Object(members) if key == "connection" || key == "diagnostics" => {
                 row(key, "", &Value::String(String::new()));
-                for (member, value) in members {
+                // What is unread stands in the rows of its keys.
+                for (member, value) in members.iter().filter(|(member, _)| *member != "unread") {
                     row(&format!("  {member}"), &format!("{key}.{member}"), value);
                 }
             }
@@ -241,7 +250,8 @@ mod tests {
     use serde_json::{json, value::to_raw_value};
 
     fn status() -> Status {
-        let document = json!({"temp": 48.8, "fan_rpm": null, "connection": {"wifi": null, "ethernet": {"interface": "eth0", "ip": null}}, "streaming_active": true});
+        let document = json!({"temp": 48.8, "fan_rpm": null, "connection": {"wifi": null, "ethernet": {"interface": "eth0", "ip": null}}, "streaming_active": true, "tracking_active": false,
+            "diagnostics": {"ups": null, "unread": {"tracking_active": "denied", "diagnostics.ups": "failed"}}});
         Status {
             version: "0.1.0".to_owned(),
             pid: std::process::id(),
@@ -256,6 +266,7 @@ mod tests {
             consecutive_failures: 0,
             skipped: 0,
             withheld: 2,
+            backing_off: None,
             late: None,
             sent_bytes: 560_123,
             received_bytes: 98_000,
@@ -268,8 +279,9 @@ mod tests {
             sources: vec![
                 ("temp".to_owned(), "/dev/vcio_gencmd measure_temp".to_owned()),
                 ("connection.ethernet".to_owned(), "/sys/class/net".to_owned()),
-                ("connection.wifi".to_owned(), "nl80211, /sys/class/net".to_owned()),
+                ("connection.wifi".to_owned(), "/sys/class/net, nl80211".to_owned()),
                 ("streaming_active".to_owned(), "/tmp/*.pid".to_owned()),
+                ("tracking_active".to_owned(), "/tmp/*.pid".to_owned()),
             ],
         }
     }
@@ -295,9 +307,19 @@ mod tests {
              connection\n\
              \u{20} wifi                  -\n\
              \u{20} ethernet              interface eth0, ip -      /sys/class/net\n\
-             streaming_active        true                      /tmp/*.pid\n"
+             streaming_active        true                      /tmp/*.pid\n\
+             tracking_active         - denied\n\
+             diagnostics\n\
+             \u{20} ups                   - failed\n"
         );
         assert_eq!(page(&status(), at(5_001)), expected);
+    }
+
+    #[test]
+    fn back_off_is_shown_with_what_it_withheld() {
+        let page = page(&Status { backing_off: Some(2), ..status() }, at(5_001));
+        let expected = "next heartbeat   in 3 s; backing off, 2 heartbeats withheld so far\n";
+        assert!(page.contains(expected), "{page}");
     }
 
     #[test]

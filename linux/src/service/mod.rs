@@ -6,13 +6,18 @@ mod summary;
 
 use std::path::Path;
 
-use heartbeat_core::{Outcome, Stats, time::Instant};
+use heartbeat_core::{
+    Outcome, Stats,
+    time::{Duration, Instant},
+};
+use jiff::{Timestamp, tz::TimeZone};
 
 use self::{notify::Notifier, summary::HourlySummary};
 use crate::{
     clock,
     config::Settings,
     daemon::{Observer, Turn},
+    sources::{sysroot::Sysroot, time_zone},
     status_file::{Last, Late, Status, StatusFile},
 };
 
@@ -23,12 +28,39 @@ pub struct Service {
     file: Option<StatusFile>,
     summary: HourlySummary,
     server: String,
+    zone: TimeZone,
     started: Instant,
     /// What was reported last.
     told: Stats,
     /// The latest live document.
     document: Vec<u8>,
+    pid: u32,
+    /// The headline of before the latest heartbeats, and when it was told.
+    headline: Headline,
     stopping: bool,
+}
+
+/// How often the supervisor is told of heartbeats that are delivered, each of which would wake it.
+const HEADLINE_EVERY: Duration = Duration::from_secs(60);
+
+/// What the supervisor was told.
+#[derive(Debug, Default)]
+struct Headline {
+    /// Whether the latest heartbeat was delivered; `None` before there was any.
+    delivered: Option<bool>,
+    told: Option<Instant>,
+}
+
+impl Headline {
+    /// Whether it is time to tell another one.
+    fn is_due(&mut self, delivered: Option<bool>, now: Instant) -> bool {
+        let is_news = delivered != Some(true) || self.delivered != delivered;
+        let is_due = is_news || self.told.is_none_or(|told| now.since(told) >= HEADLINE_EVERY);
+        if is_due {
+            *self = Self { delivered, told: Some(now) };
+        }
+        is_due
+    }
 }
 
 impl Service {
@@ -40,9 +72,12 @@ impl Service {
             file: directory.and_then(StatusFile::in_directory),
             summary: HourlySummary::new(clock::now()),
             server: settings.endpoint.without_query().to_owned(),
+            zone: Sysroot::new(Path::new("/")).map_or(TimeZone::UTC, |root| time_zone::local_zone(&root)),
             started: clock::now(),
             told: Stats::default(),
             document: Vec::new(),
+            pid: std::process::id(),
+            headline: Headline::default(),
             stopping: false,
         }
     }
@@ -54,13 +89,20 @@ impl Service {
         }
     }
 
+    /// The time of day of the next heartbeat.
+    fn next(&self, turn: &Turn<'_>) -> String {
+        let left = core::time::Duration::from(turn.agent.next_beat().since(turn.now));
+        let next = Timestamp::now().checked_add(left).unwrap_or(Timestamp::MAX);
+        next.to_zoned_datetime(self.zone.clone()).strftime("%H:%M:%S").to_string()
+    }
+
     fn status(&self, turn: &Turn<'_>) -> Status {
         let (stats, backlog) = (turn.agent.stats(), turn.agent.backlog());
         let secs = |time: Instant| core::time::Duration::from_micros(time.as_micros()).as_secs_f64();
         let counts = backlog.counts();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
+            pid: self.pid,
             running: !self.stopping,
             server: self.server.clone(),
             interval_s: core::time::Duration::from(turn.agent.config().interval()).as_secs_f64(),
@@ -72,6 +114,7 @@ impl Service {
             consecutive_failures: stats.consecutive_failures,
             skipped: stats.skipped,
             withheld: stats.withheld,
+            backing_off: turn.agent.backing_off(),
             late: (turn.agent.config().backlog() > 0 || counts.queued > 0).then(|| Late {
                 waiting: backlog.len() as u64,
                 delivered: counts.replayed,
@@ -110,7 +153,8 @@ impl Observer for Service {
         if ended {
             self.summary.ended(stats);
         }
-        let news = ended || self.stopping || self.told == Stats::default();
+        let news =
+            ended || stats.withheld > self.told.withheld || self.stopping || self.told == Stats::default();
         if let Some(file) = &mut self.file {
             file.turn();
         }
@@ -120,7 +164,8 @@ impl Observer for Service {
             if let Some(file) = &mut self.file {
                 file.publish(&status);
             }
-            headline = Some(status.headline());
+            let delivered = status.last.as_ref().map(|last| last.delivered);
+            headline = self.headline.is_due(delivered, turn.now).then(|| status.headline(&self.next(turn)));
         }
         self.notifier.news(stats.attempted > 0, headline.as_deref());
         self.summary.turn(turn.now, turn.traffic);
@@ -142,5 +187,23 @@ impl Observer for Service {
     fn stopping(&mut self) {
         self.stopping = true;
         self.notifier.stopping();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deliveries_are_told_once_a_minute_and_failures_at_once() {
+        let (mut headline, at) = (Headline::default(), |secs| Instant::ZERO + Duration::from_secs(secs));
+        assert!(headline.is_due(None, at(0)), "it has started");
+        assert!(headline.is_due(Some(true), at(1)));
+        assert!(!headline.is_due(Some(true), at(60)));
+        assert!(headline.is_due(Some(true), at(61)));
+        assert!(headline.is_due(Some(false), at(66)));
+        assert!(headline.is_due(Some(false), at(71)), "an outage goes on");
+        assert!(headline.is_due(Some(true), at(76)), "and ends");
+        assert!(!headline.is_due(Some(true), at(81)));
     }
 }

@@ -18,6 +18,10 @@ const NL80211_ATTR_IFTYPE: u16 = 5;
 const NL80211_ATTR_STA_INFO: u16 = 21;
 const NL80211_ATTR_SSID: u16 = 52;
 const NL80211_STA_INFO_SIGNAL: u16 = 7;
+/// `struct nl80211_sta_flag_update`: which flags are known, and which of them are set.
+const NL80211_STA_INFO_STA_FLAGS: u16 = 17;
+const NL80211_STA_FLAG_AUTHORIZED: u32 = 1;
+const NL80211_STA_FLAG_TDLS_PEER: u32 = 6;
 /// Longest answer in a captured tree: a thousand stations of a hotspot.
 const CAPTURED_MAX: u64 = 1024 * 1024;
 
@@ -31,6 +35,15 @@ impl Seen {
     /// Takes over one station: the access point of a client, or a client of a hotspot.
     pub(crate) fn take_station(&mut self, reply: &[u8]) {
         let info = attribute(reply, NL80211_ATTR_STA_INFO);
+        let flags = info.and_then(|info| attribute(info, NL80211_STA_INFO_STA_FLAGS));
+        if let Some((known, set)) = flags.and_then(|flags| flags.split_at_checked(4))
+            && let (Some(known), Some(set)) = (u32_of(known), u32_of(set))
+        {
+            let says = |flag: u32, expected: u32| (known >> flag) & 1 == 1 && (set >> flag) & 1 == expected;
+            if says(NL80211_STA_FLAG_TDLS_PEER, 1) || says(NL80211_STA_FLAG_AUTHORIZED, 0) {
+                return;
+            }
+        }
         let signal = info.and_then(|info| attribute(info, NL80211_STA_INFO_SIGNAL));
         self.signals.push(match signal {
             Some(&[level]) => Some(level.cast_signed()),
@@ -257,6 +270,26 @@ mod tests {
         let details = Nl80211::new(&root).read(&root).expect("details");
         assert_eq!(details.len(), 1, "wlan1 says nothing");
         assert_eq!((details[0].ssid.clone(), details[0].signal), (Some("home".into()), Some(Dbm(-61))));
+    }
+
+    #[test]
+    fn a_station_that_has_not_entered_or_is_a_direct_link_does_not_count() {
+        let flags = |known: u32, set: u32| {
+            let flags = [known.to_ne_bytes(), set.to_ne_bytes()].concat();
+            let info = [attr(NL80211_STA_INFO_SIGNAL, &[0xc8]), attr(NL80211_STA_INFO_STA_FLAGS, &flags)];
+            attr(NL80211_ATTR_STA_INFO, &info.concat())
+        };
+        let (authorized, direct) = (1 << NL80211_STA_FLAG_AUTHORIZED, 1 << NL80211_STA_FLAG_TDLS_PEER);
+        let stations = vec![
+            flags(authorized | direct, authorized),
+            flags(authorized, 0),
+            flags(authorized | direct, authorized | direct),
+            flags(0, 0),
+            flags(0, direct),
+        ];
+        let interface = attr(NL80211_ATTR_IFTYPE, &NL80211_IFTYPE_AP.to_ne_bytes());
+        let details = look(Fake { interface: Ok(interface), stations }).expect("details");
+        assert_eq!(details[0].clients, Some(3), "what is not known does not count against a station");
     }
 
     #[test]
