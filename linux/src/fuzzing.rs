@@ -19,6 +19,7 @@ use crate::{
         network::{addresses, permanent_address, routes},
         pidfiles, proc_wireless, procfs,
         radio::{Details, Seen},
+        scan,
         stand_ins::StandIns,
     },
 };
@@ -76,6 +77,7 @@ pub fn nl80211(bytes: &[u8]) {
         assert!(sources::attributes(message.payload).count() <= bytes.len());
         seen.take_interface(message.payload);
         seen.take_station(message.payload);
+        let _ = scan::associated_ssid(message.payload);
         let _ = (Details::new("wlan0", &seen), addresses::parse(message.payload));
         let _ = permanent_address::permanent_address(message.payload);
     }

@@ -33,6 +33,7 @@ mod process;
 pub(crate) mod procfs;
 pub(crate) mod radio;
 pub(crate) mod recording;
+pub(crate) mod scan;
 pub(crate) mod stand_ins;
 pub mod sysroot;
 pub(crate) mod thermal;
