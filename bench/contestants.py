@@ -29,6 +29,8 @@ class Running:
     process: subprocess.Popen
     beats: Beats
     port: int
+    # Where a connection can be ended to see what another one costs.
+    receiver: Receiver | None = None
 
     @property
     def output(self) -> pathlib.Path:
@@ -50,13 +52,19 @@ class Workshop:
         names = ["-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1"]
         files = ["-days", "2", "-keyout", str(key), "-out", str(certificate)]
         subprocess.run([*command, *names, *files], check=True, stderr=subprocess.DEVNULL)
-        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(certificate, key)
+        self._identity = (certificate, key)
+        self.tls = self.fresh_tls()
         # All the authorities of the system, as without this file, and the server's own certificate.
         self.authorities = self.scratch / "authorities.pem"
         system = AUTHORITIES.read_bytes() if AUTHORITIES.exists() else b""
         self.authorities.write_bytes(system + certificate.read_bytes())
         self._made = 0
+
+    def fresh_tls(self) -> ssl.SSLContext:
+        """Settings of a server that knows no earlier sessions."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self._identity)
+        return context
 
     def compile(self, source: str, *flags: str) -> pathlib.Path:
         """Compiles one of the programs beside, once."""
@@ -123,7 +131,8 @@ class Daemon:
             "WATCHDOG_USEC": "30000000",
         }
         command = [program, "--config", config, "run"]
-        return Running(spawn(command, directory, environment | unit), receiver.beats, receiver.port)
+        process = spawn(command, directory, environment | unit)
+        return Running(process, receiver.beats, receiver.port, receiver)
 
 
 class PythonService:

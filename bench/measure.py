@@ -113,6 +113,7 @@ class Tracer:
 
     def __init__(self, pid: int, scratch: pathlib.Path) -> None:
         self._output = scratch / f"strace.{pid}"
+        self._threads = [task.name for task in tasks(pid)]
         command = ["strace", "-f", "-qq", "-o", str(self._output), "-p", str(pid)]
         self._strace = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         while not all(traced(task) for task in tasks(pid)):
@@ -123,12 +124,15 @@ class Tracer:
         self._strace.send_signal(signal.SIGINT)
         self._strace.wait()
         calls: collections.Counter[str] = collections.Counter()
+        waiting = set(self._threads)
         for line in self._output.read_text(errors="replace").splitlines():
-            # `PID NAME(...`; what goes on after another thread's line was counted when it began.
-            if match := re.match(r"\d+ +(\w+)\(", line):
-                calls[match[1]] += 1
-        # Calls under way as the trace began and ended are half seen: a call that waits counts once.
-        calls.pop("restart_syscall", None)
+            # `THREAD NAME(...`; what goes on after another thread's line was counted when it began.
+            if match := re.match(r"(\d+) +(\w+)\(", line):
+                # The call in which a thread waited as the trace began, for which another one waits at its end.
+                if match[1] in waiting:
+                    waiting.discard(match[1])
+                else:
+                    calls[match[2]] += 1
         started = sum(count for name, count in calls.items() if name in BEGIN)
         return {
             "system_calls": sum(calls.values()) / beats,

@@ -39,7 +39,8 @@ class Receiver:
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.beats = Beats()
-        self._context = context
+        self.context = context
+        self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -49,13 +50,25 @@ class Receiver:
             connection, _ = self._listener.accept()
             if self.beats.connected is None:
                 self.beats.connected = time.monotonic()
+            self._open.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def disconnect(self, context: ssl.SSLContext | None) -> None:
+        """Ends all connections. With another context no session of TLS can be resumed."""
+        self.context = context
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._context:
-                connection = self._context.wrap_socket(connection, server_side=True)
+            if self.context:
+                secured = self.context.wrap_socket(connection, server_side=True)
+                # Its descriptor is the secured one's now.
+                self._open[self._open.index(connection)] = secured
+                connection = secured
             if self.beats.secured is None:
                 self.beats.secured = time.monotonic()
             with connection:

@@ -24,6 +24,11 @@ A_PROCESS = [
     ("of it connection and handshake, ms", "handshake_ms", 0),
     ("program and libraries, MB", "program_bytes", 2),
 ]
+# Of the faster interval, for those whose connections can be ended.
+A_CONNECTION = [
+    ("bytes, session resumed", "reconnect_bytes", 0),
+    ("bytes, session not known any more", "new_session_bytes", 0),
+]
 # Shown in MB of a million bytes.
 SCALES = {"resident_kib": 1024 / 1e6, "private_kib": 1024 / 1e6, "program_bytes": 1e-6}
 
@@ -43,6 +48,11 @@ def render(results: list[dict], machine: dict) -> str:
     at = [result for result in results if result["interval_s"] == slowest]
     rows.append(["a process", *[""] * len(names)])
     rows += [[name, *cells(at, names, key, decimals)] for name, key, decimals in A_PROCESS]
+    fastest = min(result["interval_s"] for result in results)
+    at = [result for result in results if result["interval_s"] == fastest]
+    if any(key in result for result in at for _, key, _ in A_CONNECTION):
+        rows.append(["another connection, with TCP and IP", *[""] * len(names)])
+        rows += [[name, *cells(at, names, key, decimals)] for name, key, decimals in A_CONNECTION]
     widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]).rstrip()
@@ -55,7 +65,7 @@ def render(results: list[dict], machine: dict) -> str:
 
 def cells(results: Iterable[dict], names: list[str], key: str, decimals: int) -> list[str]:
     """The median of one quantity for each contestant."""
-    return [show(median(results, name, lambda result: result[key]), SCALES.get(key, 1), decimals) for name in names]
+    return [show(median(results, name, lambda result: result.get(key)), SCALES.get(key, 1), decimals) for name in names]
 
 
 def median(results: Iterable[dict], name: str, value: Callable[[dict], float | None]) -> float | None:

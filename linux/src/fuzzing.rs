@@ -19,6 +19,7 @@ use crate::{
         network::{addresses, permanent_address, routes},
         pidfiles, proc_wireless, procfs,
         radio::{Details, Seen},
+        scan,
         stand_ins::StandIns,
     },
 };
@@ -53,6 +54,7 @@ pub fn cpuinfo(bytes: &[u8]) {
 /// Pidfiles of the streaming application, `/proc/PID/stat` and `/proc/PID/status`.
 pub fn pidfile(bytes: &[u8]) {
     let _ = (pidfiles::parse(bytes), pidfiles::is_zombie(bytes), pidfiles::thread_group(bytes));
+    let _ = pidfiles::is_kernel_thread(bytes);
 }
 
 /// `/proc/net/route` and `/proc/net/ipv6_route`.
@@ -75,6 +77,7 @@ pub fn nl80211(bytes: &[u8]) {
         assert!(sources::attributes(message.payload).count() <= bytes.len());
         seen.take_interface(message.payload);
         seen.take_station(message.payload);
+        let _ = scan::associated_ssid(message.payload);
         let _ = (Details::new("wlan0", &seen), addresses::parse(message.payload));
         let _ = permanent_address::permanent_address(message.payload);
     }

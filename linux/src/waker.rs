@@ -54,6 +54,8 @@ impl WakeUps {
         loop {
             match self.0.read(&mut buffer) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                // A buffer that was not filled has emptied the socket.
+                Ok(count) if count < buffer.len() => return Ok(()),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Ok(()),

@@ -5,6 +5,7 @@
 //!   bytes.
 //! - [`receiver`]: a real HTTP server that checks every heartbeat against the schema.
 //! - [`swarm`]: many real agents over real sockets, in real time.
+//! - [`full_speed`]: heartbeats one after the other, for long runs and profilers.
 //! - [`demo`]: a real server, the real daemon with the sensors of this machine, and a swarm.
 
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ pub mod demo;
 pub mod fake;
 pub mod faults;
 pub mod fleet;
+pub mod full_speed;
 pub mod fuzz;
 pub mod hostile_servers;
 mod random;

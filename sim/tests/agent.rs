@@ -7,11 +7,11 @@ mod devices;
 
 use devices::any_device;
 use heartbeat_core::{
-    Config, Sensor, Wake,
+    Config, Sensor, SensorError, Wake,
     payload::BODY_MAX,
-    readings::CpuTimes,
+    readings::{Activity, CpuTimes, Recording},
     time::{Duration, Instant},
-    units::{Celsius, UnixTime},
+    units::{Celsius, Rpm, UnixTime},
 };
 use heartbeat_sim::{
     fake::{FakeDevice, FakeSensor},
@@ -20,7 +20,7 @@ use heartbeat_sim::{
     schema::Schema,
 };
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -101,6 +101,60 @@ proptest! {
         assert_on_grid(&rig, first, config.first_gap(), interval, config.lateness_limit());
         prop_assert_eq!(rig.uplink.overlapping, 0);
     }
+}
+
+/// The unread keys of the last document.
+fn unread(rig: &Rig<'_>) -> Value {
+    document(rig)["diagnostics"]["unread"].clone()
+}
+
+#[test]
+fn unread_names_what_fails_until_it_is_read_again_and_nothing_that_is_absent() {
+    let device = FakeDevice { fan: FakeSensor::new(Rpm(3_000)), ..FakeDevice::healthy() };
+    let mut rig = rig(device);
+    rig.poll();
+    assert_eq!(unread(&rig), json!({}), "most sensors are absent");
+    for (sensor, fault) in [
+        (Sensor::Temperature, SensorFault::Fails(SensorError::Denied)),
+        (Sensor::Memory, SensorFault::Fails(SensorError::Io)),
+        (Sensor::Fan, SensorFault::Implausible),
+        (Sensor::Ethernet, SensorFault::Hangs),
+        (Sensor::Activity, SensorFault::Hangs),
+        (Sensor::Wifi, SensorFault::Fails(SensorError::Absent)),
+    ] {
+        rig.device.set(sensor, Some(fault));
+    }
+    rig.run_for(MS(6_000));
+    let activities = json!({"mem": "failed", "temp": "denied", "fan_rpm": "invalid", "streaming_active": "silent",
+        "tracking_active": "silent", "recording_active": "silent"});
+    assert_eq!(unread(&rig), activities, "the last value of what hangs is still sent");
+    assert!(document(&rig)["connection"]["ethernet"].is_object());
+    rig.run_for(MS(15_000));
+    assert_eq!(unread(&rig)["connection.ethernet"], "silent");
+    assert!(document(&rig)["connection"]["ethernet"].is_null());
+    rig.device.heal();
+    rig.run_for(MS(10_000));
+    assert_eq!(unread(&rig), json!({}));
+}
+
+#[test]
+fn a_part_of_the_activity_that_cannot_be_read_leaves_the_others_right() {
+    let mut device = FakeDevice::healthy();
+    let recording = Recording { path: "/srv/a.mp4".into(), size: Err(SensorError::Denied) };
+    device.activity = FakeSensor::new(Activity {
+        streaming: Err(SensorError::Denied),
+        tracking: Ok(true),
+        recording: Ok(Some(recording)),
+    });
+    let mut rig = rig(device);
+    rig.poll();
+    let document = document(&rig);
+    let keys = ["streaming_active", "tracking_active", "recording_active", "recording_file_size_mb"];
+    assert_eq!(keys.map(|key| document[key].clone()), [json!(false), json!(true), json!(true), json!(null)]);
+    assert_eq!(
+        document["diagnostics"]["unread"],
+        json!({"streaming_active": "denied", "recording_file_size_mb": "denied"})
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use core::task::Poll;
 use super::sensor_log::SensorLog;
 use crate::{
     for_each_sensor,
+    payload::Reason,
     plausible::Plausible,
     readings::{Sampled, SensorError},
     time::{Duration, Instant},
@@ -57,7 +58,10 @@ pub(super) struct Reading<T: Answer> {
     waiting: bool,
     /// A beat went out without its answer: later beats do not wait for it until it has answered.
     overdue: bool,
-    value: Option<(T::Value, Instant)>,
+    /// Its last good value, or why it has none.
+    value: Result<T::Value, SensorError>,
+    /// When it answered last.
+    answered_at: Instant,
     log: SensorLog,
 }
 
@@ -67,7 +71,8 @@ impl<T: Answer> Default for Reading<T> {
             before: T::Before::default(),
             waiting: false,
             overdue: false,
-            value: None,
+            value: Err(SensorError::Absent),
+            answered_at: Instant::ZERO,
             log: SensorLog::default(),
         }
     }
@@ -97,22 +102,27 @@ impl<T: Answer> Reading<T> {
     }
 
     /// The last value, if it is not older than `limit`.
-    pub(super) fn fresh(&self, now: Instant, limit: Duration) -> Option<&T::Value> {
-        let (value, read_at) = self.value.as_ref()?;
-        (now.since(*read_at) <= limit).then_some(value)
+    ///
+    /// # Errors
+    ///
+    /// The reason for having none; `None` if it is just not there.
+    pub(super) fn fresh(&self, now: Instant, limit: Duration) -> Result<&T::Value, Option<Reason>> {
+        match &self.value {
+            Ok(value) if now.since(self.answered_at) <= limit => Ok(value),
+            _ if self.waiting => Err(Some(Reason::Silent)),
+            // The agent asks before it looks, so that a value that is too old is one that is waited for.
+            Ok(_) => Err(None),
+            Err(error) => Err(Reason::of(*error)),
+        }
     }
 
     fn take(&mut self, now: Instant, name: &str, answer: Result<T, SensorError>) {
-        match answer.and_then(|answer| answer.value(&mut self.before)) {
-            Ok(value) => {
-                self.log.value(name);
-                self.value = Some((value, now));
-            }
-            Err(error) => {
-                self.log.error(now, name, error);
-                // The last value does not stand in for an error.
-                self.value = None;
-            }
+        // The last value does not stand in for an error.
+        self.value = answer.and_then(|answer| answer.value(&mut self.before));
+        self.answered_at = now;
+        match &self.value {
+            Ok(_) => self.log.value(name),
+            Err(error) => self.log.error(now, name, *error),
         }
     }
 }
@@ -139,8 +149,8 @@ mod tests {
         assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480)))));
         reading.ask();
         assert!(!poll(&mut reading, at(5), Poll::Pending));
-        assert_eq!(reading.fresh(at(15), LIMIT), Some(&Celsius::from_raw(480)));
-        assert_eq!(reading.fresh(at(16), LIMIT), None);
+        assert_eq!(reading.fresh(at(15), LIMIT), Ok(&Celsius::from_raw(480)));
+        assert_eq!(reading.fresh(at(16), LIMIT), Err(Some(Reason::Silent)));
     }
 
     #[test]
@@ -152,7 +162,7 @@ mod tests {
         reading.ask();
         assert!(poll::<Celsius>(&mut reading, at(5), Poll::Pending), "the beat does not wait");
         assert!(poll(&mut reading, at(6), Poll::Ready(Ok(Celsius::from_raw(480)))));
-        assert!(reading.fresh(at(6), LIMIT).is_some(), "its late answer is used");
+        assert!(reading.fresh(at(6), LIMIT).is_ok(), "its late answer is used");
         reading.ask();
         assert!(!poll::<Celsius>(&mut reading, at(10), Poll::Pending), "the beat waits again");
     }
@@ -162,7 +172,7 @@ mod tests {
         let mut reading = Reading::default();
         reading.ask();
         assert!(poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(1_251)))));
-        assert_eq!(reading.fresh(at(0), LIMIT), None);
+        assert_eq!(reading.fresh(at(0), LIMIT), Err(Some(Reason::Invalid)));
     }
 
     #[test]
@@ -172,7 +182,22 @@ mod tests {
         poll(&mut reading, at(0), Poll::Ready(Ok(Celsius::from_raw(480))));
         reading.ask();
         assert!(poll(&mut reading, at(5), Poll::Ready(Err(SensorError::Io))));
-        assert_eq!(reading.fresh(at(5), LIMIT), None);
+        assert_eq!(reading.fresh(at(5), LIMIT), Err(Some(Reason::Failed)));
+    }
+
+    #[test]
+    fn absence_has_no_reason_and_silence_has_one() {
+        let mut reading = Reading::<Celsius>::default();
+        assert_eq!(reading.fresh(at(0), LIMIT), Err(None), "it was not asked");
+        reading.ask();
+        assert_eq!(reading.fresh(at(0), LIMIT), Err(Some(Reason::Silent)));
+        poll(&mut reading, at(0), Poll::Ready(Err(SensorError::Absent)));
+        assert_eq!(reading.fresh(at(0), LIMIT), Err(None));
+        reading.ask();
+        poll(&mut reading, at(5), Poll::Ready(Err(SensorError::Denied)));
+        assert_eq!(reading.fresh(at(5), LIMIT), Err(Some(Reason::Denied)));
+        reading.ask();
+        assert_eq!(reading.fresh(at(10), LIMIT), Err(Some(Reason::Silent)), "an old error says less");
     }
 
     #[test]

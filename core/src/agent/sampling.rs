@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     hal::Hal,
-    payload::{Connection, Diagnostics, Disk, Heartbeat},
+    payload::{Connection, Diagnostics, Disk, Heartbeat, Key, Reason, Unread},
     readings::Memory,
     time::Instant,
     units::{Mebibytes, Percent, UnixTime},
@@ -94,35 +94,46 @@ impl Sampler {
             cpu_mhz,
             ups,
         } = &self.sensors;
+        let mut unread = Unread::default();
         let activity = activity.fresh(now, fresh);
-        let recording = activity.and_then(|activity| activity.recording.as_ref().ok()?.as_ref());
+        let streaming = activity.and_then(|activity| activity.streaming.map_err(Reason::of));
+        let tracking = activity.and_then(|activity| activity.tracking.map_err(Reason::of));
+        let recording =
+            activity.and_then(|activity| activity.recording.as_ref().map_err(|error| Reason::of(*error)));
+        let recording = unread.note(Key::RecordingActive, recording).and_then(Option::as_ref);
         Heartbeat {
             hardwareid: &identity.hardwareid,
-            cpu: cpu.fresh(now, fresh).copied(),
-            mem: memory.fresh(now, fresh).copied().and_then(memory_used),
-            temp: temperature.fresh(now, fresh).copied(),
-            power: power.fresh(now, fresh).copied(),
-            fan_rpm: fan.fresh(now, fresh).copied(),
-            disk: disk.fresh(now, fresh).copied().and_then(Disk::from_space),
+            cpu: unread.note(Key::Cpu, cpu.fresh(now, fresh)).copied(),
+            mem: unread.note(Key::Mem, memory.fresh(now, fresh)).copied().and_then(memory_used),
+            temp: unread.note(Key::Temp, temperature.fresh(now, fresh)).copied(),
+            power: unread.note(Key::Power, power.fresh(now, fresh)).copied(),
+            fan_rpm: unread.note(Key::FanRpm, fan.fresh(now, fresh)).copied(),
+            disk: unread.note(Key::Disk, disk.fresh(now, fresh)).copied().and_then(Disk::from_space),
             connection: Connection {
-                default_interface: default_interface.fresh(now, fresh),
-                ethernet: ethernet.fresh(now, fresh),
-                wifi: wifi.fresh(now, fresh),
-                cellular: cellular.fresh(now, fresh),
-                gps: position.fresh(now, fresh),
+                default_interface: unread.note(Key::DefaultInterface, default_interface.fresh(now, fresh)),
+                ethernet: unread.note(Key::Ethernet, ethernet.fresh(now, fresh)),
+                wifi: unread.note(Key::Wifi, wifi.fresh(now, fresh)),
+                cellular: unread.note(Key::Cellular, cellular.fresh(now, fresh)),
+                gps: unread.note(Key::Gps, position.fresh(now, fresh)),
             },
             timestamp: self.round.and_then(|round| round.taken),
-            app_version: app_version.fresh(now, fresh),
-            streaming_active: activity.is_some_and(|activity| activity.streaming == Ok(true)),
-            tracking_active: activity.is_some_and(|activity| activity.tracking == Ok(true)),
+            app_version: unread.note(Key::AppVersion, app_version.fresh(now, fresh)),
+            streaming_active: unread.note(Key::StreamingActive, streaming) == Some(true),
+            tracking_active: unread.note(Key::TrackingActive, tracking) == Some(true),
             recording_active: recording.is_some(),
-            recording_file_size_mb: recording.map_or(Some(Mebibytes::ZERO), |recording| recording.size),
+            recording_file_size_mb: recording.map_or(Some(Mebibytes::ZERO), |recording| {
+                unread.note(Key::RecordingFileSizeMb, recording.size.map_err(Reason::of))
+            }),
             recording_file_path: recording.map(|recording| &recording.path),
-            uptime_s: config.diagnostics().then(|| uptime.fresh(now, fresh).copied()),
+            uptime_s: config
+                .diagnostics()
+                .then(|| unread.note(Key::UptimeS, uptime.fresh(now, fresh)).copied()),
             diagnostics: config.diagnostics().then(|| Diagnostics {
-                throttled: throttled.fresh(now, fresh).copied(),
-                cpu_mhz: cpu_mhz.fresh(now, fresh).copied(),
-                ups: ups.fresh(now, fresh).copied(),
+                throttled: unread.note(Key::Throttled, throttled.fresh(now, fresh)).copied(),
+                cpu_mhz: unread.note(Key::CpuMhz, cpu_mhz.fresh(now, fresh)).copied(),
+                ups: unread.note(Key::Ups, ups.fresh(now, fresh)).copied(),
+                // The last: all others have been noted.
+                unread,
             }),
             boot_id,
             seq: boot_id.map(|_| seq),

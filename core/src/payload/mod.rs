@@ -3,7 +3,11 @@
 //! Keys have the order of the structs' fields and are always present, except for optional ones; a value that was not read is
 //! `null`. The JSON Schema in `schema/heartbeat-v1.schema.json` ([`SCHEMA`]) is the contract with servers.
 
+mod unread;
+
 use serde::{Serialize, Serializer};
+
+pub use self::unread::{Key, Reason, Unread};
 
 use crate::{
     json_max::{JsonMax, longest, objects},
@@ -112,9 +116,11 @@ pub struct Diagnostics {
     pub cpu_mhz: Option<Megahertz>,
     /// The battery of a UPS HAT.
     pub ups: Option<Ups>,
+    /// The keys, of the whole document, whose source is there and fails.
+    pub unread: Unread,
 }
 
-objects! { Diagnostics { throttled, cpu_mhz, ups } }
+objects! { Diagnostics { throttled, cpu_mhz, ups, unread } }
 
 /// Space of a filesystem, as `df` computes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -142,7 +148,7 @@ impl Disk {
 
 impl Heartbeat<'_> {
     /// Writes the document into `buffer` and returns its length in bytes; `None` if it does not fit, which
-    /// cannot happen with [`BODY_MAX`] bytes.
+    /// cannot happen with [`BODY_MAX`] bytes when no key has both a value and a place in `diagnostics.unread`.
     pub fn encode(&self, buffer: &mut [u8]) -> Option<usize> {
         let len = serde_json_core::to_slice(self, buffer).ok()?;
         escape_controls(buffer, len)

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    limits::{INTERFACE_MAX, MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
-    readings::{Fix, Ip, Throttled, Ups, Uptime, WifiMode},
+    limits::{MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
+    readings::{Fix, Ip, SensorError, Throttled, Ups, Uptime, WifiMode},
     units::{Dbm, Degrees, Heading, Megahertz, Metres, MetresPerSecond, SignalPercent, Volts},
 };
 use std::{borrow::ToOwned, string::String};
@@ -140,6 +140,7 @@ fn full_document_has_exact_bytes() {
             throttled: Some(Throttled(0x50005)),
             cpu_mhz: Some(Megahertz(1_500)),
             ups: Some(Ups { voltage: Some(Volts::from_raw(410)), percent: Some(Percent::from_raw(895)) }),
+            unread: Unread::default(),
         }),
         boot_id: Some(BootId(0x0123_4567_89ab_cdef)),
         seq: Some(17),
@@ -161,13 +162,14 @@ fn full_document_has_exact_bytes() {
             r#""timestamp":1795464000.123,"app_version":"2026-11-01 12:00","streaming_active":true,"#,
             r#""tracking_active":true,"recording_active":true,"recording_file_size_mb":1.50,"#,
             r#""recording_file_path":"/tmp/a \"b\".mp4","uptime_s":86400,"#,
-            r#""diagnostics":{"throttled":327685,"cpu_mhz":1500,"ups":{"voltage":4.10,"percent":89.5}},"#,
+            r#""diagnostics":{"throttled":327685,"cpu_mhz":1500,"ups":{"voltage":4.10,"percent":89.5},"unread":{}},"#,
             r#""boot_id":"0123456789abcdef","seq":17}"#
         )
     );
 }
 
-/// Every text full of the worst characters, every number at its longest; `null` is longer than 255.
+/// Every text full of the worst characters, every number at its longest, and each key unread that takes more so; `null` is longer
+/// than 255.
 #[test]
 fn largest_document_fills_the_buffer() {
     fn full<const N: usize>() -> Text<N> {
@@ -175,7 +177,6 @@ fn largest_document_fills_the_buffer() {
     }
     let longest_ip = Some(Ip::new("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"));
     let id = full::<HARDWARE_ID_MAX>();
-    let interface = full::<INTERFACE_MAX>();
     let version = full();
     let path = full();
     let ethernet = Ethernet { interface: full(), ip: longest_ip.clone() };
@@ -205,20 +206,31 @@ fn largest_document_fills_the_buffer() {
         heading: Some(Heading::from_raw(i64::MIN)),
         satellites: None,
     };
+    let mut unread = Unread::default();
+    for key in [
+        Key::Cpu,
+        Key::Mem,
+        Key::Temp,
+        Key::Power,
+        Key::FanRpm,
+        Key::DefaultInterface,
+        Key::StreamingActive,
+        Key::TrackingActive,
+        Key::RecordingFileSizeMb,
+        Key::UptimeS,
+        Key::Throttled,
+        Key::CpuMhz,
+    ] {
+        assert_eq!(unread.note::<()>(key, Err(Some(Reason::Invalid))), None);
+    }
     let worst = Heartbeat {
-        hardwareid: &id,
-        cpu: Some(Percent::from_raw(i64::MIN)),
-        mem: Some(Percent::from_raw(i64::MIN)),
-        temp: Some(Celsius::from_raw(i64::MIN)),
-        power: Some(Watts::from_raw(i64::MIN)),
-        fan_rpm: Some(Rpm(u32::MAX)),
         disk: Some(Disk {
             percent: Percent::from_raw(i64::MIN),
             used_gb: Gibibytes::from_raw(i64::MIN),
             total_gb: Gibibytes::from_raw(i64::MIN),
         }),
         connection: Connection {
-            default_interface: Some(&interface),
+            default_interface: None,
             ethernet: Some(&ethernet),
             wifi: Some(&wifi),
             cellular: Some(&cellular),
@@ -226,22 +238,21 @@ fn largest_document_fills_the_buffer() {
         },
         timestamp: Some(UnixTime::from_millis(i64::MIN)),
         app_version: Some(&version),
-        streaming_active: false,
-        tracking_active: false,
-        recording_active: false,
-        recording_file_size_mb: Some(Mebibytes::from_raw(i64::MIN)),
+        recording_file_size_mb: None,
         recording_file_path: Some(&path),
-        uptime_s: Some(Some(Uptime(u64::MAX))),
+        uptime_s: Some(None),
         diagnostics: Some(Diagnostics {
-            throttled: Some(Throttled(u32::MAX)),
-            cpu_mhz: Some(Megahertz(u16::MAX)),
+            throttled: None,
+            cpu_mhz: None,
             ups: Some(Ups {
                 voltage: Some(Volts::from_raw(i64::MIN)),
                 percent: Some(Percent::from_raw(i64::MIN)),
             }),
+            unread,
         }),
         boot_id: Some(BootId(u64::MAX)),
         seq: Some(u64::MAX),
+        ..nothing(&id)
     };
     let mut buffer = [0; BODY_MAX];
     let len = worst.encode(&mut buffer).expect("fits");
@@ -251,6 +262,42 @@ fn largest_document_fills_the_buffer() {
     assert_eq!(value["replayed"], true);
     assert_eq!(mark_as_replayed(&mut buffer[..late - 1], len), None, "one byte less is refused, not cut");
     assert_eq!(worst.encode(&mut buffer[..len - 1]), None, "one byte less is refused, not cut");
+}
+
+#[test]
+fn unread_keys_are_named_with_the_reason() {
+    let mut unread = Unread::default();
+    assert_eq!(unread.note(Key::Temp, Ok(5)), Some(5));
+    assert_eq!(unread.note::<u8>(Key::FanRpm, Err(None)), None);
+    let errors = [SensorError::Denied, SensorError::Io, SensorError::Invalid, SensorError::Absent];
+    let keys = [Key::Ups, Key::Gps, Key::Cpu, Key::Disk];
+    for (key, error) in keys.into_iter().zip(errors) {
+        assert_eq!(unread.note::<u8>(key, Err(Reason::of(error))), None);
+    }
+    unread.note::<u8>(Key::StreamingActive, Err(Some(Reason::Silent)));
+    let diagnostics = Diagnostics { throttled: None, cpu_mhz: None, ups: None, unread };
+    let body = encode(&Heartbeat { diagnostics: Some(diagnostics), ..nothing(&"x".into()) });
+    assert!(
+        body.ends_with(concat!(
+            r#""unread":{"cpu":"invalid","connection.gps":"failed","streaming_active":"silent","#,
+            r#""diagnostics.ups":"denied"}}}"#
+        )),
+        "{body}"
+    );
+}
+
+#[test]
+fn each_key_that_can_be_unread_is_a_key_of_the_schema() {
+    let schema: serde_json::Value = serde_json::from_str(SCHEMA).expect("JSON");
+    for key in Key::ALL {
+        let mut part = &schema;
+        for step in key.name().split('.') {
+            part = &part["properties"][step];
+        }
+        assert!(part.is_object(), "{key:?}");
+        let unread = &schema["properties"]["diagnostics"]["properties"]["unread"]["properties"];
+        assert!(unread[key.name()].is_object(), "{key:?}");
+    }
 }
 
 #[test]

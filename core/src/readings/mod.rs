@@ -322,8 +322,8 @@ impl Plausible for Ups {
 pub struct Recording {
     /// Path of the file, cut to the limit.
     pub path: Text<RECORDING_PATH_MAX>,
-    /// Size so far; `None` when it could not be read.
-    pub size: Option<Mebibytes>,
+    /// Size so far, or why it could not be read.
+    pub size: Result<Mebibytes, SensorError>,
 }
 
 #[cfg(test)]

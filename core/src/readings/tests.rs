@@ -30,7 +30,8 @@ fn ranges_include_their_ends() {
 
 #[test]
 fn a_level_that_no_receiver_measures_takes_its_percentage_along() {
-    for (level, expected) in [(-151, false), (-150, true), (-1, true), (0, false), (60, false)] {
+    for (level, expected) in [(-128, false), (-121, false), (-120, true), (-1, true), (0, false), (60, false)]
+    {
         let wifi = Wifi {
             interface: "wlan0".into(),
             ip: None,

@@ -19,6 +19,36 @@ use crate::{
     plausible::{Plausible, within},
 };
 
+/// What a unit stores of a number of steps. Most have 32 bits, because each byte counts twice on a board: in the readings and in
+/// the largest document.
+macro_rules! stored {
+    (i32, $steps:expr) => {
+        saturated($steps)
+    };
+    (i64, $steps:expr) => {
+        $steps
+    };
+    (@longest i32) => {
+        "-214748364.8".len()
+    };
+    (@longest i64) => {
+        DECIMAL_MAX
+    };
+}
+
+/// The nearest number of 32 bits.
+// Within the range after the comparisons.
+#[allow(clippy::cast_possible_truncation)]
+const fn saturated(steps: i64) -> i32 {
+    if steps > i32::MAX as i64 {
+        i32::MAX
+    } else if steps < i32::MIN as i64 {
+        i32::MIN
+    } else {
+        steps as i32
+    }
+}
+
 /// `numerator / denominator`, rounded half away from zero. The denominator is a constant of this file, not zero.
 const fn div_round(numerator: i64, denominator: i64) -> i64 {
     let half = denominator / 2;
@@ -31,38 +61,40 @@ const fn div_round(numerator: i64, denominator: i64) -> i64 {
 
 /// A number of fixed point, in JSON as the exact decimal.
 macro_rules! fixed_point {
-    ($(#[$doc:meta])* $name:ident, places: $places:literal, $one:literal $unit:literal) => {
+    ($(#[$doc:meta])* $name:ident($inner:tt), places: $places:literal, $one:literal $unit:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-        pub struct $name(i64);
+        pub struct $name($inner);
 
         impl $name {
-            #[doc = concat!("A value in steps of ", $one, " ", $unit, ".")]
+            #[doc = concat!("A value in steps of ", $one, " ", $unit, "; the nearest that the type holds (`", stringify!($inner), "`).")]
             pub const fn from_raw(raw: i64) -> Self {
-                Self(raw)
+                Self(stored!($inner, raw))
             }
 
             #[doc = concat!("The value in steps of ", $one, " ", $unit, ".")]
+            // Of an `i64` it is none; `From` cannot be used in a constant.
+            #[allow(clippy::unnecessary_cast)]
             pub const fn raw(self) -> i64 {
-                self.0
+                self.0 as i64
             }
         }
 
-        longest! { $name: DECIMAL_MAX; }
+        longest! { $name: stored!(@longest $inner); }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut buffer = [0; DECIMAL_MAX];
                 // Digits, sign and point: always UTF-8.
-                let text = decimal(self.0 < 0, self.0.unsigned_abs(), $places, &mut buffer);
+                let text = decimal(self.0 < 0, self.raw().unsigned_abs(), $places, &mut buffer);
                 f.write_str(str::from_utf8(text).unwrap_or_default())
             }
         }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let (negative, raw) = (self.0 < 0, self.0.unsigned_abs());
+                let (negative, raw) = (self.0 < 0, self.raw().unsigned_abs());
                 serializer.serialize_bytes(decimal(negative, raw, $places, &mut [0; DECIMAL_MAX]))
             }
         }
@@ -71,47 +103,47 @@ macro_rules! fixed_point {
 
 fixed_point! {
     /// Temperature in degrees Celsius, in tenths.
-    Celsius, places: 1, "0.1" "°C"
+    Celsius(i32), places: 1, "0.1" "°C"
 }
 fixed_point! {
     /// Power in watts, in hundredths.
-    Watts, places: 2, "0.01" "W"
+    Watts(i32), places: 2, "0.01" "W"
 }
 fixed_point! {
     /// Voltage in volts, in hundredths.
-    Volts, places: 2, "0.01" "V"
+    Volts(i32), places: 2, "0.01" "V"
 }
 fixed_point! {
     /// A share from 0 to 100 %, in tenths.
-    Percent, places: 1, "0.1" "%"
+    Percent(i32), places: 1, "0.1" "%"
 }
 fixed_point! {
     /// An amount of storage in GiB (2^30 bytes), in tenths.
-    Gibibytes, places: 1, "0.1" "GiB"
+    Gibibytes(i64), places: 1, "0.1" "GiB"
 }
 fixed_point! {
     /// A file size in MiB (2^20 bytes), in hundredths.
-    Mebibytes, places: 2, "0.01" "MiB"
+    Mebibytes(i64), places: 2, "0.01" "MiB"
 }
 fixed_point! {
     /// Latitude or longitude in degrees, in 1e-7 (about a centimetre).
-    Degrees, places: 7, "1e-7" "degrees"
+    Degrees(i32), places: 7, "1e-7" "degrees"
 }
 fixed_point! {
     /// Height in metres, in tenths.
-    Metres, places: 1, "0.1" "m"
+    Metres(i32), places: 1, "0.1" "m"
 }
 fixed_point! {
     /// Speed in metres per second, in hundredths.
-    MetresPerSecond, places: 2, "0.01" "m/s"
+    MetresPerSecond(i32), places: 2, "0.01" "m/s"
 }
 fixed_point! {
     /// Course over ground in degrees clockwise from north, 0 to below 360, in tenths.
-    Heading, places: 1, "0.1" "degrees"
+    Heading(i32), places: 1, "0.1" "degrees"
 }
 fixed_point! {
     /// Wall time in seconds since 1970-01-01T00:00:00Z, in milliseconds.
-    UnixTime, places: 3, "0.001" "s"
+    UnixTime(i64), places: 3, "0.001" "s"
 }
 
 impl Celsius {
@@ -120,7 +152,7 @@ impl Celsius {
 
     /// From millidegrees, as Linux thermal zones and hwmon give them.
     pub const fn from_millidegrees(millidegrees: i64) -> Self {
-        Self(div_round(millidegrees, 100))
+        Self::from_raw(div_round(millidegrees, 100))
     }
 }
 
@@ -132,7 +164,7 @@ impl Watts {
 
     /// From microwatts, as hwmon `power1_input` and `power_supply/power_now` give them.
     pub const fn from_microwatts(microwatts: i64) -> Self {
-        Self(div_round(microwatts, 10_000))
+        Self::from_raw(div_round(microwatts, 10_000))
     }
 }
 
@@ -181,7 +213,7 @@ impl Volts {
 
     /// From microvolts, as fuel gauges and `power_supply` give them.
     pub const fn from_microvolts(microvolts: i64) -> Self {
-        Self(div_round(microvolts, 10_000))
+        Self::from_raw(div_round(microvolts, 10_000))
     }
 }
 
@@ -204,7 +236,7 @@ impl Percent {
         let whole = u128::from(whole);
         // At most 1000 because part <= whole.
         let tenths = (part * 1000 + whole / 2) / whole;
-        i64::try_from(tenths).ok().map(Self)
+        i32::try_from(tenths).ok().map(Self)
     }
 }
 
@@ -308,9 +340,9 @@ impl Megahertz {
 within! { Megahertz: RANGE; }
 
 impl Dbm {
-    /// Levels that a receiver measures, from below thermal noise: drivers that know none give 0, those that count
-    /// otherwise give more.
-    pub const RANGE: RangeInclusive<Self> = Self(-150)..=Self(-1);
+    /// Levels that a receiver measures, from below thermal noise (-101 dBm in a channel of 20 MHz): drivers that know none
+    /// give 0 or the smallest number of eight bits, -128; those that count otherwise give more.
+    pub const RANGE: RangeInclusive<Self> = Self(-120)..=Self(-1);
 }
 
 within! { Dbm: RANGE; }
@@ -369,6 +401,18 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_steps_beyond_32_bits_is_the_nearest_that_fits() {
+        let (most, least) = (i64::from(i32::MAX), i64::from(i32::MIN));
+        for (steps, stored) in
+            [(most, most), (most + 1, most), (least, least), (least - 1, least), (i64::MAX, most), (-5, -5)]
+        {
+            assert_eq!(Watts::from_raw(steps).raw(), stored);
+        }
+        assert_eq!(Watts::from_microwatts(i64::MIN).raw(), least);
+        assert_eq!(Mebibytes::from_raw(i64::MAX).raw(), i64::MAX);
+    }
+
+    #[test]
     fn signal_percent_matches_networkmanager() {
         let percent = |dbm| SignalPercent::from_dbm(Dbm(dbm)).0;
         assert_eq!([0, -20, -51, -90, i16::MIN].map(percent), [100, 100, 69, 30, 30]);
@@ -385,7 +429,7 @@ mod tests {
     proptest! {
         #[test]
         fn decimals_are_json_numbers_of_the_same_value(raw in -1_000_000_000_000i64..1_000_000_000_000) {
-            let written = json(Celsius::from_raw(raw));
+            let written = json(Gibibytes::from_raw(raw));
             let read: f64 = serde_json::from_str(&written).expect("a JSON number");
             prop_assert!((read * 10.0 - raw as f64).abs() < 1e-3);
         }

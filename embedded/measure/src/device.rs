@@ -202,7 +202,7 @@ impl CompleteHal for Source {
     fn activity(&mut self) -> Sampled<Activity> {
         let random = &mut self.random;
         let size = random.between(0, 100_000_000);
-        let recording = Recording { path: random.text(), size: random.maybe(Mebibytes::from_raw(size)) };
+        let recording = Recording { path: random.text(), size: random.maybe(Mebibytes::from_raw(size)).ok_or(SensorError::Io) };
         let activity = Activity {
             streaming: Ok(random.one_in(2)),
             tracking: Ok(random.one_in(2)),

@@ -163,10 +163,15 @@ fn page(status: &Status, now: Instant) -> String {
     format!("{page}{}", values.unwrap_or_default())
 }
 
-/// The values of the last heartbeat, with their sources.
+/// The values of the last heartbeat, with their sources; the reason for each that is unread.
 fn values(document: &Value, sources: &[(String, String)]) -> Page {
     let mut page = Page::new(COLUMNS);
+    let unread = document.pointer("/diagnostics/unread");
     let mut row = |name: &str, key: &str, value: &Value| {
+        if let Some(reason) = unread.and_then(|unread| unread.get(key)) {
+            page.row(name, &format!("- {}", plain(reason)), "");
+            return;
+        }
         let known = sources.iter().find(|(known, _)| known == key && !value.is_null());
         page.row(name, &plain(value), known.map_or("", |(_, place)| place));
     };
@@ -174,7 +179,8 @@ fn values(document: &Value, sources: &[(String, String)]) -> Page {
         match value {
             Value::Object(members) if key == "connection" || key == "diagnostics" => {
                 row(key, "", &Value::String(String::new()));
-                for (member, value) in members {
+                // What is unread stands in the rows of its keys.
+                for (member, value) in members.iter().filter(|(member, _)| *member != "unread") {
                     row(&format!("  {member}"), &format!("{key}.{member}"), value);
                 }
             }
@@ -244,7 +250,8 @@ mod tests {
     use serde_json::{json, value::to_raw_value};
 
     fn status() -> Status {
-        let document = json!({"temp": 48.8, "fan_rpm": null, "connection": {"wifi": null, "ethernet": {"interface": "eth0", "ip": null}}, "streaming_active": true});
+        let document = json!({"temp": 48.8, "fan_rpm": null, "connection": {"wifi": null, "ethernet": {"interface": "eth0", "ip": null}}, "streaming_active": true, "tracking_active": false,
+            "diagnostics": {"ups": null, "unread": {"tracking_active": "denied", "diagnostics.ups": "failed"}}});
         Status {
             version: "0.1.0".to_owned(),
             pid: std::process::id(),
@@ -272,8 +279,9 @@ mod tests {
             sources: vec![
                 ("temp".to_owned(), "/dev/vcio_gencmd measure_temp".to_owned()),
                 ("connection.ethernet".to_owned(), "/sys/class/net".to_owned()),
-                ("connection.wifi".to_owned(), "nl80211, /sys/class/net".to_owned()),
+                ("connection.wifi".to_owned(), "/sys/class/net, nl80211".to_owned()),
                 ("streaming_active".to_owned(), "/tmp/*.pid".to_owned()),
+                ("tracking_active".to_owned(), "/tmp/*.pid".to_owned()),
             ],
         }
     }
@@ -299,7 +307,10 @@ mod tests {
              connection\n\
              \u{20} wifi                  -\n\
              \u{20} ethernet              interface eth0, ip -      /sys/class/net\n\
-             streaming_active        true                      /tmp/*.pid\n"
+             streaming_active        true                      /tmp/*.pid\n\
+             tracking_active         - denied\n\
+             diagnostics\n\
+             \u{20} ups                   - failed\n"
         );
         assert_eq!(page(&status(), at(5_001)), expected);
     }

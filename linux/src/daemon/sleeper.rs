@@ -48,7 +48,9 @@ impl Sleeper {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        self.wake_ups.clear()
+        // Most wakes are the timer's: then there is nothing to read.
+        let [woken, _] = fds.map(|fd| fd.any().unwrap_or(true));
+        if woken { self.wake_ups.clear() } else { Ok(()) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{os::unix::fs::MetadataExt, path::Path};
 use heartbeat_core::SensorError;
 use nix::unistd::{Gid, Group};
 
-use super::{Complaint, is_absence, reason, said, telling};
+use super::{Complaint, is_absence, reason, said, telling, unread};
 use crate::sensors::value::{AnyValue, Finding, Problem};
 
 /// About a value that no candidate knows.
@@ -13,11 +13,12 @@ pub(super) fn about(value: &dyn AnyValue, findings: &[Finding]) -> Complaint {
     let Some((finding, problem)) = telling(findings) else {
         let problem = Problem::NotConfigured;
         let advice = value.advice(problem).map_or_else(|| general(problem, ""), str::to_owned);
-        return Complaint { is_serious: false, why: said(problem), advice };
+        return Complaint { is_serious: false, unread: None, why: said(problem), advice };
     };
     let advice = finding.remark.map(|remark| remark.advice).or_else(|| value.advice(problem));
     Complaint {
         is_serious: !is_absence(problem),
+        unread: unread(problem),
         why: reason(finding, problem),
         advice: advice.map_or_else(|| general(problem, &finding.place), str::to_owned),
     }

@@ -7,6 +7,7 @@ use std::{io, sync::Arc, task::Poll};
 
 use heartbeat_core::{
     SensorError,
+    payload::Reason,
     time::{Duration, Instant},
 };
 
@@ -31,6 +32,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Complaint {
     /// Whether something is broken, and not just not there.
     pub is_serious: bool,
+    /// The word for it in `diagnostics.unread`, if it stands there.
+    pub unread: Option<Reason>,
     /// Why there is no value.
     pub why: String,
     /// What to do.
@@ -154,6 +157,15 @@ fn is_absence(problem: Problem) -> bool {
     problem == Problem::Failed(SensorError::Absent)
 }
 
+/// The word for a problem in `diagnostics.unread`.
+fn unread(problem: Problem) -> Option<Reason> {
+    match problem {
+        Problem::NotConfigured => None,
+        Problem::Silent => Some(Reason::Silent),
+        Problem::Failed(error) => Reason::of(error),
+    }
+}
+
 /// Why a candidate found nothing, as exactly as it knows.
 fn reason(finding: &Finding, problem: Problem) -> String {
     finding.remark.map_or_else(|| said(problem), |remark| remark.says.to_owned())
@@ -204,9 +216,11 @@ mod tests {
         assert_eq!(temp.complaint, None, "somebody answered");
         let mem = of("mem").complaint.as_ref().expect("a complaint");
         assert!(mem.is_serious && mem.why.contains("not a valid reading"), "{mem:?}");
+        assert_eq!(mem.unread, Some(Reason::Invalid));
         let power = of("power").complaint.as_ref().expect("a complaint");
         assert!(power.is_serious && power.why == "permission denied", "the PMIC may be there: {power:?}");
         let fan = of("fan_rpm").complaint.as_ref().expect("a complaint");
+        assert_eq!(fan.unread, None, "{fan:?}");
         assert!(!fan.is_serious && fan.advice.contains("no fan"), "{fan:?}");
         let modem = of("4g").complaint.as_ref().expect("a complaint");
         assert!(!modem.is_serious && modem.why == "ModemManager does not run", "{modem:?}");
@@ -218,8 +232,12 @@ mod tests {
         );
         let table = table(&diagnoses);
         assert!(table.contains("48.8 °C") && table.contains("/proc/meminfo"), "{table}");
+        assert!(table.contains("power             - denied: permission denied\n"), "{table}");
+        assert!(table.contains("fan_rpm           - not present\n"), "{table}");
         let json: serde_json::Value = serde_json::from_str(&json(&diagnoses)).expect("JSON");
         assert_eq!(json[0]["value"], "hardwareid");
+        let unread = |name| json.as_array()?.iter().find(|value| value["value"] == name)?["unread"].as_str();
+        assert_eq!([unread("power"), unread("mem"), unread("temp")], [Some("denied"), Some("invalid"), None]);
     }
 
     /// Its first candidate never answers, its second does.

@@ -1,5 +1,6 @@
 //! The diagnoses as a table for people, and as JSON for machines.
 
+use heartbeat_core::payload::Reason;
 use serde_json::{Value, json};
 
 use super::{Diagnosis, is_absence, reason};
@@ -19,7 +20,8 @@ pub fn table(diagnoses: &[Diagnosis]) -> String {
                 page.row(diagnosis.value, value, &format!("{} ({took:.1} ms)", finding.place));
             }
             (None, Some(complaint)) => {
-                page.row(diagnosis.value, &format!("- {}", complaint.why), "");
+                let word = complaint.unread.map(|reason| format!("{}: ", reason.word())).unwrap_or_default();
+                page.row(diagnosis.value, &format!("- {word}{}", complaint.why), "");
                 page.note(&complaint.advice);
             }
             (None, None) => page.row(diagnosis.value, "-", ""),
@@ -58,6 +60,7 @@ pub fn json(diagnoses: &[Diagnosis]) -> String {
                 "read": answer.map(|(_, value)| value),
                 "from": answer.map(|(finding, _)| &finding.place),
                 "places": places,
+                "unread": diagnosis.complaint.as_ref().and_then(|complaint| complaint.unread).map(Reason::word),
                 "why": diagnosis.complaint.as_ref().map(|complaint| &complaint.why),
                 "serious": diagnosis.complaint.as_ref().is_some_and(|complaint| complaint.is_serious),
                 "advice": diagnosis.complaint.as_ref().map(|complaint| &complaint.advice),

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use heartbeat_core::readings::Activity;
+use heartbeat_core::{payload::Reason, readings::Activity};
 
 use super::{Candidate, Definition, Shared};
 use crate::{config::Settings, sources::pidfiles::Application};
@@ -42,7 +42,7 @@ impl Definition for Sensor {
         let shown = parts.iter().filter_map(|(name, part)| match part {
             Ok(true) => Some((*name).to_owned()),
             Ok(false) => None,
-            Err(error) => Some(format!("{name}: {error}")),
+            Err(error) => Some(format!("{name} {}", Reason::of(*error).map_or("unknown", Reason::word))),
         });
         let shown: Vec<_> = shown.collect();
         if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") }
@@ -58,7 +58,7 @@ mod tests {
     fn shows_what_is_active_and_what_could_not_be_read() {
         let activity =
             Activity { streaming: Ok(true), tracking: Err(SensorError::Denied), recording: Ok(None) };
-        assert_eq!(Sensor::show(&activity), "streaming, tracking: permission denied");
+        assert_eq!(Sensor::show(&activity), "streaming, tracking denied");
         assert_eq!(Sensor::show(&Activity::NONE), "nothing");
     }
 }

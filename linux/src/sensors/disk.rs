@@ -1,11 +1,14 @@
 //! `disk`: space of the filesystem that is watched.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use heartbeat_core::{payload::Disk, readings::DiskSpace};
 
 use super::{Candidate, Definition, Problem, Shared};
-use crate::{config::Settings, sources::filesystem::Filesystem};
+use crate::{
+    config::Settings,
+    sources::filesystem::{self, Filesystem},
+};
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -21,7 +24,9 @@ impl Definition for Sensor {
     }
 
     fn candidates(shared: &Shared, path: &PathBuf) -> Vec<Candidate<DiskSpace>> {
-        vec![shared.blocking(Filesystem::of(path))]
+        let filesystem = Filesystem::of(path);
+        let is_prompt = shared.root.is_live() && path == Path::new("/") && filesystem::is_root_local();
+        vec![if is_prompt { shared.prompt(filesystem) } else { shared.blocking(filesystem) }]
     }
 
     fn show(space: &DiskSpace) -> String {

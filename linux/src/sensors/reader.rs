@@ -22,6 +22,10 @@ const STALE: Duration = Duration::from_secs(2);
 /// grace period would lose its value at each refresh.
 const REFRESH: Duration = Duration::from_secs(5);
 
+/// For how long a source that said that nothing has changed is not asked again: several values put the same question in
+/// one turn of the main loop.
+const MOMENT: Duration = Duration::from_millis(2);
+
 /// A handle of a source; clones share it.
 pub(super) struct Reader<R> {
     worker: Arc<Worker>,
@@ -50,6 +54,8 @@ struct Read<R> {
     ended: Instant,
     /// Until then there is no point in reading again.
     holds_until: Instant,
+    /// When the source said last that the value is still so.
+    confirmed: Option<Instant>,
     /// What more the source knows of an error.
     remark: Option<Remark>,
 }
@@ -78,6 +84,7 @@ impl<R: Send + 'static> Reader<R> {
         part: impl FnOnce(Result<&R, SensorError>) -> T,
     ) -> Poll<T> {
         let mut state = self.task.lock();
+        self.task.confirm(&mut state, asked, now);
         if let Some(read) = state.last.as_ref().filter(|read| read.serves(asked, now)) {
             return Poll::Ready(part(read.outcome.as_ref().map_err(|error| *error)));
         }
@@ -109,7 +116,9 @@ impl<R: Send + 'static> Reader<R> {
 
 impl<R> Read<R> {
     fn serves(&self, asked: Instant, now: Instant) -> bool {
-        now < self.holds_until || self.began >= asked && now.since(self.ended) < STALE
+        now < self.holds_until
+            || self.began >= asked && now.since(self.ended) < STALE
+            || self.confirmed.is_some_and(|when| now.since(when) < MOMENT)
     }
 
     /// Whether it may be used until it has been read again: a value that held, for a while.
@@ -118,7 +127,20 @@ impl<R> Read<R> {
     }
 }
 
-impl<R> Task<R> {
+impl<R: Send + 'static> Task<R> {
+    /// Asks the source whether what it read is still so, where that would save a read.
+    fn confirm(&self, state: &mut State<R>, asked: Instant, now: Instant) {
+        let Some(read) = state.last.as_mut().filter(|read| read.outcome.is_ok() && !state.is_reading) else {
+            return;
+        };
+        if read.serves(asked, now) {
+            return;
+        }
+        // Free unless the worker reads, and it does not.
+        let Ok(mut source) = self.source.try_lock() else { return };
+        read.confirmed = source.is_current(&self.root).then_some(now);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<R>> {
         // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -138,7 +160,7 @@ impl<R: Send + 'static> Job for Task<R> {
         let mut state = self.lock();
         state.place = place;
         state.is_reading = false;
-        state.last = Some(Read { outcome, began, ended, holds_until, remark });
+        state.last = Some(Read { outcome, began, ended, holds_until, confirmed: None, remark });
     }
 
     fn fail(&self, why: Failure) {
@@ -149,8 +171,14 @@ impl<R: Send + 'static> Job for Task<R> {
         let now = clock::now();
         let mut state = self.lock();
         state.is_reading = false;
-        state.last =
-            Some(Read { outcome: Err(error), began: now, ended: now, holds_until: now, remark: None });
+        state.last = Some(Read {
+            outcome: Err(error),
+            began: now,
+            ended: now,
+            holds_until: now,
+            confirmed: None,
+            remark: None,
+        });
     }
 }
 
@@ -158,7 +186,13 @@ impl<R: Send + 'static> Job for Task<R> {
 mod tests {
     use super::*;
     use crate::waker::{self, WakeUps};
-    use std::{path::Path, sync::mpsc};
+    use std::{
+        path::Path,
+        sync::{
+            atomic::{AtomicBool, Ordering},
+            mpsc,
+        },
+    };
 
     /// Reads by calling a function.
     struct Called<F>(F);
@@ -271,6 +305,60 @@ mod tests {
         fn holds(&self, _: &Result<u32, SensorError>) -> Duration {
             Duration::from_secs(10)
         }
+    }
+
+    /// Counts its reads, and knows whether anything has changed.
+    struct Told {
+        reads: u32,
+        changed: Arc<AtomicBool>,
+        fails: bool,
+    }
+
+    impl Source for Told {
+        type Reading = u32;
+
+        fn place(&self) -> String {
+            "told".to_owned()
+        }
+
+        fn read(&mut self, _: &Sysroot) -> Result<u32, SensorError> {
+            self.reads += 1;
+            if self.fails { Err(SensorError::Io) } else { Ok(self.reads) }
+        }
+
+        fn is_current(&mut self, _: &Sysroot) -> bool {
+            !self.changed.load(Ordering::Relaxed)
+        }
+    }
+
+    fn told(fails: bool) -> (Reader<u32>, WakeUps, Arc<AtomicBool>) {
+        let (waker, wake_ups) = waker::pair().expect("a pair");
+        let root = Arc::new(Sysroot::new(Path::new("/")).expect("opened"));
+        let changed = Arc::new(AtomicBool::new(false));
+        let source = Told { reads: 0, changed: Arc::clone(&changed), fails };
+        (Reader::new(&root, &Arc::new(Worker::new(waker)), source), wake_ups, changed)
+    }
+
+    #[test]
+    fn a_source_in_which_nothing_has_changed_is_not_read_again() {
+        let (reader, mut wake_ups, changed) = told(false);
+        assert_eq!(answer(&reader, &mut wake_ups), Ok(1));
+        let later = clock::now() + STALE + Duration::from_secs(3600);
+        assert_eq!(ask(&reader, later, later), Poll::Ready(Ok(1)));
+        assert_eq!(reader.worker.dispatch(later), None, "nothing is queued");
+        changed.store(true, Ordering::Relaxed);
+        assert_eq!(ask(&reader, later, later + MOMENT / 2), Poll::Ready(Ok(1)), "it has just been looked at");
+        let later = later + MOMENT;
+        assert!(ask(&reader, later, later).is_pending());
+        assert_eq!(answer(&reader, &mut wake_ups), Ok(2));
+    }
+
+    #[test]
+    fn an_error_is_read_again_whatever_has_changed() {
+        let (reader, mut wake_ups, _) = told(true);
+        assert_eq!(answer(&reader, &mut wake_ups), Err(SensorError::Io));
+        let later = clock::now() + STALE;
+        assert!(ask(&reader, later, later).is_pending());
     }
 
     #[test]

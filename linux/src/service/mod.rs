@@ -6,7 +6,10 @@ mod summary;
 
 use std::path::Path;
 
-use heartbeat_core::{Outcome, Stats, time::Instant};
+use heartbeat_core::{
+    Outcome, Stats,
+    time::{Duration, Instant},
+};
 use jiff::{Timestamp, tz::TimeZone};
 
 use self::{notify::Notifier, summary::HourlySummary};
@@ -31,7 +34,33 @@ pub struct Service {
     told: Stats,
     /// The latest live document.
     document: Vec<u8>,
+    pid: u32,
+    /// The headline of before the latest heartbeats, and when it was told.
+    headline: Headline,
     stopping: bool,
+}
+
+/// How often the supervisor is told of heartbeats that are delivered, each of which would wake it.
+const HEADLINE_EVERY: Duration = Duration::from_secs(60);
+
+/// What the supervisor was told.
+#[derive(Debug, Default)]
+struct Headline {
+    /// Whether the latest heartbeat was delivered; `None` before there was any.
+    delivered: Option<bool>,
+    told: Option<Instant>,
+}
+
+impl Headline {
+    /// Whether it is time to tell another one.
+    fn is_due(&mut self, delivered: Option<bool>, now: Instant) -> bool {
+        let is_news = delivered != Some(true) || self.delivered != delivered;
+        let is_due = is_news || self.told.is_none_or(|told| now.since(told) >= HEADLINE_EVERY);
+        if is_due {
+            *self = Self { delivered, told: Some(now) };
+        }
+        is_due
+    }
 }
 
 impl Service {
@@ -47,6 +76,8 @@ impl Service {
             started: clock::now(),
             told: Stats::default(),
             document: Vec::new(),
+            pid: std::process::id(),
+            headline: Headline::default(),
             stopping: false,
         }
     }
@@ -71,7 +102,7 @@ impl Service {
         let counts = backlog.counts();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
+            pid: self.pid,
             running: !self.stopping,
             server: self.server.clone(),
             interval_s: core::time::Duration::from(turn.agent.config().interval()).as_secs_f64(),
@@ -133,7 +164,8 @@ impl Observer for Service {
             if let Some(file) = &mut self.file {
                 file.publish(&status);
             }
-            headline = Some(status.headline(&self.next(turn)));
+            let delivered = status.last.as_ref().map(|last| last.delivered);
+            headline = self.headline.is_due(delivered, turn.now).then(|| status.headline(&self.next(turn)));
         }
         self.notifier.news(stats.attempted > 0, headline.as_deref());
         self.summary.turn(turn.now, turn.traffic);
@@ -155,5 +187,23 @@ impl Observer for Service {
     fn stopping(&mut self) {
         self.stopping = true;
         self.notifier.stopping();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deliveries_are_told_once_a_minute_and_failures_at_once() {
+        let (mut headline, at) = (Headline::default(), |secs| Instant::ZERO + Duration::from_secs(secs));
+        assert!(headline.is_due(None, at(0)), "it has started");
+        assert!(headline.is_due(Some(true), at(1)));
+        assert!(!headline.is_due(Some(true), at(60)));
+        assert!(headline.is_due(Some(true), at(61)));
+        assert!(headline.is_due(Some(false), at(66)));
+        assert!(headline.is_due(Some(false), at(71)), "an outage goes on");
+        assert!(headline.is_due(Some(true), at(76)), "and ends");
+        assert!(!headline.is_due(Some(true), at(81)));
     }
 }

@@ -86,7 +86,9 @@ impl Notifier {
     pub(super) fn tell(&mut self, now: Instant) -> Option<Instant> {
         let supervisor = self.supervisor.as_mut()?;
         let fed = self.fed;
-        let is_due = self.every.is_some_and(|every| fed.is_none_or(|fed| now.since(fed) >= every));
+        // A little early, together with a heartbeat, instead of on time with a wake-up for it alone.
+        let is_due =
+            self.every.is_some_and(|every| fed.is_none_or(|fed| now.since(fed) + every / 4 >= every));
         if is_due || self.pending.is_any() {
             match self.pending.send(supervisor, self.every.is_some()) {
                 Err(error) if is_transient(&error) => {
@@ -234,9 +236,11 @@ mod tests {
         scene.notifier.news(true, None);
         assert_eq!(scene.notifier.tell(at(5)), Some(at(15)));
         assert_eq!(scene.told(), ["READY=1\nWATCHDOG=1"]);
-        assert_eq!(scene.notifier.tell(at(14)), Some(at(15)));
+        assert_eq!(scene.notifier.tell(at(12)), Some(at(15)));
         assert_eq!(scene.told(), [""; 0]);
         assert_eq!(scene.notifier.tell(at(15)), Some(at(25)));
+        assert_eq!(scene.told(), ["WATCHDOG=1"]);
+        assert_eq!(scene.notifier.tell(at(23)), Some(at(33)), "with the last heartbeat before it is due");
         assert_eq!(scene.told(), ["WATCHDOG=1"]);
     }
 

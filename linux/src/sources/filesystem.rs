@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use heartbeat_core::{SensorError, readings::DiskSpace};
-use nix::sys::statvfs::statvfs;
+use nix::sys::{
+    statfs::{EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, statfs},
+    statvfs::statvfs,
+};
 
 use super::{
     Source,
@@ -31,6 +34,13 @@ impl Source for Filesystem {
     fn read(&mut self, root: &Sysroot) -> Result<DiskSpace, SensorError> {
         space_of(&root.host_path(&self.path))
     }
+}
+
+/// Whether asking for the space of the root never waits: its filesystem is on this machine, which has the numbers in
+/// memory, and looking up its path leads nowhere else.
+pub(crate) fn is_root_local() -> bool {
+    let local = [EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC];
+    statfs("/").is_ok_and(|stat| local.contains(&stat.filesystem_type()))
 }
 
 /// Asks the kernel. Blocks for as long as the filesystem does.

@@ -205,7 +205,10 @@ pub(crate) fn error_in(complaint: &[u8]) -> SensorError {
         // ModemManager, or the bus on which it is asked, is not there; or the modem went between two questions.
         () if says("couldn't find")
             || says("No such file")
+            || says("Connection refused")
             || says("ServiceUnknown")
+            || says("NoSuchUnit")
+            || says("UnitMasked")
             || says("not provided") =>
         {
             SensorError::Absent
@@ -351,6 +354,17 @@ mod tests {
             ("error: couldn't find the ModemManager process in the bus", SensorError::Absent),
             ("error: couldn't find modem at '/org/freedesktop/ModemManager1/Modem/0'", SensorError::Absent),
             ("error: couldn't get bus: Could not connect: No such file or directory", SensorError::Absent),
+            ("error: couldn't get bus: Could not connect: Connection refused", SensorError::Absent),
+            (
+                "error: couldn't create manager: GDBus.Error:org.freedesktop.systemd1.UnitMasked: Unit \
+                 dbus-org.freedesktop.ModemManager1.service is masked.",
+                SensorError::Absent,
+            ),
+            (
+                "error: couldn't create manager: GDBus.Error:org.freedesktop.systemd1.NoSuchUnit: Unit \
+                 dbus-org.freedesktop.ModemManager1.service not found.",
+                SensorError::Absent,
+            ),
             ("error: couldn't create manager: Timeout was reached", SensorError::Io),
             ("GDBus.Error:org.freedesktop.ModemManager1.Error.Core.Unauthorized: ...", SensorError::Denied),
             ("", SensorError::Io),

@@ -6,6 +6,7 @@
 
 pub(crate) mod app_version;
 pub(crate) mod drawn_power;
+mod file_watch;
 pub(crate) mod filesystem;
 pub(crate) mod firmware;
 pub(crate) mod gps;
@@ -25,12 +26,14 @@ mod netlink;
 pub(crate) mod network;
 pub(crate) mod nl80211;
 pub(crate) mod pidfiles;
+pub(crate) mod placeholder;
 pub(crate) mod power_supply;
 pub(crate) mod proc_wireless;
 mod process;
 pub(crate) mod procfs;
 pub(crate) mod radio;
 pub(crate) mod recording;
+pub(crate) mod scan;
 pub(crate) mod stand_ins;
 pub mod sysroot;
 pub(crate) mod thermal;
@@ -69,6 +72,12 @@ pub trait Source: Send + 'static {
     ///
     /// [`SensorError::Absent`] when this machine has no such source.
     fn read(&mut self, root: &Sysroot) -> Result<Self::Reading, SensorError>;
+
+    /// Whether the latest value that was read is still so, found out without waiting: this is called on the main loop. A
+    /// source that is told of changes knows; by default it is not known, and is read again for each question.
+    fn is_current(&mut self, _: &Sysroot) -> bool {
+        false
+    }
 
     /// What more is known of the latest error.
     fn remark(&self) -> Option<Remark> {

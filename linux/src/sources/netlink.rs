@@ -46,6 +46,16 @@ const CTRL_CMD_GETFAMILY: u8 = 3;
 const CTRL_ATTR_FAMILY_ID: u16 = 1;
 const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 
+/// Groups of notices (`linux/rtnetlink.h`).
+const RTMGRP_LINK: u32 = 0x1;
+const RTMGRP_IPV4_IFADDR: u32 = 0x10;
+const RTMGRP_IPV4_ROUTE: u32 = 0x40;
+const RTMGRP_IPV6_IFADDR: u32 = 0x100;
+const RTMGRP_IPV6_ROUTE: u32 = 0x400;
+
+/// Notices that are taken at once; of more, some stay for the next time.
+const NOTICES_MAX: u32 = 256;
+
 /// A netlink socket.
 #[derive(Debug)]
 pub(super) struct Netlink {
@@ -65,18 +75,10 @@ impl Netlink {
     }
 
     fn open(protocol: SockProtocol) -> Result<Self, SensorError> {
-        let open = || -> nix::Result<OwnedFd> {
-            let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
-            bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-            let timeout = TimeVal::new(0, i64::from(TIMEOUT.subsec_micros()) as _);
-            setsockopt(&socket, sockopt::ReceiveTimeout, &timeout)?;
-            Ok(socket)
-        };
-        // A kernel without this protocol has no wireless interfaces to tell about either.
-        open().map(|socket| Self { socket, sequence: 0 }).map_err(|error| match error {
-            Errno::EPROTONOSUPPORT | Errno::EAFNOSUPPORT => SensorError::Absent,
-            error => sensor_error(error),
-        })
+        let socket = open(protocol, 0)?;
+        let timeout = TimeVal::new(0, i64::from(TIMEOUT.subsec_micros()) as _);
+        setsockopt(&socket, sockopt::ReceiveTimeout, &timeout).map_err(sensor_error)?;
+        Ok(Self { socket, sequence: 0 })
     }
 
     /// The number of a family, [`SensorError::Absent`] when the kernel has no such family.
@@ -141,6 +143,47 @@ impl Netlink {
             }
         }
         Err(SensorError::Invalid)
+    }
+}
+
+/// A socket for one protocol, to which these groups' notices are sent.
+fn open(protocol: SockProtocol, groups: u32) -> Result<OwnedFd, SensorError> {
+    let open = || -> nix::Result<OwnedFd> {
+        let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+        Ok(socket)
+    };
+    // A kernel without this protocol has no wireless interfaces to tell about either.
+    open().map_err(|error| match error {
+        Errno::EPROTONOSUPPORT | Errno::EAFNOSUPPORT => SensorError::Absent,
+        error => sensor_error(error),
+    })
+}
+
+/// A subscription to notices, of which only their arrival counts.
+#[derive(Debug)]
+pub(super) struct Notices(OwnedFd);
+
+impl Notices {
+    /// About interfaces, addresses and routes.
+    pub(super) fn of_the_network() -> Result<Self, SensorError> {
+        let groups =
+            RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
+        open(SockProtocol::NetlinkRoute, groups).map(Self)
+    }
+
+    /// Takes the notices that have come, without waiting. Whether there was any.
+    pub(super) fn take(&mut self) -> Result<bool, SensorError> {
+        for taken in 0..NOTICES_MAX {
+            // The rest of a notice is discarded.
+            match recv(self.0.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EAGAIN) => return Ok(taken > 0),
+                // Some were lost (netlink(7)): as good as one.
+                Ok(_) | Err(Errno::ENOBUFS | Errno::EINTR) => {}
+                Err(error) => return Err(sensor_error(error)),
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -16,8 +16,10 @@ use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
 use super::{
     Source,
+    file_watch::FileWatch,
     sysroot::{Sysroot, read_whole},
 };
+use crate::clock;
 
 /// Where the application leaves them.
 const TMP: &str = "/tmp";
@@ -26,30 +28,51 @@ const STREAMING: &str = "relay-ffmpeg-webcam.pid";
 const RECORDING: &str = "relay-ffmpeg-record-webcam.pid";
 const TRACKING: &str = "gps-tracker.pid";
 
+const PIDFILES: &[&str] = &[STREAMING, RECORDING, TRACKING];
+
 /// A pid, a colon and the longest path that the kernel takes fit twice.
 const PIDFILE_MAX: u64 = 8 * 1024;
 
 /// The streaming application.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Application {
     /// Where its `/tmp` is for this process, which may have another one of its own.
     tmp: PathBuf,
+    /// Of a running system.
+    watch: Option<FileWatch>,
+    /// The processes that the pidfiles named last, and whether each lived.
+    known: Vec<(Process, bool)>,
+    /// Nothing else is needed to know what is going on.
+    is_known: bool,
 }
 
 impl Application {
     pub(crate) fn new(tmp: &Path) -> Self {
-        Self { tmp: tmp.to_owned() }
+        Self { tmp: tmp.to_owned(), watch: None, known: Vec::new(), is_known: false }
+    }
+
+    /// Watches the pidfiles before they are read. Without a watch they are read at each beat.
+    fn watch(&mut self) {
+        let now = clock::now();
+        if !self.watch.as_mut().is_some_and(|watch| watch.is_unchanged(now)) {
+            self.watch = FileWatch::begin(&self.tmp, PIDFILES, now).ok();
+        }
     }
 
     /// The process of a pidfile, if there is such a file and the process lives.
-    fn process(&self, root: &Sysroot, pidfile: &str) -> Result<Option<Process>, SensorError> {
-        match root.open_untrusted(self.tmp.join(pidfile)) {
-            Ok(file) => {
-                let process = parse(&read_whole(file, PIDFILE_MAX)?);
-                Ok(process.filter(|process| process.lives(root)))
+    fn process(&mut self, root: &Sysroot, pidfile: &str) -> Result<Option<Process>, SensorError> {
+        let read = root.open_untrusted(self.tmp.join(pidfile)).and_then(|file| read_whole(file, PIDFILE_MAX));
+        match read.map(|content| parse(&content)) {
+            Ok(Some(process)) => {
+                let lives = process.lives(root);
+                self.known.push((process.clone(), lives));
+                Ok(lives.then_some(process))
             }
-            Err(SensorError::Absent) => Ok(None),
-            Err(error) => Err(error),
+            Ok(None) | Err(SensorError::Absent) => Ok(None),
+            Err(error) => {
+                self.is_known = false;
+                Err(error)
+            }
         }
     }
 
@@ -57,7 +80,7 @@ impl Application {
         let path: PathBuf = OsStr::from_bytes(&process.details).into();
         let here = path.strip_prefix(TMP).map_or(path.clone(), |below| self.tmp.join(below));
         // A relative path is relative to a directory that is not known here.
-        let size = if path.is_absolute() { root.file_size(&here).ok() } else { None };
+        let size = if path.is_absolute() { root.file_size(&here) } else { Err(SensorError::Absent) };
         Recording { path: Text::from_bytes(&process.details), size: size.map(Mebibytes::from_bytes) }
     }
 }
@@ -73,22 +96,35 @@ impl Source for Application {
     ///
     /// Where none can be read, for example because the directory cannot be searched, that is one error of the source.
     fn read(&mut self, root: &Sysroot) -> Result<Activity, SensorError> {
-        let activity = Activity {
-            streaming: self.process(root, STREAMING).map(|process| process.is_some()),
-            tracking: self.process(root, TRACKING).map(|process| process.is_some()),
-            recording: self
-                .process(root, RECORDING)
-                .map(|process| process.map(|process| self.recording(root, &process))),
-        };
+        if root.is_live() {
+            self.watch();
+        }
+        self.known.clear();
+        self.is_known = true;
+        let streaming = self.process(root, STREAMING).map(|process| process.is_some());
+        let tracking = self.process(root, TRACKING).map(|process| process.is_some());
+        let recording = self.process(root, RECORDING);
+        let recording = recording.map(|process| process.map(|process| self.recording(root, &process)));
+        // The size of a recording changes all the time, and its filesystem may hang.
+        self.is_known &= !matches!(recording, Ok(Some(_)));
+        let activity = Activity { streaming, tracking, recording };
         match activity {
             Activity { streaming: Err(error), tracking: Err(_), recording: Err(_) } => Err(error),
             activity => Ok(activity),
         }
     }
+
+    /// The pidfiles are as they were, and each of their processes lives or does not as before.
+    fn is_current(&mut self, root: &Sysroot) -> bool {
+        let now = clock::now();
+        self.watch.as_mut().is_some_and(|watch| watch.is_unchanged(now))
+            && self.is_known
+            && self.known.iter().all(|(process, lived)| process.lives(root) == *lived)
+    }
 }
 
 /// The process that a pidfile names: `PID` or `PID:DETAILS`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
     pid: i32,
     details: Vec<u8>,
@@ -104,7 +140,8 @@ pub(crate) fn parse(content: &[u8]) -> Option<Process> {
 }
 
 impl Process {
-    /// Whether the process exists and is not a zombie. The number of a thread is not that of a process.
+    /// Whether the process exists and is not a zombie. The number of a thread is not that of a process, and a thread of the
+    /// kernel is no application: after a restart they have the numbers that a pidfile on a disk still names.
     ///
     /// A number that another process has by now is not told apart: the age of the pidfile does not show it on a board that
     /// writes it before its clock is set, and a command line may hold what is private.
@@ -117,7 +154,7 @@ impl Process {
             return false;
         }
         match root.read(format!("{process}/stat"), &mut buffer) {
-            Ok(stat) => !is_zombie(stat),
+            Ok(stat) => !is_zombie(stat) && !is_kernel_thread(stat),
             // A captured tree may hold only the directory; /proc mounted with hidepid shows not even that.
             Err(_) => root.exists(&process) || (root.is_live() && answers_signals(self.pid)),
         }
@@ -136,6 +173,17 @@ pub(crate) fn thread_group(status: &[u8]) -> Option<i32> {
 pub(crate) fn is_zombie(stat: &[u8]) -> bool {
     let after_name = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end..));
     matches!(after_name, Some([b')', b' ', b'Z' | b'X', ..]))
+}
+
+/// Whether `flags` in `/proc/PID/stat` has `PF_KTHREAD` (proc_pid_stat(5), `include/linux/sched.h`).
+pub(crate) fn is_kernel_thread(stat: &[u8]) -> bool {
+    const PF_KTHREAD: u32 = 0x0020_0000;
+    let after_name = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 1..));
+    // State, parent, group, session, terminal, its group, flags.
+    let flags = after_name
+        .and_then(|fields| str::from_utf8(fields).ok())
+        .and_then(|fields| fields.split_ascii_whitespace().nth(6)?.parse::<u32>().ok());
+    flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
 }
 
 fn answers_signals(pid: i32) -> bool {
@@ -171,7 +219,7 @@ mod tests {
         fs::write(dir.path().join("tmp/relay-ffmpeg-record-webcam.pid"), "4711:/media/a:b.mp4\n")
             .expect("written");
         fs::write(dir.path().join("media/a:b.mp4"), vec![0; 1 << 20]).expect("written");
-        let recording = Recording { path: "/media/a:b.mp4".into(), size: Some(Mebibytes::from_raw(100)) };
+        let recording = Recording { path: "/media/a:b.mp4".into(), size: Ok(Mebibytes::from_raw(100)) };
         assert_eq!(
             activity(&root),
             Ok(Activity { streaming: Ok(true), tracking: Ok(true), recording: Ok(Some(recording)) })
@@ -186,7 +234,7 @@ mod tests {
             .expect("written");
         fs::write(dir.path().join("run/tmp/films/a.mp4"), vec![0; 1 << 19]).expect("written");
         let found = Application::new(Path::new("/run/tmp")).read(&root).expect("an activity");
-        let recording = Recording { path: "/tmp/films/a.mp4".into(), size: Some(Mebibytes::from_raw(50)) };
+        let recording = Recording { path: "/tmp/films/a.mp4".into(), size: Ok(Mebibytes::from_raw(50)) };
         assert_eq!(found.recording, Ok(Some(recording)));
         assert_eq!(activity(&root), Ok(Activity::NONE), "nothing is in the other");
     }
@@ -230,6 +278,21 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_of_the_kernel_is_no_application() {
+        let (dir, root) = tree();
+        fs::write(dir.path().join("tmp/relay-ffmpeg-webcam.pid"), "4711").expect("written");
+        // From a Pi 4: a worker of the kernel, and a shell; both shortened.
+        for (stat, streaming) in [
+            ("4711 (kworker/2:1H-kb) I 2 0 0 0 -1 69238880 0 0 0 0 0 43", false),
+            ("4711 (a) b 2097152) S 1 4711 4711 34816 4711 4194560 2097152 0", true),
+            ("4711 (sh) S 1", true),
+        ] {
+            fs::write(dir.path().join("proc/4711/stat"), stat).expect("written");
+            assert_eq!(activity(&root).expect("an activity").streaming, Ok(streaming), "{stat}");
+        }
+    }
+
+    #[test]
     fn sees_that_this_process_lives() {
         let root = Sysroot::new(Path::new("/")).expect("opened");
         let pid = i32::try_from(std::process::id()).expect("a pid");
@@ -248,14 +311,14 @@ mod tests {
             fs::write(dir.path().join("tmp/relay-ffmpeg-record-webcam.pid"), content).expect("written");
             let recording =
                 activity(&root).expect("an activity").recording.expect("read").expect("a recording");
-            assert_eq!(recording.size, None, "{content:?}");
+            assert!(recording.size.is_err(), "{content:?}");
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes: Vec<u8>) {
-            let _ = (is_zombie(&bytes), thread_group(&bytes));
+            let _ = (is_zombie(&bytes), is_kernel_thread(&bytes), thread_group(&bytes));
             if let Some(process) = parse(&bytes) {
                 prop_assert!(process.pid > 0);
             }

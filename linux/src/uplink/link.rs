@@ -43,6 +43,8 @@ pub(super) struct Link {
     book: Book,
     /// The idle connection.
     kept: Option<Connection>,
+    /// Nothing had happened on it when it was looked at last, which was when a request came.
+    is_quiet: bool,
     /// The connection that is being made.
     dial: Option<Dial>,
     doubt: Doubt,
@@ -80,6 +82,7 @@ impl Link {
             names,
             book: Book::default(),
             kept: None,
+            is_quiet: false,
             dial: None,
             doubt: Doubt::None,
             is_server_failing: false,

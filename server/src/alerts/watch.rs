@@ -149,7 +149,7 @@ fn clock(reading: &Reading, skew_ms: Option<i64>) -> Seen {
     match skew_ms.map(i64::abs) {
         None => Seen::Bad,
         Some(skew) if skew > CLOCK_WRONG_MS => Seen::Bad,
-        Some(skew) if skew < CLOCK_RIGHT_MS && reading.clock_synchronised != Some(false) => Seen::Good,
+        Some(skew) if skew < CLOCK_RIGHT_MS && reading.clock_synchronized != Some(false) => Seen::Good,
         Some(_) => Seen::Neither,
     }
 }

@@ -62,8 +62,8 @@ pub(crate) struct Reading {
     pub(crate) throttled: Option<u32>,
     /// The filesystem cannot be written; `None` if the agent does not say.
     pub(crate) read_only: Option<bool>,
-    /// The agent says that its clock is synchronised, or not.
-    pub(crate) clock_synchronised: Option<bool>,
+    /// The agent says that its clock is synchronized, or not.
+    pub(crate) clock_synchronized: Option<bool>,
     pub(crate) app_version: Option<String>,
     /// How it reaches the server: `ethernet`, `wifi`, `4g`.
     pub(crate) link: Option<&'static str>,
@@ -193,11 +193,16 @@ impl Document {
             tracking: self.tracking_active,
             recording: self.recording_active,
             throttled: diagnostics.and_then(|diagnostics| diagnostics.throttled),
-            read_only: diagnostics.and_then(|diagnostics| diagnostics.read_only),
-            clock_synchronised: diagnostics.and_then(|diagnostics| diagnostics.clock_synchronised),
+            read_only: diagnostics.and_then(Diagnostics::read_only),
+            clock_synchronized: diagnostics.and_then(|diagnostics| diagnostics.clock_synchronized),
             app_version: self.app_version.clone(),
             link,
         }
+    }
+
+    /// Why this key has no value although its source is there, in the agent's word.
+    pub(crate) fn unread(&self, key: &str) -> Option<&str> {
+        self.diagnostics.as_ref()?.unread.as_ref()?.get(key).map(String::as_str)
     }
 
     /// The kind of the interface with the default route, or of the only one that there is.
@@ -280,6 +285,17 @@ mod tests {
     }
 
     #[test]
+    fn a_root_filesystem_is_writable_when_the_agent_could_tell_otherwise() {
+        let read_only = |diagnostics: serde_json::Value| {
+            parse(json!({"diagnostics": diagnostics})).unwrap().reading.read_only
+        };
+        assert_eq!(read_only(json!({"throttled": null, "ups": null})), None, "an agent that does not say");
+        assert_eq!(read_only(json!({"unread": {}})), Some(false));
+        assert_eq!(read_only(json!({"unread": {"diagnostics.root_read_only": "denied"}})), None);
+        assert_eq!(read_only(json!({"root_read_only": true, "unread": {}})), Some(true));
+    }
+
+    #[test]
     fn names_the_key_that_is_wrong() {
         let cases = [
             (json!({"cpu": 101}), "cpu"),
@@ -292,6 +308,7 @@ mod tests {
             (json!({"seq": null}), "seq"),
             (json!({"replayed": false}), "replayed"),
             (json!({"connection": null}), "Connection"),
+            (json!({"diagnostics": {"unread": {"temp": 5}}}), "expected a string"),
         ];
         for (changes, name) in cases {
             let error = parse(changes.clone()).unwrap_err();
@@ -332,6 +349,7 @@ mod tests {
             json!({"hardwareid": "ü".repeat(64), "app_version": "v".repeat(64)}),
             json!({"replayed": true, "seq": u64::MAX}),
             json!({"diagnostics": {"throttled": u32::MAX, "ups": {"voltage": null, "percent": 100}}}),
+            json!({"diagnostics": {"throttled": null, "ups": null, "unread": {"temp": "denied", "connection.4g": "silent"}}}),
             json!({"connection": {"default_interface": null, "ethernet": null, "wifi": null, "4g": null, "gps": null}}),
             json!({"connection": {"default_interface": "wwan0", "ethernet": {"interface": "eth0", "ip": null},
                 "wifi": null, "4g": {"interface": null, "ip": null, "state": null, "operator": null,

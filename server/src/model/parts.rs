@@ -1,5 +1,7 @@
 //! The parts of a document that are objects of their own.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer};
 
 use crate::model::reading::scaled;
@@ -74,8 +76,18 @@ pub(crate) struct Gps {
 pub(crate) struct Diagnostics {
     pub(crate) throttled: Option<u32>,
     pub(crate) ups: Option<Ups>,
-    pub(crate) read_only: Option<bool>,
-    pub(crate) clock_synchronised: Option<bool>,
+    pub(crate) root_read_only: Option<bool>,
+    pub(crate) clock_synchronized: Option<bool>,
+    /// The keys whose source is there and fails, each with one word for the reason.
+    pub(crate) unread: Option<BTreeMap<String, String>>,
+}
+
+impl Diagnostics {
+    /// Whether the root filesystem cannot be written. An agent that says what it could not read says nothing while all is well.
+    pub(super) fn read_only(&self) -> Option<bool> {
+        let was_read = |unread: &BTreeMap<String, String>| !unread.contains_key("diagnostics.root_read_only");
+        self.root_read_only.or_else(|| self.unread.as_ref().is_some_and(was_read).then_some(false))
+    }
 }
 
 /// `diagnostics.ups`.

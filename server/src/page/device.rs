@@ -166,6 +166,7 @@ fn values(device: &Device, document: &Document) -> Markup {
             section { h2 { "Connection" } (connection(document)) }
             section { h2 { "Power" } (power(document)) }
             section { h2 { "Activity" } (activity(document)) }
+            @if let Some(unread) = unread(document) { section { h2 { "Not read" } (unread) } }
             @if let Some(gps) = &document.connection.gps {
                 section {
                     h2 { "Position" }
@@ -255,18 +256,66 @@ fn power(document: &Document) -> Markup {
 }
 
 fn activity(document: &Document) -> Markup {
+    // What could not be read is `false` in the document, and may be going on.
+    let idle = |key, words: &'static str| if document.unread(key).is_some() { "Not known" } else { words };
     html! {
         ul {
-            li { @if document.streaming_active { "Streaming" } @else { "Not streaming" } }
-            li { @if document.tracking_active { "Tracking" } @else { "Not tracking" } }
+            li { @if document.streaming_active { "Streaming" } @else { (idle("streaming_active", "Not streaming")) } }
+            li { @if document.tracking_active { "Tracking" } @else { (idle("tracking_active", "Not tracking")) } }
             li {
                 @if document.recording_active {
                     "Recording"
                     @if let Some(path) = &document.recording_file_path { " to " code { (path) } }
                     @if let Some(size) = document.recording_file_size_mb { (format!(", {size:.1} MiB")) }
-                } @else { "Not recording" }
+                } @else { (idle("recording_active", "Not recording")) }
             }
         }
+    }
+}
+
+/// What is there and could not be read, and why.
+fn unread(document: &Document) -> Option<Markup> {
+    let unread = document.diagnostics.as_ref()?.unread.as_ref().filter(|unread| !unread.is_empty())?;
+    Some(html! {
+        ul { @for (key, word) in unread { li { (named(key)) ": " (reason(word)) } } }
+    })
+}
+
+/// A key of the document for people; one that this server does not know as it is.
+fn named(key: &str) -> &str {
+    match key {
+        "cpu" => "Processor",
+        "mem" => "Memory",
+        "temp" => "Temperature",
+        "power" => "Power",
+        "fan_rpm" => "Fan",
+        "disk" => "Disk",
+        "connection.default_interface" => "Default route",
+        "connection.ethernet" => "Ethernet",
+        "connection.wifi" => "WiFi",
+        "connection.4g" => "Mobile connection",
+        "connection.gps" => "Position",
+        "app_version" => "Version of the application",
+        "streaming_active" => "Streaming",
+        "tracking_active" => "Tracking",
+        "recording_active" => "Recording",
+        "recording_file_size_mb" => "Size of the recording",
+        "uptime_s" => "Time since the boot",
+        "diagnostics.throttled" => "Throttling",
+        "diagnostics.cpu_mhz" => "Processor frequency",
+        "diagnostics.ups" => "Battery",
+        other => other,
+    }
+}
+
+/// The word of `diagnostics.unread` for people; one that this server does not know as it is.
+fn reason(word: &str) -> &str {
+    match word {
+        "denied" => "the agent has no permission",
+        "failed" => "reading failed",
+        "invalid" => "not a valid reading",
+        "silent" => "no answer in time",
+        other => other,
     }
 }
 
@@ -313,10 +362,36 @@ mod tests {
     use crate::store::Labels;
 
     #[test]
+    fn tells_what_is_unread_from_what_is_not_there() {
+        let page = |unread: serde_json::Value| {
+            let document = crate::model::document::sample(serde_json::json!({
+                "fan_rpm": null, "streaming_active": false,
+                "diagnostics": {"throttled": null, "ups": null, "unread": unread},
+            }));
+            let beat = crate::model::document::Beat::parse(document.to_string().as_bytes()).unwrap();
+            let mut device = Device::new(DeviceId(1), "pi", Labels::default(), UnixMs(0));
+            device.reading = beat.reading;
+            device.document = beat.text.into();
+            now(&device).into_string()
+        };
+        let absent = page(serde_json::json!({}));
+        assert!(absent.contains("Not streaming") && !absent.contains("Not read"), "{absent}");
+        let unread =
+            page(serde_json::json!({"fan_rpm": "failed", "streaming_active": "denied", "new": "odd"}));
+        for words in
+            ["<h2>Not read</h2>", "Fan: reading failed", "Streaming: the agent has no permission", "new: odd"]
+        {
+            assert!(unread.contains(words), "{words}: {unread}");
+        }
+        assert!(unread.contains("<li>Not known</li>") && !unread.contains("Not streaming"), "{unread}");
+    }
+
+    #[test]
     fn nothing_of_a_device_runs_as_html() {
         let script = "<script>alert(1)</script>\"'>";
         let mut document = crate::model::document::sample(serde_json::json!({
             "app_version": script, "recording_file_path": script,
+            "diagnostics": {"throttled": null, "ups": null, "unread": {(script): script}},
         }));
         document["connection"]["wifi"]["ssid"] = script.into();
         let beat = crate::model::document::Beat::parse(document.to_string().as_bytes()).unwrap();

@@ -1,5 +1,6 @@
 //! The commands of `heartbeat-sim`.
 
+mod beats;
 mod fleet;
 mod fuzz;
 mod receive;
@@ -50,6 +51,8 @@ enum Command {
     Minimise(fuzz::Minimise),
     /// Let many devices beat against one server, through an outage
     Fleet(fleet::Fleet),
+    /// Send heartbeats one after the other, without waiting for their time, for long runs and profilers
+    Beats(beats::Beats),
     /// Receive heartbeats, check each against the schema and print a line for it
     Receive(receive::Receive),
 }
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Fleet(fleet) => fleet.run(),
         Command::Minimise(minimise) => minimise.run(),
+        Command::Beats(beats) => beats.run(),
         Command::Receive(receive) => receive.run(),
     };
     match result {

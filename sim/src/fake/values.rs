@@ -288,7 +288,7 @@ impl Reading for Activity {
             recording: part(random, |random| {
                 maybe(random, |random| Recording {
                     path: Text::draw(random),
-                    size: maybe(random, |random| {
+                    size: part(random, |random| {
                         let scale = 1 << random.below(64);
                         Mebibytes::from_bytes(random.below(scale))
                     }),
@@ -303,7 +303,7 @@ impl Reading for Activity {
             tracking: Err(SensorError::Invalid),
             recording: Ok(Some(Recording {
                 path: Text::implausible(),
-                size: Some(Mebibytes::from_bytes(u64::MAX)),
+                size: Ok(Mebibytes::from_bytes(u64::MAX)),
             })),
         }
     }

@@ -79,6 +79,8 @@ impl<H> RecordingDevice<H> {
             put!("cpu_mhz", cpu_mhz);
             out.push(',');
             put!("ups", ups);
+            out.push(',');
+            self.write_unread(now, limit, out);
             out.push('}');
         }
     }

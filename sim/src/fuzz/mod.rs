@@ -19,6 +19,7 @@ mod run;
 mod scenario;
 mod storage;
 mod trace;
+mod unread;
 mod wall;
 
 pub use campaign::{Failure, campaign, missing, regressions, trace_hash};

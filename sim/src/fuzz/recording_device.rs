@@ -3,7 +3,7 @@
 use std::task::Poll;
 
 use heartbeat_core::{
-    Hal, for_each_sensor,
+    Hal, SensorError, for_each_sensor,
     readings::Sampled,
     time::{Duration, Instant},
     units::UnixTime,
@@ -20,13 +20,23 @@ pub(super) struct Said<T> {
     text: String,
     /// When it was said; `None` when the sensor has said since that it has no value.
     at: Option<Instant>,
+    /// The error that it answered last, until it has a value.
+    error: Option<SensorError>,
     /// It was asked and has not answered.
     pending: bool,
 }
 
+/// What there is of a sensor for a document.
+pub(super) enum State<'a, T> {
+    /// A value that is fresh enough.
+    Value(&'a T),
+    /// No value, and the word for the reason, if it is one.
+    Unread(Option<&'static str>),
+}
+
 impl<T> Default for Said<T> {
     fn default() -> Self {
-        Self { value: None, text: String::new(), at: None, pending: false }
+        Self { value: None, text: String::new(), at: None, error: None, pending: false }
     }
 }
 
@@ -35,13 +45,17 @@ impl<T: Render + Clone> Said<T> {
         self.pending = answer.is_pending();
         match answer {
             Poll::Pending => {}
-            Poll::Ready(Err(_)) => self.at = None,
+            Poll::Ready(Err(error)) => {
+                self.at = None;
+                self.error = Some(*error);
+            }
             Poll::Ready(Ok(value)) => {
                 if let Some(text) = value.render_after(self.value.as_ref()) {
                     self.text = text;
                     self.value = Some(value.clone());
                 }
                 self.at = Some(now);
+                self.error = None;
             }
         }
     }
@@ -51,6 +65,22 @@ impl<T: Render + Clone> Said<T> {
         match self.at {
             Some(at) if now.since(at) <= limit => &self.text,
             _ => otherwise,
+        }
+    }
+
+    /// What there is at `now`; `word` names errors.
+    pub(super) fn state(
+        &self,
+        now: Instant,
+        limit: Duration,
+        word: fn(SensorError) -> Option<&'static str>,
+    ) -> State<'_, T> {
+        let is_fresh = self.at.is_some_and(|at| now.since(at) <= limit);
+        match &self.value {
+            Some(value) if is_fresh && value.is_value(&self.text) => State::Value(value),
+            _ if self.pending => State::Unread(Some("silent")),
+            _ if is_fresh => State::Unread(T::NULL_IS_INVALID.then_some("invalid")),
+            _ => State::Unread(self.error.and_then(word)),
         }
     }
 }

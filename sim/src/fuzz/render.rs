@@ -15,6 +15,14 @@ pub(super) trait Render: PartialEq {
     /// Its place in the document; `null` when no device can mean it.
     fn render(&self) -> String;
 
+    /// Whether no value in its place means that no device can mean it.
+    const NULL_IS_INVALID: bool = true;
+
+    /// Whether it is a value. `text`: its place in the document.
+    fn is_value(&self, text: &str) -> bool {
+        text != "null"
+    }
+
     /// Its place in the document when this was the reading before it; `None` if that has not changed.
     fn render_after(&self, before: Option<&Self>) -> Option<String> {
         (before != Some(self)).then(|| self.render())
@@ -79,6 +87,9 @@ impl<const N: usize> Render for Text<N> {
 }
 
 impl Render for CpuTimes {
+    /// Counters that have not moved, or that began anew, are right all the same.
+    const NULL_IS_INVALID: bool = false;
+
     /// One reading of counters is no value.
     fn render(&self) -> String {
         or_null(None)
@@ -108,6 +119,11 @@ impl Render for DiskSpace {
             let gib = |bytes| scaled(bytes, 10, 1 << 30, 1);
             format!(r#"{{"percent":{percent},"used_gb":{},"total_gb":{}}}"#, gib(self.used), gib(self.total))
         }))
+    }
+
+    /// A filesystem of which programs can use nothing was read, although it has no percentage.
+    fn is_value(&self, _: &str) -> bool {
+        self.total > 0 && self.used <= self.total
     }
 }
 
@@ -242,7 +258,7 @@ impl Render for Activity {
         // What cannot be read is not taken for activity.
         let recording = self.recording.as_ref().ok().and_then(Option::as_ref);
         let (size, path) = match recording {
-            Some(it) => (or_null(it.size.map(|size| fixed(size.raw(), 2))), quoted(it.path.as_str())),
+            Some(it) => (or_null(it.size.ok().map(|size| fixed(size.raw(), 2))), quoted(it.path.as_str())),
             None => ("0.00".to_owned(), "null".to_owned()),
         };
         format!(

@@ -125,7 +125,7 @@ impl Board {
         self.hal.uptime = FakeSensor::new(Uptime(self.booted_s + up_s));
         let recording = self.recording_rate.map(|rate| Recording {
             path: "/srv/recordings/today.mp4".into(),
-            size: Some(Mebibytes::from_bytes(rate * (self.booted_s % 7200 + up_s))),
+            size: Ok(Mebibytes::from_bytes(rate * (self.booted_s % 7200 + up_s))),
         });
         let streaming = Ok(self.recording_rate.is_some());
         let activity = Activity { streaming, tracking: Ok(false), recording: Ok(recording) };

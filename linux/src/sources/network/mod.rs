@@ -3,6 +3,7 @@
 //! Everything is read together, so that the parts of a heartbeat agree with each other.
 
 pub(crate) mod addresses;
+mod changes;
 pub(crate) mod interfaces;
 pub(crate) mod permanent_address;
 pub(crate) mod routes;
@@ -15,6 +16,7 @@ use heartbeat_core::{
 
 use self::{
     addresses::{Address, Addresses},
+    changes::Changes,
     interfaces::{Interfaces, Kind},
 };
 use super::{Source, netlink::Netlink, sysroot::Sysroot};
@@ -24,6 +26,7 @@ use super::{Source, netlink::Netlink, sysroot::Sysroot};
 pub(crate) struct Network {
     interfaces: Interfaces,
     netlink: Option<Netlink>,
+    changes: Changes,
 }
 
 /// The network at one time.
@@ -55,6 +58,9 @@ impl Source for Network {
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<Snapshot, SensorError> {
+        if root.is_live() {
+            self.changes.before_read();
+        }
         let routes = routes::default_interfaces(root);
         let interfaces = self.interfaces.list(root)?;
         let addresses = Addresses::read(&mut self.netlink, root);
@@ -76,6 +82,10 @@ impl Source for Network {
         });
         let links = links.collect();
         Ok(Snapshot { routes, links })
+    }
+
+    fn is_current(&mut self, root: &Sysroot) -> bool {
+        root.is_live() && self.changes.are_none()
     }
 }
 

@@ -78,7 +78,8 @@ impl Deref for Opened {
     }
 }
 
-/// A file of `/proc` or `/sys` that is opened once and read again at every beat.
+/// A file of `/proc` or `/sys` that is opened once and read again at every beat. The kernel writes it as a whole into the
+/// buffer of one read (`single_open`, `sysfs_emit`), so that a buffer with room left has all of it.
 #[derive(Debug)]
 pub struct Reread {
     path: &'static str,
@@ -101,19 +102,35 @@ impl Reread {
             Some(file) => file,
             None => root.open(self.path)?,
         };
-        let read = read_at_start(&file, buffer)?;
+        let is_whole = root.is_live();
+        let read = read_from_start(&file, buffer, |free, read| is_whole && read < free)?;
         self.file = Some(file);
         Ok(read)
     }
 }
 
 pub(super) fn read_at_start<'b>(file: &Opened, buffer: &'b mut [u8]) -> Result<&'b [u8], SensorError> {
+    read_from_start(file, buffer, |_, _| false)
+}
+
+/// Reads until the end, or until `is_end` says of the free bytes and of those that were read that nothing follows.
+fn read_from_start<'b>(
+    file: &Opened,
+    buffer: &'b mut [u8],
+    is_end: impl Fn(usize, usize) -> bool,
+) -> Result<&'b [u8], SensorError> {
     let mut len = 0;
     while let Some(free) = buffer.get_mut(len..).filter(|free| !free.is_empty()) {
         match file.read_at(free, len as u64) {
             Ok(0) => break,
-            // Cannot overflow: read_at returns at most free.len().
-            Ok(read) => len += read,
+            Ok(read) => {
+                let is_end = is_end(free.len(), read);
+                // Cannot overflow: read_at returns at most free.len().
+                len += read;
+                if is_end {
+                    break;
+                }
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(file.failed(&error)),
         }

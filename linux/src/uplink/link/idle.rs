@@ -28,13 +28,14 @@ const NO_WAIT_PAUSE: Duration = Duration::from_millis(200);
 impl Link {
     /// The idle connection, if it can be used.
     pub(super) fn take_kept(&mut self) -> Option<Connection> {
+        let is_quiet = std::mem::take(&mut self.is_quiet);
         let mut kept = self.kept.take()?;
         if self.is_idle_too_long(&kept, Instant::now()) {
             log::debug!("the connection was idle for too long");
             kept.close();
             return None;
         }
-        match kept.is_usable() {
+        match if is_quiet { Ok(true) } else { kept.is_usable() } {
             Ok(true) => return Some(kept),
             Ok(false) => {
                 log::debug!("the server closed the connection");
@@ -97,19 +98,24 @@ impl Link {
 
     /// Waits for a wake-up, and watches the idle connection.
     fn wait_idle(&mut self) -> io::Result<()> {
-        let mut fds = vec![PollFd::new(self.wake_ups.as_fd(), PollFlags::POLLIN)];
-        let mut until = None;
-        if let Some(kept) = &self.kept {
-            fds.push(PollFd::new(kept.as_fd(), kept.interest()));
-            until = Some(kept.idle_since() + self.limits.idle);
-        }
-        tcp::wait(&mut fds, until)?;
-        let reports: Vec<_> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
-        if reports.first() == Some(&true) {
+        let wake_ups = PollFd::new(self.wake_ups.as_fd(), PollFlags::POLLIN);
+        let until = self.kept.as_ref().map(|kept| kept.idle_since() + self.limits.idle);
+        let has_happened = |fd: PollFd<'_>| fd.any().unwrap_or(false);
+        let [is_woken, is_about_connection] = if let Some(kept) = &self.kept {
+            let mut fds = [wake_ups, PollFd::new(kept.as_fd(), kept.interest())];
+            tcp::wait(&mut fds, until)?;
+            fds.map(has_happened)
+        } else {
+            let mut fds = [wake_ups];
+            tcp::wait(&mut fds, None)?;
+            let [is_woken] = fds.map(has_happened);
+            [is_woken, false]
+        };
+        if is_woken {
             self.wake_ups.clear()?;
         }
-        // Any other event is about the connection.
-        if reports.get(1) == Some(&true) || until.is_some_and(|until| Instant::now() >= until) {
+        self.is_quiet = is_woken && !is_about_connection;
+        if is_about_connection || until.is_some_and(|until| Instant::now() >= until) {
             self.kept = self.take_kept();
         }
         Ok(())

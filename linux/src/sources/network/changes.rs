@@ -1,0 +1,125 @@
+//! Whether something about the network has changed: the kernel's notices about interfaces, addresses and routes
+//! (rtnetlink(7)).
+//!
+//! Only their arrival counts, not what they say: then everything is read again, and once more at the next beat. Some
+//! things change a moment after their notice: the kernel tells that an interface is down before it removes its IPv4 routes,
+//! and of those it tells nothing (`fib_flush` in `net/ipv4/fib_frontend.c`). What no notice tells of, such as a session
+//! of PPPoE, is found by the refresh.
+
+use heartbeat_core::time::{Duration, Instant};
+
+use crate::{clock, sources::netlink::Notices};
+
+/// How long a reading is used at most without being read again; the kinds of interfaces are kept for as long.
+const REFRESH: Duration = Duration::from_secs(60);
+/// How often everything is read after a notice.
+const READS: u32 = 2;
+
+/// The subscription, and what was read since.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    notices: Option<Notices>,
+    state: State,
+}
+
+/// Whether what was read can be used again.
+#[derive(Debug)]
+struct State {
+    /// How often everything must be read before it can be.
+    reads_due: u32,
+    read_at: Instant,
+}
+
+impl Changes {
+    /// To be called before everything is read: what changes from now on is noticed.
+    pub(super) fn before_read(&mut self) {
+        if self.notices.is_none() {
+            // Without it everything is read at each beat.
+            self.notices = Notices::of_the_network().ok();
+        }
+        self.look();
+        self.state.read(clock::now());
+    }
+
+    /// Whether what was read last is still so.
+    pub(super) fn are_none(&mut self) -> bool {
+        self.look();
+        self.state.is_settled(clock::now())
+    }
+
+    /// Takes the notices. A subscription that fails is begun anew.
+    fn look(&mut self) {
+        let any = self.notices.as_mut().map(Notices::take);
+        if any != Some(Ok(false)) {
+            self.state.noticed();
+        }
+        if matches!(any, Some(Err(_))) {
+            self.notices = None;
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { reads_due: READS, read_at: Instant::ZERO }
+    }
+}
+
+impl State {
+    fn noticed(&mut self) {
+        self.reads_due = READS;
+    }
+
+    fn read(&mut self, now: Instant) {
+        self.reads_due = self.reads_due.saturating_sub(1);
+        self.read_at = now;
+    }
+
+    fn is_settled(&self, now: Instant) -> bool {
+        self.reads_due == 0 && now.since(self.read_at) < REFRESH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_settled_after_the_second_read_until_a_notice_or_the_refresh() {
+        let (mut state, at) = (State::default(), |secs| Instant::ZERO + Duration::from_secs(secs));
+        assert!(!state.is_settled(at(1)), "nothing was read");
+        state.read(at(1));
+        assert!(!state.is_settled(at(1)), "something may have changed a moment after its notice");
+        state.read(at(2));
+        assert!(state.is_settled(at(61)));
+        assert!(!state.is_settled(at(62)), "it is read again once a minute");
+        state.read(at(62));
+        assert!(state.is_settled(at(63)));
+        state.noticed();
+        assert!(!state.is_settled(at(63)));
+        state.read(at(63));
+        state.noticed();
+        state.read(at(64));
+        assert!(!state.is_settled(at(64)), "each notice counts");
+        state.read(at(65));
+        assert!(state.is_settled(at(65)));
+    }
+
+    #[test]
+    fn without_a_subscription_nothing_is_known() {
+        let mut changes = Changes::default();
+        changes.state.reads_due = 0;
+        assert!(!changes.are_none());
+    }
+
+    #[test]
+    fn a_quiet_network_is_settled_after_two_reads() {
+        let mut changes = Changes::default();
+        // Another test or program may change something meanwhile: each of these readings would be too late.
+        let settles = (0..100).any(|_| {
+            changes.before_read();
+            changes.are_none()
+        });
+        assert!(settles);
+    }
+}
