@@ -250,6 +250,23 @@ fn reports_when_the_next_beat_is_due() {
 }
 
 #[test]
+fn back_off_in_progress_counts_what_it_withholds() {
+    let mut rig = rig(FakeDevice::healthy());
+    rig.uplink.inner.fault = Some(NetworkFault::Busy(503, Duration::from_secs(31)));
+    let mut foretold = Vec::new();
+    for _ in 0..4 {
+        foretold.push(rig.agent.backing_off());
+        rig.run_for(MS(9_000));
+    }
+    assert_eq!(foretold[0], None);
+    assert!(foretold[1] >= Some(1) && foretold[3] > foretold[1], "{foretold:?}");
+    assert_eq!(rig.agent.backing_off(), Some(rig.agent.stats().withheld));
+    rig.uplink.inner.fault = None;
+    rig.run_for(MS(60_000));
+    assert_eq!(rig.agent.backing_off(), None);
+}
+
+#[test]
 fn only_a_2xx_is_a_delivery() {
     for (status, expected) in [
         (200, "status 200"),
