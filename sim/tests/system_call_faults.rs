@@ -63,6 +63,8 @@ const CALLS: &[(&str, &str)] = &[
     ("fsync", "EIO"),
     ("ftruncate", "EIO"),
     ("flock", "EIO"),
+    ("inotify_init1", "EMFILE"),
+    ("inotify_add_watch", "ENOSPC"),
 ];
 
 /// Calls of each kind that fail in turn, in each thread: all that the worker makes for the first beat, and more.

@@ -53,15 +53,15 @@ impl OutageLog {
         let secs = now.since(outage.since).as_secs();
         if outage.beats == 1 {
             log_warn!("heartbeat not delivered: {}", outcome.detail);
-        } else if is_other {
+        } else {
+            let change = if is_other { ", now for another reason" } else { "" };
             log_warn!(
-                "no heartbeat delivered for {} s, {} failed, now for another reason: {}",
+                "no heartbeat delivered for {} s, {} failed{}: {}",
                 secs,
                 outage.beats,
+                change,
                 outcome.detail
             );
-        } else {
-            log_warn!("no heartbeat delivered for {} s, {} failed: {}", secs, outage.beats, outcome.detail);
         }
         if self.unlogged > 0 {
             log_warn!("{} outages before this one were not logged", self.unlogged);

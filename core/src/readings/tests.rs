@@ -61,6 +61,25 @@ fn a_level_that_no_receiver_measures_takes_its_percentage_along() {
 }
 
 #[test]
+fn an_implausible_part_of_the_system_is_an_error_of_its_own() {
+    let system = |load, swap| {
+        let system = System {
+            load: Ok(Load::from_raw(load)),
+            swap: Ok(Percent::from_raw(swap)),
+            root_read_only: Ok(true),
+        };
+        let plausible = system.plausible().expect("its other parts");
+        assert_eq!(plausible.root_read_only, Ok(true));
+        (plausible.load.map(Load::raw), plausible.swap.map(Percent::raw))
+    };
+    let invalid = Err(SensorError::Invalid);
+    assert_eq!(system(10_000_000, 1_000), (Ok(10_000_000), Ok(1_000)));
+    assert_eq!(system(10_000_001, 0), (invalid, Ok(0)));
+    assert_eq!(system(-1, -1), (invalid, invalid));
+    assert_eq!(system(0, 1_001), (Ok(0), invalid));
+}
+
+#[test]
 fn heading_of_a_full_turn_is_north() {
     let heading = |raw| Heading::from_raw(raw).plausible().map(Heading::raw);
     assert_eq!([0, 3_599, 3_600, 3_601, -1].map(heading), [Some(0), Some(3_599), Some(0), None, None]);

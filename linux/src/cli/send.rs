@@ -139,6 +139,32 @@ mod tests {
     }
 
     #[test]
+    fn setup_names_what_is_used_and_no_secret() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("config.toml");
+        let text = "url = 'https://a.example/h?key=s3cret'\nproxy = 'http://u:s3cret@p:1'\nca_file = '/ca.pem'\n\
+                    token_file = '/t'\n";
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
+        let arguments = ["x".as_ref(), "--config".as_ref(), path.as_os_str()];
+        let options = <super::super::Cli as clap::Parser>::try_parse_from(arguments).expect("flags").options;
+        let settings = options.settings().expect("usable");
+        let shown = setup(&options, &settings);
+        let rows: Vec<_> =
+            shown.lines().filter(|line| !line.starts_with("settings") && !line.contains("toml")).collect();
+        assert_eq!(
+            rows,
+            [
+                "server              https://a.example/h",
+                "proxy               http://(not shown)@p:1",
+                "trusted             /ca.pem",
+                "proofs              token of /t",
+                "limits              2 s for the answer, 15 s for the connection",
+            ]
+        );
+    }
+
+    #[test]
     fn proofs_are_named_and_not_shown() {
         let mut layers = Layers::default();
         let text =

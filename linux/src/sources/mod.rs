@@ -4,6 +4,8 @@
 //! defined in [`sensors`](crate::sensors). Each has its parser beside it, a pure function, so that it can be tested on
 //! captured samples and fuzzed.
 
+pub(crate) mod access;
+pub(crate) mod accounts;
 pub(crate) mod app_version;
 pub(crate) mod drawn_power;
 mod file_watch;
@@ -33,8 +35,10 @@ mod process;
 pub(crate) mod procfs;
 pub(crate) mod radio;
 pub(crate) mod recording;
+pub(crate) mod scan;
 pub(crate) mod stand_ins;
 pub mod sysroot;
+pub(crate) mod system;
 pub(crate) mod thermal;
 pub mod time_zone;
 

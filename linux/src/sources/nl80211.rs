@@ -8,11 +8,13 @@ use super::{
     netlink::{NLM_F_DUMP, Netlink, attribute, u32_of},
     network::interfaces::{Interfaces, Kind},
     radio::{Details, Seen},
+    scan,
     sysroot::{Answer, Sysroot},
 };
 
 const NL80211_CMD_GET_INTERFACE: u8 = 5;
 const NL80211_CMD_GET_STATION: u8 = 17;
+const NL80211_CMD_GET_SCAN: u8 = 32;
 const NL80211_ATTR_IFINDEX: u16 = 3;
 const NL80211_ATTR_IFTYPE: u16 = 5;
 const NL80211_ATTR_STA_INFO: u16 = 21;
@@ -58,6 +60,8 @@ trait Radio: Send {
     fn interface(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError>;
     /// Hands the answers about its stations to `take`.
     fn stations(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError>;
+    /// Hands the answers about the networks that it has received to `take`. Does not look for new ones.
+    fn networks(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError>;
 }
 
 /// The running kernel's.
@@ -102,6 +106,10 @@ impl Radio for KernelRadio {
 
     fn stations(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
         self.request(NL80211_CMD_GET_STATION, NLM_F_DUMP, index, take)
+    }
+
+    fn networks(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
+        self.request(NL80211_CMD_GET_SCAN, NLM_F_DUMP, index, take)
     }
 }
 
@@ -165,6 +173,14 @@ fn ask(radio: &mut dyn Radio, root: &Sysroot, name: &str) -> Result<Seen, Sensor
     let said = radio
         .interface(index, &mut |reply| seen.take_interface(reply))
         .and_then(|()| radio.stations(index, &mut |reply| seen.take_station(reply)));
+    if said.is_ok() && seen.lacks_ssid() {
+        // Without an answer the rest is still right.
+        let _ = radio.networks(index, &mut |reply| {
+            if let Some(ssid) = scan::associated_ssid(reply) {
+                seen.ssid = ssid.to_vec();
+            }
+        });
+    }
     let note = |question: &str, text: fn(&str, &Seen) -> String, rewrite| {
         let answer = said.map(|()| Answer::Text(text(name, &seen).into_bytes()));
         root.note_answer(format!("/iw/{name}/{question}"), rewrite, answer.as_ref().map_err(|error| *error));
@@ -177,7 +193,10 @@ fn ask(radio: &mut dyn Radio, root: &Sysroot, name: &str) -> Result<Seen, Sensor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::radio::{NL80211_IFTYPE_AP, NL80211_IFTYPE_STATION};
+    use crate::sources::{
+        radio::{NL80211_IFTYPE_AP, NL80211_IFTYPE_STATION},
+        scan::tests::network,
+    };
     use heartbeat_core::{
         readings::{Wifi, WifiMode},
         text::Text,
@@ -197,6 +216,7 @@ mod tests {
     struct Fake {
         interface: Result<Vec<u8>, SensorError>,
         stations: Vec<Vec<u8>>,
+        networks: Result<Vec<Vec<u8>>, SensorError>,
     }
 
     impl Radio for Fake {
@@ -207,6 +227,11 @@ mod tests {
 
         fn stations(&mut self, _: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
             self.stations.iter().for_each(|station| take(station));
+            Ok(())
+        }
+
+        fn networks(&mut self, _: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
+            self.networks.clone()?.iter().for_each(|network| take(network));
             Ok(())
         }
     }
@@ -226,6 +251,20 @@ mod tests {
     }
 
     #[test]
+    fn a_client_without_a_name_has_that_of_the_network_it_is_associated_with() {
+        let ssid = |kind: u32, stations: usize, networks: Result<Vec<Vec<u8>>, SensorError>| {
+            let interface = Ok(attr(NL80211_ATTR_IFTYPE, &kind.to_ne_bytes()));
+            let details = look(Fake { interface, stations: vec![signal(-51); stations], networks });
+            details.expect("details")[0].ssid.as_ref().map(|ssid| ssid.as_str().to_owned())
+        };
+        let networks = vec![network(0, b"before", b""), network(1, b"home", b""), network(0, b"last", b"")];
+        assert_eq!(ssid(NL80211_IFTYPE_STATION, 1, Ok(networks.clone())).as_deref(), Some("home"));
+        assert_eq!(ssid(NL80211_IFTYPE_STATION, 0, Ok(networks.clone())), None, "it is in no network");
+        assert_eq!(ssid(NL80211_IFTYPE_AP, 1, Ok(networks)), None, "it has a name of its own");
+        assert_eq!(ssid(NL80211_IFTYPE_STATION, 1, Err(SensorError::Denied)), None);
+    }
+
+    #[test]
     fn a_client_has_network_name_and_signal() {
         let ssid = [0xff, b'"', 0, b'\\', b'x'];
         let interface = [
@@ -233,7 +272,12 @@ mod tests {
             attr(NL80211_ATTR_SSID, &ssid),
         ]
         .concat();
-        let details = look(Fake { interface: Ok(interface), stations: vec![signal(-51)] }).expect("details");
+        let details = look(Fake {
+            interface: Ok(interface),
+            stations: vec![signal(-51)],
+            networks: Ok(vec![network(1, b"other", b"")]),
+        })
+        .expect("details");
         let mut wifi = Wifi {
             interface: "wlan0".into(),
             ip: None,
@@ -288,7 +332,9 @@ mod tests {
             flags(0, direct),
         ];
         let interface = attr(NL80211_ATTR_IFTYPE, &NL80211_IFTYPE_AP.to_ne_bytes());
-        let details = look(Fake { interface: Ok(interface), stations }).expect("details");
+        let details =
+            look(Fake { interface: Ok(interface), stations, networks: Ok(vec![network(1, b"other", b"")]) })
+                .expect("details");
         assert_eq!(details[0].clients, Some(3), "what is not known does not count against a station");
     }
 
@@ -297,7 +343,11 @@ mod tests {
         let interface = attr(NL80211_ATTR_IFTYPE, &NL80211_IFTYPE_AP.to_ne_bytes());
         let stations = |count| vec![signal(-40); count];
         for count in [0, 3] {
-            let fake = Fake { interface: Ok(interface.clone()), stations: stations(count) };
+            let fake = Fake {
+                interface: Ok(interface.clone()),
+                stations: stations(count),
+                networks: Ok(vec![network(1, b"other", b"")]),
+            };
             let details = look(fake).expect("details");
             assert_eq!(details[0].clients, Some(u16::try_from(count).expect("few")));
             assert_eq!(details[0].signal, None, "of whom?");
@@ -306,13 +356,14 @@ mod tests {
 
     #[test]
     fn reports_a_failing_radio_and_absence_without_one() {
-        let trouble = |error| look(Fake { interface: Err(error), stations: Vec::new() });
+        let trouble =
+            |error| look(Fake { interface: Err(error), stations: Vec::new(), networks: Ok(Vec::new()) });
         assert_eq!(trouble(SensorError::Io), Err(SensorError::Io));
         assert_eq!(trouble(SensorError::Absent), Err(SensorError::Absent));
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(dir.path().join("sys/class/net")).expect("created");
         let root = Sysroot::new(dir.path()).expect("opened");
-        let radio = Fake { interface: Err(SensorError::Io), stations: Vec::new() };
+        let radio = Fake { interface: Err(SensorError::Io), stations: Vec::new(), networks: Ok(Vec::new()) };
         let mut without_interfaces =
             Nl80211 { interfaces: Interfaces::default(), radio: Some(Box::new(radio)) };
         assert_eq!(without_interfaces.read(&root), Err(SensorError::Absent), "no wireless interface");

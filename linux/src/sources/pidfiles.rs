@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -59,14 +59,13 @@ impl Application {
         }
     }
 
-    /// The process of a pidfile, if there is such a file and the process lives.
-    fn process(&mut self, root: &Sysroot, pidfile: &str) -> Result<Option<Process>, SensorError> {
-        let read = root.open_untrusted(self.tmp.join(pidfile)).and_then(|file| read_whole(file, PIDFILE_MAX));
-        match read.map(|content| parse(&content)) {
-            Ok(Some(process)) => {
+    /// The process of a pidfile, if there is such a file and the process lives, and the file's owner.
+    fn process(&mut self, root: &Sysroot, pidfile: &str) -> Result<Option<(Process, u32)>, SensorError> {
+        match read_pidfile(root, &self.tmp.join(pidfile)) {
+            Ok(Some((process, owner))) => {
                 let lives = process.lives(root);
                 self.known.push((process.clone(), lives));
-                Ok(lives.then_some(process))
+                Ok(lives.then_some((process, owner)))
             }
             Ok(None) | Err(SensorError::Absent) => Ok(None),
             Err(error) => {
@@ -76,11 +75,14 @@ impl Application {
         }
     }
 
-    fn recording(&self, root: &Sysroot, process: &Process) -> Recording {
+    /// What a pidfile of this owner says of a recording: its size only if the owner may know it, because the status and the
+    /// document are for others to read.
+    fn recording(&self, root: &Sysroot, process: &Process, owner: u32) -> Recording {
         let path: PathBuf = OsStr::from_bytes(&process.details).into();
         let here = path.strip_prefix(TMP).map_or(path.clone(), |below| self.tmp.join(below));
         // A relative path is relative to a directory that is not known here.
-        let size = if path.is_absolute() { root.file_size(&here) } else { Err(SensorError::Absent) };
+        let size =
+            if path.is_absolute() { root.file_size_for(&here, owner) } else { Err(SensorError::Absent) };
         Recording { path: Text::from_bytes(&process.details), size: size.map(Mebibytes::from_bytes) }
     }
 }
@@ -104,7 +106,8 @@ impl Source for Application {
         let streaming = self.process(root, STREAMING).map(|process| process.is_some());
         let tracking = self.process(root, TRACKING).map(|process| process.is_some());
         let recording = self.process(root, RECORDING);
-        let recording = recording.map(|process| process.map(|process| self.recording(root, &process)));
+        let recording =
+            recording.map(|found| found.map(|(process, owner)| self.recording(root, &process, owner)));
         // The size of a recording changes all the time, and its filesystem may hang.
         self.is_known &= !matches!(recording, Ok(Some(_)));
         let activity = Activity { streaming, tracking, recording };
@@ -121,6 +124,13 @@ impl Source for Application {
             && self.is_known
             && self.known.iter().all(|(process, lived)| process.lives(root) == *lived)
     }
+}
+
+/// What a pidfile names, and its owner.
+fn read_pidfile(root: &Sysroot, path: &Path) -> Result<Option<(Process, u32)>, SensorError> {
+    let file = root.open_untrusted(path)?;
+    let owner = file.metadata().map_err(|_| SensorError::Io)?.uid();
+    Ok(parse(&read_whole(file, PIDFILE_MAX)?).map(|process| (process, owner)))
 }
 
 /// The process that a pidfile names: `PID` or `PID:DETAILS`.
@@ -194,7 +204,10 @@ fn answers_signals(pid: i32) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::{fs, os::unix::fs::symlink};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt, chown, symlink},
+    };
 
     fn activity(root: &Sysroot) -> Result<Activity, SensorError> {
         Application::new(Path::new(TMP)).read(root)
@@ -313,6 +326,33 @@ mod tests {
                 activity(&root).expect("an activity").recording.expect("read").expect("a recording");
             assert!(recording.size.is_err(), "{content:?}");
         }
+    }
+
+    #[test]
+    fn pidfile_of_one_user_does_not_tell_the_size_of_a_private_file_of_another() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        let (dir, root) = tree();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("set");
+        let [pidfile, film] =
+            ["tmp/relay-ffmpeg-record-webcam.pid", "media/film"].map(|path| dir.path().join(path));
+        fs::write(&pidfile, "4711:/media/film").expect("written");
+        fs::write(&film, vec![0; 1 << 20]).expect("written");
+        chown(&pidfile, Some(54_321), None).expect("given");
+        let size =
+            || activity(&root).expect("an activity").recording.expect("read").expect("a recording").size;
+        let (known, hidden) = (Ok(Mebibytes::from_raw(100)), Err(SensorError::Absent));
+        for (owner, mode, expected) in [(0, 0o600, hidden), (0, 0o644, known), (54_321, 0o600, known)] {
+            fs::set_permissions(&film, fs::Permissions::from_mode(mode)).expect("set");
+            chown(&film, Some(owner), None).expect("given");
+            assert_eq!(size(), expected, "{owner} {mode:o}");
+        }
+        chown(&film, Some(0), None).expect("given");
+        fs::set_permissions(&film, fs::Permissions::from_mode(0o600)).expect("set");
+        chown(&pidfile, Some(0), None).expect("given");
+        assert_eq!(size(), known, "root may read everything");
     }
 
     proptest! {

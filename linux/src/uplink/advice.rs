@@ -76,15 +76,38 @@ mod tests {
 
     #[test]
     fn what_to_do_follows_from_stage_and_cause() {
-        let failed = |stage, cause| first_thing_to_do(&Err(Failure::new(stage, cause))).expect("advice");
-        assert!(failed(Stage::Name, Cause::Timeout).contains("/etc/resolv.conf"));
-        assert!(failed(Stage::Connect, Cause::Timeout).contains("firewall"));
-        assert!(failed(Stage::Tunnel, Cause::Timeout).contains("socks5"));
-        assert!(failed(Stage::Handshake, Cause::Timeout).contains("no TLS"));
-        assert!(failed(Stage::Exchange, Cause::Timeout).contains("round trip"));
-        assert!(failed(Stage::Connect, Cause::Refused).contains("in url"));
-        let refused = Failure::new(Stage::Connect, Cause::Refused).through_proxy(true);
-        assert!(first_thing_to_do(&Err(refused)).is_some_and(|advice| advice.contains("in proxy")));
+        for (stage, cause, word) in [
+            (Stage::Exchange, Cause::Local, "memory"),
+            (Stage::Name, Cause::NoSuchName, "the host in url"),
+            (Stage::Name, Cause::NameServer, "/etc/resolv.conf"),
+            (Stage::Name, Cause::Timeout, "/etc/resolv.conf"),
+            (Stage::Connect, Cause::NoRoute, "ip route"),
+            (Stage::Connect, Cause::Refused, "port in url"),
+            (Stage::Connect, Cause::Timeout, "firewall on the way"),
+            (Stage::Tunnel, Cause::ProxyRefused, "password in proxy"),
+            (Stage::Tunnel, Cause::ProxyUnreached, "the server is not"),
+            (Stage::Tunnel, Cause::Timeout, "socks5"),
+            (Stage::Tunnel, Cause::Lost, "socks5"),
+            (Stage::Handshake, Cause::Timeout, "no TLS"),
+            (Stage::Handshake, Cause::Late, "round trip"),
+            (Stage::Exchange, Cause::Timeout, "round trip"),
+            (Stage::Handshake, Cause::CertificateNotYetValid, "timedatectl"),
+            (Stage::Handshake, Cause::CertificateExpired, "renew"),
+            (Stage::Handshake, Cause::Certificate, "ca_file"),
+            (Stage::Exchange, Cause::ClientCertificate, "client_key"),
+            (Stage::Handshake, Cause::Tls, "scheme"),
+            (Stage::Exchange, Cause::Protocol, "scheme"),
+            (Stage::Exchange, Cause::Lost, "if it stays"),
+            (Stage::Exchange, Cause::TooMuch, "does not behave"),
+            (Stage::Exchange, Cause::Cancelled, "try again"),
+        ] {
+            let advice = about_failure(&Failure::new(stage, cause));
+            assert!(advice.contains(word), "{stage:?}, {cause:?}: {advice}");
+        }
+        for cause in [Cause::NoSuchName, Cause::Refused] {
+            let failure = Failure::new(Stage::Connect, cause).through_proxy(true);
+            assert!(first_thing_to_do(&Err(failure)).is_some_and(|advice| advice.contains("in proxy")));
+        }
     }
 
     #[test]
@@ -94,7 +117,12 @@ mod tests {
         for (status, word) in [
             (302, "login page"),
             (401, "token_file"),
+            (403, "token_file"),
             (404, "path"),
+            (405, "path"),
+            (407, "as a proxy"),
+            (413, "this size"),
+            (429, "wait"),
             (503, "wait"),
             (511, "log in"),
             (422, "the server's log"),

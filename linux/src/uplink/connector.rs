@@ -110,6 +110,8 @@ impl Loan {
     /// Reads until the head of the reply is here, and passes a minimal one on.
     fn await_head(&mut self) -> Result<(), Failure> {
         let mut unsent = None;
+        // Nothing can be there yet. Later something may be that was received with what came before it, and decrypted.
+        let mut is_first = true;
         loop {
             if Instant::now() >= self.until {
                 return Err(self.failure(Cause::Timeout));
@@ -118,7 +120,7 @@ impl Loan {
             if unsent.is_none() {
                 // The peer may have said why it takes no more.
                 unsent = self.connection()?.flush().err();
-                if unsent.is_none() {
+                if std::mem::take(&mut is_first) && unsent.is_none() {
                     self.wait(self.until)?;
                 }
             }

@@ -132,7 +132,7 @@ impl Failure {
 
     /// The same failure, which says nothing about the server if the link `is_only_slow`.
     #[must_use]
-    pub(super) const fn excused(mut self, is_only_slow: bool) -> Self {
+    pub const fn excused(mut self, is_only_slow: bool) -> Self {
         self.is_only_slow = is_only_slow;
         self
     }

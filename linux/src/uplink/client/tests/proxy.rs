@@ -104,13 +104,37 @@ fn refusal_of_the_proxy_is_named_and_nothing_has_arrived() {
 
 #[test]
 fn proxy_that_is_silent_or_leaves_is_told_from_the_server() {
-    let mut device = Device::through(Some(&proxy_that_says(b"HTTP/1.1 2")), "http://a.invalid/", None, LONG);
-    let unfinished = device.beat_within(Duration::from_millis(300));
-    assert_eq!(message(&unfinished), "no complete answer of the proxy");
+    let (opened, connections) = mpsc::channel();
+    let silent = server(move |number, mut stream| {
+        let _ = opened.send(number);
+        stream.read_to_end(&mut Vec::new()).map(drop)
+    });
+    let mut device = Device::through(Some(&format!("http://{silent}")), "http://a.invalid/", None, LONG);
+    for _ in 0..2 {
+        let unfinished = device.beat_within(Duration::from_millis(300));
+        assert_eq!(message(&unfinished), "no complete answer of the proxy");
+        assert!(unfinished.detail.as_str().contains("[proxy IPv4 "), "{}", unfinished.detail);
+    }
+    assert_eq!(connections.try_iter().count(), 1, "the tunnel outlives the heartbeat");
     let leaving = server(|_, mut stream| head(&mut stream).map(drop));
     let leaving = format!("http://{leaving}");
     let mut device = Device::through(Some(&leaving), "http://a.invalid/", None, LONG);
     assert_eq!(message(&device.beat()), "the proxy closed the connection");
+}
+
+#[test]
+fn refusal_of_a_server_behind_a_proxy_names_no_address() {
+    let address = server(|_, mut stream| {
+        head(&mut stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        answer(&mut stream, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    });
+    let proxy = format!("http://{address}");
+    let refused = Device::through(Some(&proxy), "http://a.invalid/", None, LONG).beat();
+    assert_eq!(refused.detail.as_str(), "the server refused the heartbeat (404)");
+    let direct = server(|_, mut stream| answer(&mut stream, b"HTTP/1.1 404 Not Found\r\n\r\n"));
+    let refused = Device::new(&url(direct), None, LONG).beat();
+    assert_eq!(refused.detail.to_string(), format!("the server refused the heartbeat (404) [IPv4 {direct}]"));
 }
 
 #[test]

@@ -142,3 +142,13 @@ fn sessions_are_resumed_over_renewals_of_trust_that_bring_nothing_new() {
     assert!(renew(&mut trust));
     assert_eq!(handshake(trust.config(), address), Some(HandshakeKind::Full));
 }
+
+/// It comes in one record, all of which is decrypted when its beginning is read: nothing more comes to wait for.
+#[test]
+fn long_head_in_one_record_is_read_to_its_end() {
+    let pki = Pki::new();
+    let reply = format!("HTTP/1.1 204 No Content\r\nX-Long: {}\r\n\r\n", "x".repeat(6_000));
+    let address = secured(pki.server(), move |_, stream| answer(stream, reply.as_bytes()));
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    assert_eq!([device.status(), device.status()], [204; 2]);
+}
