@@ -9,6 +9,9 @@
 # NAME: whom it runs as instead of a user of its own. DIRECTORY: what it must see of an application in a home.
 # Purge: with its configuration and state.
 set -eu
+# No programs of the person who installs.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
 cd "$(dirname "$0")"
 
 service=heartbeat-daemon.service
@@ -49,6 +52,12 @@ install_all() {
     if [ ! -e $setup ] || ! "$program" takeover --check >/dev/null 2>&1; then
         enable=yes
     fi
+    # A unit in the place of packages, of no package, would be hidden by ours: the take-over reads it in this place.
+    for unit in /usr/lib/systemd/system/$service /lib/systemd/system/$service; do
+        if [ -f $unit ] && ! dpkg-query -S "$unit" >/dev/null 2>&1 && [ ! -e /etc/systemd/system/$service ]; then
+            mv $unit /etc/systemd/system/$service
+        fi
+    done
     put 755 "$program" $prefix/bin/heartbeat-daemon
     put 755 packaging/setup $setup
     put 755 packaging/unit-generator $prefix/lib/systemd/system-generators/heartbeat-daemon

@@ -61,6 +61,8 @@ macro_rules! for_each_sensor {
             cpu_mhz, CpuMhz, $crate::units::Megahertz, "cpu frequency";
             /// The battery of an uninterruptible power supply.
             ups, Ups, $crate::readings::Ups, "ups";
+            /// Load, swap space, and whether the root filesystem can be written.
+            system, System, $crate::readings::System, "system";
         }
     };
 }

@@ -13,8 +13,9 @@ pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 /// Longest time that a beat waits for its sensors; never more than a quarter of an
 /// interval, because the second beat may follow the first after half of one.
 pub const SAMPLING_DEADLINE_MAX: Duration = Duration::from_secs(1);
-/// Detail of an outcome, bytes in JSON: room for an address and an error message.
-pub const DETAIL_MAX: usize = 128;
+/// Detail of an outcome, bytes in JSON: room for an address and an error message. With certificates, addresses of IPv6
+/// and proxies, which only systems with a log have, messages are longer.
+pub const DETAIL_MAX: usize = if cfg!(feature = "log") { 256 } else { 128 };
 /// Failures of the server itself that do not cause back-off, so that one lost packet does not.
 pub const BACKOFF_FREE: u32 = 2;
 /// Longest gap of the back-off when nothing else is configured. `ARCHITECTURE.md` has the simulation of a fleet behind it.
@@ -39,8 +40,13 @@ pub const OUTAGE_REMINDER: Duration = Duration::from_secs(3600);
 
 /// Logged beginnings of outages are at least so far apart. An outage that begins too soon is logged when it lasts that long.
 pub const OUTAGE_LOG_INTERVAL: Duration = Duration::from_secs(600);
+/// Logged changes of the cause of outages are at least so far apart.
+pub const CAUSE_LOG_INTERVAL: Duration = Duration::from_secs(600);
+/// Logged beginnings of back-off are at least so far apart.
+pub const BACKOFF_LOG_INTERVAL: Duration = Duration::from_secs(900);
 /// Logged errors of one sensor are at least so far apart. If all 16 sensors and the server flap, any hour has at most 3
-/// lines of each sensor, 20 of outages and 6 of the backlog: less than 100, because journals wear SD cards.
+/// lines of each sensor, 20 of outages, 7 of their causes, 10 of back-off and 6 of the backlog: less than 100, because
+/// journals wear SD cards.
 pub const SENSOR_LOG_INTERVAL: Duration = Duration::from_secs(3600);
 /// Logged ends of a backlog are at least so far apart.
 pub const BACKLOG_LOG_INTERVAL: Duration = Duration::from_secs(600);

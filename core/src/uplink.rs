@@ -19,6 +19,23 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What people read about it.
     pub detail: Detail,
+    /// The same for outcomes of the same cause, although details such as times differ.
+    pub cause: CauseId,
+}
+
+/// Tells causes apart: a checksum of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct CauseId(u32);
+
+impl CauseId {
+    /// Of this name (FNV-1a).
+    fn of(name: &str) -> Self {
+        let mixed = name
+            .bytes()
+            .fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        Self(mixed)
+    }
 }
 
 /// What the agent needs to know of the end of a request.
@@ -56,9 +73,15 @@ pub enum Fault {
 }
 
 impl Outcome {
-    /// An outcome with this detail, cut to what fits.
+    /// An outcome with this detail, cut to what fits, which is also the name of its cause.
     pub fn new(verdict: Verdict, detail: &str) -> Self {
-        Self { verdict, detail: Detail::new(detail) }
+        Self { verdict, detail: Detail::new(detail), cause: CauseId::of(detail) }
+    }
+
+    /// The same outcome with another name of its cause: without what differs from one time to the next.
+    #[must_use]
+    pub fn caused_by(self, name: &str) -> Self {
+        Self { cause: CauseId::of(name), ..self }
     }
 }
 
@@ -129,6 +152,16 @@ mod tests {
         }
         let retry_after = Some(Duration::from_secs(7));
         assert_eq!(Verdict::Refused { retry_after }.retry_after(), retry_after);
+    }
+
+    #[test]
+    fn causes_are_told_apart_by_their_names() {
+        let outcome = |detail| Outcome::new(Verdict::Accepted, detail);
+        assert_ne!(outcome("refused").cause, outcome("lost").cause);
+        assert_ne!(outcome("lost: 1 ms").cause, outcome("lost: 2 ms").cause);
+        assert_eq!(outcome("lost: 1 ms").caused_by("lost"), outcome("lost: 1 ms").caused_by("lost"));
+        assert_eq!(outcome("lost: 1 ms").caused_by("lost").cause, outcome("lost").cause);
+        assert_eq!(CauseId::of("foobar"), CauseId(0xbf9c_f968));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use heartbeat_core::{
     time::Instant,
-    units::{Celsius, Dbm, Watts},
+    units::{Celsius, Dbm, Load, Percent, Watts},
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         network::{addresses, permanent_address, routes},
         pidfiles, proc_wireless, procfs,
         radio::{Details, Seen},
+        scan,
         stand_ins::StandIns,
     },
 };
@@ -37,6 +38,29 @@ pub fn meminfo(bytes: &[u8]) {
     }
 }
 
+/// `/proc/loadavg`.
+pub fn loadavg(bytes: &[u8]) {
+    if let Some(load) = procfs::loadavg::parse(bytes) {
+        assert!(Load::RANGE.contains(&load));
+    }
+}
+
+/// `/proc/swaps`.
+pub fn swaps(bytes: &[u8]) {
+    let swap = procfs::swaps::parse(bytes);
+    assert!(swap.is_err() || swap == procfs::swaps::parse(&procfs::swaps::without_names(bytes)));
+    if let Ok(swap) = swap {
+        assert!(Percent::RANGE.contains(&swap));
+    }
+}
+
+/// `/proc/self/mountinfo`.
+pub fn mountinfo(bytes: &[u8]) {
+    let kept: usize = procfs::mountinfo::lines_of_root(bytes).map(<[u8]>::len).sum();
+    assert!(kept <= bytes.len());
+    let _ = procfs::mountinfo::root_read_only(bytes);
+}
+
 /// `/proc/uptime`.
 pub fn uptime(bytes: &[u8]) {
     let _ = procfs::uptime::parse(bytes);
@@ -53,6 +77,7 @@ pub fn cpuinfo(bytes: &[u8]) {
 /// Pidfiles of the streaming application, `/proc/PID/stat` and `/proc/PID/status`.
 pub fn pidfile(bytes: &[u8]) {
     let _ = (pidfiles::parse(bytes), pidfiles::is_zombie(bytes), pidfiles::thread_group(bytes));
+    let _ = pidfiles::is_kernel_thread(bytes);
 }
 
 /// `/proc/net/route` and `/proc/net/ipv6_route`.
@@ -75,6 +100,7 @@ pub fn nl80211(bytes: &[u8]) {
         assert!(sources::attributes(message.payload).count() <= bytes.len());
         seen.take_interface(message.payload);
         seen.take_station(message.payload);
+        let _ = scan::associated_ssid(message.payload);
         let _ = (Details::new("wlan0", &seen), addresses::parse(message.payload));
         let _ = permanent_address::permanent_address(message.payload);
     }

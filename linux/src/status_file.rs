@@ -53,6 +53,8 @@ pub struct Status {
     pub skipped: u64,
     /// Beats that were withheld to back off from the server.
     pub withheld: u64,
+    /// Of those, in the back-off in progress, which lasts until a heartbeat is delivered; `None` without one.
+    pub backing_off: Option<u64>,
     /// What became of those that were not delivered; `None` when they are not kept.
     pub late: Option<Late>,
     /// Bytes sent since the start, encryption included, the headers of TCP and IP not.
@@ -90,9 +92,12 @@ pub struct Last {
 }
 
 impl Status {
-    /// The most important in one line.
-    pub fn headline(&self) -> String {
-        let counts = format!("{} delivered, {} failed", self.delivered, self.failed);
+    /// The most important in one line. `next` is the time of day of the next heartbeat.
+    pub fn headline(&self, next: &str) -> String {
+        let mut counts = format!("{} delivered, {} failed", self.delivered, self.failed);
+        if let Some(withheld) = self.backing_off {
+            counts.push_str(&format!("; backing off until {next}, {withheld} withheld"));
+        }
         match &self.last {
             None => "taking the first sample".to_owned(),
             Some(last) if last.delivered => {
@@ -213,6 +218,7 @@ mod tests {
             consecutive_failures: 0,
             skipped: 0,
             withheld: 0,
+            backing_off: None,
             late: None,
             sent_bytes: 0,
             received_bytes: 0,
@@ -274,10 +280,19 @@ mod tests {
                 document: Box::default(),
             })
         };
-        assert_eq!(status().headline(), "taking the first sample");
+        assert_eq!(status().headline("12:00:00"), "taking the first sample");
         let good = Status { last: last(true, "delivered, status 200"), ..status() };
-        assert_eq!(good.headline(), "last heartbeat delivered in 44.6 ms; 3 delivered, 1 failed");
+        assert_eq!(good.headline("12:00:00"), "last heartbeat delivered in 44.6 ms; 3 delivered, 1 failed");
         let bad = Status { last: last(false, "not delivered: connection refused"), ..status() };
-        assert_eq!(bad.headline(), "last heartbeat not delivered: connection refused; 3 delivered, 1 failed");
+        assert_eq!(
+            bad.headline("12:00:00"),
+            "last heartbeat not delivered: connection refused; 3 delivered, 1 failed"
+        );
+        let backing_off = Status { backing_off: Some(7), ..bad };
+        assert_eq!(
+            backing_off.headline("12:00:00"),
+            "last heartbeat not delivered: connection refused; 3 delivered, 1 failed; backing off until 12:00:00, \
+             7 withheld"
+        );
     }
 }

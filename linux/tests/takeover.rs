@@ -9,84 +9,11 @@ use std::{
     path::Path,
 };
 
-use heartbeat_daemon::{
-    sources::sysroot::Sysroot,
-    takeover::{Notice, Request, in_our_place, take_over},
-};
+use heartbeat_daemon::takeover::in_our_place;
 
-const UNIT: &str = "etc/systemd/system/heartbeat-daemon.service";
-const CONFIG: &str = "etc/heartbeat-daemon/config.toml";
-const SCRIPT: &str = "home/pi/flask_app/heartbeat_daemon.py";
+mod machine;
 
-/// A unit as the old service's document has it.
-const OLD_UNIT: &str = "[Unit]\nDescription=Heartbeat\n\n[Service]\nType=simple\nUser=pi\nWorkingDirectory=/home/pi/flask_app\n\
-    ExecStart=/usr/bin/python3 /home/pi/flask_app/heartbeat_daemon.py\nRestart=always\n\n\
-    [Install]\nWantedBy=multi-user.target\n";
-
-/// A machine that is a directory.
-struct Machine(tempfile::TempDir);
-
-impl Machine {
-    fn new() -> Self {
-        let machine = Self(tempfile::tempdir().expect("a directory"));
-        machine.write(
-            "etc/passwd",
-            "root:x:0:0::/root:/bin/sh\npi:x:1000:1000::/home/pi:/bin/sh\nheartbeat-daemon:x:900:900::/nonexistent:/x\n",
-        );
-        machine.write("proc/cpuinfo", "Serial\t\t: 10000000a1b2c3d4\n");
-        machine
-    }
-
-    /// With the old service, whose program has these lines.
-    fn with_old_service(program: &str) -> Self {
-        let machine = Self::new();
-        machine.write(UNIT, OLD_UNIT);
-        machine.write(SCRIPT, program);
-        machine
-    }
-
-    fn path(&self, path: &str) -> std::path::PathBuf {
-        self.0.path().join(path)
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.path(path);
-        fs::create_dir_all(path.parent().expect("a parent")).expect("created");
-        fs::write(path, text).expect("written");
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.path(path)).unwrap_or_default()
-    }
-
-    fn root(&self) -> Sysroot {
-        Sysroot::new(self.0.path()).expect("opened")
-    }
-
-    fn take_over(&self) -> Vec<Notice> {
-        let mut notices = Vec::new();
-        take_over(&self.root(), &Request::default(), &mut |notice| notices.push(notice)).expect("taken over");
-        notices
-    }
-
-    /// Lines of the configuration that are not only comments.
-    fn settings(&self) -> Vec<String> {
-        let config = self.read(CONFIG);
-        config
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with("# "))
-            .map(ToOwned::to_owned)
-            .collect()
-    }
-}
-
-fn attention(notices: &[Notice]) -> Vec<&str> {
-    let attention = notices.iter().filter_map(|notice| match notice {
-        Notice::Attention(text) => Some(text.as_str()),
-        Notice::Done(_) => None,
-    });
-    attention.collect()
-}
+use machine::{CONFIG, Machine, OLD_UNIT, SCRIPT, UNIT, attention};
 
 #[test]
 fn constants_of_the_program_become_settings() {

@@ -33,6 +33,19 @@ eventually 'until they are shown' last_has '"app_version":"2.0"'
 check 'nothing else in that home is' [ "$(inside ls "/proc/$(property MainPID)/root/home/pi")" = streamer ]
 check 'they are read-only' eval '! inside touch "/proc/$(property MainPID)/root/home/pi/streamer/x" 2>/dev/null'
 
+# A pidfile of one user names a file in the home of another, which is closed.
+shell 'rm /tmp/relay-ffmpeg-record-webcam.pid; head -c 1048576 /dev/zero >/home/pi/streamer/film
+    chown pi /home/pi/streamer/film; chmod 644 /home/pi/streamer/film'
+record_as() {
+    shell "rm -f /tmp/relay-ffmpeg-record-webcam.pid
+        setpriv --reuid=$1 --clear-groups sh -c 'echo 1:/home/pi/streamer/film >/tmp/relay-ffmpeg-record-webcam.pid'"
+}
+record_as other
+eventually 'a recording that another user names is reported' last_has '"recording_file_path":"/home/pi/streamer/film"'
+check 'without its size' last_has '"recording_file_size_mb":null'
+record_as pi
+eventually 'with it, if its owner does' last_has '"recording_file_size_mb":1.00,"recording_file_path":"/home/pi/streamer/film"'
+
 # PID 1 makes no directories where the service's user can put a link.
 shell "su -s /bin/sh heartbeat-daemon -c 'cd /run/heartbeat-daemon && ln -s /etc/made-by-root host-tmp && ln -s /etc/made-by-root tmp'"
 old_pid=$(property MainPID)

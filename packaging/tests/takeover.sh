@@ -109,6 +109,29 @@ takes_over 'over the older service under another name'
 check '  it is disabled' eval '! inside systemctl --quiet is-enabled my-heartbeat.service'
 check '  which is said' said 'my-heartbeat.service is the older service under another name: stopped and disabled'
 
+# Where it does not run: nothing but files tells where it sent.
+device() {
+    old_service pi /home/pi/flask_app
+    mv "$root/etc/systemd/system/$service" "$root/etc/systemd/system/my-heartbeat.service"
+    rm "$root/etc/systemd/system/multi-user.target.wants/$service"
+    sed -i 's,^ExecStart=.*,ExecStart=/bin/sh -c "cd /home/pi/flask_app \&\& exec env HEARTBEAT_URL=https://server.test/command python3 heartbeat_daemon.py",' \
+        "$root/etc/systemd/system/my-heartbeat.service"
+    sed -i 's,^HEARTBEAT_URL = .*,HEARTBEAT_URL = os.environ.get("HEARTBEAT_URL"\, "https://not.this.one/"),' "$root/home/pi/flask_app/heartbeat_daemon.py"
+    mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+    ln -s ../my-heartbeat.service "$root/etc/systemd/system/multi-user.target.wants/"
+    # It is started by the next boot.
+    printf '[Unit]\nConditionPathExists=/etc/next-boot\n' >>"$root/etc/systemd/system/my-heartbeat.service"
+    mkdir -p "$root/home/pi/.config/systemd/user"
+    printf '[Service]\nExecStart=python3 %%h/flask_app/heartbeat_daemon.py\n' >"$root/home/pi/.config/systemd/user/heart.service"
+}
+new_device device
+check 'a unit of another name does not run' eval '! old_runs'
+takes_over 'over it'
+check '  its command counted' setting '^url = "https://server.test/command"   # HEARTBEAT_URL, its command$'
+check '  it does not start with the next boot' eval '! inside systemctl --quiet is-enabled my-heartbeat.service'
+check '  which is said' said 'my-heartbeat.service is the older service under another name: disabled'
+check '  and what a user can start' said 'heart.service starts heartbeat_daemon.py again: as pi: systemctl --user disable --now heart.service'
+
 device() {
     old_service pi /home/pi/flask_app
     sed -i 's,^HEARTBEAT_URL = .*,HEARTBEAT_URL = f"https://{os.uname().nodename}/",' "$root/home/pi/flask_app/heartbeat_daemon.py"

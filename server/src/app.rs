@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use axum::http::HeaderMap;
@@ -12,7 +13,7 @@ use crate::{
     access::{forms::FormKey, throttle::Throttle, tokens::Tokens},
     config::Config,
     engine::{Handle, SharedFleet},
-    limits::VIEWERS_MAX,
+    limits::{TOKEN_LOOKS_APART, VIEWERS_MAX},
     store::{Admin, Read, Readers, Result, StoreError},
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct App {
     pub(crate) logins: Semaphore,
     /// Becomes `true` when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// When the last look for new tokens began.
+    looked_for_tokens: tokio::sync::Mutex<Option<Instant>>,
     readers: Readers,
     admin: Mutex<Box<dyn Admin + Send>>,
 }
@@ -63,6 +66,7 @@ impl App {
             viewers: Arc::new(Semaphore::new(VIEWERS_MAX)),
             logins: Semaphore::new(1),
             stopping: parts.stopping,
+            looked_for_tokens: tokio::sync::Mutex::new(None),
             readers: parts.readers,
             admin: Mutex::new(parts.admin),
         }
@@ -91,6 +95,22 @@ impl App {
         let app = Arc::clone(self);
         let work = move || work(&mut **app.admin.lock().unwrap_or_else(PoisonError::into_inner));
         ended(tokio::task::spawn_blocking(work).await)
+    }
+
+    /// Whether an unknown token may be one that was made a moment ago: then everything that was made before this call is
+    /// in effect afterwards. Requests that come meanwhile share one look into the database, and looks are apart, so
+    /// that guessing costs the engine nothing that is felt.
+    pub(crate) async fn look_for_new_tokens(self: &Arc<Self>) {
+        let asked = Instant::now();
+        let mut looked = self.looked_for_tokens.lock().await;
+        match *looked {
+            // It began after this request had come.
+            Some(began) if began > asked => return,
+            Some(began) => tokio::time::sleep_until((began + TOKEN_LOOKS_APART).into()).await,
+            None => {}
+        }
+        *looked = Some(Instant::now());
+        self.reload().await;
     }
 
     /// Waits until changes of labels and tokens are in effect.

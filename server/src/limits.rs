@@ -60,6 +60,8 @@ pub(crate) const RETENTION_DEVICES: usize = 500;
 /// Time between two rounds of the retention through all devices, milliseconds.
 pub(crate) const RETENTION_EVERY_MS: i64 = 600_000;
 
+/// Time between two looks into the database for a token that is not known.
+pub(crate) const TOKEN_LOOKS_APART: Duration = Duration::from_millis(50);
 /// Failed logins in a row that an address may have.
 pub(crate) const LOGIN_BURST: u32 = 5;
 /// After a burst, one login in this time for an address.

@@ -149,6 +149,49 @@ fn hostiles() -> Vec<Hostile> {
     ]
 }
 
+/// Tricks below the document: framing, encodings, other protocols, paths.
+fn transport_tricks() -> Vec<Hostile> {
+    let post = |head: &str, rest: &str| {
+        format!(
+            "POST /heartbeat.php HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n\r\n{rest}"
+        )
+    };
+    let get = |path: &str, head: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n");
+    let chunked = "Transfer-Encoding: chunked";
+    let smuggled = "0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let headers: String = (0..5_000).map(|n| format!("X-{n}: y\r\n")).collect();
+    vec![
+        hostile(
+            "a compressed body",
+            post("Content-Encoding: gzip\r\nContent-Length: 4", "\x1f\x08ab"),
+            &[415],
+        ),
+        hostile("two lengths", post("Content-Length: 4\r\nContent-Length: 5", "abcde"), &[400]),
+        // What comes after an empty body is a request of its own; this one gets its refusal first.
+        hostile("a length and chunks", post(&format!("Content-Length: 4\r\n{chunked}"), smuggled), &[400]),
+        hostile("an unknown encoding", post("Transfer-Encoding: xchunked", smuggled), &[400]),
+        hostile("a space before the colon", post("Transfer-Encoding : chunked", smuggled), &[400]),
+        hostile("a negative length", post("Content-Length: -1", ""), &[400]),
+        hostile("a length beyond 64 bits", post("Content-Length: 99999999999999999999", ""), &[400]),
+        hostile(
+            "long trailers",
+            post(chunked, &format!("2\r\n{{}}\r\n0\r\nX: {}\r\n\r\n", "a".repeat(20_000))),
+            &[0, 400, 422],
+        ),
+        hostile(
+            "a chunk extension without end",
+            post(chunked, &format!("1;{}", "a".repeat(200_000))),
+            &[0, 400],
+        ),
+        hostile("the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[0, 400]),
+        hostile("5,000 headers", get("/", &headers), &[0, 431]),
+        hostile("a folded header", get("/", "X: a\r\n b\r\n"), &[400]),
+        hostile("a path out of the root", get("/../../etc/passwd", ""), &[404]),
+        hostile("an encoded path out of the root", get("/%2e%2e/%2e%2e/etc/passwd", ""), &[404]),
+        hostile("a NUL and a line break in a parameter", get("/device?id=%00%0d%0aX:1", ""), &[404]),
+    ]
+}
+
 fn status(server: &Server, hostile: &Hostile) -> u16 {
     let mut stream = server.connect();
     // The server may have closed while the client still writes.
@@ -181,6 +224,17 @@ fn each_gets_a_clear_answer_or_none_and_no_other_client_is_slowed() {
     }
     assert_eq!(server.stored("honest"), hostiles.len());
     assert_eq!(server.stored("hostile"), 1, "repetitions, whatever else is in them");
+}
+
+#[test]
+fn tricks_with_framing_and_paths_are_refused_and_no_other_client_is_slowed() {
+    let server = Server::start();
+    for (number, trick) in transport_tricks().iter().enumerate() {
+        let status = status(&server, trick);
+        assert!(trick.may_get.contains(&status), "{}: {status}", trick.name);
+        assert_eq!(server.beat(&document("honest", number as u64 + 1)).status, 200, "after {}", trick.name);
+    }
+    assert_eq!(server.get("/api/v1/devices").json()["total"], 1, "none of them made a device");
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn a_reading_token_opens_the_api_and_not_the_page() {
     server.beat(&document("pi1", 1));
     assert!(server.command(&["password"], "correct horse\n").0);
     let token = format!("Authorization: Bearer {}\r\n", server.token(&["--read"]));
-    eventually("it is known", || server.request("GET", "/metrics", &token, "").status == 200);
+    assert_eq!(server.request("GET", "/metrics", &token, "").status, 200, "at once");
     assert_eq!(server.request("GET", "/api/v1/devices", &token, "").json()["total"], 1);
     assert_eq!(server.request("GET", "/", &token, "").status, 303);
 }

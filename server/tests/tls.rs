@@ -10,7 +10,12 @@
 
 mod common;
 
-use std::{fs, io::Write, path::Path, sync::Arc};
+use std::{
+    fs,
+    io::{ErrorKind, Read, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use common::{Server, document, eventually, read_answer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, pki_types::CertificateDer};
@@ -67,6 +72,32 @@ fn heartbeats_come_over_tls_and_a_renewed_certificate_is_used() {
     plain.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     assert!(read_answer(&mut plain).is_none());
     assert_eq!(beat(&server, &second, 102), Some(200));
+}
+
+#[test]
+fn handshakes_that_never_end_are_ended_and_no_other_client_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let trusted = issue(directory.path());
+    let path = |name| directory.path().join(name);
+    let config = format!("[tls]\ncertificate = {:?}\nkey = {:?}", path("certificate.pem"), path("key.pem"));
+    let server = Server::with(&config);
+    let mut held: Vec<_> = (0..200)
+        .map(|_| {
+            let mut stream = server.connect();
+            // The beginning of a record, of which the rest does not come.
+            stream.write_all(&[0x16, 0x03, 0x01, 0x02]).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(beat(&server, &trusted, 1), Some(200));
+    // The server ends them, before the client gives up reading.
+    for stream in &mut held {
+        match stream.read(&mut [0; 16]) {
+            Ok(read) => assert_eq!(read, 0),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+    }
+    assert_eq!(beat(&server, &trusted, 2), Some(200));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //!   bytes.
 //! - [`receiver`]: a real HTTP server that checks every heartbeat against the schema.
 //! - [`swarm`]: many real agents over real sockets, in real time.
+//! - [`networks`]: networks of this machine's own, for the daemon as a process.
 //! - [`full_speed`]: heartbeats one after the other, for long runs and profilers.
 //! - [`demo`]: a real server, the real daemon with the sensors of this machine, and a swarm.
 
@@ -19,6 +20,7 @@ pub mod fleet;
 pub mod full_speed;
 pub mod fuzz;
 pub mod hostile_servers;
+pub mod networks;
 mod random;
 pub mod receiver;
 pub mod rig;

@@ -9,9 +9,9 @@ use devices::any_device;
 use heartbeat_core::{
     Config, Sensor, SensorError, Wake,
     payload::BODY_MAX,
-    readings::{Activity, CpuTimes, Recording},
+    readings::{Activity, CpuTimes, Recording, System},
     time::{Duration, Instant},
-    units::{Celsius, Rpm, UnixTime},
+    units::{Celsius, Load, Percent, Rpm, UnixTime},
 };
 use heartbeat_sim::{
     fake::{FakeDevice, FakeSensor},
@@ -158,6 +158,30 @@ fn a_part_of_the_activity_that_cannot_be_read_leaves_the_others_right() {
 }
 
 #[test]
+fn parts_of_the_system_are_left_out_when_there_is_nothing_to_say() {
+    let document_of = |system| {
+        let mut rig = rig(FakeDevice { system: FakeSensor::new(system), ..FakeDevice::healthy() });
+        rig.poll();
+        document(&rig)["diagnostics"].clone()
+    };
+    let healthy =
+        System { load: Ok(Load::from_raw(52)), swap: Err(SensorError::Absent), root_read_only: Ok(false) };
+    let nothing = json!({"throttled": null, "cpu_mhz": null, "ups": null, "load": 0.52, "unread": {}});
+    assert_eq!(document_of(healthy), nothing);
+    let ill = System {
+        load: Ok(Load::from_raw(10_000_001)),
+        swap: Ok(Percent::from_raw(1_000)),
+        root_read_only: Ok(true),
+    };
+    let diagnostics = document_of(ill);
+    assert_eq!((&diagnostics["swap"], &diagnostics["root_read_only"]), (&json!(100.0), &json!(true)));
+    assert_eq!(
+        (diagnostics.get("load"), &diagnostics["unread"]),
+        (None, &json!({"diagnostics.load": "invalid"}))
+    );
+}
+
+#[test]
 fn an_overrun_skips_to_the_next_slot() {
     let mut rig = rig(FakeDevice::healthy());
     let first = rig.now();
@@ -223,6 +247,23 @@ fn reports_when_the_next_beat_is_due() {
     let beats = rig.uplink.sent.len();
     rig.run_for(foretold.since(rig.now()));
     assert_eq!(rig.uplink.sent[beats].at, foretold);
+}
+
+#[test]
+fn back_off_in_progress_counts_what_it_withholds() {
+    let mut rig = rig(FakeDevice::healthy());
+    rig.uplink.inner.fault = Some(NetworkFault::Busy(503, Duration::from_secs(31)));
+    let mut foretold = Vec::new();
+    for _ in 0..4 {
+        foretold.push(rig.agent.backing_off());
+        rig.run_for(MS(9_000));
+    }
+    assert_eq!(foretold[0], None);
+    assert!(foretold[1] >= Some(1) && foretold[3] > foretold[1], "{foretold:?}");
+    assert_eq!(rig.agent.backing_off(), Some(rig.agent.stats().withheld));
+    rig.uplink.inner.fault = None;
+    rig.run_for(MS(60_000));
+    assert_eq!(rig.agent.backing_off(), None);
 }
 
 #[test]

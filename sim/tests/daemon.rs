@@ -226,7 +226,12 @@ fn send_prints_the_outcome() {
     let (output, errors) = output(&["send", "--url", &url]);
     assert!(output.status.success(), "{errors}");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.starts_with("delivered: ") && said.contains("status 200"), "{said}");
+    assert!(
+        said.lines()
+            .last()
+            .is_some_and(|last| last.starts_with("delivered: ") && last.contains("status 200")),
+        "{said}"
+    );
     assert!(!said.contains("secret"), "{said}");
     beat(&receiver);
     assert_eq!(

@@ -6,7 +6,7 @@ use heartbeat_core::{
     Config,
     time::{Duration, Instant},
 };
-use heartbeat_sim::fleet::{Outage, Overload, Plan, Second, Server, Summary, run};
+use heartbeat_sim::fleet::{Forgets, Outage, Overload, Plan, Second, Server, Summary, run};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -47,16 +47,40 @@ fn fleet_is_spread_after_a_common_power_cut() {
     assert_eq!(same.settled_peak, 1_000, "without phases they stay together");
 }
 
+/// A server that works for connections that were given up never comes to those that were not, unless they become fewer.
 #[test]
-fn back_off_lets_a_fleet_recover_after_an_outage() {
-    let outage = Outage::Unreachable(at(6), at(11));
-    let sparing = plan(Overload::KeptFirst, outage);
-    let recovery = summary(&sparing).after_outage.expect("an outage");
-    assert!(recovery.back[3].is_some_and(|seconds| seconds < 900), "{recovery:?}");
-    assert!(recovery.calm.is_some(), "{recovery:?}");
-    let config = sparing.config.with_backoff_cap(Duration::ZERO);
-    let stubborn = summary(&Plan { config, ..sparing }).after_outage.expect("an outage");
-    assert_eq!(stubborn.back[0], None, "{stubborn:?}");
+fn back_off_lets_a_fleet_recover_where_the_server_works_in_vain() {
+    let recovery = |in_vain, cap| {
+        let outage = plan(Overload::KeptFirst, Outage::Unreachable(at(6), at(11)));
+        let (server, config) = (Server { in_vain, ..outage.server }, outage.config.with_backoff_cap(cap));
+        summary(&Plan { server, config, length: MINUTE * 22, ..outage }).after_outage.expect("an outage")
+    };
+    for in_vain in [false, true] {
+        let recovery = recovery(in_vain, MINUTE);
+        assert!(recovery.back[3].is_some_and(|seconds| seconds < 600), "{in_vain}: {recovery:?}");
+        assert!(recovery.calm.is_some(), "{in_vain}: {recovery:?}");
+    }
+    let stubborn = recovery(true, Duration::ZERO);
+    assert_eq!(stubborn.back[1], None, "{stubborn:?}");
+    // 1,000 connections at 20 a second take 50 s.
+    let noticed = recovery(false, Duration::ZERO);
+    assert!(noticed.back[3].is_some_and(|seconds| seconds < 100), "{noticed:?}");
+}
+
+/// All have to connect anew, and the server can make 20 connections a second.
+#[test]
+fn fleet_follows_a_server_that_moves_and_survives_a_router_that_forgets() {
+    for (outage, most) in [
+        (Outage::Moved(at(6), 421), 600),
+        (Outage::Moved(at(6), 404), 600),
+        (Outage::Forgotten(at(6), Forgets::InSilence), 600),
+        (Outage::Forgotten(at(6), Forgets::AndResets), 600),
+    ] {
+        let short = Plan { length: MINUTE * 14, ..plan(Overload::KeptFirst, outage) };
+        let recovery = summary(&short).after_outage.expect("it happened");
+        assert!(recovery.back[3].is_some_and(|seconds| seconds < most), "{outage:?}: {recovery:?}");
+        assert!(recovery.calm.is_some(), "{outage:?}: {recovery:?}");
+    }
 }
 
 #[test]

@@ -216,6 +216,17 @@ fn hanging_storage_does_not_stop_the_beats() {
     assert!(daemon.wait().success());
     assert!(!path("status.json").exists(), "it was frozen");
 
+    // The pidfile, before the first beat.
+    let pidfile = path("pid");
+    let url = format!("http://{}/", receiver.address());
+    let held =
+        command(&["run", "--url", &url, "--interval", "0.05", "--pidfile", pidfile.to_str().expect("UTF-8")]);
+    let mut daemon = Daemon::start(frozen("openat", &pidfile, &held));
+    daemon.logs("another daemon is not looked for");
+    beats_go_on(&receiver);
+    stop_frozen(daemon.pid());
+    assert!(daemon.wait().success());
+
     // The log.
     let log = path("log");
     let mut logging = frozen("write", &log, &run(&receiver, &["--verbose"]));

@@ -67,7 +67,7 @@ fn survives(reason: &str, misbehave: impl Fn(&mut TcpStream) -> io::Result<()> +
     });
     let mut daemon = Daemon::sending_to(address, "1", &[]);
     let line = daemon.logs("heartbeat not delivered");
-    assert_eq!(line, format!("warning: heartbeat not delivered: {reason}"));
+    assert!(line.starts_with(&format!("warning: heartbeat not delivered: {reason}")), "{line}");
     // Two beats more, so that a second line would have its chance.
     daemon.logs("sending");
     daemon.logs("sending");

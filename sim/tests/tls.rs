@@ -25,7 +25,11 @@ struct Trusted {
 
 impl Trusted {
     fn new() -> Self {
-        let (authority, dir) = (Authority::new(), tempfile::tempdir().expect("a directory"));
+        Self::named("Authority of a test")
+    }
+
+    fn named(name: &str) -> Self {
+        let (authority, dir) = (Authority::named(name), tempfile::tempdir().expect("a directory"));
         std::fs::write(dir.path().join("ca.pem"), authority.pem()).expect("written");
         Self { authority, dir }
     }
@@ -64,6 +68,20 @@ fn an_authority_that_comes_while_it_runs_is_trusted_without_a_restart() {
     let receiver = Receiver::secured("127.0.0.1:0", &new.authority, "localhost").expect("listening");
     let mut daemon = sending_to(receiver.address(), &old.file());
     daemon.logs("not delivered: the server's certificate was not accepted");
+    std::fs::rename(new.file(), old.file()).expect("replaced");
+    receiver.events().recv_timeout(PATIENCE).expect("a beat");
+    daemon.logs("heartbeats are delivered again");
+    daemon.stop();
+}
+
+/// The new authority is vouched for by the old one, until that certificate expires.
+#[test]
+fn an_authority_that_comes_after_its_voucher_has_expired_is_trusted() {
+    let (old, new) = (Trusted::named("old"), Trusted::named("new"));
+    let vouched = new.authority.server_vouched_for("localhost", &old.authority, [2015, 2020]);
+    let receiver = Receiver::with_tls("127.0.0.1:0", vouched).expect("listening");
+    let mut daemon = sending_to(receiver.address(), &old.file());
+    daemon.logs("not delivered: the server's certificate has expired");
     std::fs::rename(new.file(), old.file()).expect("replaced");
     receiver.events().recv_timeout(PATIENCE).expect("a beat");
     daemon.logs("heartbeats are delivered again");

@@ -38,11 +38,6 @@ impl Backoff {
         self.until
     }
 
-    /// How much longer the back-off lasts.
-    pub(super) fn remaining(&self, now: Instant) -> Duration {
-        self.until.since(now)
-    }
-
     /// Records how the request of `slot`'s beat ended.
     pub(super) fn record(&mut self, now: Instant, slot: Instant, verdict: Verdict, config: &Config) {
         if verdict.is_accepted() {
@@ -158,11 +153,10 @@ mod tests {
         let (mut backoff, slot) = (Backoff::new(1), Instant::from_millis(60_000));
         for _ in 0..BACKOFF_FREE {
             backoff.record(slot, slot, REFUSED, &Config::default());
-            assert_eq!((backoff.until(), backoff.remaining(slot)), (slot, Duration::ZERO));
+            assert_eq!(backoff.until(), slot);
         }
         backoff.record(slot, slot, REFUSED, &Config::default());
-        assert!(backoff.remaining(slot) > Duration::from_secs(2));
-        assert_eq!(backoff.remaining(slot), backoff.until().since(slot));
+        assert!(backoff.until().since(slot) > Duration::from_secs(2));
     }
 
     #[test]

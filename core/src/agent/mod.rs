@@ -2,7 +2,7 @@
 //!
 //! Each concern has one owner: the grid of slots (`schedule`), the sensors and their last good values (`sampling`), the
 //! request in flight (`sending`), back-off from a failing server (`backoff`), queued heartbeats (`backlog`), counters and
-//! the log (`stats`, `outage`). The owners do not know each other. [`Agent::poll`] advances them and returns when it wants
+//! the log (`stats`, `outage`, `backoff_log`). The owners do not know each other. [`Agent::poll`] advances them and returns when it wants
 //! to be called next. It never blocks.
 //!
 //! One beat owns one slot of the grid: deadlines end its sampling and its request before the next slot begins, so that an
@@ -10,6 +10,7 @@
 
 pub mod backlog;
 mod backoff;
+mod backoff_log;
 mod body;
 mod config;
 mod log_limit;
@@ -34,6 +35,7 @@ use crate::{
     uplink::{Fault, Outcome, Uplink, Verdict},
 };
 use backoff::Backoff;
+use backoff_log::BackoffLog;
 use body::Body;
 use outage::OutageLog;
 use sampling::{Round, Sampler};
@@ -79,6 +81,7 @@ pub struct Agent<'b> {
     late_left: u8,
     stats: Stats,
     outage: OutageLog,
+    backoff_log: BackoffLog,
     body: Body,
 }
 
@@ -96,6 +99,7 @@ impl<'b> Agent<'b> {
             late_left: 0,
             stats: Stats::default(),
             outage: OutageLog::default(),
+            backoff_log: BackoffLog::default(),
             config,
             body: Body::default(),
         }
@@ -152,6 +156,7 @@ impl<'b> Agent<'b> {
         self.identity.hardwareid = identity.hardwareid;
         self.config = config;
         self.backoff.reset();
+        self.backoff_log.end();
     }
 
     /// Queues a heartbeat that an earlier start of the agent did not deliver, as the newest. Does nothing without
@@ -187,6 +192,12 @@ impl<'b> Agent<'b> {
         self.schedule.first_not_before(self.backoff.until())
     }
 
+    /// How many beats were withheld in the back-off in progress; `None` without one. It lasts until a heartbeat is
+    /// delivered; [`Self::next_beat`] is when the next is tried.
+    pub fn backing_off(&self) -> Option<u64> {
+        self.backoff_log.withheld()
+    }
+
     /// The document that was sent last; empty before the first.
     pub fn last_body(&self) -> &[u8] {
         self.body.document()
@@ -203,6 +214,7 @@ impl<'b> Agent<'b> {
         self.stats.slots = self.stats.slots.saturating_add(1);
         if self.backoff.withholds(slot) {
             self.stats.withheld = self.stats.withheld.saturating_add(1);
+            self.backoff_log.withhold();
         } else {
             self.sampler.begin(slot, &self.config, hal.unix_time());
         }
@@ -220,7 +232,8 @@ impl<'b> Agent<'b> {
             // Impossible by the size of the buffer. If it happened, a failed beat would be better than a panic.
             let verdict = Verdict::Failed { fault: Fault::Device, may_have_arrived: false };
             let outcome = Outcome::new(verdict, "the document did not fit");
-            self.record(now, Duration::ZERO, outcome);
+            self.outage.record(now, &outcome);
+            self.stats.record(LastRequest { outcome, round_trip: Duration::ZERO });
             return;
         };
         log_debug!("sending {} bytes", document.len());
@@ -244,16 +257,18 @@ impl<'b> Agent<'b> {
 
     /// Records how a request ended.
     fn on_outcome(&mut self, now: Instant, ended: Ended) {
-        let verdict = ended.outcome.verdict;
-        match ended.kind {
+        let Ended { kind, started, outcome } = ended;
+        let verdict = outcome.verdict;
+        match kind {
             Kind::Live(slot) => {
                 self.backoff.record(now, slot, verdict, &self.config);
                 if verdict.is_accepted() {
                     self.late_left = self.config.late_per_interval();
+                    self.backoff_log.end();
                 } else if !verdict.may_have_arrived() {
                     self.backlog.enqueue(self.body.document(), self.config.backlog());
                 }
-                self.record(now, now.since(ended.started), ended.outcome);
+                self.outage.record(now, &outcome);
             }
             Kind::Late => {
                 // The live heartbeat has been delivered, so that a failure of a late one does not count as the server's.
@@ -264,9 +279,15 @@ impl<'b> Agent<'b> {
                 }
             }
         }
-        let pause = self.backoff.remaining(now);
+        let (next, pause) = (self.next_beat(), self.backoff.until().since(now));
         if pause > self.config.interval() {
             log_debug!("backing off for {} s", pause.as_secs());
+        }
+        if next > self.schedule.next(now) {
+            self.backoff_log.begin(now, next.since(now), &outcome.detail);
+        }
+        if matches!(kind, Kind::Live(_)) {
+            self.stats.record(LastRequest { outcome, round_trip: now.since(started) });
         }
     }
 
@@ -281,12 +302,6 @@ impl<'b> Agent<'b> {
         let Some(document) = self.body.replace(|buffer| self.backlog.write_oldest(buffer)) else { return };
         self.late_left -= 1;
         self.sender.send(now, Kind::Late, deadline, document, uplink);
-    }
-
-    /// Counts and logs how a live heartbeat ended.
-    fn record(&mut self, now: Instant, round_trip: Duration, outcome: Outcome) {
-        self.outage.record(now, &outcome);
-        self.stats.record(LastRequest { outcome, round_trip });
     }
 
     /// Skips the beat whose sensors are being asked, if there is one.

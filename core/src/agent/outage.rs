@@ -1,10 +1,10 @@
-//! Logs outages: when one begins, rarely while it lasts, and when it ends.
+//! Logs outages: when one begins, when its cause changes, rarely while it lasts, and when it ends.
 
 use super::log_limit::LogLimit;
 use crate::{
-    limits::{OUTAGE_LOG_INTERVAL, OUTAGE_REMINDER},
+    limits::{CAUSE_LOG_INTERVAL, OUTAGE_LOG_INTERVAL, OUTAGE_REMINDER},
     time::Instant,
-    uplink::Outcome,
+    uplink::{CauseId, Outcome},
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +13,8 @@ struct Outage {
     beats: u64,
     /// When it was last logged; `None` if it has not been because it followed too closely on another.
     logged: Option<Instant>,
+    /// The cause that was logged last.
+    cause: CauseId,
 }
 
 /// The log of outages, with the one in progress.
@@ -20,6 +22,7 @@ struct Outage {
 pub(super) struct OutageLog {
     current: Option<Outage>,
     limit: LogLimit,
+    causes: LogLimit,
     /// Outages that ended without having been logged, since one was.
     unlogged: u64,
 }
@@ -35,18 +38,30 @@ impl OutageLog {
     }
 
     fn go_on(&mut self, now: Instant, outcome: &Outcome) {
-        let outage = self.current.get_or_insert(Outage { since: now, beats: 0, logged: None });
+        let cause = outcome.cause;
+        let outage = self.current.get_or_insert(Outage { since: now, beats: 0, logged: None, cause });
         outage.beats = outage.beats.saturating_add(1);
+        let is_other = cause != outage.cause;
         match outage.logged {
-            Some(logged) if now.since(logged) < OUTAGE_REMINDER => return,
-            None if !self.limit.allow(now, OUTAGE_LOG_INTERVAL) => return,
-            Some(_) | None => outage.logged = Some(now),
+            Some(logged) if now.since(logged) >= OUTAGE_REMINDER => {}
+            Some(_) if is_other && self.causes.allow(now, CAUSE_LOG_INTERVAL) => {}
+            None if self.limit.allow(now, OUTAGE_LOG_INTERVAL) => {}
+            Some(_) | None => return,
         }
+        let is_other = is_other && outage.logged.is_some();
+        (outage.logged, outage.cause) = (Some(now), cause);
+        let secs = now.since(outage.since).as_secs();
         if outage.beats == 1 {
             log_warn!("heartbeat not delivered: {}", outcome.detail);
         } else {
-            let secs = now.since(outage.since).as_secs();
-            log_warn!("no heartbeat delivered for {} s, {} failed: {}", secs, outage.beats, outcome.detail);
+            let change = if is_other { ", now for another reason" } else { "" };
+            log_warn!(
+                "no heartbeat delivered for {} s, {} failed{}: {}",
+                secs,
+                outage.beats,
+                change,
+                outcome.detail
+            );
         }
         if self.unlogged > 0 {
             log_warn!("{} outages before this one were not logged", self.unlogged);
@@ -83,6 +98,11 @@ mod tests {
         Outcome::new(Verdict::Accepted, "status 200")
     }
 
+    fn lost(detail: &str) -> Outcome {
+        let verdict = Verdict::Failed { fault: Fault::Network, may_have_arrived: false };
+        Outcome::new(verdict, detail).caused_by("lost")
+    }
+
     fn logged(log: &OutageLog) -> Option<Instant> {
         log.current.expect("an outage").logged
     }
@@ -101,6 +121,25 @@ mod tests {
         assert_eq!(logged(&log), Some(begin + OUTAGE_REMINDER));
         log.record(begin + OUTAGE_REMINDER, &accepted());
         assert!(log.current.is_none());
+    }
+
+    #[test]
+    fn change_of_cause_is_logged_once_and_rarely() {
+        let mut log = OutageLog::default();
+        let at = |secs| Instant::ZERO + Duration::from_secs(secs);
+        for (secs, outcome, expected) in [
+            (0, failed(), 0),
+            (5, lost("1 ms"), 5),
+            (10, lost("2 ms"), 5),
+            (15, failed(), 5),
+            (604, failed(), 5),
+            (605, failed(), 605),
+            (1_300, failed(), 605),
+            (1_305, lost("3 ms"), 1_305),
+        ] {
+            log.record(at(secs), &outcome);
+            assert_eq!(logged(&log), Some(at(expected)), "at {secs} s");
+        }
     }
 
     #[test]

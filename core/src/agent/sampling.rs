@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     hal::Hal,
-    payload::{Connection, Diagnostics, Disk, Heartbeat, Key, Reason, Unread},
+    payload::{Connection, Diagnostics, Disk, Fact, Heartbeat, Key, Reason, Unread},
     readings::Memory,
     time::Instant,
     units::{Mebibytes, Percent, UnixTime},
@@ -93,6 +93,7 @@ impl Sampler {
             throttled,
             cpu_mhz,
             ups,
+            system,
         } = &self.sensors;
         let mut unread = Unread::default();
         let activity = activity.fresh(now, fresh);
@@ -101,6 +102,10 @@ impl Sampler {
         let recording =
             activity.and_then(|activity| activity.recording.as_ref().map_err(|error| Reason::of(*error)));
         let recording = unread.note(Key::RecordingActive, recording).and_then(Option::as_ref);
+        let system = system.fresh(now, fresh);
+        let load = system.and_then(|system| system.load.map_err(Reason::of));
+        let swap = system.and_then(|system| system.swap.map_err(Reason::of));
+        let root_read_only = system.and_then(|system| system.root_read_only.map_err(Reason::of));
         Heartbeat {
             hardwareid: &identity.hardwareid,
             cpu: unread.note(Key::Cpu, cpu.fresh(now, fresh)).copied(),
@@ -132,6 +137,10 @@ impl Sampler {
                 throttled: unread.note(Key::Throttled, throttled.fresh(now, fresh)).copied(),
                 cpu_mhz: unread.note(Key::CpuMhz, cpu_mhz.fresh(now, fresh)).copied(),
                 ups: unread.note(Key::Ups, ups.fresh(now, fresh)).copied(),
+                load: unread.note(Key::Load, load),
+                swap: unread.note(Key::Swap, swap),
+                root_read_only: (unread.note(Key::RootReadOnly, root_read_only) == Some(true))
+                    .then_some(Fact),
                 // The last: all others have been noted.
                 unread,
             }),

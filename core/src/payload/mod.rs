@@ -17,7 +17,8 @@ use crate::{
     },
     text::{Text, escape_controls},
     units::{
-        Celsius, Gibibytes, Mebibytes, Megahertz, Percent, Rpm, UnixTime, Watts, serialize_optional_whole,
+        Celsius, Gibibytes, Load, Mebibytes, Megahertz, Percent, Rpm, UnixTime, Watts,
+        serialize_optional_whole,
     },
 };
 
@@ -116,11 +117,32 @@ pub struct Diagnostics {
     pub cpu_mhz: Option<Megahertz>,
     /// The battery of a UPS HAT.
     pub ups: Option<Ups>,
+    /// Load average of the last minute. Optional: `None` leaves the key out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
+    /// Share of the swap space that is in use. Optional: `None` leaves the key out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swap: Option<Percent>,
+    /// The root filesystem cannot be written. Optional: `None` leaves the key out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_read_only: Option<Fact>,
     /// The keys, of the whole document, whose source is there and fails.
     pub unread: Unread,
 }
 
-objects! { Diagnostics { throttled, cpu_mhz, ups, unread } }
+objects! { Diagnostics { throttled, cpu_mhz, ups, load, swap, root_read_only, unread } }
+
+/// What is worth a key only when it is so: `true`, and the key is left out otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fact;
+
+longest! { Fact: "true".len(); }
+
+impl Serialize for Fact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(true)
+    }
+}
 
 /// Space of a filesystem, as `df` computes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     limits::{MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
     readings::{Fix, Ip, SensorError, Throttled, Ups, Uptime, WifiMode},
-    units::{Dbm, Degrees, Heading, Megahertz, Metres, MetresPerSecond, SignalPercent, Volts},
+    units::{Dbm, Degrees, Heading, Load, Megahertz, Metres, MetresPerSecond, SignalPercent, Volts},
 };
 use std::{borrow::ToOwned, string::String};
 
@@ -140,6 +140,9 @@ fn full_document_has_exact_bytes() {
             throttled: Some(Throttled(0x50005)),
             cpu_mhz: Some(Megahertz(1_500)),
             ups: Some(Ups { voltage: Some(Volts::from_raw(410)), percent: Some(Percent::from_raw(895)) }),
+            load: Some(Load::from_raw(52)),
+            swap: Some(Percent::ZERO),
+            root_read_only: Some(Fact),
             unread: Unread::default(),
         }),
         boot_id: Some(BootId(0x0123_4567_89ab_cdef)),
@@ -162,7 +165,8 @@ fn full_document_has_exact_bytes() {
             r#""timestamp":1795464000.123,"app_version":"2026-11-01 12:00","streaming_active":true,"#,
             r#""tracking_active":true,"recording_active":true,"recording_file_size_mb":1.50,"#,
             r#""recording_file_path":"/tmp/a \"b\".mp4","uptime_s":86400,"#,
-            r#""diagnostics":{"throttled":327685,"cpu_mhz":1500,"ups":{"voltage":4.10,"percent":89.5},"unread":{}},"#,
+            r#""diagnostics":{"throttled":327685,"cpu_mhz":1500,"ups":{"voltage":4.10,"percent":89.5},"load":0.52,"#,
+            r#""swap":0.0,"root_read_only":true,"unread":{}},"#,
             r#""boot_id":"0123456789abcdef","seq":17}"#
         )
     );
@@ -220,6 +224,9 @@ fn largest_document_fills_the_buffer() {
         Key::UptimeS,
         Key::Throttled,
         Key::CpuMhz,
+        Key::Load,
+        Key::Swap,
+        Key::RootReadOnly,
     ] {
         assert_eq!(unread.note::<()>(key, Err(Some(Reason::Invalid))), None);
     }
@@ -248,6 +255,9 @@ fn largest_document_fills_the_buffer() {
                 voltage: Some(Volts::from_raw(i64::MIN)),
                 percent: Some(Percent::from_raw(i64::MIN)),
             }),
+            load: None,
+            swap: None,
+            root_read_only: None,
             unread,
         }),
         boot_id: Some(BootId(u64::MAX)),
@@ -275,7 +285,15 @@ fn unread_keys_are_named_with_the_reason() {
         assert_eq!(unread.note::<u8>(key, Err(Reason::of(error))), None);
     }
     unread.note::<u8>(Key::StreamingActive, Err(Some(Reason::Silent)));
-    let diagnostics = Diagnostics { throttled: None, cpu_mhz: None, ups: None, unread };
+    let diagnostics = Diagnostics {
+        throttled: None,
+        cpu_mhz: None,
+        ups: None,
+        load: None,
+        swap: None,
+        root_read_only: None,
+        unread,
+    };
     let body = encode(&Heartbeat { diagnostics: Some(diagnostics), ..nothing(&"x".into()) });
     assert!(
         body.ends_with(concat!(

@@ -3,9 +3,11 @@
 //! A server can tell a board without a fan from a fan that cannot be read: both have `"fan_rpm":null`, the second one
 //! `"unread":{"fan_rpm":"failed"}` as well.
 
+use core::marker::PhantomData;
+
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::Disk;
+use super::{Disk, Fact};
 use crate::{
     json_max::{JsonMax, object},
     limits::RECORDING_PATH_MAX,
@@ -13,7 +15,7 @@ use crate::{
         AppVersion, Cellular, Ethernet, InterfaceName, Position, SensorError, Throttled, Ups, Uptime, Wifi,
     },
     text::Text,
-    units::{Celsius, Mebibytes, Megahertz, Percent, Rpm, Watts},
+    units::{Celsius, Load, Mebibytes, Megahertz, Percent, Rpm, Watts},
 };
 
 /// Why a key has no value although its source is there.
@@ -60,6 +62,13 @@ const fn entry(key: &str) -> usize {
 /// How many bytes more than with a value of type `T` a document can have when the key has `instead` and an entry.
 const fn extra<T: JsonMax>(key: &str, instead: &str) -> usize {
     (instead.len() + entry(key)).saturating_sub(T::JSON_MAX)
+}
+
+/// A member whose key has so many bytes, with its comma.
+struct Member<const KEY: usize, T>(PhantomData<T>);
+
+impl<const KEY: usize, T: JsonMax> JsonMax for Member<KEY, T> {
+    const JSON_MAX: usize = "\"\":,".len() + KEY + T::JSON_MAX;
 }
 
 macro_rules! keys {
@@ -113,9 +122,13 @@ keys! {
     Throttled "diagnostics.throttled": Throttled, else "null";
     CpuMhz "diagnostics.cpu_mhz": Megahertz, else "null";
     Ups "diagnostics.ups": Ups, else "null";
+    // These are left out.
+    Load "diagnostics.load": Member<4, Load>, else "";
+    Swap "diagnostics.swap": Member<4, Percent>, else "";
+    RootReadOnly "diagnostics.root_read_only": Member<14, Fact>, else "";
 }
 
-/// The keys that are unread. A key that is in here has no value in the document: it is `null`, an activity is `false`.
+/// The keys that are unread. A key that is in here has no value in the document: it is `null` or left out, an activity is `false`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Unread([Option<Reason>; Key::ALL.len()]);
 

@@ -14,7 +14,7 @@ use crate::{
     plausible::{Plausible, always},
     text::Text,
     units::{
-        Dbm, Degrees, Heading, Mebibytes, Metres, MetresPerSecond, Percent, SignalPercent, Volts,
+        Dbm, Degrees, Heading, Load, Mebibytes, Metres, MetresPerSecond, Percent, SignalPercent, Volts,
         serialize_optional_whole, serialize_whole,
     },
 };
@@ -313,6 +313,26 @@ impl Plausible for Ups {
         self.voltage = self.voltage.and_then(Plausible::plausible);
         self.percent = self.percent.and_then(Plausible::plausible);
         (self.voltage.is_some() || self.percent.is_some()).then_some(self)
+    }
+}
+
+/// The state of the system as a whole: each part for itself, as in [`Activity`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct System {
+    /// Load average of the last minute.
+    pub load: Result<Load, SensorError>,
+    /// Share of the swap space that is in use; absent without swap space.
+    pub swap: Result<Percent, SensorError>,
+    /// Whether the root filesystem cannot be written.
+    pub root_read_only: Result<bool, SensorError>,
+}
+
+impl Plausible for System {
+    fn plausible(mut self) -> Option<Self> {
+        self.load = self.load.and_then(|load| load.plausible().ok_or(SensorError::Invalid));
+        self.swap = self.swap.and_then(|swap| swap.plausible().ok_or(SensorError::Invalid));
+        Some(self)
     }
 }
 

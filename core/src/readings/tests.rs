@@ -30,7 +30,8 @@ fn ranges_include_their_ends() {
 
 #[test]
 fn a_level_that_no_receiver_measures_takes_its_percentage_along() {
-    for (level, expected) in [(-151, false), (-150, true), (-1, true), (0, false), (60, false)] {
+    for (level, expected) in [(-128, false), (-121, false), (-120, true), (-1, true), (0, false), (60, false)]
+    {
         let wifi = Wifi {
             interface: "wlan0".into(),
             ip: None,
@@ -57,6 +58,25 @@ fn a_level_that_no_receiver_measures_takes_its_percentage_along() {
         wifi.plausible().and_then(|wifi| wifi.signal_percent)
     };
     assert_eq!((percent_alone(100), percent_alone(101)), (Some(SignalPercent(100)), None));
+}
+
+#[test]
+fn an_implausible_part_of_the_system_is_an_error_of_its_own() {
+    let system = |load, swap| {
+        let system = System {
+            load: Ok(Load::from_raw(load)),
+            swap: Ok(Percent::from_raw(swap)),
+            root_read_only: Ok(true),
+        };
+        let plausible = system.plausible().expect("its other parts");
+        assert_eq!(plausible.root_read_only, Ok(true));
+        (plausible.load.map(Load::raw), plausible.swap.map(Percent::raw))
+    };
+    let invalid = Err(SensorError::Invalid);
+    assert_eq!(system(10_000_000, 1_000), (Ok(10_000_000), Ok(1_000)));
+    assert_eq!(system(10_000_001, 0), (invalid, Ok(0)));
+    assert_eq!(system(-1, -1), (invalid, invalid));
+    assert_eq!(system(0, 1_001), (Ok(0), invalid));
 }
 
 #[test]

@@ -110,6 +110,10 @@ fixed_point! {
     Watts(i32), places: 2, "0.01" "W"
 }
 fixed_point! {
+    /// Load average: tasks that run, or wait for a processor or a device, in hundredths.
+    Load(i32), places: 2, "0.01" "tasks"
+}
+fixed_point! {
     /// Voltage in volts, in hundredths.
     Volts(i32), places: 2, "0.01" "V"
 }
@@ -169,6 +173,13 @@ impl Watts {
 }
 
 within! { Watts: RANGE; }
+
+impl Load {
+    /// Plausible load averages: up to 100,000 tasks.
+    pub const RANGE: RangeInclusive<Self> = Self(0)..=Self(10_000_000);
+}
+
+within! { Load: RANGE; }
 
 impl Degrees {
     /// Valid latitudes.
@@ -340,9 +351,9 @@ impl Megahertz {
 within! { Megahertz: RANGE; }
 
 impl Dbm {
-    /// Levels that a receiver measures, from below thermal noise: drivers that know none give 0, those that count
-    /// otherwise give more.
-    pub const RANGE: RangeInclusive<Self> = Self(-150)..=Self(-1);
+    /// Levels that a receiver measures, from below thermal noise (-101 dBm in a channel of 20 MHz): drivers that know none
+    /// give 0 or the smallest number of eight bits, -128; those that count otherwise give more.
+    pub const RANGE: RangeInclusive<Self> = Self(-120)..=Self(-1);
 }
 
 within! { Dbm: RANGE; }

@@ -7,12 +7,12 @@ use heartbeat_core::{
     Agent, CompleteHal, Config, Hal, Identity, Outcome, SensorError, Uplink, Verdict, Wake, for_each_sensor,
     readings::{
         Activity, AppVersion, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, InterfaceName, Ip, Memory,
-        Position, Recording, Sampled, Throttled, Ups, Uptime, Wifi, WifiMode,
+        Position, Recording, Sampled, System, Throttled, Ups, Uptime, Wifi, WifiMode,
     },
     text::Text,
     time::{Duration, Instant},
     units::{
-        Celsius, Dbm, Degrees, Heading, Mebibytes, Megahertz, Metres, MetresPerSecond, Percent, Rpm,
+        Celsius, Dbm, Degrees, Heading, Load, Mebibytes, Megahertz, Metres, MetresPerSecond, Percent, Rpm,
         SignalPercent, UnixTime, Volts, Watts,
     },
     uplink::Fault,
@@ -202,7 +202,10 @@ impl CompleteHal for Source {
     fn activity(&mut self) -> Sampled<Activity> {
         let random = &mut self.random;
         let size = random.between(0, 100_000_000);
-        let recording = Recording { path: random.text(), size: random.maybe(Mebibytes::from_raw(size)).ok_or(SensorError::Io) };
+        let recording = Recording {
+            path: random.text(),
+            size: random.maybe(Mebibytes::from_raw(size)).ok_or(SensorError::Io),
+        };
         let activity = Activity {
             streaming: Ok(random.one_in(2)),
             tracking: Ok(random.one_in(2)),
@@ -233,6 +236,16 @@ impl CompleteHal for Source {
             percent: self.random.maybe(Percent::from_raw(percent)),
         };
         self.random.sampled(ups)
+    }
+
+    fn system(&mut self) -> Sampled<System> {
+        let [load, swap] = [self.random.between(0, 2_000), self.random.between(0, 1_000)];
+        let system = System {
+            load: self.random.maybe(Load::from_raw(load)).ok_or(SensorError::Io),
+            swap: self.random.maybe(Percent::from_raw(swap)).ok_or(SensorError::Absent),
+            root_read_only: Ok(self.random.one_in(4)),
+        };
+        self.random.sampled(system)
     }
 }
 

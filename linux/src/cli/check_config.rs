@@ -1,6 +1,6 @@
 //! `check-config`: the settings in use, and where each comes from.
 
-use super::{Failure, options::Options, print};
+use super::{Failure, options::Options, print, service_settings::warn_of_differences};
 use crate::{
     daemon::{StartError, identity, open_root},
     uplink::{Client, Traffic},
@@ -10,6 +10,7 @@ use crate::{
 pub(super) fn check_config(options: &Options) -> Result<(), Failure> {
     let (layers, _) = options.layers()?;
     let settings = options.settings()?;
+    warn_of_differences(options);
     // What only shows when it is used: the board's id, the certificate authorities.
     identity(&settings, &*open_root(&options.sysroot)?)?;
     Client::new(&settings, &Traffic::default()).map_err(StartError::from)?;

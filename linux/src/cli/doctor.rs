@@ -1,10 +1,11 @@
 //! `doctor`: each value, what was read and from where; or why not, and what to do.
 
-use super::{Failure, options::Options, print, warn_of_others};
+use super::{Failure, options::Options, print, service_settings::warn_of_differences, warn_of_others};
 use crate::{daemon::open_root, doctor};
 
 pub(super) fn doctor(options: &Options, as_json: bool) -> Result<(), Failure> {
     let settings = options.settings()?;
+    warn_of_differences(options);
     let root = open_root(&options.sysroot)?;
     warn_of_others(&root);
     let diagnoses = doctor::examine(&root, &settings)?;

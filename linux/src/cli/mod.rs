@@ -6,6 +6,8 @@ mod doctor;
 mod options;
 mod run;
 mod sample;
+mod send;
+mod service_settings;
 mod status;
 mod takeover;
 
@@ -57,7 +59,7 @@ enum Command {
     Run,
     /// Print one heartbeat and send nothing
     Sample,
-    /// Send one heartbeat and say what became of it
+    /// Send one heartbeat and tell each step of it
     Send,
     /// Show each value and its source, or why it is missing and what to do
     Doctor {
@@ -130,7 +132,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command.unwrap_or(Command::Run) {
         Command::Run => run::run(cli.options),
         Command::Sample => sample::sample(&cli.options),
-        Command::Send => sample::send(&cli.options),
+        Command::Send => send::send(&cli.options),
         Command::Doctor { json } => doctor::doctor(&cli.options, json),
         Command::Status(arguments) => status::status(&arguments),
         Command::Capture(arguments) => capture::capture(&cli.options, &arguments),

@@ -1,6 +1,6 @@
 //! The flags, and the settings that they, the environment and the file make together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use log::LevelFilter;
@@ -30,10 +30,17 @@ impl Options {
 
     /// Collects the settings from all sources, the later wins: file, environment, flags. With warnings.
     pub(super) fn layers(&self) -> Result<(Layers, Vec<String>), SettingsError> {
+        self.layers_in(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// The same in another environment.
+    pub(super) fn layers_in(
+        &self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(Layers, Vec<String>), SettingsError> {
         let file = self.config.clone().map_or(ConfigFile::Default, ConfigFile::Named);
         let mut layers = Layers::default();
         let mut warnings = layers.add_file(&file)?;
-        let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         warnings.extend(layers.add_environment(variable));
         for (name, text) in &self.settings.0 {
             layers.add_flag(name, text);
@@ -49,6 +56,17 @@ impl Options {
             log::warn!("{warning}");
         }
         Ok(settings)
+    }
+
+    /// Whether another configuration or another device is meant than those of the service.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.config.is_some() || self.sysroot != Path::new("/")
+    }
+
+    /// The same options where relative paths count from `directory`.
+    pub(super) fn seen_from(mut self, directory: &Path) -> Self {
+        self.config = self.config.map(|path| directory.join(path));
+        self
     }
 
     /// The configuration file that is read.

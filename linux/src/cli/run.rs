@@ -1,6 +1,6 @@
 //! `run`: heartbeats until stopped.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Failure, options::Options};
 use crate::{
@@ -8,6 +8,9 @@ use crate::{
     logging,
     service::Service,
 };
+
+/// How long another daemon is looked for. Answers come at once, unless storage hangs.
+const CLAIM_MAX: Duration = Duration::from_secs(10);
 
 pub(super) fn run(options: Options) -> Result<(), Failure> {
     let options = Arc::new(options);
@@ -18,7 +21,7 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
     settings.rhythm = settings.rhythm.with_phase(random_phase());
     let root = open_root(&options.sysroot)?;
     // Held until the end.
-    let instance = Instance::claim(&settings, &hardware_id(&settings, &root)?)?;
+    let instance = Instance::claim_within(CLAIM_MAX, &settings, &hardware_id(&settings, &root)?)?;
     let mut service = Service::new(&settings, instance.publishes_in());
     let mut daemon = Daemon::start(&settings, root)?;
     let rhythm = settings.rhythm;

@@ -137,7 +137,10 @@ fn page(status: &Status, now: Instant) -> String {
             )
         }),
     );
-    row("next heartbeat", format!("in {}", ago(status.next_beat_at_s - now)));
+    let backing_off = status
+        .backing_off
+        .map_or_else(String::new, |withheld| format!("; backing off, {withheld} heartbeats withheld so far"));
+    row("next heartbeat", format!("in {}{backing_off}", ago(status.next_beat_at_s - now)));
     row(
         "since its start",
         format!(
@@ -263,6 +266,7 @@ mod tests {
             consecutive_failures: 0,
             skipped: 0,
             withheld: 2,
+            backing_off: None,
             late: None,
             sent_bytes: 560_123,
             received_bytes: 98_000,
@@ -275,7 +279,7 @@ mod tests {
             sources: vec![
                 ("temp".to_owned(), "/dev/vcio_gencmd measure_temp".to_owned()),
                 ("connection.ethernet".to_owned(), "/sys/class/net".to_owned()),
-                ("connection.wifi".to_owned(), "nl80211, /sys/class/net".to_owned()),
+                ("connection.wifi".to_owned(), "/sys/class/net, nl80211".to_owned()),
                 ("streaming_active".to_owned(), "/tmp/*.pid".to_owned()),
                 ("tracking_active".to_owned(), "/tmp/*.pid".to_owned()),
             ],
@@ -309,6 +313,13 @@ mod tests {
              \u{20} ups                   - failed\n"
         );
         assert_eq!(page(&status(), at(5_001)), expected);
+    }
+
+    #[test]
+    fn back_off_is_shown_with_what_it_withheld() {
+        let page = page(&Status { backing_off: Some(2), ..status() }, at(5_001));
+        let expected = "next heartbeat   in 3 s; backing off, 2 heartbeats withheld so far\n";
+        assert!(page.contains(expected), "{page}");
     }
 
     #[test]

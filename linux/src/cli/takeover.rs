@@ -7,7 +7,8 @@ use clap::Args;
 use super::{Failure, options::Options, print};
 use crate::{
     daemon::open_root,
-    takeover::{Notice, Request, in_our_place, take_over},
+    printable::printable,
+    takeover::{Notice, Request, in_our_place, is_replaced, take_over},
 };
 
 /// What the person who installs it wants.
@@ -29,19 +30,22 @@ pub(super) fn takeover(options: &Options, wishes: Wishes) -> Result<(), Failure>
     if wishes.check {
         let found = in_our_place(&root);
         for sentence in &found {
-            print(format_args!("heartbeat-daemon: ATTENTION: {sentence}"))?;
+            print(format_args!("heartbeat-daemon: ATTENTION: {}", printable(sentence)))?;
         }
-        if found.is_empty() {
+        if !is_replaced(&root) {
             return Ok(());
         }
         return Err(io::Error::other("another heartbeat service is in the place of this one").into());
     }
     let request = Request { user: wishes.user, show: wishes.show };
+    // Each in one line: what files of others say must not look like a line of this program.
     take_over(&root, &request, &mut |notice| {
         // Nowhere to report that the report failed.
         let _ = match notice {
-            Notice::Done(text) => print(format_args!("heartbeat-daemon: {text}")),
-            Notice::Attention(text) => print(format_args!("heartbeat-daemon: ATTENTION: {text}")),
+            Notice::Done(text) => print(format_args!("heartbeat-daemon: {}", printable(&text))),
+            Notice::Attention(text) => {
+                print(format_args!("heartbeat-daemon: ATTENTION: {}", printable(&text)))
+            }
         };
     })?;
     Ok(())

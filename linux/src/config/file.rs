@@ -62,17 +62,27 @@ impl Layers {
             FileText { path, text: &bytes }.refuse(error.valid_up_to(), "is not UTF-8 text")
         })?;
         self.add_text(path, text)?;
-        let holds_secrets = matches!(self.origin("headers"), Origin::File { .. });
-        if holds_secrets && metadata.permissions().mode() & files::OTHERS_READ != 0 && metadata.is_file() {
-            return Err(
-                self.refuse("headers", "others may read this file, and a header may be a secret: chmod o-r")
-            );
+        if metadata.permissions().mode() & files::OTHERS_READ != 0 && metadata.is_file() {
+            self.check_no_secret()?;
         }
         let writable = metadata.is_file() && metadata.permissions().mode() & 0o002 != 0;
         Ok(writable
             .then(|| format!("{}: every user may write to this file", path.display()))
             .into_iter()
             .collect())
+    }
+
+    /// Refuses secrets in a file that others may read.
+    fn check_no_secret(&self) -> Result<(), SettingsError> {
+        if matches!(self.origin("headers"), Origin::File { .. }) {
+            let problem = "others may read this file, and a header may be a secret: chmod o-r";
+            return Err(self.refuse("headers", problem));
+        }
+        if self.raw()?.proxy.is_some_and(|proxy| proxy.credentials.is_some()) {
+            let problem = "others may read this file, and the proxy's password is in it: chmod o-r";
+            return Err(self.refuse("proxy", problem));
+        }
+        Ok(())
     }
 
     /// Adds the settings in `text`, which was read from `path`. They must be usable by themselves, even if other

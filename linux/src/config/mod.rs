@@ -23,6 +23,7 @@ mod error;
 mod file;
 mod layers;
 mod proof;
+mod proxy;
 mod raw;
 mod settings;
 mod suggestion;
@@ -37,6 +38,7 @@ pub use self::{
     file::{ConfigFile, DEFAULT_PATH},
     layers::{Entry, Layers, Origin},
     proof::{ClientCertificate, Proof, Secret, TokenSource},
+    proxy::{Credentials, Proxy, ProxyKind},
     raw::{Flag, INPUTS, Input, Method},
     settings::Settings,
     ups::{UpsChip, UpsConfig},

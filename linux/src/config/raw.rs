@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     endpoint::Endpoint,
     proof::{Headers, Secret},
+    proxy::Proxy,
     types::{AbsolutePath, HardwareId, Seconds, Whole, Word},
     ups::RawUps,
 };
@@ -42,6 +43,8 @@ pub(super) struct RawSettings {
     pub(super) pidfile: String,
     /// PEM file with the certificate authorities that are trusted instead of the system's.
     pub(super) ca_file: Option<String>,
+    /// The proxy through which the server is reached.
+    pub(super) proxy: Option<Proxy>,
     /// Headers that are sent with each heartbeat.
     pub(super) headers: Headers,
     /// File with the token that is sent as `Authorization: Bearer`.
@@ -120,6 +123,7 @@ impl Default for RawSettings {
             backoff_cap: Seconds(BACKOFF_CAP_DEFAULT),
             pidfile: default_pidfile(env::var_os("RUNTIME_DIRECTORY").as_deref()),
             ca_file: None,
+            proxy: None,
             headers: Headers::default(),
             token_file: None,
             token: None,

@@ -9,7 +9,7 @@ use heartbeat_core::{
 };
 
 use super::{
-    Endpoint, Layers, Method, SettingsError, UpsConfig, VersionSource,
+    Endpoint, Layers, Method, Proxy, ProxyKind, SettingsError, UpsConfig, VersionSource,
     proof::{ClientCertificate, Proof, TokenSource},
     raw::RawSettings,
     types::{AbsolutePath, Seconds, Whole},
@@ -32,6 +32,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// How long a connection may take to make.
     pub connect_timeout: Duration,
+    /// The proxy through which the server is reached.
+    pub proxy: Option<Proxy>,
     /// What this device proves its identity with.
     pub proof: Proof,
     /// A path on the filesystem whose space is reported.
@@ -81,6 +83,7 @@ pub(super) fn check(layers: &Layers) -> Result<(Settings, RawSettings), Settings
         backlog_file: raw.backlog.file.clone().map(|path| path.0),
         ca_file: raw.ca_file.as_ref().map(PathBuf::from),
         connect_timeout: raw.connect_timeout.0,
+        proxy: proxy(layers, &raw)?,
         proof: proof(layers, &raw)?,
         disk_path: raw.disk_path.0.clone(),
         hardware_id: raw.hardware_id.clone().map(|id| id.0),
@@ -130,6 +133,18 @@ fn proof(layers: &Layers, raw: &RawSettings) -> Result<Proof, SettingsError> {
     let proof = Proof { headers: raw.headers.pairs(), token, client_certificate };
     proof.check(&raw.url).map_err(|(key, problem)| layers.refuse(key, problem))?;
     Ok(proof)
+}
+
+/// The proxy, if it can name the server.
+fn proxy(layers: &Layers, raw: &RawSettings) -> Result<Option<Proxy>, SettingsError> {
+    let host = raw.url.uri().host().unwrap_or_default();
+    match &raw.proxy {
+        // The length of a name is one byte (RFC 1928, section 5).
+        Some(Proxy { kind: ProxyKind::Socks5, .. }) if u8::try_from(host.len()).is_err() => {
+            Err(layers.refuse("proxy", "the host of the url is longer than SOCKS can name"))
+        }
+        proxy => Ok(proxy.clone()),
+    }
 }
 
 /// How many heartbeats are kept, and how many of them are sent in an interval.

@@ -386,3 +386,37 @@ fn rejects_file_with_headers_that_others_may_read() {
     assert!(error.contains("config.toml:1: headers: others may read this file"), "{error}");
     read(0o640).expect("read");
 }
+
+#[test]
+fn rejects_file_with_a_proxy_password_that_others_may_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("config.toml");
+    let read = |proxy: &str, mode| {
+        std::fs::write(&path, format!("proxy = '{proxy}'\n")).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
+        let mut layers = Layers::default();
+        layers.add_file(&ConfigFile::Named(path.clone())).map(|_| layers)
+    };
+    let error = read("http://u:s3cret@p:1", 0o644).expect_err("refused").to_string();
+    assert!(error.contains("config.toml:1: proxy: others may read this file"), "{error}");
+    assert!(!error.contains("s3cret"), "{error}");
+    read("http://p:1", 0o644).expect("there is no password in it");
+    let layers = read("http://u:s3cret@p:1", 0o640).expect("read");
+    let entries = layers.in_use().expect("usable");
+    let shown = entries.iter().find(|entry| entry.key == "proxy").expect("it is set").to_string();
+    assert!(shown.starts_with("proxy = \"http://(not shown)@p:1\""), "{shown}");
+}
+
+#[test]
+fn rejects_server_that_socks_cannot_name() {
+    let settings = |proxy: &str, length| {
+        let mut layers = Layers::default();
+        let text = format!("url = 'https://{}/'\nproxy = '{proxy}'\n", "a".repeat(length));
+        layers.add_text(Path::new("c.toml"), &text).expect("usable by itself");
+        Settings::new(&layers).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(settings("socks5://p:1", 255), Ok(()));
+    assert_eq!(settings("http://p:1", 256), Ok(()));
+    let error = settings("socks5://p:1", 256).expect_err("refused");
+    assert_eq!(error, "c.toml:2: proxy: the host of the url is longer than SOCKS can name");
+}

@@ -19,6 +19,8 @@
 use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    task::Poll,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -27,7 +29,9 @@ use super::{
 };
 use crate::{
     config::{Endpoint, Settings},
-    files, runtime_directory, status_file,
+    files, runtime_directory,
+    side_thread::SideThread,
+    status_file,
 };
 
 /// Name of the Python service's pidfile in the application's `/tmp`.
@@ -44,6 +48,36 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// As [`Instance::claim`], for so long at most: another user's filesystem in one of the places may never answer. Then
+    /// this daemon goes on alone, which is logged.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::claim`].
+    pub fn claim_within(
+        limit: Duration,
+        settings: &Settings,
+        hardware_id: &str,
+    ) -> Result<Self, PidfileError> {
+        let (settings, hardware_id) = (settings.clone(), hardware_id.to_owned());
+        let mut thread =
+            match SideThread::start("instance", None, move |()| Self::claim(&settings, &hardware_id)) {
+                Ok(thread) => thread,
+                Err(error) => {
+                    log::warn!("another daemon is not looked for: {error}");
+                    return Ok(Self { held: Vec::new(), publishes_in: None });
+                }
+            };
+        thread.begin(());
+        if let Poll::Ready(Some(claimed)) = thread.wait(Instant::now() + limit) {
+            return claimed;
+        }
+        log::warn!(
+            "another daemon is not looked for, and status is not published: the places for that do not answer"
+        );
+        Ok(Self { held: Vec::new(), publishes_in: None })
+    }
+
     /// Looks for another daemon of this device, and keeps later ones away. A place that cannot be used for this is
     /// logged and skipped.
     ///

@@ -9,7 +9,7 @@ use std::{
 };
 
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ},
     flag, low_level,
 };
 
@@ -26,8 +26,9 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes over SIGTERM, SIGINT (stop; the second ends the program at once), SIGHUP (reload), and SIGUSR1 and SIGUSR2,
-    /// which mean nothing here and would end the program.
+    /// Takes over SIGTERM, SIGINT (stop; the second ends the program at once), SIGHUP (reload), and those that mean
+    /// nothing here and would end the program: SIGUSR1, SIGUSR2, and SIGXFSZ, beside which a write to a file that may not
+    /// grow fails as any other.
     ///
     /// # Errors
     ///
@@ -42,7 +43,7 @@ impl Signals {
         }
         flag::register(SIGHUP, Arc::clone(&signals.reload))?;
         low_level::pipe::register(SIGHUP, waker.handle()?)?;
-        for signal in [SIGUSR1, SIGUSR2] {
+        for signal in [SIGUSR1, SIGUSR2, SIGXFSZ] {
             // Not ignored, because helper programs would inherit that.
             flag::register(signal, Arc::default())?;
         }

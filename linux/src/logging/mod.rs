@@ -20,12 +20,15 @@ use jiff::{Timestamp, tz::TimeZone};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use self::queue::Queue;
-use crate::sources::{sysroot::Sysroot, time_zone};
+use crate::{
+    printable::is_harmful,
+    sources::{sysroot::Sysroot, time_zone},
+};
 
 /// Longest line in bytes: a pipe takes it in one piece (`PIPE_BUF`, pipe(7)).
 const LINE_MAX: usize = 1024;
 /// How long the end of the program waits for its last lines.
-const FLUSH_MAX: Duration = Duration::from_millis(500);
+const FLUSH_MAX: Duration = Duration::from_secs(2);
 
 /// What [`detach`] has started.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
@@ -133,8 +136,8 @@ impl StderrLog {
 
 /// One line, in one piece, even if the message has line breaks.
 fn line(reader: Reader, time: &str, level: Level, message: &str) -> Vec<u8> {
-    // A message may hold control characters from outside, which a terminal would interpret.
-    let message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // A message may hold characters from outside that a terminal would interpret.
+    let message: String = message.chars().map(|c| if is_harmful(c) { ' ' } else { c }).collect();
     let label = match level {
         Level::Error => "error: ",
         Level::Warn => "warning: ",
@@ -175,7 +178,7 @@ mod tests {
         let line = |reader, level, message: &str| {
             String::from_utf8(super::line(reader, "12:00:05", level, message)).expect("UTF-8")
         };
-        assert_eq!(line(Reader::Journal, Level::Warn, "a\nb\u{1b}[31m\u{9b}"), "<4>a b [31m \n");
+        assert_eq!(line(Reader::Journal, Level::Warn, "a\nb\u{1b}[31m\u{9b}\u{202e}"), "<4>a b [31m  \n");
         assert_eq!(line(Reader::Other, Level::Info, "started"), "started\n");
         assert_eq!(line(Reader::Other, Level::Error, &"x".repeat(9999)).len(), LINE_MAX);
         assert_eq!(line(Reader::Terminal { colours: false }, Level::Error, "x"), "12:00:05 error: x\n");

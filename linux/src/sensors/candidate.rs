@@ -67,14 +67,14 @@ impl<T: 'static> Candidate<T> {
         Self::new(Part { reader: reader.clone(), name, part })
     }
 
-    /// What two sources know together, found at `place`. Of an error the first may know more.
+    /// What two sources know together. Of an error the first may know more; where the second knew nothing, the value is
+    /// from the first alone.
     pub(super) fn joined<A: Send + 'static, B: Send + 'static>(
         first: &Reader<A>,
         second: &Reader<B>,
-        place: &'static str,
         join: Join<A, B, T>,
     ) -> Self {
-        Self::new(Joined { first: first.clone(), second: second.clone(), place, join })
+        Self::new(Joined { first: first.clone(), second: second.clone(), is_second_used: true, join })
     }
 }
 
@@ -136,7 +136,8 @@ impl<R: Send + 'static, T, F: Fn(&R) -> Result<T, SensorError> + Send> Ask<T> fo
 struct Joined<A, B, T> {
     first: Reader<A>,
     second: Reader<B>,
-    place: &'static str,
+    /// Not if the latest value is from the first alone.
+    is_second_used: bool,
     join: Join<A, B, T>,
 }
 
@@ -144,12 +145,18 @@ impl<A: Send + 'static, B: Send + 'static, T> Ask<T> for Joined<A, B, T> {
     fn ask(&mut self, asked: Instant, now: Instant) -> Sampled<T> {
         // Both are asked before one is waited for.
         let is_second_ready = self.second.ask(asked, now, |_| ()).is_ready();
+        let mut is_second_used = true;
         let joined = self.first.ask(asked, now, |first| {
             if !is_second_ready {
                 return Poll::Pending;
             }
-            self.second.ask(asked, now, |second| (self.join)(first, second))
+            self.second.ask(asked, now, |second| {
+                let joined = (self.join)(first, second);
+                is_second_used = joined.is_err() || second.is_ok();
+                joined
+            })
         });
+        self.is_second_used = is_second_used;
         match joined {
             Poll::Ready(joined) => joined,
             Poll::Pending => Poll::Pending,
@@ -157,7 +164,8 @@ impl<A: Send + 'static, B: Send + 'static, T> Ask<T> for Joined<A, B, T> {
     }
 
     fn place(&self) -> String {
-        self.place.to_owned()
+        let first = self.first.place();
+        if self.is_second_used { format!("{first}, {}", self.second.place()) } else { first }
     }
 
     fn remark(&self) -> Option<Remark> {

@@ -22,12 +22,7 @@ impl Definition for Sensor {
     /// The modem with its interface's address; without ModemManager the interface alone.
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Cellular>> {
         vec![
-            Candidate::joined(
-                &shared.modem_manager,
-                &shared.network,
-                "/usr/bin/mmcli, /sys/class/net",
-                with_interface,
-            ),
+            Candidate::joined(&shared.modem_manager, &shared.network, with_interface),
             Candidate::part(&shared.network, Snapshot::cellular),
         ]
     }

@@ -23,12 +23,7 @@ impl Definition for Sensor {
     /// answer, with them.
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Ethernet>> {
         vec![
-            Candidate::joined(
-                &shared.network,
-                &shared.modem_manager,
-                "/sys/class/net, /usr/bin/mmcli",
-                without_modems,
-            ),
+            Candidate::joined(&shared.network, &shared.modem_manager, without_modems),
             Candidate::part(&shared.network, |network| network.ethernet(&[])),
         ]
     }

@@ -12,6 +12,7 @@ use crate::{
     sources::{
         REPROBE, Source,
         network::permanent_address,
+        placeholder::is_placeholder,
         sysroot::{Sysroot, read_whole},
     },
 };
@@ -175,26 +176,11 @@ fn device_tree(root: &Sysroot) -> Result<String, SensorError> {
     text.and_then(serial).ok_or(SensorError::Invalid)
 }
 
-/// Serials that are the same on many boards, in lower case: that of a vendor's boot loader for Rockchip boards, and digits in
-/// order.
-const PLACEHOLDERS: [&str; 6] = [
-    "c3d9b8674f4b94f6",
-    "0123456789abcdef",
-    "123456789abcdef0",
-    "1234567890abcdef",
-    "0123456789",
-    "12345678",
-];
-
-/// A serial that means something: 8 to 32 letters and digits, not all of them the same, and no placeholder.
+/// A serial that means something: 8 to 32 letters and digits, and no placeholder.
 pub(crate) fn serial(text: &str) -> Option<String> {
     let text = text.trim();
     let plausible = (8..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let mut bytes = text.bytes();
-    let first = bytes.next();
-    let differs = bytes.any(|byte| Some(byte) != first);
-    let is_placeholder = PLACEHOLDERS.contains(&text.to_ascii_lowercase().as_str());
-    (plausible && differs && !is_placeholder).then(|| text.to_owned())
+    (plausible && !is_placeholder(text)).then(|| text.to_owned())
 }
 
 /// An application-specific machine id as systemd derives it (`sd_id128_get_machine_app_specific(3)`): the

@@ -22,6 +22,7 @@ mod memory;
 mod position;
 mod power;
 mod reader;
+mod system;
 mod temperature;
 mod throttled;
 mod timestamp;

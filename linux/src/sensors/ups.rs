@@ -98,14 +98,21 @@ impl Battery {
                 };
                 Candidate::part(reader, move |measured| {
                     let percent = range.and_then(|(empty, full)| charge(measured.bus, empty, full));
+                    connected(measured.bus)?;
                     Ok(Ups { voltage: Some(measured.bus), percent })
                 })
             }
             Chip::Max17040(reader) => Candidate::part(reader, |charge| {
+                connected(charge.cell)?;
                 Ok(Ups { voltage: Some(charge.cell), percent: Some(charge.state) })
             }),
         }
     }
+}
+
+/// A chip without a battery measures 0 V, which is no battery that is empty.
+fn connected(voltage: Volts) -> Result<(), SensorError> {
+    if voltage == Volts::from_raw(0) { Err(SensorError::Absent) } else { Ok(()) }
 }
 
 /// What the board draws from its battery; nothing that is known while the battery is charged, because then the board
@@ -134,6 +141,12 @@ mod tests {
         assert_eq!(drawn(measured(-450), true), Some(Watts::from_raw(450)));
         assert_eq!(drawn(measured(450), true), None);
         assert_eq!(drawn(measured(450), false), Some(Watts::from_raw(450)));
+    }
+
+    #[test]
+    fn no_voltage_is_no_battery() {
+        assert_eq!(connected(Volts::from_raw(0)), Err(SensorError::Absent));
+        assert_eq!(connected(Volts::from_raw(1)), Ok(()));
     }
 
     #[test]

@@ -26,13 +26,8 @@ impl Definition for Sensor {
     /// The kernel's interface with the details of its radio, else with its signal, else alone.
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Wifi>> {
         vec![
-            Candidate::joined(&shared.network, &shared.nl80211, "nl80211, /sys/class/net", with_details),
-            Candidate::joined(
-                &shared.network,
-                &shared.proc_wireless,
-                "/proc/net/wireless, /sys/class/net",
-                with_signal,
-            ),
+            Candidate::joined(&shared.network, &shared.nl80211, with_details),
+            Candidate::joined(&shared.network, &shared.proc_wireless, with_signal),
             Candidate::part(&shared.network, Snapshot::wifi),
         ]
     }

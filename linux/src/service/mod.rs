@@ -10,12 +10,14 @@ use heartbeat_core::{
     Outcome, Stats,
     time::{Duration, Instant},
 };
+use jiff::{Timestamp, tz::TimeZone};
 
 use self::{notify::Notifier, summary::HourlySummary};
 use crate::{
     clock,
     config::Settings,
     daemon::{Observer, Turn},
+    sources::{sysroot::Sysroot, time_zone},
     status_file::{Last, Late, Status, StatusFile},
 };
 
@@ -26,6 +28,7 @@ pub struct Service {
     file: Option<StatusFile>,
     summary: HourlySummary,
     server: String,
+    zone: TimeZone,
     started: Instant,
     /// What was reported last.
     told: Stats,
@@ -69,6 +72,7 @@ impl Service {
             file: directory.and_then(StatusFile::in_directory),
             summary: HourlySummary::new(clock::now()),
             server: settings.endpoint.without_query().to_owned(),
+            zone: Sysroot::new(Path::new("/")).map_or(TimeZone::UTC, |root| time_zone::local_zone(&root)),
             started: clock::now(),
             told: Stats::default(),
             document: Vec::new(),
@@ -83,6 +87,13 @@ impl Service {
         if let Some(file) = &mut self.file {
             file.finish();
         }
+    }
+
+    /// The time of day of the next heartbeat.
+    fn next(&self, turn: &Turn<'_>) -> String {
+        let left = core::time::Duration::from(turn.agent.next_beat().since(turn.now));
+        let next = Timestamp::now().checked_add(left).unwrap_or(Timestamp::MAX);
+        next.to_zoned_datetime(self.zone.clone()).strftime("%H:%M:%S").to_string()
     }
 
     fn status(&self, turn: &Turn<'_>) -> Status {
@@ -103,6 +114,7 @@ impl Service {
             consecutive_failures: stats.consecutive_failures,
             skipped: stats.skipped,
             withheld: stats.withheld,
+            backing_off: turn.agent.backing_off(),
             late: (turn.agent.config().backlog() > 0 || counts.queued > 0).then(|| Late {
                 waiting: backlog.len() as u64,
                 delivered: counts.replayed,
@@ -141,7 +153,8 @@ impl Observer for Service {
         if ended {
             self.summary.ended(stats);
         }
-        let news = ended || self.stopping || self.told == Stats::default();
+        let news =
+            ended || stats.withheld > self.told.withheld || self.stopping || self.told == Stats::default();
         if let Some(file) = &mut self.file {
             file.turn();
         }
@@ -152,7 +165,7 @@ impl Observer for Service {
                 file.publish(&status);
             }
             let delivered = status.last.as_ref().map(|last| last.delivered);
-            headline = self.headline.is_due(delivered, turn.now).then(|| status.headline());
+            headline = self.headline.is_due(delivered, turn.now).then(|| status.headline(&self.next(turn)));
         }
         self.notifier.news(stats.attempted > 0, headline.as_deref());
         self.summary.turn(turn.now, turn.traffic);

@@ -19,6 +19,8 @@ use heartbeat_core::time::{Duration, Instant};
 use nix::errno::Errno;
 use sd_notify::NotifyState;
 
+use crate::printable::printable;
+
 /// How soon a message that found no room is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -66,7 +68,8 @@ impl Notifier {
         self.pending.ready |= sampled && !self.ready;
         self.ready |= sampled;
         if let Some(headline) = headline {
-            self.pending.status = Some(headline.to_owned());
+            // A line end in it would begin another assignment, and systemctl prints it to a terminal.
+            self.pending.status = Some(printable(headline).into_owned());
         }
     }
 
@@ -226,6 +229,10 @@ mod tests {
         assert_eq!(told(true, Some("delivered")), ["READY=1\nSTATUS=delivered"]);
         assert_eq!(told(true, Some("delivered")), ["STATUS=delivered"]);
         assert_eq!(told(true, None), [""; 0]);
+        assert_eq!(
+            told(true, Some("refused: a\nMAINPID=1\u{1b}")),
+            ["STATUS=refused: a\\u000aMAINPID=1\\u001b"]
+        );
     }
 
     #[test]

@@ -1,14 +1,25 @@
 //! Version of the streaming application, from its files.
 
 use std::{
+    ffi::{CStr, OsStr},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use heartbeat_core::{SensorError, readings::AppVersion, text::Text, time::Duration};
 use jiff::Timestamp;
+use nix::{
+    dir::{Dir, Type},
+    errno::Errno,
+    fcntl::{AT_FDCWD, AtFlags, OFlag, openat},
+    sys::stat::{Mode, fstatat},
+};
 
-use super::{REPROBE, Source, sysroot::Sysroot, time_zone};
+use super::{
+    REPROBE, Source,
+    sysroot::{Sysroot, is_regular, sensor_error},
+    time_zone,
+};
 
 /// How long a version is kept before it is looked up again: an update shows within ten minutes, and a folder on
 /// an SD card is not walked at every beat.
@@ -48,7 +59,7 @@ impl Source for NewestFile {
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<AppVersion, SensorError> {
-        let changed = newest_change(&root.host_path(&self.0))?;
+        let changed = newest_change(root.reach(&self.0)?.as_ref())?;
         let local = changed.to_zoned_datetime(time_zone::local_zone(root));
         Ok(Text::new(&local.strftime("%Y-%m-%d %H:%M").to_string()))
     }
@@ -70,47 +81,68 @@ fn first_line(root: &Sysroot, path: &Path) -> Result<AppVersion, SensorError> {
 
 /// Newest modification time of the application's own files: `*.py`, `*.html`, `*.png`. Links are not followed.
 fn newest_change(folder: &Path) -> Result<Timestamp, SensorError> {
-    let mut newest = None;
-    let mut files = 0;
-    walk(folder, 0, &mut files, &mut newest).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => SensorError::Absent,
-        std::io::ErrorKind::PermissionDenied => SensorError::Denied,
-        _ => SensorError::Io,
-    })?;
-    newest.and_then(|time| Timestamp::try_from(time).ok()).ok_or(SensorError::Absent)
+    let mut walk = Walk { files: 0, newest: None };
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    walk.folder(openat(AT_FDCWD, folder, flags, Mode::empty()), 0).map_err(sensor_error)?;
+    walk.newest.and_then(|(secs, nanos)| Timestamp::new(secs, nanos).ok()).ok_or(SensorError::Absent)
 }
 
-fn walk(
-    folder: &Path,
-    depth: u32,
-    files: &mut usize,
-    newest: &mut Option<SystemTime>,
-) -> std::io::Result<()> {
-    for entry in folder.read_dir()? {
-        let entry = entry?;
-        *files = files.saturating_add(1);
-        if *files > FILES_MAX {
-            break;
+/// A walk through a folder. By descriptors: a folder may be replaced by a link meanwhile.
+struct Walk {
+    files: usize,
+    /// Seconds and nanoseconds since 1970.
+    newest: Option<(i64, i32)>,
+}
+
+impl Walk {
+    fn folder(&mut self, folder: nix::Result<OwnedFd>, depth: u32) -> nix::Result<()> {
+        let folder = folder?;
+        let mut entries = Dir::from_fd(folder.try_clone().map_err(|_| Errno::EMFILE)?)?;
+        for entry in entries.iter() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            self.files = self.files.saturating_add(1);
+            if self.files > FILES_MAX {
+                break;
+            }
+            // Some filesystems do not say the type.
+            let kind = entry.file_type();
+            if matches!(kind, Some(Type::Directory) | None) && depth < DEPTH_MAX {
+                let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+                // A folder below that cannot be read hides its own files only.
+                let _ = self.folder(openat(&folder, name, flags, Mode::empty()), depth + 1);
+            }
+            if matches!(kind, Some(Type::File) | None)
+                && is_of_the_application(name)
+                && let Ok(stat) = fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+                && is_regular(&stat)
+            {
+                // 32 bits wide on some 32-bit targets.
+                #[allow(clippy::useless_conversion)]
+                let changed = (i64::from(stat.st_mtime), i32::try_from(stat.st_mtime_nsec).unwrap_or(0));
+                self.newest = self.newest.max(Some(changed));
+            }
         }
-        let Ok(kind) = entry.file_type() else { continue };
-        let path = entry.path();
-        if kind.is_dir() && depth < DEPTH_MAX {
-            // A folder below that cannot be read hides its own files only.
-            let _ = walk(&path, depth + 1, files, newest);
-        } else if kind.is_file()
-            && path.extension().is_some_and(|ext| ext == "py" || ext == "html" || ext == "png")
-        {
-            let changed = entry.metadata().and_then(|metadata| metadata.modified()).ok();
-            *newest = (*newest).max(changed);
-        }
+        Ok(())
     }
-    Ok(())
+}
+
+fn is_of_the_application(name: &CStr) -> bool {
+    let extension = Path::new(OsStr::from_bytes(name.to_bytes())).extension();
+    extension.is_some_and(|extension| extension == "py" || extension == "html" || extension == "png")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::{self, File};
+    use std::{
+        fs::{self, File},
+        os::unix::fs::symlink,
+        time::SystemTime,
+    };
 
     /// `CET-1`, no summer time: version 2 with no transitions, and the rule in the footer (RFC 9636).
     fn cet() -> Vec<u8> {
@@ -146,6 +178,32 @@ mod tests {
         let root = Sysroot::new(dir.path()).expect("opened");
         assert_eq!(NewestFile("/opt/app".into()).read(&root), Ok("2026-11-23 21:00".into()));
         assert_eq!(NewestFile("/nothing".into()).read(&root), Err(SensorError::Absent));
+    }
+
+    #[test]
+    fn follows_no_link_in_the_folder_nor_out_of_a_tree() {
+        let (dir, outside) =
+            (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
+        touch(&outside.path().join("app/new.py"), 1_795_464_000);
+        touch(&dir.path().join("opt/app/old.py"), 1_700_000_000);
+        fs::create_dir(dir.path().join("opt/app/loop")).expect("created");
+        for (to, link) in [
+            (outside.path().join("app"), "opt/app/linked"),
+            (outside.path().join("app/new.py"), "opt/app/linked.py"),
+            (dir.path().join("opt/app"), "opt/app/loop/again"),
+            (outside.path().join("app"), "opt/elsewhere"),
+            ("/opt/app".into(), "opt/same"),
+        ] {
+            symlink(to, dir.path().join(link)).expect("linked");
+        }
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let old = Ok("2023-11-14 22:13".into());
+        assert_eq!(NewestFile("/opt/app".into()).read(&root), old);
+        assert_eq!(NewestFile("/opt/same".into()).read(&root), old, "the folder itself may be a link");
+        assert_eq!(NewestFile("/opt/elsewhere".into()).read(&root), Err(SensorError::Absent));
+        touch(&dir.path().join("opt/app/a/b/c/d/e/f/g/h/i/j/k/deep.py"), 1_710_000_000);
+        touch(&dir.path().join("opt/app/a/b/c/d/e/f/g/h/i/j/k/l/m/deeper.py"), 1_720_000_000);
+        assert_eq!(NewestFile("/opt/app".into()).read(&root), Ok("2024-03-09 16:00".into()));
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Source for Filesystem {
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<DiskSpace, SensorError> {
-        space_of(&root.host_path(&self.path))
+        space_of(root.reach(&self.path)?.as_ref())
     }
 }
 
@@ -80,5 +80,18 @@ mod tests {
     #[test]
     fn a_path_that_is_gone_is_absent() {
         assert_eq!(space_of(Path::new("/nonexistent")), Err(SensorError::Absent));
+    }
+
+    #[test]
+    fn links_of_a_tree_do_not_lead_out_of_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(dir.path().join("data")).expect("created");
+        std::os::unix::fs::symlink("/data", dir.path().join("inside")).expect("linked");
+        // Another filesystem, with other figures than that of the tree.
+        std::os::unix::fs::symlink("/proc", dir.path().join("outside")).expect("linked");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let read = |path: &str| Filesystem::of(Path::new(path)).read(&root).map(|space| space.total);
+        assert_eq!(read("/inside"), space_of(dir.path()).map(|space| space.total));
+        assert_eq!(read("/outside"), Err(SensorError::Absent));
     }
 }

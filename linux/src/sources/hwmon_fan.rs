@@ -52,7 +52,15 @@ impl Fan {
         if monitor.number(root, &format!("fan{number}_fault"))?.is_some_and(|fault| fault != 0) {
             return Err(SensorError::Invalid);
         }
+        // One that is switched off does not measure ("fan[1-*]_enable").
+        if monitor.number(root, &format!("fan{number}_enable"))? == Some(0) {
+            return Err(SensorError::Absent);
+        }
         let speed = monitor.number(root, &format!("fan{number}_input"))?.ok_or(SensorError::Absent)?;
+        // All bits of a 16-bit tachometer set: it has not counted.
+        if speed == i64::from(u16::MAX) {
+            return Err(SensorError::Invalid);
+        }
         let rpm = u32::try_from(speed).ok().map(Rpm);
         rpm.and_then(Plausible::plausible).ok_or(SensorError::Invalid)
     }
@@ -81,6 +89,7 @@ impl Source for HwmonFan {
                     (self.used, self.was_found) = (Some(index), true);
                     return Ok(speed);
                 }
+                Err(SensorError::Absent) => {}
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -114,7 +123,7 @@ mod tests {
         assert_eq!(HwmonFan::default().read(&root), Err(SensorError::Absent), "no tachometer");
         monitor(dir.path(), 2, "pwmfan", "fan1_input=0");
         assert_eq!(HwmonFan::default().read(&root), Ok(Rpm(0)));
-        for bad in ["-1", "", "100001", "4294967296", "fast"] {
+        for bad in ["-1", "", "65535", "100001", "4294967296", "fast"] {
             monitor(dir.path(), 2, "pwmfan", &format!("fan1_input={bad}"));
             assert_eq!(HwmonFan::default().read(&root), Err(SensorError::Invalid), "{bad:?}");
         }
@@ -147,6 +156,16 @@ mod tests {
         assert_eq!(HwmonFan::default().read(&root), Err(SensorError::Invalid));
         monitor(dir.path(), 2, "emc2301", "fan1_fault=0");
         assert_eq!(HwmonFan::default().read(&root), Ok(Rpm(480)));
+    }
+
+    #[test]
+    fn a_tachometer_that_is_switched_off_is_none() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        monitor(dir.path(), 2, "max31790", "fan1_input=0 fan1_enable=0");
+        assert_eq!(HwmonFan::default().read(&root), Err(SensorError::Absent));
+        monitor(dir.path(), 2, "max31790", "fan2_input=0 fan2_enable=1");
+        assert_eq!(HwmonFan::default().read(&root), Ok(Rpm(0)));
     }
 
     #[test]

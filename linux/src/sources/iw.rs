@@ -33,14 +33,20 @@ pub(crate) fn parse(info: &[u8], stations: &[u8]) -> Seen {
         ssid: ssid.map(|ssid| unescaped(&ssid)).unwrap_or_default(),
         signals: Vec::new(),
     };
-    for line in String::from_utf8_lossy(stations).lines() {
-        if line.starts_with("Station ") {
-            seen.signals.push(None);
+    let stations = String::from_utf8_lossy(stations);
+    let mut blocks = stations.split("Station ");
+    // What stands before the first one.
+    let _ = blocks.next();
+    for station in blocks {
+        let says = |key: &str| station.lines().find_map(|line| value(line, key));
+        // `authorized:	no` of one that has not entered, `TDLS peer:	yes` of a direct link.
+        let is = |key: &str, word: &str| says(key).is_some_and(|said| said.trim() == word);
+        if is("authorized:", "no") || is("TDLS peer:", "yes") {
+            continue;
         }
         // `signal:  	-51 [-51, -53] dBm`, the chains in brackets.
-        if let (Some(signal), Some(last)) = (value(line, "signal:"), seen.signals.last_mut()) {
-            *last = signal.split_ascii_whitespace().next().and_then(|level| level.parse().ok());
-        }
+        let level = says("signal:").and_then(|signal| signal.split_ascii_whitespace().next()?.parse().ok());
+        seen.signals.push(level);
     }
     seen
 }
@@ -136,6 +142,16 @@ mod tests {
         assert_eq!(seen, expected);
         let nothing = Seen { kind: None, ssid: Vec::new(), signals: Vec::new() };
         assert_eq!(parse(b"command failed: No such device (-19)", b""), nothing);
+    }
+
+    #[test]
+    fn a_station_that_has_not_entered_or_is_a_direct_link_does_not_count() {
+        // iw 6.7, shortened.
+        let dump = "Station 02:00:00:00:00:02 (on wlan0)\n\tsignal:  \t-51 dBm\n\tauthorized:\tyes\n\
+                    \tTDLS peer:\tno\nStation 02:00:00:00:00:03 (on wlan0)\n\tsignal:  \t-30 dBm\n\
+                    \tauthorized:\tyes\n\tTDLS peer:\tyes\nStation 02:00:00:00:00:04 (on wlan0)\n\
+                    \tsignal:  \t-31 dBm\n\tauthorized:\tno\n";
+        assert_eq!(parse(b"", dump.as_bytes()).signals, [Some(-51)]);
     }
 
     #[test]

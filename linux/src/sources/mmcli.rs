@@ -205,7 +205,9 @@ pub(crate) fn error_in(complaint: &[u8]) -> SensorError {
         // ModemManager, or the bus on which it is asked, is not there; or the modem went between two questions.
         () if says("couldn't find")
             || says("No such file")
+            || says("Connection refused")
             || says("ServiceUnknown")
+            || says("org.freedesktop.systemd1")
             || says("not provided") =>
         {
             SensorError::Absent
@@ -351,6 +353,15 @@ mod tests {
             ("error: couldn't find the ModemManager process in the bus", SensorError::Absent),
             ("error: couldn't find modem at '/org/freedesktop/ModemManager1/Modem/0'", SensorError::Absent),
             ("error: couldn't get bus: Could not connect: No such file or directory", SensorError::Absent),
+            ("error: couldn't get bus: Could not connect: Connection refused", SensorError::Absent),
+            (
+                "GDBus.Error:org.freedesktop.systemd1.UnitMasked: Unit dbus-... is masked.",
+                SensorError::Absent,
+            ),
+            (
+                "GDBus.Error:org.freedesktop.systemd1.NoSuchUnit: Unit dbus-... not found.",
+                SensorError::Absent,
+            ),
             ("error: couldn't create manager: Timeout was reached", SensorError::Io),
             ("GDBus.Error:org.freedesktop.ModemManager1.Error.Core.Unauthorized: ...", SensorError::Denied),
             ("", SensorError::Io),

@@ -4,6 +4,8 @@
 //! defined in [`sensors`](crate::sensors). Each has its parser beside it, a pure function, so that it can be tested on
 //! captured samples and fuzzed.
 
+pub(crate) mod access;
+pub(crate) mod accounts;
 pub(crate) mod app_version;
 pub(crate) mod drawn_power;
 mod file_watch;
@@ -26,14 +28,17 @@ mod netlink;
 pub(crate) mod network;
 pub(crate) mod nl80211;
 pub(crate) mod pidfiles;
+pub(crate) mod placeholder;
 pub(crate) mod power_supply;
 pub(crate) mod proc_wireless;
 mod process;
 pub(crate) mod procfs;
 pub(crate) mod radio;
 pub(crate) mod recording;
+pub(crate) mod scan;
 pub(crate) mod stand_ins;
 pub mod sysroot;
+pub(crate) mod system;
 pub(crate) mod thermal;
 pub mod time_zone;
 

@@ -8,16 +8,22 @@ use super::{
     netlink::{NLM_F_DUMP, Netlink, attribute, u32_of},
     network::interfaces::{Interfaces, Kind},
     radio::{Details, Seen},
+    scan,
     sysroot::{Answer, Sysroot},
 };
 
 const NL80211_CMD_GET_INTERFACE: u8 = 5;
 const NL80211_CMD_GET_STATION: u8 = 17;
+const NL80211_CMD_GET_SCAN: u8 = 32;
 const NL80211_ATTR_IFINDEX: u16 = 3;
 const NL80211_ATTR_IFTYPE: u16 = 5;
 const NL80211_ATTR_STA_INFO: u16 = 21;
 const NL80211_ATTR_SSID: u16 = 52;
 const NL80211_STA_INFO_SIGNAL: u16 = 7;
+/// `struct nl80211_sta_flag_update`: which flags are known, and which of them are set.
+const NL80211_STA_INFO_STA_FLAGS: u16 = 17;
+const NL80211_STA_FLAG_AUTHORIZED: u32 = 1;
+const NL80211_STA_FLAG_TDLS_PEER: u32 = 6;
 /// Longest answer in a captured tree: a thousand stations of a hotspot.
 const CAPTURED_MAX: u64 = 1024 * 1024;
 
@@ -31,6 +37,15 @@ impl Seen {
     /// Takes over one station: the access point of a client, or a client of a hotspot.
     pub(crate) fn take_station(&mut self, reply: &[u8]) {
         let info = attribute(reply, NL80211_ATTR_STA_INFO);
+        let flags = info.and_then(|info| attribute(info, NL80211_STA_INFO_STA_FLAGS));
+        if let Some((known, set)) = flags.and_then(|flags| flags.split_at_checked(4))
+            && let (Some(known), Some(set)) = (u32_of(known), u32_of(set))
+        {
+            let says = |flag: u32, expected: u32| (known >> flag) & 1 == 1 && (set >> flag) & 1 == expected;
+            if says(NL80211_STA_FLAG_TDLS_PEER, 1) || says(NL80211_STA_FLAG_AUTHORIZED, 0) {
+                return;
+            }
+        }
         let signal = info.and_then(|info| attribute(info, NL80211_STA_INFO_SIGNAL));
         self.signals.push(match signal {
             Some(&[level]) => Some(level.cast_signed()),
@@ -45,6 +60,8 @@ trait Radio: Send {
     fn interface(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError>;
     /// Hands the answers about its stations to `take`.
     fn stations(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError>;
+    /// Hands the answers about the networks that it has received to `take`. Does not look for new ones.
+    fn networks(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError>;
 }
 
 /// The running kernel's.
@@ -89,6 +106,10 @@ impl Radio for KernelRadio {
 
     fn stations(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
         self.request(NL80211_CMD_GET_STATION, NLM_F_DUMP, index, take)
+    }
+
+    fn networks(&mut self, index: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
+        self.request(NL80211_CMD_GET_SCAN, NLM_F_DUMP, index, take)
     }
 }
 
@@ -152,6 +173,14 @@ fn ask(radio: &mut dyn Radio, root: &Sysroot, name: &str) -> Result<Seen, Sensor
     let said = radio
         .interface(index, &mut |reply| seen.take_interface(reply))
         .and_then(|()| radio.stations(index, &mut |reply| seen.take_station(reply)));
+    if said.is_ok() && seen.lacks_ssid() {
+        // Without an answer the rest is still right.
+        let _ = radio.networks(index, &mut |reply| {
+            if let Some(ssid) = scan::associated_ssid(reply) {
+                seen.ssid = ssid.to_vec();
+            }
+        });
+    }
     let note = |question: &str, text: fn(&str, &Seen) -> String, rewrite| {
         let answer = said.map(|()| Answer::Text(text(name, &seen).into_bytes()));
         root.note_answer(format!("/iw/{name}/{question}"), rewrite, answer.as_ref().map_err(|error| *error));
@@ -164,7 +193,10 @@ fn ask(radio: &mut dyn Radio, root: &Sysroot, name: &str) -> Result<Seen, Sensor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::radio::{NL80211_IFTYPE_AP, NL80211_IFTYPE_STATION};
+    use crate::sources::{
+        radio::{NL80211_IFTYPE_AP, NL80211_IFTYPE_STATION},
+        scan::tests::network,
+    };
     use heartbeat_core::{
         readings::{Wifi, WifiMode},
         text::Text,
@@ -184,6 +216,7 @@ mod tests {
     struct Fake {
         interface: Result<Vec<u8>, SensorError>,
         stations: Vec<Vec<u8>>,
+        networks: Result<Vec<Vec<u8>>, SensorError>,
     }
 
     impl Radio for Fake {
@@ -194,6 +227,11 @@ mod tests {
 
         fn stations(&mut self, _: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
             self.stations.iter().for_each(|station| take(station));
+            Ok(())
+        }
+
+        fn networks(&mut self, _: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
+            self.networks.clone()?.iter().for_each(|network| take(network));
             Ok(())
         }
     }
@@ -213,6 +251,20 @@ mod tests {
     }
 
     #[test]
+    fn a_client_without_a_name_has_that_of_the_network_it_is_associated_with() {
+        let ssid = |kind: u32, stations: usize, networks: Result<Vec<Vec<u8>>, SensorError>| {
+            let interface = Ok(attr(NL80211_ATTR_IFTYPE, &kind.to_ne_bytes()));
+            let details = look(Fake { interface, stations: vec![signal(-51); stations], networks });
+            details.expect("details")[0].ssid.as_ref().map(|ssid| ssid.as_str().to_owned())
+        };
+        let networks = vec![network(0, b"before", b""), network(1, b"home", b""), network(0, b"last", b"")];
+        assert_eq!(ssid(NL80211_IFTYPE_STATION, 1, Ok(networks.clone())).as_deref(), Some("home"));
+        assert_eq!(ssid(NL80211_IFTYPE_STATION, 0, Ok(networks.clone())), None, "it is in no network");
+        assert_eq!(ssid(NL80211_IFTYPE_AP, 1, Ok(networks)), None, "it has a name of its own");
+        assert_eq!(ssid(NL80211_IFTYPE_STATION, 1, Err(SensorError::Denied)), None);
+    }
+
+    #[test]
     fn a_client_has_network_name_and_signal() {
         let ssid = [0xff, b'"', 0, b'\\', b'x'];
         let interface = [
@@ -220,7 +272,12 @@ mod tests {
             attr(NL80211_ATTR_SSID, &ssid),
         ]
         .concat();
-        let details = look(Fake { interface: Ok(interface), stations: vec![signal(-51)] }).expect("details");
+        let details = look(Fake {
+            interface: Ok(interface),
+            stations: vec![signal(-51)],
+            networks: Ok(vec![network(1, b"other", b"")]),
+        })
+        .expect("details");
         let mut wifi = Wifi {
             interface: "wlan0".into(),
             ip: None,
@@ -260,11 +317,37 @@ mod tests {
     }
 
     #[test]
+    fn a_station_that_has_not_entered_or_is_a_direct_link_does_not_count() {
+        let flags = |known: u32, set: u32| {
+            let flags = [known.to_ne_bytes(), set.to_ne_bytes()].concat();
+            let info = [attr(NL80211_STA_INFO_SIGNAL, &[0xc8]), attr(NL80211_STA_INFO_STA_FLAGS, &flags)];
+            attr(NL80211_ATTR_STA_INFO, &info.concat())
+        };
+        let (authorized, direct) = (1 << NL80211_STA_FLAG_AUTHORIZED, 1 << NL80211_STA_FLAG_TDLS_PEER);
+        let stations = vec![
+            flags(authorized | direct, authorized),
+            flags(authorized, 0),
+            flags(authorized | direct, authorized | direct),
+            flags(0, 0),
+            flags(0, direct),
+        ];
+        let interface = attr(NL80211_ATTR_IFTYPE, &NL80211_IFTYPE_AP.to_ne_bytes());
+        let details =
+            look(Fake { interface: Ok(interface), stations, networks: Ok(vec![network(1, b"other", b"")]) })
+                .expect("details");
+        assert_eq!(details[0].clients, Some(3), "what is not known does not count against a station");
+    }
+
+    #[test]
     fn a_hotspot_has_clients() {
         let interface = attr(NL80211_ATTR_IFTYPE, &NL80211_IFTYPE_AP.to_ne_bytes());
         let stations = |count| vec![signal(-40); count];
         for count in [0, 3] {
-            let fake = Fake { interface: Ok(interface.clone()), stations: stations(count) };
+            let fake = Fake {
+                interface: Ok(interface.clone()),
+                stations: stations(count),
+                networks: Ok(vec![network(1, b"other", b"")]),
+            };
             let details = look(fake).expect("details");
             assert_eq!(details[0].clients, Some(u16::try_from(count).expect("few")));
             assert_eq!(details[0].signal, None, "of whom?");
@@ -273,13 +356,14 @@ mod tests {
 
     #[test]
     fn reports_a_failing_radio_and_absence_without_one() {
-        let trouble = |error| look(Fake { interface: Err(error), stations: Vec::new() });
+        let trouble =
+            |error| look(Fake { interface: Err(error), stations: Vec::new(), networks: Ok(Vec::new()) });
         assert_eq!(trouble(SensorError::Io), Err(SensorError::Io));
         assert_eq!(trouble(SensorError::Absent), Err(SensorError::Absent));
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(dir.path().join("sys/class/net")).expect("created");
         let root = Sysroot::new(dir.path()).expect("opened");
-        let radio = Fake { interface: Err(SensorError::Io), stations: Vec::new() };
+        let radio = Fake { interface: Err(SensorError::Io), stations: Vec::new(), networks: Ok(Vec::new()) };
         let mut without_interfaces =
             Nl80211 { interfaces: Interfaces::default(), radio: Some(Box::new(radio)) };
         assert_eq!(without_interfaces.read(&root), Err(SensorError::Absent), "no wireless interface");

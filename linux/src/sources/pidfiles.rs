@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -59,14 +59,13 @@ impl Application {
         }
     }
 
-    /// The process of a pidfile, if there is such a file and the process lives.
-    fn process(&mut self, root: &Sysroot, pidfile: &str) -> Result<Option<Process>, SensorError> {
-        let read = root.open_untrusted(self.tmp.join(pidfile)).and_then(|file| read_whole(file, PIDFILE_MAX));
-        match read.map(|content| parse(&content)) {
-            Ok(Some(process)) => {
+    /// The process of a pidfile, if there is such a file and the process lives, and the file's owner.
+    fn process(&mut self, root: &Sysroot, pidfile: &str) -> Result<Option<(Process, u32)>, SensorError> {
+        match read_pidfile(root, &self.tmp.join(pidfile)) {
+            Ok(Some((process, owner))) => {
                 let lives = process.lives(root);
                 self.known.push((process.clone(), lives));
-                Ok(lives.then_some(process))
+                Ok(lives.then_some((process, owner)))
             }
             Ok(None) | Err(SensorError::Absent) => Ok(None),
             Err(error) => {
@@ -76,11 +75,14 @@ impl Application {
         }
     }
 
-    fn recording(&self, root: &Sysroot, process: &Process) -> Recording {
+    /// What a pidfile of this owner says of a recording: its size only if the owner may know it, because the status and the
+    /// document are for others to read.
+    fn recording(&self, root: &Sysroot, process: &Process, owner: u32) -> Recording {
         let path: PathBuf = OsStr::from_bytes(&process.details).into();
         let here = path.strip_prefix(TMP).map_or(path.clone(), |below| self.tmp.join(below));
         // A relative path is relative to a directory that is not known here.
-        let size = if path.is_absolute() { root.file_size(&here) } else { Err(SensorError::Absent) };
+        let size =
+            if path.is_absolute() { root.file_size_for(&here, owner) } else { Err(SensorError::Absent) };
         Recording { path: Text::from_bytes(&process.details), size: size.map(Mebibytes::from_bytes) }
     }
 }
@@ -104,7 +106,8 @@ impl Source for Application {
         let streaming = self.process(root, STREAMING).map(|process| process.is_some());
         let tracking = self.process(root, TRACKING).map(|process| process.is_some());
         let recording = self.process(root, RECORDING);
-        let recording = recording.map(|process| process.map(|process| self.recording(root, &process)));
+        let recording =
+            recording.map(|found| found.map(|(process, owner)| self.recording(root, &process, owner)));
         // The size of a recording changes all the time, and its filesystem may hang.
         self.is_known &= !matches!(recording, Ok(Some(_)));
         let activity = Activity { streaming, tracking, recording };
@@ -121,6 +124,13 @@ impl Source for Application {
             && self.is_known
             && self.known.iter().all(|(process, lived)| process.lives(root) == *lived)
     }
+}
+
+/// What a pidfile names, and its owner.
+fn read_pidfile(root: &Sysroot, path: &Path) -> Result<Option<(Process, u32)>, SensorError> {
+    let file = root.open_untrusted(path)?;
+    let owner = file.metadata().map_err(|_| SensorError::Io)?.uid();
+    Ok(parse(&read_whole(file, PIDFILE_MAX)?).map(|process| (process, owner)))
 }
 
 /// The process that a pidfile names: `PID` or `PID:DETAILS`.
@@ -140,7 +150,8 @@ pub(crate) fn parse(content: &[u8]) -> Option<Process> {
 }
 
 impl Process {
-    /// Whether the process exists and is not a zombie. The number of a thread is not that of a process.
+    /// Whether the process exists and is not a zombie. The number of a thread is not that of a process, and a thread of the
+    /// kernel is no application: after a restart they have the numbers that a pidfile on a disk still names.
     ///
     /// A number that another process has by now is not told apart: the age of the pidfile does not show it on a board that
     /// writes it before its clock is set, and a command line may hold what is private.
@@ -153,7 +164,7 @@ impl Process {
             return false;
         }
         match root.read(format!("{process}/stat"), &mut buffer) {
-            Ok(stat) => !is_zombie(stat),
+            Ok(stat) => !is_zombie(stat) && !is_kernel_thread(stat),
             // A captured tree may hold only the directory; /proc mounted with hidepid shows not even that.
             Err(_) => root.exists(&process) || (root.is_live() && answers_signals(self.pid)),
         }
@@ -174,6 +185,17 @@ pub(crate) fn is_zombie(stat: &[u8]) -> bool {
     matches!(after_name, Some([b')', b' ', b'Z' | b'X', ..]))
 }
 
+/// Whether `flags` in `/proc/PID/stat` has `PF_KTHREAD` (proc_pid_stat(5), `include/linux/sched.h`).
+pub(crate) fn is_kernel_thread(stat: &[u8]) -> bool {
+    const PF_KTHREAD: u32 = 0x0020_0000;
+    let after_name = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 1..));
+    // State, parent, group, session, terminal, its group, flags.
+    let flags = after_name
+        .and_then(|fields| str::from_utf8(fields).ok())
+        .and_then(|fields| fields.split_ascii_whitespace().nth(6)?.parse::<u32>().ok());
+    flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
+}
+
 fn answers_signals(pid: i32) -> bool {
     matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
 }
@@ -182,7 +204,10 @@ fn answers_signals(pid: i32) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::{fs, os::unix::fs::symlink};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt, chown, symlink},
+    };
 
     fn activity(root: &Sysroot) -> Result<Activity, SensorError> {
         Application::new(Path::new(TMP)).read(root)
@@ -266,6 +291,21 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_of_the_kernel_is_no_application() {
+        let (dir, root) = tree();
+        fs::write(dir.path().join("tmp/relay-ffmpeg-webcam.pid"), "4711").expect("written");
+        // From a Pi 4: a worker of the kernel, and a shell; both shortened.
+        for (stat, streaming) in [
+            ("4711 (kworker/2:1H-kb) I 2 0 0 0 -1 69238880 0 0 0 0 0 43", false),
+            ("4711 (a) b 2097152) S 1 4711 4711 34816 4711 4194560 2097152 0", true),
+            ("4711 (sh) S 1", true),
+        ] {
+            fs::write(dir.path().join("proc/4711/stat"), stat).expect("written");
+            assert_eq!(activity(&root).expect("an activity").streaming, Ok(streaming), "{stat}");
+        }
+    }
+
+    #[test]
     fn sees_that_this_process_lives() {
         let root = Sysroot::new(Path::new("/")).expect("opened");
         let pid = i32::try_from(std::process::id()).expect("a pid");
@@ -288,10 +328,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn pidfile_of_one_user_does_not_tell_the_size_of_a_private_file_of_another() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        let (dir, root) = tree();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("set");
+        let [pidfile, film] =
+            ["tmp/relay-ffmpeg-record-webcam.pid", "media/film"].map(|path| dir.path().join(path));
+        fs::write(&pidfile, "4711:/media/film").expect("written");
+        fs::write(&film, vec![0; 1 << 20]).expect("written");
+        chown(&pidfile, Some(54_321), None).expect("given");
+        let size =
+            || activity(&root).expect("an activity").recording.expect("read").expect("a recording").size;
+        let (known, hidden) = (Ok(Mebibytes::from_raw(100)), Err(SensorError::Absent));
+        for (owner, mode, expected) in [(0, 0o600, hidden), (0, 0o644, known), (54_321, 0o600, known)] {
+            fs::set_permissions(&film, fs::Permissions::from_mode(mode)).expect("set");
+            chown(&film, Some(owner), None).expect("given");
+            assert_eq!(size(), expected, "{owner} {mode:o}");
+        }
+        chown(&film, Some(0), None).expect("given");
+        fs::set_permissions(&film, fs::Permissions::from_mode(0o600)).expect("set");
+        chown(&pidfile, Some(0), None).expect("given");
+        assert_eq!(size(), known, "root may read everything");
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes: Vec<u8>) {
-            let _ = (is_zombie(&bytes), thread_group(&bytes));
+            let _ = (is_zombie(&bytes), is_kernel_thread(&bytes), thread_group(&bytes));
             if let Some(process) = parse(&bytes) {
                 prop_assert!(process.pid > 0);
             }

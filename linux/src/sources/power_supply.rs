@@ -19,7 +19,9 @@ const CLASS: &str = "/sys/class/power_supply";
 ///   drivers: the status gives the direction, the number only the size.
 /// - A supply from outside delivers while it is online. What it delivers while a battery is charging is not what the device
 ///   draws, and the supply of a PoE HAT knows its current only.
-/// - A USB-C port controller (tcpm, UCSI) reports the contract, which is a limit and no measurement.
+/// - A charger has a status, too. While it says that it is charging, it delivers to the battery; some report what
+///   flows there as their own voltage and current (`drivers/power/supply/bq25890_charger.c`).
+/// - A USB-C port controller reports the contract, which is a limit and no measurement.
 #[derive(Debug, Default)]
 pub(crate) struct PowerSupply;
 
@@ -92,6 +94,9 @@ impl Supply<'_> {
                 if self.number("online")? == Some(0) {
                     return Ok(Flow::None);
                 }
+                if self.says("status", "Charging")? {
+                    return Ok(Flow::Charges);
+                }
                 let measured = if self.is_contract()? { None } else { self.power()? };
                 Ok(Flow::Delivers(measured.filter(|power| *power != 0)))
             }
@@ -99,11 +104,10 @@ impl Supply<'_> {
         }
     }
 
-    /// A port controller's supply (`drivers/usb/typec/tcpm/tcpm.c`, `drivers/usb/typec/ucsi/psy.c`), or one whose
-    /// current always is the limit.
+    /// A port controller's supply, or one whose current always is the limit. The drivers in `drivers/usb/typec` name
+    /// theirs alike: `tcpm-source-psy-...`, and so `ucsi`, `anx7411`, `rt1719`, `husb239`.
     fn is_contract(&self) -> Result<bool, SensorError> {
-        let is_port =
-            ["tcpm-source-psy-", "ucsi-source-psy-"].iter().any(|prefix| self.name.starts_with(prefix));
+        let is_port = self.name.contains("-source-psy-");
         let now = self.number("current_now")?;
         Ok(is_port || now.is_some() && now == self.number("current_max")?)
     }
@@ -221,8 +225,23 @@ mod tests {
         };
         assert_eq!(supply("ucsi-source-psy-USBC000:001", ""), Ok(None));
         assert_eq!(supply("tcpm-source-psy-4-0022", ""), Ok(None));
-        assert_eq!(supply("bq25890-charger", ""), Ok(Some(Watts::from_raw(450))));
+        assert_eq!(supply("anx7411-source-psy-2-002c", ""), Ok(None));
+        assert_eq!(supply("axp20x-usb", ""), Ok(Some(Watts::from_raw(450))));
         assert_eq!(supply("husb238", "current_max=900000"), Ok(None), "the current is the limit");
+    }
+
+    /// `bq25890_power_supply_get_property` gives the voltage of the battery, and the current that charges it.
+    #[test]
+    fn a_charger_that_is_charging_does_not_tell_what_the_device_draws() {
+        let charger = "c/type=USB c/online=1 c/voltage_now=4104000 c/current_now=1250000 ";
+        assert_eq!(read(&format!("{charger} c/status=Charging")), Ok(None));
+        let mains = "m/type=Mains m/online=1 m/power_now=3000000 ";
+        assert_eq!(read(&format!("{charger} c/status=Charging {mains}")), Ok(None));
+        let idle = "c/type=USB c/online=1 c/voltage_now=4104000 c/current_now=0 c/status=Full";
+        assert_eq!(read(idle), Ok(None));
+        // `drivers/power/supply/ltc4162-l-charger.c` measures at its input.
+        let input = "c/type=Mains c/online=1 c/voltage_now=12100000 c/current_now=250000 c/status=Full";
+        assert_eq!(read(input), Ok(Some(Watts::from_raw(303))));
     }
 
     #[test]

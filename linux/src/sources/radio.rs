@@ -20,8 +20,20 @@ pub(crate) struct Seen {
     pub(super) kind: Option<u32>,
     /// Name of the network, any bytes.
     pub(super) ssid: Vec<u8>,
-    /// Of each station the level of its signal.
+    /// Of each station that takes part in the network the level of its signal: the access point of a client, the clients of
+    /// a hotspot. Neither a station to which a client has a direct link (TDLS) nor one that has not proved that it may
+    /// enter.
     pub(super) signals: Vec<Option<i8>>,
+}
+
+impl Seen {
+    /// Whether this is a client in a network without a name. Since Linux 6.0 the kernel tells the name with the interface only
+    /// if the driver connects by itself, as brcmfmac of the Pi does; with others, such as those of most USB adapters, it is
+    /// only in the list of networks.
+    pub(super) fn lacks_ssid(&self) -> bool {
+        let is_client = matches!(self.kind, Some(NL80211_IFTYPE_STATION | NL80211_IFTYPE_P2P_CLIENT));
+        is_client && self.ssid.is_empty() && !self.signals.is_empty()
+    }
 }
 
 /// What is known of a wireless interface.
@@ -76,9 +88,14 @@ mod tests {
     #[test]
     fn levels_that_no_receiver_measures_are_none() {
         // 0 of drivers that do not know, 0 to 100 of those that count so (`CFG80211_SIGNAL_TYPE_UNSPEC`).
-        for (level, expected) in
-            [(-51, Some(Dbm(-51))), (0, None), (70, None), (-1, Some(Dbm(-1))), (-128, Some(Dbm(-128)))]
-        {
+        for (level, expected) in [
+            (-51, Some(Dbm(-51))),
+            (0, None),
+            (70, None),
+            (-1, Some(Dbm(-1))),
+            (-120, Some(Dbm(-120))),
+            (-128, None),
+        ] {
             let seen =
                 Seen { kind: Some(NL80211_IFTYPE_STATION), ssid: Vec::new(), signals: vec![Some(level)] };
             assert_eq!(Details::new("wlan0", &seen).signal, expected, "{level}");

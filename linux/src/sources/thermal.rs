@@ -93,7 +93,7 @@ pub(crate) fn rank(kind: &str, is_only_one: bool) -> Option<u8> {
 
 /// A chip that runs is neither so near to 0 °C that its number would be one of whole degrees, as some vendors' kernels
 /// give it, nor at 0 exactly, as a sensor that has not measured yet says.
-fn celsius(millidegrees: i64) -> Result<Celsius, SensorError> {
+pub(super) fn celsius(millidegrees: i64) -> Result<Celsius, SensorError> {
     if (0..=125).contains(&millidegrees) {
         return Err(SensorError::Invalid);
     }

@@ -9,7 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Notice, Notices, Sysroot, accounts, accounts::Account, read, replace, unit::Unit};
+use super::{Notice, Notices, Sysroot, accounts, read, replace, unit::Unit};
+use crate::sources::accounts::Account;
 
 /// Where they are kept.
 pub(super) const FILE: &str = "/etc/heartbeat-daemon/unit.conf";
@@ -97,7 +98,7 @@ impl Installation {
         if read(root, Path::new(FILE)).is_ok_and(|before| before == text) {
             return Ok(());
         }
-        replace(root, Path::new(FILE), &text)
+        replace(root, Path::new(FILE), &text, false)
     }
 
     fn lines(&self) -> String {

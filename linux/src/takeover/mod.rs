@@ -9,39 +9,51 @@
 //! directory in which any user may create files, only what the older service itself can have written.
 //!
 //! - `unit`: unit files of systemd.
+//! - `command`: what a command starts.
 //! - `python`: constants of a Python program.
+//! - `aside`: where its unit is kept.
 //! - `older`: units with the name of ours, and the settings of the older service.
 //! - `settings`: what of that becomes settings, and their place in `config.toml`.
 //! - `hardware_id`: the id under which the server knows this device.
-//! - `processes`: processes of the older service, and what starts them.
-//! - `accounts`: users of this machine.
+//! - `processes`: processes of the older service.
+//! - `starters`: what else starts it.
 //! - `installation`: the user that our service runs as, and the home directories that it sees.
 
-mod accounts;
+mod aside;
+mod command;
 mod hardware_id;
 mod installation;
 mod older;
 mod processes;
 mod python;
 mod settings;
+mod starters;
 mod unit;
 
 use std::{
     fs, io,
+    os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
 };
 
 use heartbeat_core::SensorError;
 
-use self::{older::Older, settings::Settings};
+use self::settings::Settings;
 use crate::{
+    files::{self, Durability},
     sensors::hardware_id as own_id,
-    sources::sysroot::{Sysroot, read_whole},
+    sources::{
+        accounts,
+        sysroot::{Sysroot, read_whole},
+    },
 };
 
 /// The unit's name, which is also the older service's.
 const UNIT: &str = "heartbeat-daemon.service";
+/// The file of the Python program, and its name without the ending.
+const SCRIPT: &str = "heartbeat_daemon.py";
+const MODULE: &str = "heartbeat_daemon";
 /// The settings.
 const CONFIG: &str = "/etc/heartbeat-daemon/config.toml";
 /// Files that people write by hand are smaller.
@@ -85,13 +97,18 @@ pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io:
         secret = settings.secret;
         // First, so that the older service goes on if that fails.
         settings.write(root, notices)?;
-        stop(root, older, notices);
+        if older.has_unit() && systemd_runs(root) {
+            systemctl(&["stop", UNIT], notices);
+        }
+        end_processes(root, notices);
         older.move_aside(root, notices)?;
         user = user.or_else(|| older.unprivileged_user(root));
         shown.extend(older.application(root).map(|(directory, _)| directory));
     }
-    for line in processes::starters(root) {
-        notices(Notice::Attention(line));
+    // Also those whose settings do not count.
+    end_processes(root, notices);
+    for starter in starters::find(root) {
+        starter.end(root, notices);
     }
     let installation = installation::Installation::choose(root, user, &shown, notices);
     installation.write(root)?;
@@ -116,11 +133,13 @@ pub fn in_our_place(root: &Sysroot) -> Vec<String> {
     found
 }
 
-/// Stops the older service: its unit and its processes.
-fn stop(root: &Sysroot, older: &Older, notices: Notices<'_>) {
-    if older.has_unit() && systemd_runs(root) {
-        systemctl(&["stop", UNIT], notices);
-    }
+/// Whether an older service is in the place of ours by the will of root. A process of another user says nothing: it must not
+/// start a service that was stopped.
+pub fn is_replaced(root: &Sysroot) -> bool {
+    older::foreign_unit(root).is_some() || processes::find(root).iter().any(|process| process.uid == 0)
+}
+
+fn end_processes(root: &Sysroot, notices: Notices<'_>) {
     for process in processes::find(root) {
         process.end(root, notices);
     }
@@ -132,7 +151,7 @@ fn systemd_runs(root: &Sysroot) -> bool {
 }
 
 fn systemctl(arguments: &[&str], notices: Notices<'_>) -> bool {
-    let problem = match Command::new("systemctl").arg("--quiet").args(arguments).status() {
+    let problem = match run_systemctl(arguments) {
         Ok(status) if status.success() => return true,
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
@@ -141,14 +160,24 @@ fn systemctl(arguments: &[&str], notices: Notices<'_>) -> bool {
     false
 }
 
+/// Runs the system's own program, in no environment: `PATH` is that of the person who installs.
+fn run_systemctl(arguments: &[&str]) -> io::Result<ExitStatus> {
+    // The latter where `/bin` is a directory of its own (before Debian 12).
+    let programs = ["/usr/bin/systemctl", "/bin/systemctl"];
+    let program =
+        programs.into_iter().find(|program| Path::new(program).exists()).unwrap_or("/bin/systemctl");
+    Command::new(program).env_clear().arg("--quiet").args(arguments).status()
+}
+
 /// A text file of at most [`FILE_MAX`] bytes; links are followed.
 fn read(root: &Sysroot, path: &Path) -> Result<String, SensorError> {
     let bytes = read_whole(root.open(path)?, FILE_MAX)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Writes a file as a new one in the old one's place, with the old one's permissions. A link stays.
-fn replace(root: &Sysroot, path: &Path, text: &str) -> io::Result<()> {
+/// Writes a file as a new one in the old one's place, with the old one's owner and permissions. A link stays. A secret one
+/// is closed to all others from its first moment.
+fn replace(root: &Sysroot, path: &Path, text: &str, is_secret: bool) -> io::Result<()> {
     let named = root.host_path(path);
     // In a captured tree a link would lead out of it.
     let path = if root.is_live() { named.canonicalize().unwrap_or(named) } else { named };
@@ -156,10 +185,16 @@ fn replace(root: &Sysroot, path: &Path, text: &str) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(at)?;
     }
-    let new = path.with_extension("new");
-    fs::write(&new, text).map_err(at)?;
-    if let Ok(metadata) = path.metadata() {
-        fs::set_permissions(&new, metadata.permissions()).map_err(at)?;
+    let before = path.metadata().ok();
+    let mode = match &before {
+        _ if is_secret => 0o600,
+        Some(before) => before.mode() & 0o777,
+        None => 0o644,
+    };
+    files::replace(&path, text.as_bytes(), mode, Durability::Synced).map_err(at)?;
+    // The service reads a secret as a member of the file's group.
+    if let Some(before) = before {
+        chown(&path, Some(before.uid()), Some(before.gid())).map_err(at)?;
     }
-    fs::rename(&new, &path).map_err(at)
+    Ok(())
 }

@@ -8,10 +8,13 @@ use std::{
 };
 
 use super::{
-    Notice, Notices, Sysroot, UNIT, accounts, installation,
+    Notice, Notices, SCRIPT, Sysroot, UNIT, accounts, aside,
+    command::{Started, expanded},
+    installation,
     processes::{self, Process},
     python::{Constant, Program},
     read,
+    starters::{self, Kind, Starter},
     unit::{Unit, environment_file, split_words},
 };
 use crate::printable::printable;
@@ -40,6 +43,12 @@ pub(super) struct Older {
     /// Its Python program.
     pub(super) script: Option<PathBuf>,
     pub(super) environment: BTreeMap<String, Variable>,
+    /// What its command says of the program.
+    started: Started,
+    /// The home of its user.
+    home: Option<PathBuf>,
+    /// What starts it, if that is no unit with our name and it does not run.
+    starter: Option<PathBuf>,
     /// Files that were to be read and could not be.
     pub(super) unreadable: Vec<String>,
     /// Whether others may not read where it sends.
@@ -48,7 +57,7 @@ pub(super) struct Older {
 
 impl fmt::Display for Older {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.unit_file.as_ref().or(self.drop_ins.first()) {
+        match self.unit_file.as_ref().or(self.drop_ins.first()).or(self.starter.as_ref()) {
             Some(file) => write!(f, "the service in {}", file.display())?,
             None => f.write_str("an older heartbeat service that no unit starts")?,
         }
@@ -63,18 +72,56 @@ pub(super) fn foreign_unit(root: &Sysroot) -> Option<String> {
 }
 
 /// The older service of this machine, if there is one.
+///
+/// Any user can start a process or write what a login starts. So what is not root's counts only before this program was
+/// installed here: later, nobody but root changes where the device sends.
 pub(super) fn find(root: &Sysroot, notices: Notices<'_>) -> Option<Older> {
     if let Some(older) = from_units(root, notices) {
         return Some(older);
     }
-    let process = processes::find(root).into_iter().next()?;
+    let first_time = !root.exists(installation::FILE);
+    let counts = |process: &Process| first_time || process.uid == 0;
+    if let Some(process) = processes::find(root).into_iter().find(counts) {
+        notices(Notice::Attention(format!(
+            "no unit starts the older service: its settings are those of process {}, which {} has started; look whether \
+             they are right",
+            process.pid,
+            process.user.as_deref().unwrap_or("root")
+        )));
+        return Some(from_process(root, process));
+    }
+    let starters = starters::find(root).into_iter().filter(|starter| first_time || starter.user.is_none());
+    let older = starters.filter_map(|starter| from_starter(root, &starter)).next()?;
     notices(Notice::Attention(format!(
-        "no unit starts the older service: its settings are those of process {}, which {} has started; look whether \
-         they are right",
-        process.pid,
-        process.user.as_deref().unwrap_or("root")
+        "no unit with the name {UNIT} starts the older service, which does not run now: its settings are those in {}; look \
+         whether they are right",
+        older.starter.as_deref().unwrap_or(Path::new("")).display()
     )));
-    Some(from_process(root, process))
+    Some(older)
+}
+
+/// What would be started. `None` when its program is gone: then nothing starts any more.
+fn from_starter(root: &Sysroot, starter: &Starter) -> Option<Older> {
+    let mut older =
+        Older { starter: Some(starter.file.clone()), user: starter.user.clone(), ..Older::default() };
+    match starter.kind {
+        Kind::Unit | Kind::UserUnit => {
+            let user = older.user.take();
+            older.understand(root, &starter.unit(root));
+            older.user = older.user.or(user);
+        }
+        Kind::Line => {
+            older.find_home(root);
+            older.working_directory = older.home.clone();
+            older.starts(root, vec![(starter.started(root), starter.lines(root))]);
+        }
+    }
+    // It may be for its user only.
+    older.secret |= starter.user.is_some();
+    // What is still to be filled in may name a program that is there.
+    let is_whole = |script: &PathBuf| !script.to_string_lossy().contains(['$', '%', '`']);
+    let is_gone = older.script.is_none() && older.named_script().as_ref().is_some_and(is_whole);
+    (!is_gone).then_some(older)
 }
 
 fn from_units(root: &Sysroot, notices: Notices<'_>) -> Option<Older> {
@@ -111,7 +158,7 @@ fn from_units(root: &Sysroot, notices: Notices<'_>) -> Option<Older> {
             let Ok(text) = read(root, &file) else { continue };
             let origin = file.display().to_string();
             let alone = Unit::parse(&text, &origin);
-            let starts_another = !alone.command().is_empty() && !alone.is_ours();
+            let starts_another = !alone.commands().is_empty() && !alone.is_ours();
             // Beside an older unit all of them are its own, unless ours has been here before.
             if name.ends_with(".conf") && (starts_another || (older.unit_file.is_some() && first_time)) {
                 unit.add(&text, &origin);
@@ -123,14 +170,19 @@ fn from_units(root: &Sysroot, notices: Notices<'_>) -> Option<Older> {
         return None;
     }
     older.understand(root, &unit);
+    // The unit may have variables from elsewhere (DefaultEnvironment=, systemctl set-environment).
+    let of_unit = |process: &Process| process.service.as_deref() == Some(UNIT);
+    if let Some(process) = processes::find(root).into_iter().find(of_unit) {
+        older.add_missing(process);
+    }
     Some(older)
 }
 
 fn from_process(root: &Sysroot, process: Process) -> Older {
     let origin = format!("environment of process {}", process.pid);
     let variable = |(name, value): (String, String)| (name, Variable { value, origin: origin.clone() });
+    let command = process.arguments.clone();
     let mut older = Older {
-        command: process.arguments.clone(),
         working_directory: process.directory.clone(),
         user: process.user.clone(),
         environment: process.environment.into_iter().map(variable).collect(),
@@ -138,18 +190,19 @@ fn from_process(root: &Sysroot, process: Process) -> Older {
         secret: true,
         ..Older::default()
     };
-    older.script = older.find_script(root);
+    older.find_home(root);
+    older.starts(root, vec![(Started::by(&command), command)]);
     older
 }
 
 impl Older {
     fn understand(&mut self, root: &Sysroot, unit: &Unit) {
-        self.command = unit.command();
         self.user = unit.last("User").map(|user| user.value.clone());
+        self.find_home(root);
         self.working_directory = unit.last("WorkingDirectory").map(|directory| {
             let directory = directory.value.trim_start_matches('-');
             match directory {
-                "~" => self.home(root).unwrap_or_default(),
+                "~" => self.home.clone().unwrap_or_default(),
                 _ => directory.into(),
             }
         });
@@ -174,28 +227,96 @@ impl Older {
                         self.environment.insert(name, variable);
                     }
                 }
-                Err(_) if optional && !root.exists(file) => {}
+                Err(_) if optional && !is_pattern(file) && !root.exists(file) => {}
                 Err(problem) => self.unreadable.push(format!("{}: {problem}", file.display())),
             }
         }
-        self.script = self.find_script(root);
+        let expand = |word: &String| expanded(word, |name| self.variable(name));
+        let commands =
+            unit.commands().into_iter().map(|command| command.iter().map(expand).collect::<Vec<_>>());
+        let started = commands.map(|command| (Started::by(&command), command)).collect();
+        self.starts(root, started);
     }
 
-    /// The Python program that the command names, also inside of a command for a shell.
-    fn find_script(&self, root: &Sysroot) -> Option<PathBuf> {
-        let words =
-            self.command.iter().flat_map(|word| [word.as_str()].into_iter().chain(word.split_whitespace()));
-        let word =
-            words.map(|word| word.trim_matches(['"', '\'', ';'])).find(|word| word.ends_with(".py"))?;
-        // `cd DIRECTORY && ...` in a command for a shell.
-        let changed = self
-            .command
+    fn find_home(&mut self, root: &Sysroot) {
+        let name = self.user.as_deref().unwrap_or("root");
+        self.home = accounts::named(root, name).map(|account| account.home);
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.environment.get(name).map(|variable| variable.value.clone())
+    }
+
+    /// Takes over what is started: of several commands, the one that starts the Python program.
+    fn starts(&mut self, root: &Sysroot, all: Vec<(Started, Vec<String>)>) {
+        let is_named = |(started, _): &&(Started, Vec<String>)| {
+            started
+                .script
+                .as_ref()
+                .is_some_and(|script| script.file_name().is_some_and(|name| name == SCRIPT))
+        };
+        let with_program = all.iter().find(|(started, _)| started.script.is_some());
+        let Some((started, command)) = all.iter().find(is_named).or(with_program).or(all.first()) else {
+            return;
+        };
+        self.command = command.clone();
+        if started.is_environment_cleared {
+            self.environment.clear();
+        }
+        for (name, value) in &started.environment {
+            let value = expanded(value, |name| self.variable(name));
+            self.environment.insert(name.clone(), Variable { value, origin: "its command".to_owned() });
+        }
+        self.started = started.clone();
+        self.script = self.named_script().filter(|script| script.is_absolute() && root.exists(script));
+    }
+
+    /// The Python program that the command names, whether or not it is there.
+    fn named_script(&self) -> Option<PathBuf> {
+        let value = |name: &str| match name {
+            "HOME" => self.home.as_ref().map(|home| home.display().to_string()),
+            _ => self.variable(name),
+        };
+        let path = |path: &Path| {
+            let path = PathBuf::from(expanded(&path.to_string_lossy(), value));
+            match path.strip_prefix("~") {
+                Ok(below) => self.home.clone().unwrap_or_default().join(below),
+                Err(_) => path,
+            }
+        };
+        let script = path(self.started.script.as_deref()?);
+        // Of a unit of the system, `/` (systemd.exec(5)).
+        let mut directory = self.working_directory.clone().unwrap_or_else(|| "/".into());
+        if let Some(changed) = self.started.directory.as_deref() {
+            directory = directory.join(path(changed));
+        }
+        Some(directory.join(script))
+    }
+
+    /// Adds the variables of a process that the unit's files do not have.
+    fn add_missing(&mut self, process: Process) {
+        let origin = format!("environment of process {}", process.pid);
+        for (name, value) in process.environment {
+            if !self.environment.contains_key(&name) {
+                // Others may not read it there.
+                self.secret |= name.starts_with("HEARTBEAT_");
+                self.environment.insert(name, Variable { value, origin: origin.clone() });
+            }
+        }
+    }
+
+    /// The arguments of its program.
+    pub(super) fn arguments(&self) -> &[String] {
+        &self.started.arguments
+    }
+
+    /// An address among the arguments, which the program may have used instead of its constant.
+    pub(super) fn address_in_arguments(&self) -> Option<&str> {
+        let values = self
+            .arguments()
             .iter()
-            .find_map(|word| word.trim_start().strip_prefix("cd ")?.split_whitespace().next());
-        let directory =
-            changed.map(PathBuf::from).or_else(|| self.working_directory.clone()).unwrap_or_default();
-        let script = directory.join(word);
-        (script.is_absolute() && root.exists(&script)).then_some(script)
+            .map(|argument| argument.split_once('=').map_or(argument.as_str(), |(_, value)| value));
+        values.into_iter().find(|value| value.contains("://"))
     }
 
     /// The program's constants, or why they cannot be read.
@@ -206,14 +327,12 @@ impl Older {
                 printable(&self.command.join(" "))
             ));
         };
-        read(root, script)
-            .map(|source| Program::parse(&source))
-            .map_err(|problem| format!("{}: {problem}", script.display()))
+        Program::load(root, script).map_err(|problem| format!("{}: {problem}", script.display()))
     }
 
     /// Where a constant of the program stands.
     pub(super) fn origin(&self, name: &str, constant: &Constant) -> String {
-        let script = self.script.as_deref().unwrap_or(Path::new(""));
+        let script = constant.file.as_deref().or(self.script.as_deref()).unwrap_or(Path::new(""));
         format!("{name} in {}, line {}", script.display(), constant.line)
     }
 
@@ -235,10 +354,6 @@ impl Older {
         self.user.as_ref().and_then(|name| accounts::named(root, name)).map_or(0, |account| account.uid)
     }
 
-    fn home(&self, root: &Sysroot) -> Option<PathBuf> {
-        Some(accounts::named(root, self.user.as_deref().unwrap_or("root"))?.home)
-    }
-
     /// Where the application is whose version was sent, and how that is known: the working directory if it holds the
     /// application, else the directory of the program, which the Python program takes.
     pub(super) fn application(&self, root: &Sysroot) -> Option<(PathBuf, &'static str)> {
@@ -257,39 +372,18 @@ impl Older {
     /// Moves its unit and drop-ins out of systemd's sight, and removes the links that start it.
     pub(super) fn move_aside(&self, root: &Sysroot, notices: Notices<'_>) -> io::Result<()> {
         for file in self.unit_file.iter().chain(&self.drop_ins) {
-            let aside = free_name(root, file);
-            let (from, to) = (root.host_path(file), root.host_path(&aside));
-            fs::rename(&from, &to)
-                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
-            notices(Notice::Done(format!("{} is kept as {}", file.display(), aside.display())));
+            aside::keep(root, file, notices)?;
         }
         if self.unit_file.is_some() {
-            remove_links(root)?;
+            aside::remove_links(root)?;
         }
         Ok(())
     }
 }
 
-/// Removes the links in `*.wants` and `*.requires` that start the older unit: the new one is enabled anew.
-fn remove_links(root: &Sysroot) -> io::Result<()> {
-    let units = Path::new("/etc/systemd/system");
-    for name in root.list(units).unwrap_or_default() {
-        let link = root.host_path(&units.join(&name).join(UNIT));
-        if (name.ends_with(".wants") || name.ends_with(".requires")) && link.is_symlink() {
-            fs::remove_file(link)?;
-        }
-    }
-    Ok(())
-}
-
-/// A name beside a file that nothing has, also no link that leads nowhere.
-fn free_name(root: &Sysroot, file: &Path) -> PathBuf {
-    let names = (1_u32..).map(|number| match number {
-        1 => PathBuf::from(format!("{}.replaced", file.display())),
-        _ => PathBuf::from(format!("{}.replaced.{number}", file.display())),
-    });
-    let mut free = names.filter(|name| root.host_path(name).symlink_metadata().is_err());
-    free.next().unwrap_or_default()
+/// Whether it stands for several files (glob(7)).
+fn is_pattern(file: &Path) -> bool {
+    file.to_string_lossy().contains(['*', '?', '['])
 }
 
 fn is_public(path: &Path) -> bool {

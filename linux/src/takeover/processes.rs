@@ -14,19 +14,24 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{Notice, Notices, Sysroot, UNIT, accounts, read, systemctl, systemd_runs, unit::Unit};
+use super::{
+    MODULE, Notice, Notices, SCRIPT, Sysroot, UNIT, accounts, read, systemctl, systemd_runs,
+    unit::{Specifiers, Unit},
+};
 use crate::printable::printable;
 
-/// Name of the Python program.
-const SCRIPT: &str = "heartbeat_daemon.py";
 /// Arguments among which the program's name is looked for: an interpreter has few options before it.
 const ARGUMENTS_MAX: usize = 6;
 /// How long a process has to end after SIGTERM, and again after SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Where commands are listed that are started at boot or by the clock.
-const START_LISTS: [&str; 2] = ["/etc/rc.local", "/etc/crontab"];
-const START_DIRECTORIES: [&str; 2] = ["/etc/cron.d", "/var/spool/cron/crontabs"];
+/// Where units are (systemd.unit(5)).
+const UNIT_DIRECTORIES: [&str; 4] = [
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
 
 /// A process of the older service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +44,9 @@ pub(super) struct Process {
     /// The user that it runs as, unless root.
     pub(super) user: Option<String>,
     /// The service of systemd that it belongs to.
-    service: Option<String>,
+    pub(super) service: Option<String>,
+    /// The number of the user that it runs as.
+    pub(super) uid: u32,
 }
 
 /// The processes of the older service, regardless of the user that started them. Those in containers are not this
@@ -74,6 +81,7 @@ fn examine(root: &Sysroot, pid: i32) -> Option<Process> {
             .collect(),
         user: (uid != 0).then(|| accounts::with_uid(root, uid)).flatten().map(|account| account.name),
         service,
+        uid,
     })
 }
 
@@ -92,8 +100,12 @@ fn runs_script(arguments: &[String]) -> bool {
     let named =
         |argument: &String| Path::new(argument).file_name().map(OsStr::as_bytes) == Some(SCRIPT.as_bytes());
     let interpreter = arguments.first().and_then(|program| Path::new(program).file_name());
+    let first = arguments.get(..ARGUMENTS_MAX.min(arguments.len())).unwrap_or_default();
+    let as_module = first.windows(2).any(|pair| {
+        matches!(pair, [option, module] if option == "-m" && module.rsplit('.').next() == Some(MODULE))
+    });
     interpreter.is_some_and(|name| name.as_bytes().starts_with(b"python"))
-        && arguments.iter().take(ARGUMENTS_MAX).skip(1).any(named)
+        && (first.iter().skip(1).any(named) || as_module)
 }
 
 /// The system service in whose control group a process is (`/proc/PID/cgroup`, cgroups(7)). Those of a user's own
@@ -155,32 +167,16 @@ impl Process {
 
     /// Whether the service's own command is the program, and not an application that has started it besides.
     fn is_whole(&self, root: &Sysroot, service: &str) -> bool {
-        [
-            "/etc/systemd/system",
-            "/usr/local/lib/systemd/system",
-            "/usr/lib/systemd/system",
-            "/lib/systemd/system",
-        ]
-        .iter()
-        .find_map(|directory| read(root, &Path::new(directory).join(service)).ok())
-        .is_some_and(|text| Unit::parse(&text, service).command().iter().any(|word| word.contains(SCRIPT)))
+        let template = service.split_once('@').map(|(prefix, _)| format!("{prefix}@.service"));
+        let names = || [service].into_iter().chain(template.as_deref());
+        let mut files =
+            UNIT_DIRECTORIES.iter().flat_map(|directory| names().map(|name| Path::new(directory).join(name)));
+        files.find_map(|file| read(root, &file).ok()).is_some_and(|text| {
+            let mut unit = Unit::with(Specifiers::of_the_system(service));
+            unit.add(&text, service);
+            unit.commands().iter().flatten().any(|word| word.contains(SCRIPT))
+        })
     }
-}
-
-/// What starts the older service at boot or by the clock, with what to do about it.
-pub(super) fn starters(root: &Sysroot) -> Vec<String> {
-    let in_directories = START_DIRECTORIES.iter().flat_map(|directory| {
-        root.list(directory).unwrap_or_default().into_iter().map(move |name| Path::new(directory).join(name))
-    });
-    let files = START_LISTS.iter().map(PathBuf::from).chain(in_directories);
-    let starts = |file: &PathBuf| {
-        let text = read(root, file).unwrap_or_default();
-        text.lines().any(|line| line.contains(SCRIPT) && !line.trim_start().starts_with('#'))
-    };
-    files
-        .filter(starts)
-        .map(|file| format!("{} starts {SCRIPT} again: remove the line", file.display()))
-        .collect()
 }
 
 #[cfg(test)]
@@ -195,6 +191,8 @@ mod tests {
     fn recognises_python_with_the_script_only() {
         assert!(runs_script(&words(&["/usr/bin/python3", "-u", "/home/pi/app/heartbeat_daemon.py"])));
         assert!(runs_script(&words(&["python3.11", "heartbeat_daemon.py"])));
+        assert!(runs_script(&words(&["python3", "-u", "-m", "app.heartbeat_daemon"])));
+        assert!(!runs_script(&words(&["python3", "-m", "http.server"])));
         assert!(!runs_script(&words(&["vim", "heartbeat_daemon.py"])));
         assert!(!runs_script(&words(&["tail", "-f", "heartbeat_daemon.py"])));
         assert!(!runs_script(&words(&["python3", "other.py"])));

@@ -49,6 +49,12 @@ impl Settings {
         let mut settings = Self { lines: Vec::new(), secret: older.secret };
         let source = Source { older, program: program.as_ref().ok() };
         settings.url(&source, program.as_ref().err(), notices);
+        if !older.arguments().is_empty() {
+            notices(Notice::Attention(format!(
+                "the older service's program has arguments, which are not taken over: {}",
+                printable(&older.arguments().join(" "))
+            )));
+        }
         settings.times(&source, notices);
         settings.pidfile(&source);
         if let Some((directory, origin)) = older.application(root) {
@@ -66,11 +72,18 @@ impl Settings {
     }
 
     fn url(&mut self, source: &Source<'_>, unreadable: Option<&String>, notices: Notices<'_>) {
+        let in_arguments = source.older.address_in_arguments();
         let problem = match source.find("HEARTBEAT_URL") {
             Found::Value(url, origin) => {
                 let url = url.to_string();
-                self.secret |= url.contains('?');
+                self.secret |= url.contains(['?', '@']);
                 match Endpoint::parse(&url) {
+                    Ok(_) if in_arguments.is_some_and(|other| other != url) => {
+                        format!(
+                            "{origin}, but an argument of the program is {}",
+                            in_arguments.unwrap_or_default()
+                        )
+                    }
                     Ok(_) => return self.add("url", text(&url), origin),
                     Err(problem) => format!("{origin}: {problem}"),
                 }
@@ -188,7 +201,7 @@ impl Settings {
             Err(problem) => return Err(io::Error::other(format!("{CONFIG}: {problem}"))),
         };
         let Some(after) = self.merged(&before, notices) else { return Ok(()) };
-        replace(root, path, &after)
+        replace(root, path, &after, self.secret)
     }
 
     /// The file with the settings in front, where no section can catch them; `None` when nothing is new.
@@ -254,12 +267,15 @@ impl Source<'_> {
                 let published = value == Literal::Text(PUBLISHED_URL.to_owned());
                 published.then(|| variable(name)).flatten().unwrap_or(Found::Value(value, origin))
             }
-            Value::Environment { name: asked, default } => variable(&asked).unwrap_or_else(|| {
-                default.map_or_else(
-                    || Found::Unreadable(origin.clone()),
-                    |value| Found::Value(value, origin.clone()),
-                )
-            }),
+            Value::Environment { name: asked, default } => {
+                variable(&asked).unwrap_or_else(|| match (default, self.older.unreadable.first()) {
+                    (_, Some(file)) => {
+                        Found::Unreadable(format!("{origin}, or in a file that cannot be read ({file}),"))
+                    }
+                    (Some(value), None) => Found::Value(value, origin),
+                    (None, None) => Found::Unreadable(origin),
+                })
+            }
             Value::Unreadable => Found::Unreadable(origin),
         }
     }

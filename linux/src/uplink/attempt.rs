@@ -1,4 +1,5 @@
-//! One attempt to reach the server at one address: TCP, then TLS if it is to be secured.
+//! One attempt to reach the server at one address: TCP, then a tunnel if the address is a proxy's, then TLS if it is to
+//! be secured.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -13,12 +14,16 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use super::{
     connection::{Connection, Facts},
     failure::{Cause, Failure, Stage},
+    steps::{self, Steps},
     tcp,
     traffic::Traffic,
+    tunnel::{Tunnel, TunnelTarget},
 };
 
 /// Longest time for TCP to connect.
 const CONNECT_MAX: Duration = Duration::from_secs(4);
+/// Longest time for the tunnel. Proxies try longer to reach a server.
+const TUNNEL_MAX: Duration = Duration::from_secs(10);
 /// Longest time for the TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long a handshake is waited for before another address is tried as well; three round trips if those are longer.
@@ -29,6 +34,10 @@ const HANDSHAKE_GRACE: Duration = Duration::from_secs(2);
 pub(super) struct AttemptContext<'d> {
     /// Settings and name for TLS; `None` for a plain connection.
     pub(super) tls: Option<(&'d Arc<ClientConfig>, &'d ServerName<'static>)>,
+    /// What the proxy is asked for; `None` without one.
+    pub(super) tunnel: Option<&'d TunnelTarget>,
+    /// Takes note of what happens.
+    pub(super) steps: &'d Steps,
     /// Counts the bytes.
     pub(super) traffic: &'d Traffic,
 }
@@ -47,6 +56,8 @@ enum Phase {
     Connecting(TcpStream),
     /// TCP stands, and the handshake has not begun, because another attempt is in its own.
     Connected(TcpStream, Facts),
+    /// The proxy is being asked.
+    Tunnelling(TcpStream, Facts, Tunnel),
     /// The TLS handshake is under way.
     Handshaking(Connection),
 }
@@ -70,9 +81,9 @@ impl Attempt {
     /// # Errors
     ///
     /// What fails at once, such as a missing route.
-    pub(super) fn begin(address: SocketAddr) -> Result<Self, Failure> {
+    pub(super) fn begin(address: SocketAddr, steps: &Steps) -> Result<Self, Failure> {
         let began = Instant::now();
-        log::debug!("connecting to {address}");
+        steps.note(steps::Step::Connecting(address));
         match tcp::begin(address) {
             Ok(stream) => Ok(Self { address, began, phase: Phase::Connecting(stream) }),
             Err(error) => Err(Failure::io(Stage::Connect, &error).at(address)),
@@ -86,7 +97,7 @@ impl Attempt {
             Phase::Connecting(stream) if happened => match stream.take_error() {
                 Ok(None) => {
                     let took = self.began.elapsed();
-                    log::debug!("connected to {address} after {} ms", took.as_millis());
+                    context.steps.note(steps::Step::Connected(address, took));
                     let facts = Facts {
                         address,
                         connect_time: took,
@@ -99,15 +110,18 @@ impl Attempt {
                 Ok(Some(error)) | Err(error) => Step::Failed(Failure::io(Stage::Connect, &error).at(address)),
             },
             Phase::Connected(stream, facts) if may_handshake => {
-                let Some((config, name)) = context.tls else {
-                    return Step::Ready(Connection::plain(stream, facts, context.traffic));
-                };
-                match Connection::secured(stream, facts, context.traffic, config, name) {
-                    Ok(connection) => handshake(address, self.began, connection),
-                    Err(error) => Step::Failed(Failure::tls(Stage::Handshake, &error).at(address)),
+                let facts = Facts { since: Instant::now(), ..facts };
+                match context.tunnel {
+                    Some(target) => tunnel(self.began, stream, facts, Tunnel::new(target), context),
+                    None => secure(self.began, stream, facts, context),
                 }
             }
-            Phase::Handshaking(connection) if happened => handshake(address, self.began, connection),
+            Phase::Tunnelling(stream, facts, negotiation) if happened => {
+                tunnel(self.began, stream, facts, negotiation, context)
+            }
+            Phase::Handshaking(connection) if happened => {
+                handshake(address, self.began, connection, context.steps)
+            }
             phase => Step::Waiting(Self { phase, ..self }),
         }
     }
@@ -122,19 +136,19 @@ impl Attempt {
         match &self.phase {
             Phase::Connecting(_) => Some(self.began + CONNECT_MAX),
             Phase::Connected(..) => None,
+            Phase::Tunnelling(_, facts, _) => Some(facts.since + TUNNEL_MAX),
             Phase::Handshaking(connection) => Some(connection.facts().since + HANDSHAKE_MAX),
         }
     }
 
-    /// While its handshake is under way: until when nothing else is tried.
+    /// While its tunnel or handshake is under way: until when nothing else is tried.
     pub(super) fn preferred_until(&self) -> Option<Instant> {
-        match &self.phase {
-            Phase::Handshaking(connection) => {
-                let facts = connection.facts();
-                Some(facts.since + HANDSHAKE_GRACE.max(facts.connect_time * 3))
-            }
-            _ => None,
-        }
+        let facts = match &self.phase {
+            Phase::Handshaking(connection) => connection.facts(),
+            Phase::Tunnelling(_, facts, _) => facts,
+            Phase::Connecting(_) | Phase::Connected(..) => return None,
+        };
+        Some(facts.since + HANDSHAKE_GRACE.max(facts.connect_time * 3))
     }
 
     /// Whether TCP stands and the handshake has not begun.
@@ -149,8 +163,9 @@ impl Attempt {
                 let waited = now.saturating_duration_since(self.began);
                 (Stage::Connect, format!("after {:.1} s", waited.as_secs_f64()))
             }
-            Phase::Connected(_, facts) => (Stage::Handshake, round_trip(facts)),
-            Phase::Handshaking(connection) => (Stage::Handshake, round_trip(connection.facts())),
+            Phase::Connected(_, facts) => (Stage::Handshake, handshake_words(facts, now)),
+            Phase::Tunnelling(_, facts, _) => (Stage::Tunnel, handshake_words(facts, now)),
+            Phase::Handshaking(connection) => (Stage::Handshake, handshake_words(connection.facts(), now)),
         };
         Failure::new(stage, Cause::Timeout).at(self.address).because(detail)
     }
@@ -160,6 +175,7 @@ impl Attempt {
         match &self.phase {
             Phase::Connecting(_) => PollFlags::POLLOUT,
             Phase::Connected(..) => PollFlags::empty(),
+            Phase::Tunnelling(_, _, tunnel) => tunnel.interest(),
             Phase::Handshaking(connection) => connection.interest(),
         }
     }
@@ -174,25 +190,60 @@ impl Attempt {
 impl AsFd for Attempt {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.phase {
-            Phase::Connecting(stream) | Phase::Connected(stream, _) => stream.as_fd(),
+            Phase::Connecting(stream) | Phase::Connected(stream, _) | Phase::Tunnelling(stream, ..) => {
+                stream.as_fd()
+            }
             Phase::Handshaking(connection) => connection.as_fd(),
         }
     }
 }
 
-/// How far away the server is.
-fn round_trip(facts: &Facts) -> String {
-    format!("the link's round trip was {} ms", facts.connect_time.as_millis())
+/// How long a handshake takes, and how far away the server is.
+fn handshake_words(facts: &Facts, now: Instant) -> String {
+    let waited = now.saturating_duration_since(facts.since);
+    format!("after {:.1} s, {}", waited.as_secs_f64(), facts.round_trip_words())
 }
 
-fn handshake(address: SocketAddr, began: Instant, mut connection: Connection) -> Step {
+/// Asks the proxy as far as that needs no waiting, then goes on to the server.
+fn tunnel(
+    began: Instant,
+    mut stream: TcpStream,
+    facts: Facts,
+    mut negotiation: Tunnel,
+    context: &AttemptContext<'_>,
+) -> Step {
+    let address = facts.address;
+    match negotiation.go_on(&mut stream, context.traffic) {
+        Ok(Some(took)) => {
+            context.steps.note(steps::Step::Tunnel(address, took));
+            // The way to the server is longer than that to the proxy.
+            let connect_time = facts.connect_time.max(took);
+            secure(began, stream, Facts { connect_time, since: Instant::now(), ..facts }, context)
+        }
+        Ok(None) => {
+            Step::Waiting(Attempt { address, began, phase: Phase::Tunnelling(stream, facts, negotiation) })
+        }
+        Err(failure) => Step::Failed(failure.at(address)),
+    }
+}
+
+/// Begins TLS, if that is wanted.
+fn secure(began: Instant, stream: TcpStream, facts: Facts, context: &AttemptContext<'_>) -> Step {
+    let address = facts.address;
+    let Some((config, name)) = context.tls else {
+        return Step::Ready(Connection::plain(stream, facts, context.traffic));
+    };
+    match Connection::secured(stream, facts, context.traffic, config, name) {
+        Ok(connection) => handshake(address, began, connection, context.steps),
+        Err(error) => Step::Failed(Failure::tls(Stage::Handshake, &error).at(address)),
+    }
+}
+
+fn handshake(address: SocketAddr, began: Instant, mut connection: Connection, steps: &Steps) -> Step {
     match connection.handshake() {
         Ok(true) => {
             let session = connection.session().unwrap_or_default();
-            log::debug!(
-                "TLS with {address} {} ms after the beginning: {session}",
-                began.elapsed().as_millis()
-            );
+            steps.note(steps::Step::Secured(address, session, connection.issued()));
             Step::Ready(connection)
         }
         Ok(false) => Step::Waiting(Attempt { address, began, phase: Phase::Handshaking(connection) }),

@@ -1,7 +1,43 @@
-//! TLS errors in words that say what to do.
+//! Certificates for people: who issued one and until when, and TLS errors in words that say what to do.
+
+use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 use rustls::{CertificateError, OtherError, pki_types::UnixTime};
+use x509_cert::{Certificate, der::Decode};
+
+const DAY_S: u64 = 86_400;
+/// Characters of an issuer's name that are shown.
+const ISSUER_MAX: usize = 200;
+
+/// Who issued a certificate, and how long it is valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    issuer: String,
+    not_after: Duration,
+    /// At which time it was looked at.
+    now: UnixTime,
+}
+
+impl Issued {
+    /// Of a certificate in DER; `None` if it cannot be read.
+    pub(super) fn of(der: &[u8], now: UnixTime) -> Option<Self> {
+        let certificate = Certificate::from_der(der).ok()?.tbs_certificate;
+        Some(Self {
+            issuer: certificate.issuer.to_string().chars().take(ISSUER_MAX).collect(),
+            not_after: certificate.validity.not_after.to_unix_duration(),
+            now,
+        })
+    }
+}
+
+impl fmt::Display for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left = self.not_after.as_secs().saturating_sub(self.now.as_secs()) / DAY_S;
+        let until = date(UnixTime::since_unix_epoch(self.not_after));
+        write!(f, "certificate issued by {}, valid until {until}, {left} days from now", self.issuer)
+    }
+}
 
 /// An error of the TLS library, for people.
 pub(super) fn words(error: &rustls::Error) -> String {
@@ -68,6 +104,23 @@ mod tests {
 
     fn invalid(error: CertificateError) -> String {
         words(&rustls::Error::InvalidCertificate(error))
+    }
+
+    #[test]
+    fn issuer_and_expiry_are_read_from_a_certificate() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).expect("a name");
+        params.distinguished_name.push(rcgen::DnType::CommonName, "An Authority");
+        params.not_after = rcgen::date_time_ymd(2033, 5, 18);
+        let certificate = params.self_signed(&key).expect("signed");
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(2_000_000_000 - 86_400 * 7));
+        let issued = Issued::of(certificate.der(), now).expect("readable");
+        assert_eq!(
+            issued.to_string(),
+            "certificate issued by CN=An Authority, valid until 2033-05-18T00:00:00Z, 6 days from now"
+        );
+        assert_eq!(Issued::of(b"no certificate", now), None);
+        assert!(Issued { not_after: Duration::ZERO, ..issued }.to_string().ends_with(", 0 days from now"));
     }
 
     #[test]

@@ -23,12 +23,13 @@ use super::{
     link::Link,
     outcome::Reply,
     retry_after,
+    steps::Step,
     target::Target,
     traffic::Traffic,
     trust::{Trust, TrustFiles},
 };
 use crate::{
-    config::{Endpoint, Method, Proof, Settings, TokenSource, is_header_value},
+    config::{Endpoint, Method, Proof, Proxy, Settings, TokenSource, is_header_value},
     files,
     waker::{self, WakeUps, Waker},
 };
@@ -53,6 +54,7 @@ pub struct Client {
     method: Method,
     timeout: Duration,
     limits: Limits,
+    proxy: Option<Proxy>,
     headers: HeaderMap,
     trust: Option<Trust>,
     traffic: Traffic,
@@ -79,6 +81,7 @@ impl Client {
             method: settings.method,
             timeout: settings.rhythm.timeout().into(),
             limits: Limits { connect: settings.connect_timeout.into(), idle, interval },
+            proxy: settings.proxy.clone(),
             headers: headers(&settings.proof)?,
             trust,
             traffic: traffic.clone(),
@@ -89,9 +92,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Why there is no status.
-    pub fn send_once(self, body: &[u8]) -> Result<Reply, Failure> {
-        let (waker, wake_ups) = waker::pair().map_err(|_| Failure::new(Stage::Name, Cause::Local))?;
+    /// When the system has no descriptor left.
+    pub fn send_once(self, body: &[u8]) -> io::Result<Story> {
+        let (waker, wake_ups) = waker::pair()?;
         let now = Instant::now();
         let beat = Beat {
             began: now,
@@ -100,11 +103,24 @@ impl Client {
             generation: 1,
         };
         let mut sender = Sender::new(self, waker, wake_ups);
+        let steps = sender.lender().link().keep_steps();
         let answer = sender.exchange(body, beat);
-        let reply = answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone);
+        let took = now.elapsed();
+        let ended = answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone);
         sender.finish(answer);
-        reply
+        Ok(Story { ended, took, steps: steps.take(now) })
     }
+}
+
+/// How one document was sent.
+#[derive(Debug)]
+pub struct Story {
+    /// The answer, or why there is none.
+    pub ended: Result<Reply, Failure>,
+    /// How long it took.
+    pub took: Duration,
+    /// What happened, each with the time since the beginning.
+    pub steps: Vec<(Duration, Step)>,
 }
 
 /// Sends documents over one link.
@@ -121,8 +137,9 @@ pub(super) struct Sender {
 impl Sender {
     /// For the uplink's thread, which `waker` wakes through `wake_ups`.
     pub(super) fn new(client: Client, waker: Waker, wake_ups: WakeUps) -> Self {
-        let Client { endpoint, method, timeout, limits, headers, trust, traffic } = client;
-        let link = Link::new(Target::new(&endpoint), limits, trust, traffic, waker, wake_ups);
+        let Client { endpoint, method, timeout, limits, proxy, headers, trust, traffic } = client;
+        let target = Target::new(&endpoint, proxy.as_ref());
+        let link = Link::new(target, limits, trust, traffic, waker, wake_ups);
         let lender = Lender::new(link);
         let agent = agent(&lender, &endpoint, method, &headers);
         Self { agent, lender, endpoint, method, timeout, headers }
@@ -130,8 +147,8 @@ impl Sender {
 
     /// Goes on with another client.
     pub(super) fn replace(&mut self, client: Client) {
-        let Client { endpoint, method, timeout, limits, headers, trust, traffic: _ } = client;
-        self.lender.link().reconfigure(Target::new(&endpoint), limits, trust);
+        let Client { endpoint, method, timeout, limits, proxy, headers, trust, traffic: _ } = client;
+        self.lender.link().reconfigure(Target::new(&endpoint, proxy.as_ref()), limits, trust);
         self.agent = agent(&self.lender, &endpoint, method, &headers);
         (self.endpoint, self.method, self.timeout, self.headers) = (endpoint, method, timeout, headers);
     }
@@ -164,6 +181,8 @@ impl Sender {
                 answer = self.attempt(body);
             }
         }
+        let is_proxied = self.lender.link().is_proxied();
+        let answer = answer.map_err(|failure| failure.through_proxy(is_proxied));
         // A cancelled request is not logged, because its outcome is no longer needed.
         if let Some(failure) = answer.as_ref().err().filter(|failure| failure.cause != Cause::Cancelled) {
             log::debug!("request failed: {failure}");
@@ -182,7 +201,8 @@ impl Sender {
         let response = response.map_err(failure)?;
         let header = |name| Some(response.headers().get(name)?.as_bytes());
         let retry_after = header(RETRY_AFTER).and_then(|asked| retry_after::parse(asked, header(DATE)));
-        let reply = Reply { status: response.status().as_u16(), retry_after };
+        let address = self.lender.link().server_address();
+        let reply = Reply { status: response.status().as_u16(), retry_after, address };
         Ok(Answer { reply, response })
     }
 

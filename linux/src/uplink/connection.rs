@@ -11,9 +11,13 @@ use std::{
 };
 
 use nix::poll::PollFlags;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, pki_types::ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion,
+    pki_types::{ServerName, UnixTime},
+};
 
 use super::{
+    certificate::Issued,
     failure::{Cause, Failure, Stage, TooMuch},
     tcp,
     traffic::Traffic,
@@ -51,12 +55,15 @@ impl Facts {
     /// A request had no answer, although it had this much time. The server is not blamed when the link alone needs half of
     /// it.
     pub(super) fn no_answer_within(&self, timeout: Duration) -> Failure {
-        let round_trip = self.round_trip();
-        let (millis, limit) = (round_trip.as_millis(), timeout.as_millis());
         Failure::new(Stage::Exchange, Cause::Timeout)
             .at(self.address)
-            .because(format!("the link's round trip was {millis} ms, the timeout is {limit} ms"))
-            .excused(round_trip > timeout / 2)
+            .because(format!("{}, the timeout is {} ms", self.round_trip_words(), timeout.as_millis()))
+            .excused(self.round_trip() > timeout / 2)
+    }
+
+    /// How far away the server is, for people.
+    pub(super) fn round_trip_words(&self) -> String {
+        format!("the link's round trip was {} ms", self.round_trip().as_millis())
     }
 }
 
@@ -163,7 +170,18 @@ impl Connection {
         let tls = self.tls.as_ref()?;
         let resumed = matches!(tls.handshake_kind(), Some(HandshakeKind::Resumed));
         let how = if resumed { "resumed" } else { "new session" };
-        Some(format!("{:?}, {how}", tls.protocol_version()?))
+        let version = match tls.protocol_version()? {
+            ProtocolVersion::TLSv1_3 => "TLS 1.3".to_owned(),
+            ProtocolVersion::TLSv1_2 => "TLS 1.2".to_owned(),
+            other => format!("{other:?}"),
+        };
+        Some(format!("{version}, {how}"))
+    }
+
+    /// Who issued the server's certificate, and until when; `None` without TLS.
+    pub(super) fn issued(&self) -> Option<Issued> {
+        let certificate = self.tls.as_ref()?.peer_certificates()?.first()?;
+        Issued::of(certificate, UnixTime::now())
     }
 
     /// For how long nothing was asked; `None` when nothing ever was.

@@ -127,14 +127,14 @@ impl Loan {
             let mut piece = [0; PIECE];
             match self.connection()?.read(&mut piece) {
                 Ok(Input::Bytes(count)) => {
-                    self.lender.link().is_answered(false);
+                    self.lender.link().is_answered(None);
                     let bytes = piece.get(..count).unwrap_or_default();
                     let (used, head) = self
                         .reader
                         .read(bytes)
                         .map_err(|error| self.failure(Cause::Protocol).because(error.to_string()))?;
                     if let Some(head) = head {
-                        self.lender.link().is_answered(true);
+                        self.lender.link().is_answered(Some(head.status));
                         self.begin_body(head, bytes.get(used..).unwrap_or_default());
                         return Ok(());
                     }

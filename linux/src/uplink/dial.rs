@@ -21,6 +21,7 @@ use super::{
     connection::Connection,
     failure::{Cause, Failure, Stage},
     names::{FRESH, Known, NameError, Names},
+    steps::{self, Steps},
     target::{Host, Target},
     tcp,
     traffic::Traffic,
@@ -56,6 +57,7 @@ pub(super) struct DialContext<'l> {
     /// `None` for a plain connection.
     pub(super) tls: Option<&'l Arc<ClientConfig>>,
     pub(super) traffic: &'l Traffic,
+    pub(super) steps: &'l Steps,
 }
 
 /// A connection that is being made.
@@ -73,6 +75,9 @@ pub(super) struct Dial {
     failure: Option<Failure>,
     /// There was no thread to look the name up.
     no_thread: Option<String>,
+    steps: Steps,
+    /// How many addresses have been noted.
+    noted: usize,
 }
 
 /// How a dial stands.
@@ -99,11 +104,14 @@ impl Dial {
             new_answer_until: None,
             failure: None,
             no_thread: None,
+            steps: context.steps.clone(),
+            noted: 0,
         };
         if let Host::Name(name) = &context.target.host {
             let answered = context.names.known(name).answered;
             let fresh = answered.is_some_and(|answered| began.saturating_duration_since(answered) < FRESH);
             if doubt != Doubt::None || !fresh {
+                dial.steps.note(steps::Step::Lookup(name.clone()));
                 dial.no_thread = context.names.ask(name).err().map(|error| error.to_string());
             }
             dial.new_answer_until = (doubt == Doubt::Refused).then(|| began + NEW_ANSWER_WAIT);
@@ -126,6 +134,10 @@ impl Dial {
         let now = Instant::now();
         self.end_overdue(context.book, now);
         let known = self.known(context);
+        if known.addresses.len() != self.noted && matches!(context.target.host, Host::Name(_)) {
+            self.noted = known.addresses.len();
+            self.steps.note(steps::Step::Addresses(known.addresses.clone()));
+        }
         self.begin_due(context.book, context.target.port, &known, now);
         if now >= self.until {
             return Turn::Failed(self.waiting(&known, now));
@@ -222,7 +234,7 @@ impl Dial {
                 return;
             }
             self.tried.push(address);
-            match Attempt::begin(address) {
+            match Attempt::begin(address, &self.steps) {
                 Ok(attempt) => {
                     self.attempts.push(attempt);
                     self.next = now + book.stagger();
@@ -233,7 +245,7 @@ impl Dial {
     }
 
     fn failed(&mut self, book: &mut Book, failure: Failure, now: Instant) {
-        log::debug!("{failure}");
+        self.steps.note(steps::Step::Failed(failure.clone()));
         if let Some(address) = failure.address.filter(|_| failure.cause != Cause::Local) {
             book.failed(address);
         }
@@ -287,7 +299,9 @@ impl Dial {
                 return Turn::Failed(failure.because("no certificate can be for this host"));
             }
         };
-        let attempt_context = AttemptContext { tls, traffic: context.traffic };
+        let tunnel = context.target.tunnel.as_ref();
+        let steps = self.steps.clone();
+        let attempt_context = AttemptContext { tls, tunnel, steps: &steps, traffic: context.traffic };
         let now = Instant::now();
         let attempts = mem::take(&mut self.attempts);
         let is_preferred = |attempt: &Attempt| attempt.preferred_until().is_some_and(|until| now < until);

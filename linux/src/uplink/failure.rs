@@ -20,6 +20,8 @@ pub enum Stage {
     Name,
     /// A connection was being made.
     Connect,
+    /// A proxy was being asked for a tunnel to the server.
+    Tunnel,
     /// The TLS handshake was under way.
     Handshake,
     /// The connection stood, and the request was on its way.
@@ -39,6 +41,10 @@ pub enum Cause {
     NoRoute,
     /// The host answered that no process listens on the port.
     Refused,
+    /// The proxy does not let this device through, or wants another password.
+    ProxyRefused,
+    /// The proxy does not reach the server.
+    ProxyUnreached,
     /// No answer in time; the [`Stage`] says to what.
     Timeout,
     /// The connection was made too late for this heartbeat. It stands, and the next heartbeat uses it.
@@ -76,6 +82,8 @@ pub struct Failure {
     pub may_have_arrived: bool,
     /// The link is slow, or what was begun goes on and may still succeed: no sign of a fault of the server.
     pub is_only_slow: bool,
+    /// The address is that of a proxy on the way to the server.
+    pub via_proxy: bool,
     /// More about the cause, in words.
     pub detail: Option<String>,
 }
@@ -83,13 +91,28 @@ pub struct Failure {
 impl Failure {
     /// A failure without an address and without details, of which nothing arrived.
     pub const fn new(stage: Stage, cause: Cause) -> Self {
-        Self { stage, cause, address: None, may_have_arrived: false, is_only_slow: false, detail: None }
+        Self {
+            stage,
+            cause,
+            address: None,
+            may_have_arrived: false,
+            is_only_slow: false,
+            via_proxy: false,
+            detail: None,
+        }
     }
 
     /// The same failure at this address.
     #[must_use]
     pub(super) fn at(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
+        self
+    }
+
+    /// The same failure on a way that leads through a proxy.
+    #[must_use]
+    pub(super) const fn through_proxy(mut self, via_proxy: bool) -> Self {
+        self.via_proxy = via_proxy;
         self
     }
 
@@ -109,7 +132,7 @@ impl Failure {
 
     /// The same failure, which says nothing about the server if the link `is_only_slow`.
     #[must_use]
-    pub(super) const fn excused(mut self, is_only_slow: bool) -> Self {
+    pub const fn excused(mut self, is_only_slow: bool) -> Self {
         self.is_only_slow = is_only_slow;
         self
     }
@@ -207,16 +230,29 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match (self.cause, self.stage) {
+impl Failure {
+    /// The same for failures of the same cause, without what differs from one time to the next.
+    pub(super) fn name(&self) -> String {
+        match (&self.detail, self.cause) {
+            (Some(problem), Cause::Certificate) => format!("{}: {problem}", self.what()),
+            _ => self.what().to_owned(),
+        }
+    }
+
+    const fn what(&self) -> &'static str {
+        match (self.cause, self.stage) {
             (Cause::Local, _) => "out of local resources",
+            (Cause::NoSuchName, _) if self.via_proxy => "the proxy's name has no address",
             (Cause::NoSuchName, _) => "the server's name has no address",
             (Cause::NameServer, _) => "the name servers failed",
+            (Cause::NoRoute, _) if self.via_proxy => "no route to the proxy",
             (Cause::NoRoute, _) => "no route to the server",
             (Cause::Refused, _) => "connection refused",
             (Cause::Timeout, Stage::Name) => "no answer from the name servers",
             (Cause::Timeout, Stage::Connect) => "no answer to the attempt to connect",
+            (Cause::ProxyRefused, _) => "the proxy refused the way to the server",
+            (Cause::ProxyUnreached, _) => "the proxy does not reach the server",
+            (Cause::Timeout, Stage::Tunnel) => "no complete answer of the proxy",
             (Cause::Timeout, Stage::Handshake) => "no end of the TLS handshake in time",
             (Cause::Timeout, Stage::Exchange) => "no complete answer in time",
             (Cause::Late, _) => "connected too late for this heartbeat",
@@ -225,16 +261,42 @@ impl fmt::Display for Failure {
             (Cause::Certificate, _) => "the server's certificate was not accepted",
             (Cause::ClientCertificate, _) => "the server does not accept this device's certificate",
             (Cause::Tls, _) => "the TLS session failed",
+            (Cause::Lost, Stage::Tunnel) => "the proxy closed the connection",
             (Cause::Lost, Stage::Handshake) => "the connection broke in the TLS handshake",
             (Cause::Lost, _) => "the connection broke",
+            (Cause::Protocol, Stage::Tunnel) => "the proxy's answer was not acceptable",
             (Cause::Protocol, _) => "the answer was not acceptable HTTP",
             (Cause::TooMuch, _) => "the server sent too much",
             (Cause::Cancelled, _) => "cancelled",
-        };
-        f.write_str(what)?;
+        }
+    }
+}
+
+/// An address with its family, for people.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place(pub(super) SocketAddr);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}]", family_and_address(self.0))
+    }
+}
+
+/// Its family, and the address.
+pub(super) fn family_and_address(address: SocketAddr) -> String {
+    let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    format!("{family} {address}")
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what())?;
         if let Some(address) = self.address {
-            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
-            write!(f, " [{family} {address}]")?;
+            if self.via_proxy {
+                write!(f, " [proxy {}]", family_and_address(address))?;
+            } else {
+                write!(f, " {}", Place(address))?;
+            }
         }
         match &self.detail {
             Some(detail) => write!(f, ": {detail}"),
@@ -304,6 +366,20 @@ mod tests {
             Failure::new(Stage::Name, Cause::NoSuchName).to_string(),
             "the server's name has no address"
         );
+    }
+
+    #[test]
+    fn failure_through_a_proxy_says_so() {
+        let failure = Failure::new(Stage::Tunnel, Cause::ProxyRefused)
+            .at("192.0.2.1:3128".parse().expect("an address"))
+            .because("status 403")
+            .through_proxy(true);
+        assert_eq!(
+            failure.to_string(),
+            "the proxy refused the way to the server [proxy IPv4 192.0.2.1:3128]: status 403"
+        );
+        let nameless = Failure::new(Stage::Name, Cause::NoSuchName).through_proxy(true);
+        assert_eq!(nameless.to_string(), "the proxy's name has no address");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod idle;
 
 use std::{
+    net::SocketAddr,
     os::fd::AsFd,
     time::{Duration, Instant, SystemTime},
 };
@@ -22,6 +23,7 @@ use super::{
     failure::{Cause, Failure, Stage},
     names::Names,
     outcome,
+    steps::{Step, Steps},
     target::Target,
     tcp,
     traffic::Traffic,
@@ -36,6 +38,7 @@ pub(super) struct Link {
     limits: Limits,
     trust: Option<Trust>,
     traffic: Traffic,
+    steps: Steps,
     names: Names,
     book: Book,
     /// The idle connection.
@@ -75,6 +78,7 @@ impl Link {
             limits,
             trust,
             traffic,
+            steps: Steps::default(),
             names,
             book: Book::default(),
             kept: None,
@@ -90,6 +94,12 @@ impl Link {
             wake_ups,
             used: Used::default(),
         }
+    }
+
+    /// Keeps the steps from now on.
+    pub(super) fn keep_steps(&mut self) -> Steps {
+        self.steps = Steps::kept();
+        self.steps.clone()
     }
 
     /// Takes over other settings. What leads to the same server and trusts the same certificates stays, with its
@@ -131,6 +141,21 @@ impl Link {
         &self.beat
     }
 
+    /// Whether the server is reached through a proxy.
+    pub(super) fn is_proxied(&self) -> bool {
+        self.target.tunnel.is_some()
+    }
+
+    /// The server's address in the latest request; `None` if only a proxy knows it.
+    pub(super) fn server_address(&self) -> Option<SocketAddr> {
+        self.used.address.filter(|_| !self.is_proxied())
+    }
+
+    /// Tells what the heartbeat would fail with if it were cancelled now.
+    fn announce(&mut self, failure: Failure) {
+        self.waiting.set(Some(failure.through_proxy(self.is_proxied())));
+    }
+
     /// How the latest request used its connection.
     pub(super) fn used(&self) -> Used {
         self.used
@@ -155,8 +180,10 @@ impl Link {
             was_answered: false,
             took: None,
         };
+        let left = self.beat.until.saturating_duration_since(Instant::now());
+        self.steps.note(Step::Request(left.min(self.beat.timeout)));
         let failure = facts.no_answer_within(self.beat.timeout);
-        self.waiting.set(Some(failure.after_sending(true)));
+        self.announce(failure.after_sending(true));
         Ok(connection)
     }
 
@@ -168,12 +195,16 @@ impl Link {
                 None => self.begin_dial()?,
             };
             let unfinished = dial.failure(&self.context().0).excused(!self.is_server_failing);
-            self.waiting.set(Some(unfinished));
+            // What its details say would be old when it is cancelled.
+            self.announce(Failure { detail: None, ..unfinished });
             match self.drive(&mut dial, Some(self.beat.until)) {
                 Turn::Connected(connection) if self.is_too_late_for(&connection) => {
-                    let address = connection.facts().address;
+                    let (facts, took) = (connection.facts(), dial.began().elapsed());
+                    let failure = Failure::new(Stage::Handshake, Cause::Late).at(facts.address).because(
+                        format!("it took {:.1} s, {}", took.as_secs_f64(), facts.round_trip_words()),
+                    );
                     self.kept = Some(connection);
-                    return Err(Failure::new(Stage::Handshake, Cause::Late).at(address));
+                    return Err(failure);
                 }
                 Turn::Connected(connection) => return Ok(connection),
                 Turn::Failed(failure) => {
@@ -220,9 +251,9 @@ impl Link {
     }
 
     fn context(&mut self) -> (DialContext<'_>, &mut WakeUps) {
-        let Self { target, names, book, trust, traffic, wake_ups, .. } = self;
+        let Self { target, names, book, trust, traffic, steps, wake_ups, .. } = self;
         let tls = trust.as_ref().map(Trust::config);
-        (DialContext { target, names, book, tls, traffic }, wake_ups)
+        (DialContext { target, names, book, tls, traffic, steps }, wake_ups)
     }
 
     fn drive(&mut self, dial: &mut Dial, until: Option<Instant>) -> Turn {
@@ -270,11 +301,13 @@ impl Link {
         Ok(self.cancelled.includes(&self.beat))
     }
 
-    /// Something of a reply has come; its whole head if it is complete.
-    pub(super) fn is_answered(&mut self, is_complete: bool) {
+    /// Something of a reply has come; its status when the head is complete.
+    pub(super) fn is_answered(&mut self, status: Option<u16>) {
         self.used.was_answered = true;
-        if is_complete {
-            self.used.took = self.used.began.map(|began| began.elapsed());
+        if let (Some(status), Some(began)) = (status, self.used.began) {
+            let took = began.elapsed();
+            self.used.took = Some(took);
+            self.steps.note(Step::Reply(status, took));
         }
     }
 

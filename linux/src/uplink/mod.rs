@@ -1,15 +1,16 @@
 //! The way to the server: [`Uplink`] over HTTP, on one thread for as long as the program lives.
 //!
 //! - `names` and `target`: where the server is. `book`: what was learnt of it.
-//! - `dial` and `attempt` make a connection over `tcp`; `connection` is one; `link` is what there is of both.
+//! - `dial` and `attempt` make a connection over `tcp`, through a `tunnel` if there is a proxy; `connection` is one; `link` is what there is of both.
 //! - `authorities`, `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, the trust anchors, and what happens
 //!   when there is no trust.
 //! - `connector` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what belongs to one.
-//! - `failure` says what went wrong; `outcome` tells the core.
+//! - `failure` says what went wrong; `outcome` tells the core; `steps` is the whole story, and `advice` what to do.
 //!
 //! Requests carry a generation number. What was cancelled may still be under way for a moment; its outcome has an
 //! old number and changes nothing.
 
+mod advice;
 mod attempt;
 mod authorities;
 mod beat;
@@ -26,10 +27,12 @@ mod link;
 mod names;
 mod outcome;
 mod retry_after;
+mod steps;
 mod target;
 mod tcp;
 mod traffic;
 mod trust;
+mod tunnel;
 mod verifier;
 
 use std::{
@@ -44,10 +47,13 @@ use std::{
 use heartbeat_core::{Outcome, Uplink, time::Duration};
 
 pub use self::{
+    advice::first_thing_to_do,
     authorities::TrustError,
-    client::Client,
+    certificate::Issued,
+    client::{Client, Story},
     failure::{Cause, Failure, Stage},
     outcome::{Reply, outcome},
+    steps::Step,
     traffic::Traffic,
 };
 use self::{
@@ -81,6 +87,12 @@ pub fn fuzz_retry_after(bytes: &[u8]) {
 #[cfg(fuzzing)]
 pub fn fuzz_head(bytes: &[u8]) {
     head::fuzz(bytes);
+}
+
+/// The answers of a proxy for `cargo fuzz`: none causes a panic.
+#[cfg(fuzzing)]
+pub fn fuzz_tunnel(bytes: &[u8]) {
+    tunnel::fuzz(bytes);
 }
 
 #[derive(Debug, Default)]

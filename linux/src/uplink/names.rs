@@ -256,7 +256,10 @@ fn ask_system(host: &str, family: Family) -> Result<Vec<IpAddr>, NameError> {
     };
     let hints = AddrInfoHints { socktype: libc::SOCK_STREAM, address, ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(host), None, Some(hints)).map_err(|error| name_error(&error))?;
-    Ok(found.take(ADDRESSES_MAX).filter_map(|found| Some(found.ok()?.sockaddr.ip())).collect())
+    let addresses = found.take(ADDRESSES_MAX).filter_map(|found| Some(found.ok()?.sockaddr.ip()));
+    // Filters of name servers answer 0.0.0.0 for names that they block, and Linux connects to itself then: what listens on
+    // this device is not the server.
+    Ok(addresses.filter(|ip| !ip.is_unspecified()).collect())
 }
 
 fn name_error(error: &LookupError) -> NameError {

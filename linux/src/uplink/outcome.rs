@@ -2,7 +2,9 @@
 
 use heartbeat_core::{Outcome, Verdict, time::Duration, uplink::Fault};
 
-use super::failure::{Cause, Failure, Stage};
+use std::net::SocketAddr;
+
+use super::failure::{Cause, Failure, Place, Stage};
 
 /// What a server answered, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,12 +13,14 @@ pub struct Reply {
     pub status: u16,
     /// How long the server asks its clients to wait (`Retry-After`, RFC 9110 section 10.2.3).
     pub retry_after: Option<Duration>,
+    /// The address that answered, if it is known.
+    pub address: Option<SocketAddr>,
 }
 
 impl Reply {
     /// A reply with this status that asks for nothing.
     pub const fn new(status: u16) -> Self {
-        Self { status, retry_after: None }
+        Self { status, retry_after: None, address: None }
     }
 }
 
@@ -24,20 +28,22 @@ impl Reply {
 pub fn outcome(ended: &Result<Reply, Failure>) -> Outcome {
     match ended {
         Ok(reply) => of_reply(*reply),
-        Err(failure) => Outcome::new(verdict(failure), &failure.to_string()),
+        Err(failure) => Outcome::new(verdict(failure), &failure.to_string()).caused_by(&failure.name()),
     }
 }
 
-fn of_reply(Reply { status, retry_after }: Reply) -> Outcome {
+fn of_reply(Reply { status, retry_after, address }: Reply) -> Outcome {
     // Only these two statuses may ask for time (RFC 9110 section 10.2.3, RFC 6585 section 4).
-    let refused = Verdict::Refused { retry_after: retry_after.filter(|_| matches!(status, 429 | 503)) };
-    let (verdict, detail) = match status {
-        200..=299 => (Verdict::Accepted, format!("status {status}")),
-        300..=399 => (refused, format!("the server sent a redirect ({status}), which is not followed")),
-        400..=499 => (refused, format!("the server refused the heartbeat ({status})")),
-        _ => (refused, format!("the server failed ({status})")),
+    let retry_after = retry_after.filter(|_| matches!(status, 429 | 503));
+    let name = match status {
+        200..=299 => return Outcome::new(Verdict::Accepted, &format!("status {status}")),
+        300..=399 => format!("the server sent a redirect ({status}), which is not followed"),
+        400..=499 => format!("the server refused the heartbeat ({status})"),
+        _ => format!("the server failed ({status})"),
     };
-    Outcome::new(verdict, &detail)
+    let place = address.map(|address| format!(" {}", Place(address))).unwrap_or_default();
+    let asked = retry_after.map(|time| format!(": it asked for {} s", time.as_secs())).unwrap_or_default();
+    Outcome::new(Verdict::Refused { retry_after }, &format!("{name}{place}{asked}")).caused_by(&name)
 }
 
 /// What a failure means for the agent.
@@ -47,12 +53,14 @@ pub(super) fn verdict(failure: &Failure) -> Verdict {
         (Cause::Local | Cause::CertificateNotYetValid, _) => Fault::Device,
         (Cause::NoSuchName | Cause::NameServer | Cause::NoRoute | Cause::Refused | Cause::Late, _)
         | (Cause::Timeout, Stage::Name) => Fault::Network,
-        (Cause::Timeout, Stage::Connect) => Fault::Unanswered,
+        // Behind a proxy an overloaded server cannot be told from a network that fails.
+        (Cause::Timeout, Stage::Connect | Stage::Tunnel) | (Cause::ProxyUnreached, _) => Fault::Unanswered,
         (Cause::Timeout, Stage::Handshake | Stage::Exchange)
         | (
             Cause::CertificateExpired
             | Cause::Certificate
             | Cause::ClientCertificate
+            | Cause::ProxyRefused
             | Cause::Tls
             | Cause::Lost
             | Cause::Protocol
@@ -109,6 +117,21 @@ mod tests {
                 failed(Fault::Server),
                 "the server's certificate was not accepted",
             ),
+            (
+                Stage::Tunnel,
+                Cause::ProxyRefused,
+                failed(Fault::Server),
+                "the proxy refused the way to the server",
+            ),
+            (
+                Stage::Tunnel,
+                Cause::ProxyUnreached,
+                failed(Fault::Unanswered),
+                "the proxy does not reach the server",
+            ),
+            (Stage::Tunnel, Cause::Timeout, failed(Fault::Unanswered), "no complete answer of the proxy"),
+            (Stage::Tunnel, Cause::Lost, failed(Fault::Server), "the proxy closed the connection"),
+            (Stage::Tunnel, Cause::Protocol, failed(Fault::Server), "the proxy's answer was not acceptable"),
             (Stage::Handshake, Cause::Tls, failed(Fault::Server), "the TLS session failed"),
             (Stage::Handshake, Cause::Timeout, failed(Fault::Server), "no end of the TLS handshake in time"),
             (Stage::Exchange, Cause::Lost, failed(Fault::Server), "the connection broke"),
@@ -125,6 +148,29 @@ mod tests {
         ] {
             assert_eq!(outcome(&Err(Failure::new(stage, cause))), Outcome::new(verdict, message));
         }
+    }
+
+    #[test]
+    fn cause_is_the_same_for_every_address_time_and_round_trip() {
+        let cause = |failure| outcome(&Err(failure)).cause;
+        let failure = |cause| Failure::new(Stage::Exchange, cause);
+        let address = "192.0.2.1:443".parse().expect("an address");
+        assert_eq!(
+            cause(failure(Cause::Timeout).at(address).because("1 ms")),
+            cause(failure(Cause::Timeout))
+        );
+        assert_ne!(cause(failure(Cause::Timeout)), cause(failure(Cause::Lost)));
+        let refused = |why| cause(failure(Cause::Certificate).because(why));
+        assert_ne!(refused("unknown issuer"), refused("another name"), "the problem of a certificate counts");
+    }
+
+    #[test]
+    fn refusal_names_the_address_and_the_time_that_the_server_asked_for() {
+        let address = Some("192.0.2.1:443".parse().expect("an address"));
+        let refused = outcome(&Ok(Reply { status: 503, retry_after: Some(Duration::from_secs(7)), address }));
+        assert_eq!(refused.detail.as_str(), "the server failed (503) [IPv4 192.0.2.1:443]: it asked for 7 s");
+        assert_eq!(refused.cause, outcome(&Ok(Reply::new(503))).cause);
+        assert_eq!(outcome(&Ok(Reply { address, ..Reply::new(204) })).detail.as_str(), "status 204");
     }
 
     #[test]
@@ -166,7 +212,7 @@ mod tests {
     fn only_429_and_503_ask_for_time() {
         let asked = Some(Duration::from_secs(7));
         for (status, retry_after) in [(429, asked), (503, asked), (500, None), (404, None), (302, None)] {
-            let verdict = outcome(&Ok(Reply { status, retry_after: asked })).verdict;
+            let verdict = outcome(&Ok(Reply { retry_after: asked, ..Reply::new(status) })).verdict;
             assert_eq!(verdict.retry_after(), retry_after, "{status}");
         }
     }

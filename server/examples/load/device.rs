@@ -25,7 +25,7 @@ pub(crate) struct Load {
     pub(crate) connector: Option<TlsConnector>,
     pub(crate) interval: Option<Duration>,
     pub(crate) path: String,
-    pub(crate) boot: u64,
+    boot: u64,
     /// Heartbeats are measured that begin while this is set.
     pub(crate) measuring: AtomicBool,
     /// Times from the first byte of a request to the last of its acknowledgement.
@@ -39,6 +39,27 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// Nothing has been sent yet.
+    pub(crate) fn new(
+        address: SocketAddr,
+        connector: Option<TlsConnector>,
+        interval: Option<Duration>,
+        path: String,
+    ) -> Self {
+        Self {
+            address,
+            connector,
+            interval,
+            path,
+            boot: u64::from(std::process::id()) << 16,
+            measuring: AtomicBool::new(false),
+            times: Mutex::default(),
+            ready: AtomicU64::new(0),
+            connected: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
     fn count_failure(&self) {
         if self.measuring.load(Ordering::Relaxed) {
             self.failed.fetch_add(1, Ordering::Relaxed);
@@ -46,7 +67,8 @@ impl Load {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+/// What a connection is, plain or over TLS.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 async fn connect(load: &Load) -> std::io::Result<Box<dyn Stream>> {
@@ -118,7 +140,7 @@ pub(crate) async fn device(load: Arc<Load>, id: u64, devices: u64) {
 }
 
 /// Status of the answer, when all of it has been read. `None`: the connection is of no more use.
-async fn exchange(stream: &mut Box<dyn Stream>, request: &[u8]) -> Option<u16> {
+pub(crate) async fn exchange(stream: &mut Box<dyn Stream>, request: &[u8]) -> Option<u16> {
     stream.write_all(request).await.ok()?;
     let mut answer = Vec::with_capacity(512);
     loop {
@@ -150,7 +172,8 @@ pub(crate) async fn viewer(load: Arc<Load>) {
     while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
 }
 
-fn request(load: &Load, id: u64, number: u64) -> Vec<u8> {
+/// A heartbeat of the device `id`.
+pub(crate) fn request(load: &Load, id: u64, number: u64) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let (temp, cpu) = (40 + (id + number) % 30, (id * 31 + number * 7) % 100);
     let body = format!(

@@ -13,14 +13,12 @@
 )]
 
 mod device;
+mod page;
 mod server;
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -62,6 +60,9 @@ struct Arguments {
     /// Measure what the document has a table of, and print that
     #[arg(long, conflicts_with_all = ["target", "devices", "interval", "tls", "viewers"])]
     table: bool,
+    /// Announce the devices, then time the first page of their list
+    #[arg(long, conflicts_with_all = ["target", "table", "tls", "viewers"])]
+    page: bool,
 }
 
 /// What was measured.
@@ -101,18 +102,12 @@ fn measure(arguments: &Arguments) -> Measured {
     let all = |pids: &[u32]| {
         pids.iter().map(|pid| usage(*pid)).fold((0.0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     };
-    let load = Arc::new(Load {
-        address: arguments.target.or(server.as_ref().map(|server| server.address)).expect("an address"),
-        connector: server.as_ref().and_then(|server| server.connector.clone()),
-        interval: (arguments.interval > 0.0).then(|| Duration::from_secs_f64(arguments.interval)),
-        path: arguments.path.clone(),
-        boot: u64::from(std::process::id()) << 16,
-        measuring: AtomicBool::new(false),
-        times: Mutex::default(),
-        ready: AtomicU64::new(0),
-        connected: AtomicU64::new(0),
-        failed: AtomicU64::new(0),
-    });
+    let load = Arc::new(Load::new(
+        arguments.target.or(server.as_ref().map(|server| server.address)).expect("an address"),
+        server.as_ref().and_then(|server| server.connector.clone()),
+        (arguments.interval > 0.0).then(|| Duration::from_secs_f64(arguments.interval)),
+        arguments.path.clone(),
+    ));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let began = Instant::now();
     let measured = runtime.block_on(async {
@@ -189,6 +184,7 @@ fn table(seconds: f64, config: &str) {
             pid: Vec::new(),
             path: "/heartbeat.php".to_owned(),
             table: true,
+            page: false,
         };
         let measured = measure(&arguments);
         assert_eq!(measured.failed, 0, "heartbeats or connections failed");
@@ -218,6 +214,9 @@ fn main() {
     }
     if arguments.table {
         return table(arguments.seconds, &arguments.config);
+    }
+    if arguments.page {
+        return page::time_page(arguments.devices, &arguments.config);
     }
     let measured = measure(&arguments);
     println!(

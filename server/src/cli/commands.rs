@@ -1,6 +1,7 @@
 //! Commands that look at the database beside a running server, which sees changes within a second.
 
 use std::{
+    collections::HashMap,
     io::{self, BufRead, IsTerminal, Write},
     path::Path,
 };
@@ -11,6 +12,7 @@ use crate::{
     config::Config,
     limits::{LABEL_MAX, PASSWORD_MAX},
     page::checked_labels,
+    presence::Presence,
     store::{Labels, Store, TokenRow, TokenUse},
     time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs},
 };
@@ -116,12 +118,26 @@ pub(super) fn revoke_token(config: &Config, id: i64) -> Result<(), Failure> {
 }
 
 pub(super) fn list_devices(config: &Config) -> Result<(), Failure> {
+    let mut store = open(config)?;
+    let seen: HashMap<_, _> = store.seen()?.into_iter().collect();
+    let (now, expectations) = (UnixMs::now(), config.expectations());
     let mut out = io::stdout().lock();
-    writeln!(out, "{:<32}  {:<24}  {:<16}  tags", "hardware id", "name", "group")?;
-    for (_, hardware_id, labels) in open(config)?.labels()? {
-        let removed = if labels.removed { "  removed" } else { "" };
+    let (id, name, group) = ("hardware id", "name", "group");
+    writeln!(out, "{id:<24}  {:<8}  {:<19}  {name:<20}  {group:<16}  tags", "state", "heard (UTC)")?;
+    for (device, hardware_id, labels) in store.labels()? {
+        let seen_at = seen.get(&device).copied();
+        let state = if labels.removed {
+            "removed"
+        } else {
+            Presence::at(now, seen_at, expectations.of(labels.group.as_deref())).word()
+        };
+        let heard = seen_at.map_or_else(|| "never".to_owned(), UnixMs::readable);
         let (name, group) = (labels.name.unwrap_or_default(), labels.group.unwrap_or_default());
-        writeln!(out, "{hardware_id:<32}  {name:<24}  {group:<16}  {}{removed}", labels.tags.join(" "))?;
+        writeln!(
+            out,
+            "{hardware_id:<24}  {state:<8}  {heard:<19}  {name:<20}  {group:<16}  {}",
+            labels.tags.join(" ")
+        )?;
     }
     Ok(())
 }

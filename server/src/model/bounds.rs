@@ -12,7 +12,8 @@ impl Document {
         let wifi = self.connection.wifi.as_ref();
         let mobile = self.connection.mobile.as_ref();
         let gps = self.connection.gps.as_ref();
-        let ups = self.diagnostics.as_ref().and_then(|diagnostics| diagnostics.ups.as_ref());
+        let diagnostics = self.diagnostics.as_ref();
+        let ups = diagnostics.and_then(|diagnostics| diagnostics.ups.as_ref());
         let most = f64::MAX;
         let numbers = [
             ("cpu", self.cpu, 0.0, 100.0),
@@ -43,6 +44,8 @@ impl Document {
             ("connection.gps.heading", gps.and_then(|gps| gps.heading), 0.0, 360.0),
             ("timestamp", self.timestamp, 0.0, most),
             ("recording_file_size_mb", self.recording_file_size_mb, 0.0, most),
+            ("diagnostics.load", diagnostics.and_then(|d| d.load), 0.0, 100_000.0),
+            ("diagnostics.swap", diagnostics.and_then(|d| d.swap), 0.0, 100.0),
             ("diagnostics.ups.voltage", ups.and_then(|ups| ups.voltage), 0.0, 100.0),
             ("diagnostics.ups.percent", ups.and_then(|ups| ups.percent), 0.0, 100.0),
         ];

@@ -309,6 +309,8 @@ mod tests {
             (json!({"replayed": false}), "replayed"),
             (json!({"connection": null}), "Connection"),
             (json!({"diagnostics": {"unread": {"temp": 5}}}), "expected a string"),
+            (json!({"diagnostics": {"load": -0.01}}), "diagnostics.load"),
+            (json!({"diagnostics": {"swap": 100.1}}), "diagnostics.swap"),
         ];
         for (changes, name) in cases {
             let error = parse(changes.clone()).unwrap_err();
@@ -349,7 +351,8 @@ mod tests {
             json!({"hardwareid": "ü".repeat(64), "app_version": "v".repeat(64)}),
             json!({"replayed": true, "seq": u64::MAX}),
             json!({"diagnostics": {"throttled": u32::MAX, "ups": {"voltage": null, "percent": 100}}}),
-            json!({"diagnostics": {"throttled": null, "ups": null, "unread": {"temp": "denied", "connection.4g": "silent"}}}),
+            json!({"diagnostics": {"throttled": null, "ups": null, "load": 0, "swap": 100, "root_read_only": true}}),
+            json!({"diagnostics": {"throttled": null, "ups": null, "load": 100_000, "unread": {"temp": "denied", "connection.4g": "silent"}}}),
             json!({"connection": {"default_interface": null, "ethernet": null, "wifi": null, "4g": null, "gps": null}}),
             json!({"connection": {"default_interface": "wwan0", "ethernet": {"interface": "eth0", "ip": null},
                 "wifi": null, "4g": {"interface": null, "ip": null, "state": null, "operator": null,

@@ -76,6 +76,8 @@ pub(crate) struct Gps {
 pub(crate) struct Diagnostics {
     pub(crate) throttled: Option<u32>,
     pub(crate) ups: Option<Ups>,
+    pub(crate) load: Option<f64>,
+    pub(crate) swap: Option<f64>,
     pub(crate) root_read_only: Option<bool>,
     pub(crate) clock_synchronized: Option<bool>,
     /// The keys whose source is there and fails, each with one word for the reason.

@@ -145,6 +145,7 @@ fn now(device: &Device) -> Markup {
 }
 
 fn values(device: &Device, document: &Document) -> Markup {
+    let diagnostics = document.diagnostics.as_ref();
     html! {
         dl.values {
             @for value in Value::ALL {
@@ -157,6 +158,15 @@ fn values(device: &Device, document: &Document) -> Markup {
             }
             @if let Some(uptime) = document.uptime_s {
                 div { dt { "Up" } dd { (span(i64::try_from(uptime).unwrap_or(i64::MAX / 1000).saturating_mul(1000))) } }
+            }
+            @if let Some(load) = diagnostics.and_then(|diagnostics| diagnostics.load) {
+                div { dt { "Load" } dd { (format!("{load:.2}")) } }
+            }
+            @if let Some(swap) = diagnostics.and_then(|diagnostics| diagnostics.swap) {
+                div { dt { "Swap space" } dd { (format!("{swap:.1} %")) } }
+            }
+            @if device.reading.read_only == Some(true) {
+                div { dt { "Root filesystem" } dd { span.alert { "read-only" } } }
             }
             div { dt { "Lost heartbeats" } dd { (device.lost) } }
             div { dt { "Clock" } dd { (clock(device.skew_ms)) } }
@@ -304,6 +314,9 @@ fn named(key: &str) -> &str {
         "diagnostics.throttled" => "Throttling",
         "diagnostics.cpu_mhz" => "Processor frequency",
         "diagnostics.ups" => "Battery",
+        "diagnostics.load" => "Load",
+        "diagnostics.swap" => "Swap space",
+        "diagnostics.root_read_only" => "Root filesystem",
         other => other,
     }
 }
@@ -384,6 +397,22 @@ mod tests {
             assert!(unread.contains(words), "{words}: {unread}");
         }
         assert!(unread.contains("<li>Not known</li>") && !unread.contains("Not streaming"), "{unread}");
+    }
+
+    #[test]
+    fn shows_the_state_of_the_system() {
+        let document = crate::model::document::sample(serde_json::json!({
+            "diagnostics": {"throttled": 0, "ups": null, "load": 0.5, "swap": 12.5, "root_read_only": true, "unread": {}},
+        }));
+        let beat = crate::model::document::Beat::parse(document.to_string().as_bytes()).unwrap();
+        let mut device = Device::new(DeviceId(1), "pi", Labels::default(), UnixMs(0));
+        device.reading = beat.reading;
+        device.document = beat.text.into();
+        let page = now(&device).into_string();
+        for words in ["<dt>Load</dt><dd>0.50</dd>", "<dt>Swap space</dt><dd>12.5 %</dd>", ">read-only</span>"]
+        {
+            assert!(page.contains(words), "{words}: {page}");
+        }
     }
 
     #[test]

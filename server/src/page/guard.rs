@@ -13,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::failure;
 use crate::{
-    access::{forms, password, secret},
+    access::{forms, password, secret, tokens::Refusal},
     app::{App, Peer},
     receive,
     time::UnixMs,
@@ -88,13 +88,20 @@ pub(crate) async fn programs(
     next: Next,
 ) -> Response {
     let visitor = match receive::bearer(request.headers()) {
-        Some(bearer) => match app.tokens.read(bearer, UnixMs::now()) {
-            Ok(()) => Visitor::Program,
-            Err(refusal) => return receive::refuse(refusal),
-        },
+        Some(bearer) => {
+            let mut allowed = app.tokens.read(bearer, UnixMs::now());
+            if allowed == Err(Refusal::Unknown) {
+                app.look_for_new_tokens().await;
+                allowed = app.tokens.read(bearer, UnixMs::now());
+            }
+            match allowed {
+                Ok(()) => Visitor::Program,
+                Err(refusal) => return receive::refuse(refusal),
+            }
+        }
         None => match visitor(&app, peer, request.headers()).await {
             Ok(visitor) => visitor,
-            Err(Stranger::LogIn) => return receive::refuse(crate::access::tokens::Refusal::Missing),
+            Err(Stranger::LogIn) => return receive::refuse(Refusal::Missing),
             Err(Stranger::Refused(why)) => {
                 return (StatusCode::FORBIDDEN, format!("{why}\n")).into_response();
             }

@@ -43,7 +43,12 @@ pub(crate) async fn heartbeat(
     let bearer = bearer(request.headers()).map(str::to_owned);
     let required = app.config.receive.require_token;
     // Before the body: a client without a good token cannot make the server read one.
-    if let Err(refusal) = app.tokens.some_device(bearer.as_deref(), required, UnixMs::now()) {
+    let mut allowed = app.tokens.some_device(bearer.as_deref(), required, UnixMs::now());
+    if allowed == Err(Refusal::Unknown) {
+        app.look_for_new_tokens().await;
+        allowed = app.tokens.some_device(bearer.as_deref(), required, UnixMs::now());
+    }
+    if let Err(refusal) = allowed {
         return refuse(refusal);
     }
     let body = match *request.method() {
@@ -86,6 +91,12 @@ async fn read_body(request: Request<Body>) -> Result<Vec<u8>, Box<Response>> {
         request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or(b"application/json");
     if !kind.starts_with(b"application/json") {
         return Err(Box::new(text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected application/json")));
+    }
+    if request.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(Box::new(text(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "expected a body without Content-Encoding",
+        )));
     }
     if request.body().size_hint().lower() > DOCUMENT_MAX as u64 {
         return Err(Box::new(closing(StatusCode::PAYLOAD_TOO_LARGE, &DocumentError::TooLarge.to_string())));
@@ -168,7 +179,12 @@ struct Enrolment {
 pub(crate) async fn enrol(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     let bearer = bearer(request.headers()).map(str::to_owned);
     let now = UnixMs::now();
-    let group = match app.tokens.enrol(bearer.as_deref(), now) {
+    let mut allowed = app.tokens.enrol(bearer.as_deref(), now);
+    if allowed == Err(Refusal::Unknown) {
+        app.look_for_new_tokens().await;
+        allowed = app.tokens.enrol(bearer.as_deref(), now);
+    }
+    let group = match allowed {
         Ok(group) => group,
         Err(refusal) => return refuse(refusal),
     };
@@ -185,6 +201,8 @@ pub(crate) async fn enrol(State(app): State<Arc<App>>, request: Request<Body>) -
     if id.trim().is_empty() || id.chars().count() > longest || id.contains('\0') {
         return text(StatusCode::UNPROCESSABLE_ENTITY, "hardwareid has 1 to 64 characters, and no NUL");
     }
+    // Another process, or the command line, may have made one meanwhile.
+    app.reload().await;
     if app.tokens.is_bound(&id) {
         return text(StatusCode::CONFLICT, "this device has a token already");
     }

@@ -68,7 +68,7 @@ impl Database {
             Self::Sqlite(path) => sqlite::backup::backup(path, to),
             Self::Postgres(_) => {
                 let text = "this database is PostgreSQL: copy it with pg_dump, while the server runs";
-                Err(StoreError::Unavailable(text.to_owned()))
+                Err(StoreError::Refused(text.to_owned()))
             }
         }
     }

@@ -40,6 +40,9 @@ pub(crate) enum StoreError {
     /// The file is no database of this program, or damaged. An administrator must look at it.
     #[error("the database cannot be used: {0}")]
     Damaged(String),
+    /// It was asked for something that this kind of database does not do, or not again.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Result of everything that asks the database.
@@ -236,6 +239,8 @@ pub(crate) trait Admin {
     fn set_setting(&mut self, key: &str, value: &str) -> Result<()>;
     /// Labels of all devices, by number.
     fn labels(&mut self) -> Result<Vec<(DeviceId, String, Labels)>>;
+    /// When the last live heartbeat of each device came.
+    fn seen(&mut self) -> Result<Vec<(DeviceId, UnixMs)>>;
     /// Changes the labels of a device; `false`: there is none.
     fn set_labels(&mut self, hardware_id: &str, labels: &Labels) -> Result<bool>;
     /// Keeps a login: SHA-256 of its secret.

@@ -115,6 +115,7 @@ fn what_was_written_is_there_after_the_file_was_opened_again(database: &Database
         device
     };
     let mut store = database.open().unwrap();
+    assert_eq!(store.seen().unwrap(), [(device, T0)]);
     let loaded = store.load().unwrap();
     let row = &loaded[0];
     assert_eq!(row.latest, Some((T0, "{\"x\": 1}".to_owned())));

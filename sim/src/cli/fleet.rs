@@ -10,7 +10,7 @@ use heartbeat_core::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::print;
-use crate::fleet::{self, Outage, Overload, Plan, Server, Summary};
+use crate::fleet::{self, Forgets, Outage, Overload, Plan, Server, Summary};
 
 /// A fleet and its server.
 #[derive(Debug, Args)]
@@ -21,8 +21,8 @@ pub(super) struct Fleet {
     /// Hours
     #[arg(long, value_name = "H", default_value = "0.25")]
     hours: f64,
-    /// Minutes between which the server cannot be reached
-    #[arg(long, value_name = "FROM..TO")]
+    /// Minutes between which the server cannot be reached, or the minute of what happens once
+    #[arg(long, value_name = "FROM..TO|AT")]
     outage: Option<String>,
     /// What the outage is
     #[arg(long, value_enum, default_value = "unreachable")]
@@ -39,6 +39,9 @@ pub(super) struct Fleet {
     /// New connections that may wait; more are not answered [default: Linux's somaxconn]
     #[arg(long, value_name = "N", default_value = "4096", hide_default_value = true)]
     backlog: u32,
+    /// Let the server work for connections that were given up, too
+    #[arg(long)]
+    in_vain: bool,
     /// Seconds within which the devices start up
     #[arg(long, value_name = "SECONDS", default_value = "0")]
     start_within: f64,
@@ -65,15 +68,23 @@ enum Kind {
     Unreachable,
     /// Every request is answered with 503
     Failing,
+    /// Once: the name moves to another address, and the old server answers 421
+    Misdirected,
+    /// Once: the name moves to another address, and the old server answers 404
+    Moved,
+    /// Once: a carrier's router forgets all connections, and says nothing
+    Forgotten,
+    /// Once: a carrier's router forgets all connections, and answers with a reset
+    Reset,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Policy {
-    /// Everybody waits, and it works even for those who have given up
+    /// All wait for their turn
     Queue,
     /// As that, but requests over kept connections do not wait behind new connections
     KeptFirst,
-    /// Who would wait for more than a second gets a 503 at once
+    /// Those who would wait for more than a second have their connection closed, or get a 503, at once
     Shed,
 }
 
@@ -131,7 +142,10 @@ impl Fleet {
             phases_drawn: !self.same_phase,
             start_within: seconds("--start-within", self.start_within)?,
             length: seconds("--hours", self.hours * 3_600.0)?,
-            server: Server::new(connections, requests, self.backlog, overload, self.outage()?),
+            server: Server {
+                in_vain: self.in_vain,
+                ..Server::new(connections, requests, self.backlog, overload, self.outage()?)
+            },
             seed: self.seed,
         })
     }
@@ -140,18 +154,22 @@ impl Fleet {
         let Some(text) = &self.outage else { return Ok(Outage::None) };
         let minutes = |text: &str| {
             let minutes: f64 = text.trim().parse().map_err(|_| ())?;
-            seconds("--outage", minutes * 60.0).map_err(drop)
+            seconds("--outage", minutes * 60.0).map(|after| Instant::ZERO + after).map_err(drop)
         };
-        let wrong = || format!("--outage: expected minutes as 5..10, found {text:?}");
-        let (from, to) = text.split_once("..").ok_or_else(wrong)?;
-        let (from, to) = minutes(from).and_then(|from| Ok((from, minutes(to)?))).map_err(|()| wrong())?;
-        if from >= to {
-            return Err(wrong());
-        }
-        let (from, to) = (Instant::ZERO + from, Instant::ZERO + to);
+        let span = || {
+            let wrong = || format!("--outage: expected minutes as 5..10, found {text:?}");
+            let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+            let span = minutes(from).and_then(|from| Ok((from, minutes(to)?))).map_err(|()| wrong())?;
+            if span.0 < span.1 { Ok(span) } else { Err(wrong()) }
+        };
+        let once = || minutes(text).map_err(|()| format!("--outage: expected a minute as 5, found {text:?}"));
         Ok(match self.kind {
-            Kind::Unreachable => Outage::Unreachable(from, to),
-            Kind::Failing => Outage::Failing(from, to),
+            Kind::Unreachable => span().map(|(from, to)| Outage::Unreachable(from, to))?,
+            Kind::Failing => span().map(|(from, to)| Outage::Failing(from, to))?,
+            Kind::Misdirected => Outage::Moved(once()?, 421),
+            Kind::Moved => Outage::Moved(once()?, 404),
+            Kind::Forgotten => Outage::Forgotten(once()?, Forgets::InSilence),
+            Kind::Reset => Outage::Forgotten(once()?, Forgets::AndResets),
         })
     }
 }

@@ -3,6 +3,7 @@
 mod beats;
 mod fleet;
 mod fuzz;
+mod networks;
 mod receive;
 
 use std::{
@@ -55,6 +56,10 @@ enum Command {
     Beats(beats::Beats),
     /// Receive heartbeats, check each against the schema and print a line for it
     Receive(receive::Receive),
+    /// Run a daemon over slow links, in networks made for it, and print what arrives; needs root
+    SlowLinks(networks::SlowLinks),
+    /// Run a daemon against servers in all states, in networks made for it, and print what each costs; needs root
+    Traffic(networks::Traffic),
 }
 
 /// Runs the program.
@@ -72,6 +77,8 @@ pub fn main() -> ExitCode {
         Command::Minimise(minimise) => minimise.run(),
         Command::Beats(beats) => beats.run(),
         Command::Receive(receive) => receive.run(),
+        Command::SlowLinks(slow_links) => slow_links.run(),
+        Command::Traffic(traffic) => traffic.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -37,8 +37,8 @@ pub(super) struct Receive {
     /// Print the documents as they came
     #[arg(long)]
     json: bool,
-    /// Do this wrong instead, as localhost; see --faults
-    #[arg(long, value_name = "NAME", value_parser = named, conflicts_with_all = ["name", "json"])]
+    /// Do this wrong instead; see --faults
+    #[arg(long, value_name = "NAME", value_parser = named, conflicts_with = "json")]
     fault: Option<&'static Fault>,
     /// List what can be done wrong
     #[arg(long, exclusive = true)]
@@ -93,7 +93,7 @@ impl Receive {
     }
 
     fn serve_fault(&self, fault: &'static Fault, authority: Option<&Authority>) -> io::Result<()> {
-        let server = HostileServer::listen(self.listen, fault, authority)?;
+        let server = HostileServer::listen_as(&self.name, self.listen, fault, authority)?;
         print(&format!("At {}: {}", self.url(server.address()), fault.about));
         print(&format!("A daemon should say: {}", should_say(fault)));
         let mut seen = (0, 0);

@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use heartbeat_core::{
     SensorError,
     readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Ip, Memory, Position, Recording, Throttled,
-        Ups, Uptime, Wifi, WifiMode,
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Ip, Memory, Position, Recording, System,
+        Throttled, Ups, Uptime, Wifi, WifiMode,
     },
     text::Text,
     units::{
-        Celsius, Dbm, Degrees, Heading, Mebibytes, Megahertz, Metres, MetresPerSecond, Percent, Rpm,
+        Celsius, Dbm, Degrees, Heading, Load, Mebibytes, Megahertz, Metres, MetresPerSecond, Percent, Rpm,
         SignalPercent, Volts, Watts,
     },
 };
@@ -187,6 +187,24 @@ impl Reading for Ups {
 
     fn implausible() -> Self {
         Self { voltage: Some(Volts::from_raw(-1)), percent: Some(Percent::from_raw(i64::MAX)) }
+    }
+}
+
+impl Reading for System {
+    fn draw(random: &mut Random) -> Self {
+        Self {
+            load: part(random, |random| Load::from_raw(near(random, 0, 10_000_000))),
+            swap: part(random, |random| Percent::from_raw(near(random, 0, 1_000))),
+            root_read_only: part(random, |random| random.chance(20)),
+        }
+    }
+
+    fn implausible() -> Self {
+        Self {
+            load: Ok(Load::from_raw(-1)),
+            swap: Ok(Percent::from_raw(1_001)),
+            root_read_only: Err(SensorError::Invalid),
+        }
     }
 }
 

@@ -90,7 +90,7 @@ impl NetworkFault {
             Self::Status(status) => {
                 Symptom { taken: (200..300).contains(&status), ..ended(Ok(Reply::new(status))) }
             }
-            Self::Busy(status, time) => ended(Ok(Reply { status, retry_after: Some(time) })),
+            Self::Busy(status, time) => ended(Ok(Reply { retry_after: Some(time), ..Reply::new(status) })),
             Self::NoResources => failed(Stage::Connect, Cause::Local),
         }
     }

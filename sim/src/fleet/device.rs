@@ -1,18 +1,11 @@
 //! One device: the real agent with nothing to measure, and its connection to the server.
 
-use std::task::Poll;
+use heartbeat_core::{Agent, Config, Hal, Identity, Wake, time::Instant, units::UnixTime};
 
-use heartbeat_core::{
-    Agent, Config, Hal, Identity, Outcome, Uplink, Wake,
-    time::{Duration, Instant},
-    units::UnixTime,
+use super::{
+    line::{Line, Way},
+    server::Load,
 };
-use heartbeat_daemon::uplink::{Cause, Failure, Reply, Stage, outcome};
-
-use super::server::{Fate, Server};
-
-/// Time on the way, each way.
-const LATENCY: Duration = Duration::from_millis(40);
 
 /// A device.
 pub(super) struct Device {
@@ -26,7 +19,8 @@ pub(super) struct Device {
 #[derive(Debug)]
 pub(super) struct Turn {
     pub(super) began: bool,
-    pub(super) connects: bool,
+    /// Connections that it began.
+    pub(super) dials: u32,
     pub(super) delivered: bool,
     pub(super) failed: bool,
     /// When its loop turns again.
@@ -39,23 +33,24 @@ impl Device {
         Self { agent, line: Line::default(), counted: None }
     }
 
-    pub(super) fn turn(&mut self, now: Instant, server: &mut Server) -> Turn {
+    pub(super) fn turn(&mut self, now: Instant, load: &mut Load) -> Turn {
         let counts = |agent: &Agent<'_>| {
             let stats = agent.stats();
             (stats.attempted, stats.delivered, stats.failed)
         };
         let (attempted, delivered, failed) = counts(&self.agent);
-        let mut way = Way { line: &mut self.line, server, now, connects: false };
+        let mut way = Way { line: &mut self.line, load, now, dials: 0 };
         let wake = self.agent.poll(now, &mut Nothing, &mut way);
-        let connects = way.connects;
+        way.watch();
+        let dials = way.dials;
         let after = counts(&self.agent);
         let next = match wake {
-            Wake::At(when) => self.line.reply.map_or(when, |(at, _)| when.min(at)),
+            Wake::At(when) => self.line.next().map_or(when, |at| when.min(at)),
             Wake::Stopped => Instant::from_micros(u64::MAX),
         };
         Turn {
             began: after.0 > attempted,
-            connects,
+            dials,
             delivered: after.1 > delivered,
             failed: after.2 > failed,
             next,
@@ -74,57 +69,5 @@ struct Nothing;
 impl Hal for Nothing {
     fn unix_time(&mut self) -> Option<UnixTime> {
         None
-    }
-}
-
-/// The connection and what is in flight on it.
-#[derive(Debug, Default)]
-struct Line {
-    /// When the connection was made; `None` without one.
-    since: Option<Instant>,
-    /// When the reply arrives, and its status.
-    reply: Option<(Instant, u16)>,
-    connecting: bool,
-}
-
-struct Way<'d> {
-    line: &'d mut Line,
-    server: &'d mut Server,
-    now: Instant,
-    connects: bool,
-}
-
-impl Uplink for Way<'_> {
-    fn send(&mut self, _: &[u8], _: Duration) {
-        let connects = !self.line.since.is_some_and(|since| self.server.keeps(since, self.now));
-        // Two more ways there and back for TCP and TLS.
-        let way = if connects { LATENCY * 5 } else { LATENCY };
-        self.connects = connects;
-        self.line.since = None;
-        self.line.connecting = connects;
-        self.line.reply = match self.server.arrive(self.now, connects) {
-            Fate::Unanswered => None,
-            Fate::Reply(at, status) => Some((at + way + LATENCY, status)),
-        };
-    }
-
-    fn poll(&mut self) -> Poll<Outcome> {
-        match self.line.reply.take_if(|(at, _)| *at <= self.now) {
-            Some((_, status)) => {
-                self.line.since = Some(self.now);
-                Poll::Ready(outcome(&Ok(Reply::new(status))))
-            }
-            None => Poll::Pending,
-        }
-    }
-
-    fn cancel(&mut self) -> Outcome {
-        // If no reply was under way, the connect was not answered either.
-        let stage = match (self.line.reply.take(), self.line.connecting) {
-            (None, true) => Stage::Connect,
-            (Some(_), true) => Stage::Handshake,
-            (_, false) => Stage::Exchange,
-        };
-        outcome(&Err(Failure::new(stage, Cause::Timeout).after_sending(stage == Stage::Exchange)))
     }
 }

@@ -1,11 +1,12 @@
 //! Many devices and one server: what an outage, or a power cut of everything, does to both.
 //!
-//! Each device is the real agent with nothing to measure. The server is a model: it does one thing after the
-//! other, and a new connection costs it much more than a request over a kept one. Time is virtual, and a run follows from
-//! its seed.
+//! Each device is the real agent with nothing to measure, over a model of the daemon's connection, which outlives the
+//! heartbeat that began it. The server is a model, too: it does one thing after the other, and a new connection costs it much
+//! more than a request over a kept one. Time is virtual, and a run follows from its seed.
 
 mod chart;
 mod device;
+mod line;
 mod server;
 mod summary;
 
@@ -17,11 +18,12 @@ use heartbeat_core::{
 };
 
 pub use chart::{ChartError, draw};
-pub use server::{Outage, Overload, Server};
+pub use server::{Forgets, Outage, Overload, Server};
 pub use summary::Summary;
 
 use crate::random::Random;
 use device::Device;
+use server::Load;
 
 /// What is to be simulated.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +49,7 @@ pub struct Plan {
 pub struct Second {
     /// Requests that began.
     pub attempts: u32,
-    /// Of those, over new connections.
+    /// Connections that began.
     pub connections: u32,
     /// Requests that ended with a delivery.
     pub delivered: u32,
@@ -60,7 +62,7 @@ pub struct Second {
 /// Runs a fleet and returns what happened, second by second. `progress` is told how many seconds have passed.
 pub fn run(plan: &Plan, mut progress: impl FnMut(u64)) -> Vec<Second> {
     let mut random = Random::new(plan.seed);
-    let mut server = plan.server;
+    let mut load = Load::new(plan.server);
     let mut devices = Vec::new();
     let mut due = BinaryHeap::new();
     for index in 0..plan.devices {
@@ -84,10 +86,10 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(u64)) -> Vec<Second> {
         let (Some(entry), Some(device)) = (history.get_mut(at), devices.get_mut(index as usize)) else {
             break;
         };
-        back.after(server.outage.end(), now);
-        let turn = device.turn(now, &mut server);
+        back.after(plan.server.outage.end(), now);
+        let turn = device.turn(now, &mut load);
         entry.attempts += u32::from(turn.began);
-        entry.connections += u32::from(turn.connects);
+        entry.connections += turn.dials;
         entry.delivered += u32::from(turn.delivered);
         entry.failed += u32::from(turn.failed);
         if turn.delivered && device.is_news_since(back.since) {

@@ -36,6 +36,7 @@ impl<H> RecordingDevice<H> {
             throttled,
             cpu_mhz,
             ups,
+            system,
         } = self;
         macro_rules! put {
             ($key:literal, $said:expr) => {
@@ -80,6 +81,7 @@ impl<H> RecordingDevice<H> {
             out.push(',');
             put!("ups", ups);
             out.push(',');
+            out.push_str(system.fresh(now, limit, ""));
             self.write_unread(now, limit, out);
             out.push('}');
         }

@@ -2,9 +2,10 @@
 //! contract (`core/schema` and the ranges of `heartbeat_core::units`).
 
 use heartbeat_core::{
+    SensorError,
     readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Memory, Position, Throttled, Ups, Uptime,
-        Wifi, WifiMode,
+        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Memory, Position, System, Throttled, Ups,
+        Uptime, Wifi, WifiMode,
     },
     text::Text,
     units::{Celsius, Megahertz, Rpm, Watts},
@@ -127,6 +128,27 @@ impl Render for DiskSpace {
     }
 }
 
+impl Render for System {
+    /// Its members, each with a comma behind it; what there is nothing to say of is left out.
+    fn render(&self) -> String {
+        let number = |key, number: Result<String, SensorError>| {
+            number.map_or(String::new(), |number| format!("\"{key}\":{number},"))
+        };
+        let read_only = if self.root_read_only == Ok(true) { "\"root_read_only\":true," } else { "" };
+        format!("{}{}{read_only}", number("load", load(self)), number("swap", swap(self)))
+    }
+}
+
+/// A load that some system can have.
+pub(super) fn load(system: &System) -> Result<String, SensorError> {
+    within(system.load?.raw(), 0, 10_000_000, 2).ok_or(SensorError::Invalid)
+}
+
+/// A use of the swap space that some system can have.
+pub(super) fn swap(system: &System) -> Result<String, SensorError> {
+    within(system.swap?.raw(), 0, 1_000, 1).ok_or(SensorError::Invalid)
+}
+
 impl Render for Celsius {
     fn render(&self) -> String {
         or_null(within(self.raw(), -400, 1_250, 1))
@@ -189,7 +211,7 @@ impl Render for Wifi {
             WifiMode::Client => "\"client\"".to_owned(),
             WifiMode::Hotspot => "\"hotspot\"".to_owned(),
         });
-        let dbm = self.signal_dbm.filter(|dbm| (-150..0).contains(&dbm.0));
+        let dbm = self.signal_dbm.filter(|dbm| (-120..0).contains(&dbm.0));
         // A percentage beside a level that cannot be was made of it.
         let is_refused = dbm != self.signal_dbm;
         let share = self.signal_percent.filter(|share| share.0 <= 100 && !is_refused);

@@ -2,11 +2,14 @@
 
 use heartbeat_core::{
     SensorError,
-    readings::Activity,
+    readings::{Activity, System},
     time::{Duration, Instant},
 };
 
-use super::recording_device::{RecordingDevice, State};
+use super::{
+    recording_device::{RecordingDevice, State},
+    render::{load, swap},
+};
 
 /// The word for an error in `diagnostics.unread`; none for what is not there.
 fn word(error: SensorError) -> Option<&'static str> {
@@ -40,6 +43,19 @@ fn put_parts(activity: &Activity, out: &mut String) {
     }
 }
 
+/// The keys of a system.
+const SYSTEM: [&str; 3] = ["diagnostics.load", "diagnostics.swap", "diagnostics.root_read_only"];
+
+/// What `diagnostics.unread` says of the parts of a system that was read.
+fn put_parts_of_system(system: &System, out: &mut String) {
+    let parts = [load(system).err(), swap(system).err(), system.root_read_only.err()];
+    for (key, error) in SYSTEM.into_iter().zip(parts) {
+        if let Some(word) = error.and_then(word) {
+            put_entry(key, word, out);
+        }
+    }
+}
+
 impl<H> RecordingDevice<H> {
     /// Writes the keys that are unread, with the reasons.
     pub(super) fn write_unread(&self, now: Instant, limit: Duration, out: &mut String) {
@@ -65,6 +81,7 @@ impl<H> RecordingDevice<H> {
             throttled,
             cpu_mhz,
             ups,
+            system,
         } = self;
         macro_rules! put_reason {
             ($($key:literal $said:ident),*) => {
@@ -89,6 +106,11 @@ impl<H> RecordingDevice<H> {
         }
         put_reason!("uptime_s" uptime, "diagnostics.throttled" throttled, "diagnostics.cpu_mhz" cpu_mhz);
         put_reason!("diagnostics.ups" ups);
+        match system.state(now, limit, word) {
+            State::Value(system) => put_parts_of_system(system, out),
+            State::Unread(Some(word)) => SYSTEM.into_iter().for_each(|key| put_entry(key, word, out)),
+            State::Unread(None) => {}
+        }
         out.push('}');
     }
 }

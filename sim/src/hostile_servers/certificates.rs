@@ -23,8 +23,8 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "sends 20,000 session tickets after the handshake",
         expected: &["the server sent too much", "the TLS session failed"],
         asks_for: None,
-        act: Act::Session(|authority| {
-            let mut config = Arc::unwrap_or_clone(authority.server("localhost"));
+        act: Act::Session(|authority, name| {
+            let mut config = Arc::unwrap_or_clone(authority.server(name));
             config.send_tls13_tickets = TICKETS;
             Arc::new(config)
         }),
@@ -35,7 +35,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a chain of certificates of 1 MB",
         expected: &["the TLS session failed", "the server sent too much"],
         asks_for: None,
-        act: Act::Certificate(|authority| authority.server_with_chain(CHAIN)),
+        act: Act::Certificate(|authority, name| authority.server_with_chain(name, CHAIN)),
     },
     Fault {
         name: "expired",
@@ -43,7 +43,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a certificate that has expired",
         expected: EXPIRED,
         asks_for: None,
-        act: Act::Certificate(|authority| authority.server_in("localhost", [2020, 2021])),
+        act: Act::Certificate(|authority, name| authority.server_in(name, [2020, 2021])),
     },
     Fault {
         name: "not-yet-valid",
@@ -51,7 +51,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a certificate that is not valid yet",
         expected: NOT_YET_VALID,
         asks_for: None,
-        act: Act::Certificate(|authority| authority.server_in("localhost", [2099, 2100])),
+        act: Act::Certificate(|authority, name| authority.server_in(name, [2099, 2100])),
     },
     Fault {
         name: "wrong-host",
@@ -59,7 +59,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a certificate of another host, as a captive portal does",
         expected: NOT_ACCEPTED,
         asks_for: None,
-        act: Act::Certificate(|authority| authority.server("elsewhere.example")),
+        act: Act::Certificate(|authority, _| authority.server("elsewhere.example")),
     },
     Fault {
         name: "unknown-authority",
@@ -67,7 +67,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a certificate of an authority that is not trusted",
         expected: NOT_ACCEPTED,
         asks_for: None,
-        act: Act::Certificate(|_| Authority::new().server("localhost")),
+        act: Act::Certificate(|_, name| Authority::new().server(name)),
     },
     Fault {
         name: "self-signed",
@@ -75,7 +75,7 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows a certificate that it has signed itself",
         expected: NOT_ACCEPTED,
         asks_for: None,
-        act: Act::Certificate(|_| self_signed()),
+        act: Act::Certificate(|_, name| self_signed(name)),
     },
     Fault {
         name: "authority-as-server",
@@ -83,14 +83,14 @@ pub(super) const FAULTS: &[Fault] = &[
         about: "shows the certificate of an authority as its own",
         expected: NOT_ACCEPTED,
         asks_for: None,
-        act: Act::Certificate(|_| Authority::new().as_server()),
+        act: Act::Certificate(|_, _| Authority::new().as_server()),
     },
 ];
 
 #[allow(clippy::expect_used)]
-fn self_signed() -> Arc<ServerConfig> {
+fn self_signed(name: &str) -> Arc<ServerConfig> {
     let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
     let certificate = params.self_signed(&key).expect("signed");
     server_config(vec![certificate.der().clone()], &key)
 }

@@ -72,9 +72,9 @@ enum Act {
     /// Instead of TLS, on a server that should speak it.
     InsteadOfTls(fn(TcpStream) -> io::Result<()>),
     /// With this certificate.
-    Certificate(fn(&Authority) -> Arc<ServerConfig>),
+    Certificate(fn(&Authority, &str) -> Arc<ServerConfig>),
     /// After the handshake, with a certificate that is right.
-    Session(fn(&Authority) -> Arc<ServerConfig>),
+    Session(fn(&Authority, &str) -> Arc<ServerConfig>),
     /// In the handshake, by way of the stream that TLS goes over.
     Handshake(fn(TcpStream) -> tcp::Drip),
     /// In place of the reply to a request.
@@ -135,13 +135,27 @@ pub struct HostileServer {
 }
 
 impl HostileServer {
-    /// Listens on `address`; port 0 picks a free one. `authority`: speaks TLS, with a certificate of this authority unless
-    /// that is the fault.
+    /// Listens on `address` as `localhost`; see [`HostileServer::listen_as`].
+    ///
+    /// # Errors
+    ///
+    /// See [`HostileServer::listen_as`].
+    pub fn listen(
+        address: SocketAddr,
+        fault: &'static Fault,
+        authority: Option<&Authority>,
+    ) -> io::Result<Self> {
+        Self::listen_as("localhost", address, fault, authority)
+    }
+
+    /// Listens on `address`; port 0 picks a free one. `authority`: speaks TLS, with a certificate of this authority for `name`
+    /// unless that is the fault.
     ///
     /// # Errors
     ///
     /// When the address cannot be used, or when the fault needs TLS and there is no authority.
-    pub fn listen(
+    pub fn listen_as(
+        name: &str,
         address: SocketAddr,
         fault: &'static Fault,
         authority: Option<&Authority>,
@@ -154,8 +168,8 @@ impl HostileServer {
             Self { address: listener.local_addr()?, connections: Arc::default(), requests: Arc::default() };
         let (connections, requests) = (Arc::clone(&served.connections), Arc::clone(&served.requests));
         let tls = authority.map(|authority| match fault.act {
-            Act::Certificate(config) | Act::Session(config) => config(authority),
-            _ => authority.server("localhost"),
+            Act::Certificate(config) | Act::Session(config) => config(authority, name),
+            _ => authority.server(name),
         });
         thread::Builder::new().name("hostile server".to_owned()).spawn(move || {
             for stream in listener.incoming() {

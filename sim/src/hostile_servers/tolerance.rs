@@ -111,9 +111,11 @@ super::http_faults! {
     "four-digits", "N11", "answers with a status of four digits", PROTOCOL, falls_silent!(b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n");
 
     // Refusals, with pages that are not downloaded.
-    "page-404", "N22", "answers 404 with a page of 150 kB", &["the server refused the heartbeat (404)"], |wire| page(wire, "404 Not Found");
-    "page-500", "N24", "answers 500 with a page of 150 kB", &["the server failed (500)"], |wire| page(wire, "500 Oops");
-    "login-page", "N25", "redirects to a login page of 150 kB", &["the server sent a redirect (302), which is not followed"], |wire| page(wire, "302 Found\r\nLocation: http://192.0.2.1/login");
+    "page-404", "N22", "answers 404 with a page of 150 kB", &["the server refused the heartbeat (404)"], |wire| page(wire, "404 Not Found", PAGE);
+    "page-404-1m", "N22", "answers 404 with a page of 1 MB", &["the server refused the heartbeat (404)"], |wire| page(wire, "404 Not Found", 1_000_000);
+    "page-500", "N24", "answers 500 with a page of 150 kB", &["the server failed (500)"], |wire| page(wire, "500 Oops", PAGE);
+    "login-page", "N25", "redirects to a login page of 150 kB", &["the server sent a redirect (302), which is not followed"], |wire| page(wire, "302 Found\r\nLocation: http://192.0.2.1/login", PAGE);
+    "login-in-place", "N25", "answers 200 with a login page of 150 kB in place of the server", &[], |wire| page(wire, "200 OK\r\nContent-Type: text/html", PAGE);
     "network-login", "N25", "answers 511, as networks that want a login do", &["the server failed (511)"], says!(b"HTTP/1.1 511 Network Authentication Required\r\nContent-Length: 0\r\n\r\n");
     "misdirected", "N22", "answers 421", &["the server refused the heartbeat (421)"], says!(b"HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n");
     "too-slow", "N22", "answers 408 and closes the connection", &["the server refused the heartbeat (408)"], |wire| {
@@ -124,8 +126,8 @@ super::http_faults! {
 }
 
 /// Answers with this status and a page that the client does not read.
-fn page(wire: &mut dyn Wire, status: &str) -> io::Result<()> {
-    wire.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: {PAGE}\r\n\r\n").as_bytes())?;
-    wire.write_all(&[b'x'; PAGE])?;
+fn page(wire: &mut dyn Wire, status: &str, bytes: usize) -> io::Result<()> {
+    wire.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: {bytes}\r\n\r\n").as_bytes())?;
+    wire.write_all(&vec![b'x'; bytes])?;
     wire.flush()
 }

@@ -76,7 +76,16 @@ impl Receiver {
     ///
     /// When the address cannot be used.
     pub fn secured(address: impl ToSocketAddrs, authority: &Authority, name: &str) -> io::Result<Self> {
-        Self::start(address, Some(authority.server(name)))
+        Self::with_tls(address, authority.server(name))
+    }
+
+    /// As [`Receiver::secured`], with these settings of TLS.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be used.
+    pub fn with_tls(address: impl ToSocketAddrs, tls: Arc<ServerConfig>) -> io::Result<Self> {
+        Self::start(address, Some(tls))
     }
 
     fn start(address: impl ToSocketAddrs, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {

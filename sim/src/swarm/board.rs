@@ -3,11 +3,11 @@
 
 use heartbeat_core::{
     readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Fix, Memory, Position, Recording, Throttled, Uptime, Wifi,
-        WifiMode,
+        Activity, Cellular, CpuTimes, DiskSpace, Fix, Memory, Position, Recording, System, Throttled, Uptime,
+        Wifi, WifiMode,
     },
     time::Instant,
-    units::{Celsius, Dbm, Degrees, Mebibytes, SignalPercent, UnixTime, Watts},
+    units::{Celsius, Dbm, Degrees, Load, Mebibytes, Percent, SignalPercent, UnixTime, Watts},
 };
 
 use crate::{
@@ -121,6 +121,10 @@ impl Board {
         self.hal.power = FakeSensor::new(Watts::from_raw(340 + 2 * warmer));
         let available = (2 * GIB).saturating_add_signed(-warmer * 10_000_000);
         self.hal.memory = FakeSensor::new(Memory { total: 4 * GIB, available });
+        // A board that streams has something to do.
+        let load = Load::from_raw(if self.recording_rate.is_some() { 150 } else { 40 } + warmer);
+        let system = System { load: Ok(load), swap: Ok(Percent::ZERO), root_read_only: Ok(false) };
+        self.hal.system = FakeSensor::new(system);
         let up_s = now.as_micros() / 1_000_000;
         self.hal.uptime = FakeSensor::new(Uptime(self.booted_s + up_s));
         let recording = self.recording_rate.map(|rate| Recording {

@@ -104,7 +104,8 @@ fn parse(received: &[u8]) -> io::Result<Option<(Reply, bool)>> {
         return Ok(None);
     }
     let retry_after = value("retry-after").and_then(|seconds| seconds.parse().ok());
-    let reply = Reply { status, retry_after: retry_after.map(heartbeat_core::time::Duration::from_secs) };
+    let retry_after = retry_after.map(heartbeat_core::time::Duration::from_secs);
+    let reply = Reply { retry_after, ..Reply::new(status) };
     let keeps = !value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
     Ok(Some((reply, keeps)))
 }

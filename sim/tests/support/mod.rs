@@ -23,9 +23,18 @@ use nix::{
 /// never happens.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The environment variable with the absolute path of another program to test, such as the one that is packaged.
+const PROGRAM: &str = "HEARTBEAT_TEST_PROGRAM";
+
+/// Whether another program is tested: the packaged one, with another C library than that of this machine.
+pub(crate) fn is_packaged() -> bool {
+    std::env::var_os(PROGRAM).is_some()
+}
+
 /// A command of the daemon without anything from this machine's configuration.
 pub(crate) fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_daemon-under-test"));
+    let program = std::env::var_os(PROGRAM).unwrap_or_else(|| env!("CARGO_BIN_EXE_daemon-under-test").into());
+    let mut command = Command::new(program);
     for name in [
         "HEARTBEAT_URL",
         "HEARTBEAT_INTERVAL",

@@ -80,11 +80,16 @@ fn receive<T>(
 }
 
 /// What a fix of this kind can know: without one, nothing but the satellites; height only in three dimensions.
+///
+/// A fix without a place is none, and so is one at 0° north, 0° east, in the Gulf of Guinea: programs and receivers give
+/// these numbers before they have others. No satellites at all cannot have made a fix, so that their number is unknown.
 fn position(
     fix: Fix,
     [latitude, longitude, altitude, speed, heading]: [Option<f64>; 5],
     satellites: Option<u64>,
 ) -> Position {
+    let is_place = latitude.zip(longitude).is_some_and(|place| place != (0.0, 0.0));
+    let fix = if is_place { fix } else { Fix::None };
     let some = fix != Fix::None;
     let fixed = |value: Option<f64>, scale: f64| {
         let scaled = value.filter(|_| some).map(|value| (value * scale).round());
@@ -100,6 +105,6 @@ fn position(
         altitude_m: fixed(altitude.filter(|_| fix == Fix::ThreeD), 1e1).map(Metres::from_raw),
         speed_mps: fixed(speed, 1e2).map(MetresPerSecond::from_raw),
         heading: fixed(heading, 1e1).map(Heading::from_raw),
-        satellites: satellites.and_then(|count| u8::try_from(count).ok()),
+        satellites: satellites.filter(|count| !some || *count > 0).and_then(|count| u8::try_from(count).ok()),
     }
 }

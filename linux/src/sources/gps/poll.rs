@@ -16,6 +16,8 @@ use crate::sources::{
 
 /// How old the position of a receiver may be: three intervals of 5 s, as any value of the heartbeat.
 const FRESH: Duration = Duration::from_secs(15);
+/// `status` of a fix that a receiver or a program makes up (gpsd_json(5), "Simulated").
+const SIMULATED: i64 = 8;
 /// Receivers that are looked at.
 const RECEIVERS_MAX: usize = 16;
 
@@ -45,6 +47,9 @@ struct Tpv {
     device: String,
     #[serde(deserialize_with = "lenient")]
     mode: i64,
+    /// How the fix was made, since gpsd 3.17.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    status: Option<i64>,
     /// The receiver's clock. It stands still when the receiver falls silent, and gpsd goes on to give the position.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     time: Option<String>,
@@ -122,6 +127,7 @@ impl Poll {
 impl Tpv {
     fn fix(&self) -> Fix {
         match self.mode {
+            _ if self.status == Some(SIMULATED) => Fix::None,
             2 => Fix::TwoD,
             3 => Fix::ThreeD,
             _ => Fix::None,
@@ -313,6 +319,25 @@ mod tests {
             {"device":"b","mode":2,"time":"2026-11-26T01:33:10Z","lat":2.0,"lon":2.0}],"sky":[]}"#,
         );
         assert_eq!(position.map(|position| position.fix), Some(Fix::TwoD));
+    }
+
+    #[test]
+    fn a_fix_that_is_made_up_or_has_no_place_is_none() {
+        let fix = |rest: &str| {
+            let line = format!(
+                r#"{{"class":"POLL","active":1,"tpv":[{{"mode":3{rest}}}],"sky":[{{"uSat":0,"satellites":[]}}]}}"#
+            );
+            best(&line).map(|position| (position.fix, position.satellites))
+        };
+        let place = r#","lat":52.5,"lon":13.4"#;
+        assert_eq!(fix(place), Some((Fix::ThreeD, None)), "no satellites cannot have made it");
+        assert_eq!(fix(&format!(r#"{place},"status":2"#)), Some((Fix::ThreeD, None)));
+        let none = Some((Fix::None, Some(0)));
+        assert_eq!(fix(&format!(r#"{place},"status":8"#)), none);
+        for rest in ["", r#","lat":52.5"#, r#","lon":13.4"#, r#","lat":0.0,"lon":-0.0"#] {
+            assert_eq!(fix(rest), none, "{rest}");
+        }
+        assert_eq!(fix(r#","lat":0.0,"lon":13.4"#), Some((Fix::ThreeD, None)), "on the equator");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    os::unix::net::UnixStream,
+    os::{fd::AsRawFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -11,6 +11,7 @@ use heartbeat_core::{
     SensorError,
     readings::{Fix, Position},
 };
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, socket};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -56,7 +57,7 @@ impl Source for Streamer {
                 Err(_) => {}
             }
         }
-        let location = ask(&root.host_path(&self.socket));
+        let location = root.reach_untrusted_socket(&self.socket).and_then(|socket| ask(socket.as_ref()));
         let text = location.as_ref().map(|location| Answer::Text(location.to_json()));
         root.note_answer(CAPTURED, Some(Location::rewrite), text.as_ref().map_err(|error| **error));
         location?.position()
@@ -66,11 +67,21 @@ impl Source for Streamer {
 /// One question and its answer.
 fn ask(socket: &Path) -> Result<Location, SensorError> {
     let deadline = Instant::now() + TIMEOUT;
-    let mut stream = UnixStream::connect(socket).map_err(connect_error)?;
+    let mut stream = connect(socket).map_err(connect_error)?;
     stream.set_write_timeout(Some(TIMEOUT)).map_err(|_| SensorError::Io)?;
     stream.write_all(b"{\"command\": \"get_location\"}").map_err(|_| SensorError::Io)?;
     // No end mark: the answer has ended when it is whole.
     receive(&mut stream, deadline, |text| Location::parse(text).ok())
+}
+
+/// Connects without waiting: the queue of a daemon that is stuck is full, and stays so.
+fn connect(path: &Path) -> std::io::Result<UnixStream> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    socket::connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// What is read of its answer.
@@ -229,6 +240,45 @@ mod tests {
         });
         assert_eq!(streamer.read(&root), Err(SensorError::Io), "broken off");
         assert_eq!(streamer.read(&root).expect("a position").fix, Fix::ThreeD);
+    }
+
+    #[test]
+    fn does_not_wait_for_a_daemon_whose_queue_is_full() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("gps_daemon.sock");
+        let _listener = UnixListener::bind(&path).expect("bound");
+        let mut queued = Vec::new();
+        let full = loop {
+            match connect(&path) {
+                Ok(stream) => queued.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+        let root = Sysroot::new(Path::new("/")).expect("opened");
+        assert_eq!(Streamer::new(dir.path()).read(&root), Err(SensorError::Io));
+    }
+
+    #[test]
+    fn follows_no_link_and_asks_only_a_socket() {
+        let (dir, outside) =
+            (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
+        std::fs::create_dir(dir.path().join("tmp")).expect("created");
+        let socket = dir.path().join("tmp/gps_daemon.sock");
+        let listener = UnixListener::bind(outside.path().join("other.sock")).expect("bound");
+        listener.set_nonblocking(true).expect("set");
+        std::os::unix::fs::symlink(outside.path().join("other.sock"), &socket).expect("linked");
+        for (root, tmp) in
+            [(dir.path(), "/tmp"), (Path::new("/"), socket.parent().and_then(Path::to_str).expect("text"))]
+        {
+            let root = Sysroot::new(root).expect("opened");
+            assert_eq!(Streamer::new(Path::new(tmp)).read(&root), Err(SensorError::Invalid));
+        }
+        assert!(listener.accept().is_err(), "not connected to");
+        std::fs::remove_file(&socket).expect("removed");
+        std::fs::write(&socket, "").expect("written");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        assert_eq!(Streamer::new(Path::new("/tmp")).read(&root), Err(SensorError::Invalid));
     }
 
     proptest! {

@@ -6,16 +6,11 @@
 
 use heartbeat_core::{SensorError, time::Duration};
 
+use super::attributes::{Attributes, CLASS, variable};
 use crate::{
     clock,
-    sources::{
-        kept::Kept,
-        sysroot::{Sysroot, read_whole},
-    },
+    sources::{kept::Kept, sysroot::Sysroot},
 };
-
-const CLASS: &str = "/sys/class/net";
-const TTY_CLASS: &str = "/sys/class/tty";
 
 /// `ARPHRD_ETHER`, `ARPHRD_PPP` and `ARPHRD_RAWIP` of `linux/if_arp.h`. A radio in monitor mode has another one
 /// (`ARPHRD_IEEE80211*`), although it has a `phy80211`, too.
@@ -23,14 +18,16 @@ const ARPHRD_ETHER: i64 = 1;
 const ARPHRD_PPP: i64 = 512;
 const ARPHRD_RAWIP: i64 = 519;
 
-/// `DEVTYPE` of what carries wired packets, or other interfaces that do. A gadget is the device's end of a USB cable.
-const WIRED: [&str; 7] = ["gadget", "dsa", "bridge", "vlan", "bond", "macvlan", "macsec"];
+/// `DEVTYPE` of what carries wired packets. A gadget is the device's end of a USB cable.
+const WIRED: [&str; 2] = ["gadget", "dsa"];
+/// `DEVTYPE` of what carries the packets of other interfaces, and is of their kind.
+const STACKED: [&str; 7] = ["bridge", "vlan", "bond", "macvlan", "macvtap", "ipvlan", "macsec"];
+/// Interfaces above each other that are followed: a VLAN on a bridge on a bond, and one more.
+const STACK_MAX: u32 = 4;
 
-/// Drivers of the serial lines of USB modems (kernel, `drivers/usb/serial`).
-const MODEM_DRIVERS: [&str; 5] = ["option1", "option", "qcserial", "sierra", "ipw"];
-
-/// Size of `/proc/net/pppoe` and `/proc/net/pppol2tp` with far more sessions than a board has.
-const SESSIONS_MAX: u64 = 16 * 1024;
+/// Drivers of what has a network of its own behind a USB cable (kernel, `drivers/net/usb`): a phone, a modem or another
+/// computer. The kernel does not tell these from each other.
+const TETHERING: [&str; 2] = ["rndis_host", "ipheth"];
 
 /// How long the kinds are kept: long enough to cost nothing, short enough for a modem that was swapped for another
 /// device of the same name. What could not be read is looked up again at once.
@@ -44,6 +41,8 @@ pub(crate) enum Kind {
     Cellular,
     /// PPP over something that only a modem's owner knows.
     Ppp,
+    /// A host behind a USB cable, of which only a modem's owner knows whether it is a modem.
+    Tethered,
 }
 
 /// One interface that can connect the device.
@@ -75,11 +74,11 @@ impl Interfaces {
         let names = root.list(CLASS)?;
         let now = clock::now();
         if self.known.get(now).is_none_or(|(known, _)| *known != names) {
-            let mut sysfs = Attributes { root, complete: true };
+            let mut sysfs = Attributes::of(root);
             let mut all: Vec<_> =
                 names.iter().filter_map(|name| Interface::look_up(&mut sysfs, name)).collect();
             settle_ppp(&mut sysfs, &mut all);
-            let time = if sysfs.complete { KEEP } else { Duration::ZERO };
+            let time = if sysfs.are_lasting() { KEEP } else { Duration::ZERO };
             return Ok(&self.known.keep((names, all), now, time).1);
         }
         Ok(self.known.get(now).map(|(_, all)| all.as_slice()).unwrap_or_default())
@@ -103,64 +102,12 @@ fn settle_ppp(sysfs: &mut Attributes<'_>, all: &mut Vec<Interface>) {
     }
 }
 
-/// What the kernel says about interfaces, as far as it can be read.
-struct Attributes<'r> {
-    root: &'r Sysroot,
-    /// Nothing that is there failed to be read.
-    complete: bool,
-}
-
-impl Attributes<'_> {
-    fn has(&mut self, name: &str, entry: &str) -> bool {
-        let found = self.root.locate(format!("{CLASS}/{name}/{entry}"));
-        self.note(found).is_some()
-    }
-
-    fn text<'b>(&mut self, name: &str, entry: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
-        let read = self.root.read_text(format!("{CLASS}/{name}/{entry}"), buffer);
-        self.note(read)
-    }
-
-    /// Whether the kernel lists sessions of PPPoE or L2TP.
-    fn has_sessions(&mut self) -> bool {
-        let mut any = |path, is_session: fn(&[u8]) -> bool| {
-            let table = self.root.open(path).and_then(|file| read_whole(file, SESSIONS_MAX));
-            self.note(table).is_some_and(|table| table.split(|byte| *byte == b'\n').any(is_session))
-        };
-        // `Id Address Device`, then a line for each (drivers/net/ppp/pppoe.c).
-        any("/proc/net/pppoe", |line| line.first().is_some_and(u8::is_ascii_hexdigit))
-            // `TUNNEL '...'` for each behind a head that names the columns (net/l2tp/l2tp_ppp.c).
-            || any("/proc/net/pppol2tp", |line| line.starts_with(b"TUNNEL '"))
-    }
-
-    /// Whether a serial line of a USB modem is there.
-    fn has_serial_modem(&mut self) -> bool {
-        let names = self.root.list(TTY_CLASS);
-        let names = self.note(names).unwrap_or_default();
-        names.iter().filter(|name| name.starts_with("ttyUSB")).any(|name| {
-            let mut buffer = [0; 512];
-            let uevent = self.root.read_text(format!("{TTY_CLASS}/{name}/device/uevent"), &mut buffer);
-            let driver = self.note(uevent).and_then(|uevent| variable(uevent, "DRIVER="));
-            driver.is_some_and(|driver| MODEM_DRIVERS.contains(&driver))
-        })
-    }
-
-    fn note<T>(&mut self, answer: Result<T, SensorError>) -> Option<T> {
-        self.complete &= !matches!(answer, Err(SensorError::Io));
-        answer.ok()
-    }
-}
-
-fn variable<'u>(uevent: &'u str, name: &str) -> Option<&'u str> {
-    uevent.lines().find_map(|line| line.strip_prefix(name))
-}
-
 impl Interface {
     fn look_up(sysfs: &mut Attributes<'_>, name: &str) -> Option<Self> {
         let mut buffer = [0; 512];
         let uevent = sysfs.text(name, "uevent", &mut buffer).unwrap_or("");
         let devtype = variable(uevent, "DEVTYPE=");
-        let kind = kind(sysfs, name, devtype)?;
+        let kind = kind(sysfs, name, devtype, 0)?;
         let physical = sysfs.has(name, "device");
         let is_stacked = !physical && devtype.is_some();
         Some(Self { name: name.to_owned(), kind, physical, is_stacked })
@@ -180,7 +127,7 @@ impl Interface {
 }
 
 /// What the kernel says the device is; its name only as a last resort, for modems that pose as Ethernet.
-fn kind(sysfs: &mut Attributes<'_>, name: &str, devtype: Option<&str>) -> Option<Kind> {
+fn kind(sysfs: &mut Attributes<'_>, name: &str, devtype: Option<&str>, above: u32) -> Option<Kind> {
     let mut buffer = [0; 16];
     let hardware: i64 = sysfs.text(name, "type", &mut buffer)?.parse().ok()?;
     match (devtype, hardware) {
@@ -191,10 +138,26 @@ fn kind(sysfs: &mut Attributes<'_>, name: &str, devtype: Option<&str>) -> Option
         (None, ARPHRD_ETHER) if name.starts_with("wwan") => Some(Kind::Cellular),
         // The kind of a tunnel depends on the program that made it, and is unknown.
         (None, ARPHRD_ETHER) if sysfs.has(name, "tun_flags") => None,
+        (None, ARPHRD_ETHER) if sysfs.has(name, "device") => {
+            Some(if sysfs.is_driven_by(name, &TETHERING) { Kind::Tethered } else { Kind::Ethernet })
+        }
+        (None, ARPHRD_ETHER) if sysfs.is_alone(name) => None,
         (None, ARPHRD_ETHER) => Some(Kind::Ethernet),
+        (Some(devtype), ARPHRD_ETHER) if STACKED.contains(&devtype) => kind_below(sysfs, name, above),
         (Some(devtype), ARPHRD_ETHER) if WIRED.contains(&devtype) => Some(Kind::Ethernet),
         _ => None,
     }
+}
+
+/// The kind of what stands for other interfaces: wired, if one of them is, or if nothing is known of them.
+fn kind_below(sysfs: &mut Attributes<'_>, name: &str, above: u32) -> Option<Kind> {
+    let below = sysfs.below(name);
+    let mut kinds = below.iter().map(|name| {
+        let mut buffer = [0; 512];
+        let uevent = sysfs.text(name, "uevent", &mut buffer).unwrap_or("").to_owned();
+        if above < STACK_MAX { kind(sysfs, name, variable(&uevent, "DEVTYPE="), above + 1) } else { None }
+    });
+    (below.is_empty() || kinds.any(|kind| kind == Some(Kind::Ethernet))).then_some(Kind::Ethernet)
 }
 
 #[cfg(test)]
@@ -303,6 +266,87 @@ mod tests {
             expect(&kinds(&[("net0", files)], &[]), &[]);
         }
         expect(&kinds(&[("tap0", &[("type", "1"), ("tun_flags", "0x1002")])], &[]), &[]);
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_of_no_kind_and_the_end_of_a_pair_is_wired() {
+        // drivers/net/dummy.c, drivers/net/veth.c, net/ipv4/ip_gre.c (gretap without a device of its own).
+        let ends = |link, index| [("type", "1"), ("iflink", link), ("ifindex", index)];
+        expect(&kinds(&[("dummy0", &ends("4", "4"))], &[]), &[]);
+        expect(&kinds(&[("gretap1", &ends("0", "7"))], &[]), &[]);
+        expect(&kinds(&[("eth0", &ends("12", "2"))], &[]), &[("eth0", Kind::Ethernet, false, false)]);
+        let hardware =
+            [("type", "1"), ("iflink", "2"), ("ifindex", "2"), ("device/uevent", "DRIVER=lan78xx")];
+        expect(&kinds(&[("eth0", &hardware)], &[]), &[("eth0", Kind::Ethernet, true, false)]);
+    }
+
+    #[test]
+    fn a_host_behind_a_usb_cable_is_no_wired_connection() {
+        // rndis_host: Android, and modems such as the SIM7600; ipheth: iPhones. r8152 and cdc_ncm are adapters.
+        for (driver, kind) in [
+            ("rndis_host", Kind::Tethered),
+            ("ipheth", Kind::Tethered),
+            ("r8152", Kind::Ethernet),
+            ("cdc_ncm", Kind::Ethernet),
+        ] {
+            let uevent = format!("DEVTYPE=usb_interface\nDRIVER={driver}\n");
+            let files = [("type", "1"), ("device/uevent", uevent.as_str())];
+            expect(&kinds(&[("usb0", &files)], &[]), &[("usb0", kind, true, false)]);
+        }
+    }
+
+    #[test]
+    fn what_stands_for_others_is_of_their_kind() {
+        const ETH0: (&str, &[(&str, &str)]) =
+            ("eth0", &[("type", "1"), ("device/uevent", "DRIVER=bcmgenet")]);
+        const WLAN0: (&str, &[(&str, &str)]) =
+            ("wlan0", &[("type", "1"), ("uevent", "DEVTYPE=wlan\n"), ("device/uevent", "DRIVER=brcmfmac")]);
+        let kind_of = |name: &'static str, files: &[(&str, &str)]| {
+            let found = kinds(&[ETH0, WLAN0, (name, files)], &[]);
+            found.into_iter().find(|(found, ..)| found == name).map(|(_, kind, ..)| kind)
+        };
+        let bond = |active| {
+            [
+                ("type", "1"),
+                ("uevent", "DEVTYPE=bond\n"),
+                ("bonding/active_slave", active),
+                ("lower_eth0/type", "1"),
+                ("lower_wlan0/type", "1"),
+            ]
+        };
+        assert_eq!(kind_of("bond0", &bond("eth0\n")), Some(Kind::Ethernet));
+        assert_eq!(kind_of("bond0", &bond("wlan0\n")), None, "its packets go through the air");
+        assert_eq!(kind_of("bond0", &bond("\n")), Some(Kind::Ethernet), "no part is active: any");
+        let vlan = |below| [("type", "1"), ("uevent", "DEVTYPE=vlan\n"), (below, "1")];
+        assert_eq!(kind_of("x.7", &vlan("lower_eth0/type")), Some(Kind::Ethernet));
+        assert_eq!(kind_of("x.7", &vlan("lower_wlan0/type")), None);
+        assert_eq!(kind_of("x.7", &vlan("mtu")), Some(Kind::Ethernet), "below another namespace");
+        assert_eq!(kind_of("x.7", &vlan("lower_x.7/type")), None, "an endless stack");
+        let bridge =
+            [("type", "1"), ("uevent", "DEVTYPE=bridge\n"), ("lower_wlan0/x", ""), ("lower_eth0/x", "")];
+        assert_eq!(kind_of("br0", &bridge), Some(Kind::Ethernet));
+    }
+
+    #[test]
+    fn the_active_part_of_a_bond_is_looked_up_each_time() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |path: &str, content: &str| {
+            let path = dir.path().join("sys/class/net").join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+            fs::write(path, content).expect("written");
+        };
+        for name in ["bond0", "eth0", "wlan0"] {
+            write(&format!("{name}/type"), "1\n");
+        }
+        write("bond0/uevent", "DEVTYPE=bond\n");
+        write("wlan0/uevent", "DEVTYPE=wlan\n");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let mut interfaces = Interfaces::default();
+        for (active, is_wired) in [("eth0", true), ("wlan0", false), ("eth0", true)] {
+            write("bond0/bonding/active_slave", active);
+            let found = interfaces.list(&root).expect("listed");
+            assert_eq!(found.iter().any(|interface| interface.name == "bond0"), is_wired, "{active}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Everything is read together, so that the parts of a heartbeat agree with each other.
 
 pub(crate) mod addresses;
+mod attributes;
 mod changes;
 pub(crate) mod interfaces;
 pub(crate) mod permanent_address;

@@ -4,6 +4,7 @@ use heartbeat_core::SensorError;
 
 use crate::sources::{
     netlink::{NLM_F_DUMP, Netlink, attribute},
+    placeholder::is_placeholder,
     sysroot::Sysroot,
 };
 
@@ -99,6 +100,10 @@ impl Candidate {
             known.map(|(_, address)| address.clone()).ok_or(SensorError::Absent)?
         };
         let first = first_byte(&address).ok_or(SensorError::Invalid)?;
+        // A group's address (IEEE 802-2014, 8.2) is no station's.
+        if first & 1 != 0 || is_placeholder(&address.replace(':', "")) {
+            return Err(SensorError::Invalid);
+        }
         let mut buffer = [0; 512];
         let uevent = root.read_text(entry("device/uevent"), &mut buffer).unwrap_or_default();
         let index = root.read_integer(entry("ifindex")).unwrap_or(i64::MAX);
@@ -201,6 +206,19 @@ mod tests {
             Ok("dc:a6:32:01:02:03")
         );
         assert!(Candidate::of(&root, "eth0", &[]).is_err());
+    }
+
+    /// Addresses of Broadcom's sample files, of a driver without a fuse, and one that somebody typed.
+    #[test]
+    fn an_address_of_a_whole_series_is_no_id() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        for shared in ["00:90:4c:c5:12:38", "08:00:27:00:01:92", "00:11:22:33:44:55", "01:00:5e:00:00:01"] {
+            interface(dir.path(), "wlan0", shared, 2, "DRIVER=brcmfmac");
+            assert_eq!(find(&root), Err(SensorError::Absent), "{shared}");
+        }
+        interface(dir.path(), "wlan1", "00:e0:4c:36:00:02", 3, "DEVTYPE=usb_interface\nDRIVER=rtl8xxxu\n");
+        assert_eq!(find(&root).as_deref(), Ok("00:e0:4c:36:00:02"));
     }
 
     #[test]

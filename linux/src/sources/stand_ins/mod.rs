@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::placeholder::is_placeholder;
+
 /// Where the streaming application believes its temporary files to be.
 const TMP: &str = "/tmp";
 
@@ -201,13 +203,9 @@ impl StandIns {
     }
 }
 
-/// A number that identifies no board: too short, the same digit throughout, or digits in their order.
+/// A number that identifies no board: too short, or the same on many.
 fn is_shared(number: &str) -> bool {
-    let mut digits = number.bytes().map(|byte| byte.to_ascii_lowercase());
-    let first = digits.next();
-    number.len() < 8
-        || digits.all(|digit| Some(digit) == first)
-        || "0123456789abcdef0123456789abcdef".contains(&number.to_ascii_lowercase())
+    number.len() < 8 || is_placeholder(number)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod answer;
 mod error;
 mod opened;
+mod reached;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -22,6 +23,7 @@ pub use self::opened::{Opened, Reread, read_whole};
 pub(crate) use self::{
     answer::{Answer, error_file, size_file},
     error::sensor_error,
+    reached::{Reached, real_path},
 };
 
 use self::{
@@ -95,7 +97,38 @@ impl Sysroot {
         self.tree.is_none()
     }
 
-    /// `path` as the host sees it, for calls that take no descriptor.
+    /// A path for a call that takes no descriptor. The links of a captured tree do not lead out of it.
+    ///
+    /// # Errors
+    ///
+    /// In a captured tree, [`SensorError::Absent`] when nothing has this name, else why that is unknown. On the running
+    /// system there are none here: the call itself finds out.
+    pub(crate) fn reach(&self, path: &Path) -> Result<Reached, SensorError> {
+        if self.tree.is_none() {
+            return Ok(Reached::named(path));
+        }
+        self.open_any(path, OFlag::O_PATH).map(Reached::held)
+    }
+
+    /// A socket in a directory where any user may create names: a link is not followed.
+    ///
+    /// # Errors
+    ///
+    /// [`SensorError::Absent`] when nothing has this name, [`SensorError::Invalid`] for anything but a socket.
+    pub(crate) fn reach_untrusted_socket(&self, path: &Path) -> Result<Reached, SensorError> {
+        let held = self.open_any(path, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
+        if file_type(&fstat(&held).map_err(sensor_error)?) != SFlag::S_IFSOCK {
+            return Err(SensorError::Invalid);
+        }
+        Ok(Reached::held(held))
+    }
+
+    /// Where the tree is on this machine, without links in it; `/` for the running system.
+    pub(super) fn real_root(&self) -> std::io::Result<PathBuf> {
+        self.tree.as_ref().map_or_else(|| Ok("/".into()), real_path)
+    }
+
+    /// `path` as the host sees it. Links in a captured tree lead out of it: only for what must not follow any.
     pub fn host_path(&self, path: &Path) -> PathBuf {
         self.path.join(path.strip_prefix("/").unwrap_or(path))
     }
@@ -140,6 +173,19 @@ impl Sysroot {
             return Err(SensorError::Invalid);
         }
         Ok(Opened::new(fd.into(), path, self.recording.as_ref()))
+    }
+
+    /// Reads a file of at most `size_max` bytes that is about this machine and never part of a captured tree.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sysroot::open`]; [`SensorError::Io`] when reading failed.
+    pub(crate) fn read_unnoted(&self, path: &Path, size_max: u64) -> Result<Vec<u8>, SensorError> {
+        let fd = self.open_fd(path, OFlag::O_RDONLY).map_err(sensor_error)?;
+        if !is_regular(&fstat(&fd).map_err(sensor_error)?) {
+            return Err(SensorError::Invalid);
+        }
+        read_whole(Opened::unnoted(fd.into()), size_max)
     }
 
     /// Reads the beginning of a file, at most `buffer.len()` bytes.
@@ -239,19 +285,28 @@ impl Sysroot {
         {
             return u64::try_from(size).map_err(|_| SensorError::Invalid);
         }
+        let (size, _) = self.regular_file(path)?;
+        self.note(path, || Entry::Size(size));
+        Ok(size)
+    }
+
+    /// A regular file, for what can be asked of it without reading it, and its size in bytes.
+    pub(super) fn regular_file(&self, path: &Path) -> Result<(u64, OwnedFd), SensorError> {
         let fd = self.open_any(path, OFlag::O_PATH)?;
         let stat = fstat(&fd).map_err(sensor_error)?;
         if !is_regular(&stat) {
             return Err(SensorError::Invalid);
         }
-        let size = u64::try_from(stat.st_size).map_err(|_| SensorError::Invalid)?;
-        self.note(path, || Entry::Size(size));
-        Ok(size)
+        Ok((u64::try_from(stat.st_size).map_err(|_| SensorError::Invalid)?, fd))
     }
 }
 
-fn is_regular(stat: &FileStat) -> bool {
-    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
+pub(crate) fn is_regular(stat: &FileStat) -> bool {
+    file_type(stat) == SFlag::S_IFREG
+}
+
+fn file_type(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
 #[cfg(test)]

@@ -1,14 +1,28 @@
 //! Constants of a Python program, read and never executed.
 //!
-//! Understood are the forms that people write: a literal, several that stand side by side, parentheses, and a variable
-//! of the environment with a default. Anything else is not readable: a wrong guess would send a device's heartbeats to
-//! another server.
+//! Understood are the forms that people write: a literal, several that stand side by side or are added, parentheses, the
+//! name of another constant, also in a text with fields, a variable of the environment with a default, the body of a
+//! class, and what is imported from a file beside the program. Anything else is not readable: a wrong guess would send a
+//! device's heartbeats to another server.
 
+mod expression;
 mod tokens;
 
-use std::fmt;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
-use self::tokens::{Statement, Token};
+use heartbeat_core::SensorError;
+
+use self::tokens::{Block, Statement, Token};
+use super::{Sysroot, read};
+
+/// Files that a program imports and that are read.
+const MODULES_MAX: usize = 16;
+/// How many constants may each be defined by the next.
+const DEPTH_MAX: u32 = 8;
 
 /// A value that can be read without executing anything.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,38 +58,136 @@ pub(super) enum Value {
     Unreadable,
 }
 
-/// An assignment and its line, from 1.
+/// An assignment and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Constant {
     pub(super) value: Value,
+    /// The file, if it is not that of the program.
+    pub(super) file: Option<PathBuf>,
+    /// Its line, from 1.
     pub(super) line: usize,
 }
 
-/// A program, in statements.
-#[derive(Debug)]
-pub(super) struct Program(Vec<Statement>);
+/// A program in statements, with the files that it imports from its own directory.
+#[derive(Debug, Default)]
+pub(super) struct Program {
+    statements: Vec<Statement>,
+    modules: BTreeMap<String, (PathBuf, Program)>,
+}
+
+/// What a statement does to a name.
+enum Binding<'t> {
+    /// Assigns what these tokens say.
+    Value(&'t [Token]),
+    /// Takes it from another file, in which it has this name.
+    Import { module: &'t str, name: &'t str },
+    /// Changes it in a way that is not understood.
+    Unknown,
+}
 
 impl Program {
-    /// Reads a program.
+    /// Reads a program without what it imports.
     pub(super) fn parse(source: &str) -> Self {
-        Self(tokens::statements(source))
+        Self { statements: tokens::statements(source), modules: BTreeMap::new() }
+    }
+
+    /// Reads a program, and the files beside it that it imports.
+    ///
+    /// # Errors
+    ///
+    /// What the system says of the program's own file.
+    pub(super) fn load(root: &Sysroot, file: &Path) -> Result<Self, SensorError> {
+        let mut program = Self::parse(&read(root, file)?);
+        let directory = file.parent().unwrap_or(Path::new("/"));
+        let mut names: Vec<&str> =
+            program.statements.iter().flat_map(|line| imported(&line.tokens)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut modules = BTreeMap::new();
+        for name in names.into_iter().take(MODULES_MAX) {
+            let file = directory.join(format!("{name}.py"));
+            if let Ok(source) = read(root, &file) {
+                modules.insert(name.to_owned(), (file, Self::parse(&source)));
+            }
+        }
+        program.modules = modules;
+        Ok(program)
     }
 
     /// The last assignment to a name. One inside a block makes it unreadable, because whether it is executed is not
     /// known.
     pub(super) fn constant(&self, name: &str) -> Option<Constant> {
-        let assignments = self.0.iter().filter_map(|statement| {
-            let [Token::Name(target), rest @ ..] = statement.tokens.as_slice() else { return None };
-            Some((statement, assigned(rest).filter(|_| target == name)?))
-        });
+        self.constant_at(name, 0)
+    }
+
+    fn constant_at(&self, name: &str, depth: u32) -> Option<Constant> {
+        let bindings = self.bindings(name);
+        let is_outside = bindings.iter().any(|(statement, _)| statement.block != Block::Class);
+        let is_in_class = bindings.iter().any(|(statement, _)| statement.block == Block::Class);
         let mut found: Option<Constant> = None;
-        for (statement, value) in assignments {
-            let unreadable =
-                statement.indented || found.is_some_and(|before| before.value == Value::Unreadable);
-            let value = if unreadable { Value::Unreadable } else { expression(value) };
-            found = Some(Constant { value, line: statement.line });
+        for (statement, binding) in bindings {
+            let is_unclear = statement.block == Block::Other
+                || is_outside && is_in_class
+                || found.as_ref().is_some_and(|before| before.value == Value::Unreadable);
+            let constant = |value| Constant { value, file: None, line: statement.line };
+            found = Some(match binding {
+                _ if is_unclear || depth > DEPTH_MAX => constant(Value::Unreadable),
+                Binding::Value(tokens) => constant(self.value(tokens, depth)),
+                Binding::Import { module, name } => {
+                    self.imported_constant(module, name, depth).unwrap_or_else(|| constant(Value::Unreadable))
+                }
+                Binding::Unknown => constant(Value::Unreadable),
+            });
         }
-        found
+        found.or_else(|| self.star_import(name, depth))
+    }
+
+    /// A constant of a file that is imported.
+    fn imported_constant(&self, module: &str, name: &str, depth: u32) -> Option<Constant> {
+        let (file, program) = self.modules.get(module)?;
+        let constant = program.constant_at(name, depth + 1)?;
+        Some(Constant { file: constant.file.or_else(|| Some(file.clone())), ..constant })
+    }
+
+    /// A constant of a file of which all names are imported (`from config import *`).
+    fn star_import(&self, name: &str, depth: u32) -> Option<Constant> {
+        let stars = self.statements.iter().filter(|statement| statement.block == Block::None);
+        let modules = stars.filter_map(|statement| match statement.tokens.as_slice() {
+            [from, rest @ .., import, star]
+                if from.spelling() == "from" && import.spelling() == "import" && star.is("*") =>
+            {
+                module_name(rest)
+            }
+            _ => None,
+        });
+        modules.filter_map(|module| self.imported_constant(module, name, depth)).next_back()
+    }
+
+    /// All that happens to a name, in the order of the program.
+    fn bindings(&self, name: &str) -> Vec<(&Statement, Binding<'_>)> {
+        let bindings = self.statements.iter().filter_map(|statement| {
+            let binding = match statement.tokens.as_slice() {
+                [Token::Name(target), rest @ ..] if target == name && assigned(rest).is_some() => {
+                    Binding::Value(assigned(rest)?)
+                }
+                tokens => {
+                    import_of(tokens, name).or_else(|| is_bound(tokens, name).then_some(Binding::Unknown))?
+                }
+            };
+            Some((statement, binding))
+        });
+        bindings.collect()
+    }
+
+    /// What a name stands for in another constant: only one that is assigned once, because its value may have been another
+    /// one at that place.
+    fn named(&self, name: &str, depth: u32) -> Value {
+        match self.bindings(name).as_slice() {
+            [] | [_] => {
+                self.constant_at(name, depth + 1).map_or(Value::Unreadable, |constant| constant.value)
+            }
+            _ => Value::Unreadable,
+        }
     }
 }
 
@@ -96,184 +208,78 @@ fn assigned(rest: &[Token]) -> Option<&[Token]> {
     }
 }
 
-fn expression(tokens: &[Token]) -> Value {
-    if let Some(inside) = in_parentheses(tokens) {
-        return expression(inside);
-    }
-    if let Some(literal) = literal(tokens) {
-        return Value::Literal(literal);
-    }
-    match tokens {
-        [Token::Name(conversion), rest @ ..] if ["float", "int", "str"].contains(&conversion.as_str()) => {
-            in_parentheses(rest).map_or(Value::Unreadable, expression)
+/// Whether a statement gives the name a value among others: `NAME, other = ...`, `other = NAME = ...`, `if x: NAME = ...`,
+/// `(NAME := ...)`. An argument (`f(NAME=...)`) and an attribute (`x.NAME = ...`) are other things.
+fn is_bound(tokens: &[Token], name: &str) -> bool {
+    let mut depth = 0_i64;
+    let mut is_target = false;
+    let mut before: Option<&Token> = None;
+    for token in tokens {
+        depth += i64::from(["(", "[", "{"].iter().any(|open| token.is(open)));
+        depth -= i64::from([")", "]", "}"].iter().any(|close| token.is(close)));
+        if *token == Token::Name(name.to_owned()) && !before.is_some_and(|before| before.is(".")) {
+            is_target |= depth == 0;
+        } else if (token.is("=") && depth == 0 && is_target)
+            || (token.is(":=") && before.is_some_and(|before| before.spelling() == name))
+        {
+            return true;
+        } else if !matches!(token, Token::Name(_)) && !token.is(",") && depth == 0 {
+            // What stands between a name and the equals sign makes it part of an expression.
+            is_target = false;
         }
-        _ => environment(tokens).unwrap_or(Value::Unreadable),
+        before = Some(token);
     }
+    false
 }
 
-fn in_parentheses(tokens: &[Token]) -> Option<&[Token]> {
+/// The module of `from MODULE import`, also of one with a dot before it, which is beside the program as well.
+fn module_name(tokens: &[Token]) -> Option<&str> {
     match tokens {
-        [first, inside @ .., last] if first.is("(") && last.is(")") && balanced(inside) => Some(inside),
+        [Token::Name(module)] => Some(module),
+        [dot, Token::Name(module)] if dot.is(".") => Some(module),
         _ => None,
     }
 }
 
-/// Whether the parentheses among these are pairs, so that those around them are one.
-fn balanced(tokens: &[Token]) -> bool {
-    let mut depth = 0_i64;
-    tokens.iter().all(|token| {
-        depth += i64::from(token.is("(")) - i64::from(token.is(")"));
-        depth >= 0
-    }) && depth == 0
-}
-
-fn literal(tokens: &[Token]) -> Option<Literal> {
-    match tokens {
-        [Token::Number(number)] => Some(Literal::Number(*number)),
-        [minus, Token::Number(number)] if minus.is("-") => Some(Literal::Number(-number)),
-        [_, ..] => {
-            let parts = tokens.iter().map(|token| match token {
-                Token::Text(text) => text.clone(),
+/// The modules that a statement imports.
+fn imported(tokens: &[Token]) -> Vec<&str> {
+    let position = |word: &str| tokens.iter().position(|token| token.spelling() == word);
+    match tokens.first().map(Token::spelling) {
+        Some("from") => {
+            let module = position("import").and_then(|import| tokens.get(1..import)).and_then(module_name);
+            module.into_iter().collect()
+        }
+        // `import a, b`: names with dots are no files beside the program, and are not found.
+        Some("import") => {
+            let names = tokens.iter().skip(1).filter_map(|token| match token {
+                Token::Name(name) => Some(name.as_str()),
                 _ => None,
             });
-            parts.collect::<Option<String>>().map(Literal::Text)
+            names.collect()
         }
-        [] => None,
+        _ => Vec::new(),
     }
 }
 
-/// `os.environ.get("NAME", default)`, `os.getenv("NAME", default)`, `os.environ["NAME"]`, and the first two with
-/// `or default` behind them.
-fn environment(tokens: &[Token]) -> Option<Value> {
-    if let Some(or) = tokens.iter().position(|token| *token == Token::Name("or".to_owned())) {
-        let (asked, default) = (tokens.get(..or)?, tokens.get(or + 1..)?);
-        return match environment(asked)? {
-            Value::Environment { name, default: None } => {
-                Some(Value::Environment { name, default: Some(literal(default)?) })
-            }
-            _ => None,
-        };
-    }
-    let start = tokens.iter().position(|token| token.is("(") || token.is("["))?;
-    let callee: String = tokens.get(..start)?.iter().map(Token::spelling).collect();
-    let arguments = tokens.get(start + 1..tokens.len().checked_sub(1)?)?;
-    let last = tokens.last()?;
-    let call =
-        last.is(")") && ["os.environ.get", "environ.get", "os.getenv", "getenv"].contains(&callee.as_str());
-    let index = last.is("]") && ["os.environ", "environ"].contains(&callee.as_str());
-    let [Token::Text(Some(name)), rest @ ..] = arguments else { return None };
-    let default = match rest {
-        [] => None,
-        [comma, default @ ..] if call && comma.is(",") => Some(literal(default)?),
-        _ => return None,
-    };
-    (call || index).then(|| Value::Environment { name: name.clone(), default })
+/// `from MODULE import ..., NAME, ... as NAME`, if that gives the name a value.
+fn import_of<'t>(tokens: &'t [Token], name: &str) -> Option<Binding<'t>> {
+    let [from, rest @ ..] = tokens else { return None };
+    let import =
+        rest.iter().position(|token| token.spelling() == "import").filter(|_| from.spelling() == "from")?;
+    let names = rest.get(import + 1..)?;
+    let entries = names.split(|token| token.is(",")).map(|entry| {
+        entry.iter().filter(|token| !token.is("(") && !token.is(")")).map(Token::spelling).collect::<Vec<_>>()
+    });
+    let original = entries.into_iter().find_map(|entry| match entry.as_slice() {
+        [own] if *own == name => Some(*own),
+        [original, "as", own] if *own == name => Some(*original),
+        _ => None,
+    })?;
+    Some(match module_name(rest.get(..import)?) {
+        Some(module) => Binding::Import { module, name: original },
+        None => Binding::Unknown,
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn value(source: &str) -> Option<Value> {
-        Program::parse(source).constant("URL").map(|constant| constant.value)
-    }
-
-    fn text(text: &str) -> Option<Value> {
-        Some(Value::Literal(Literal::Text(text.to_owned())))
-    }
-
-    fn environment(name: &str, default: Option<Literal>) -> Option<Value> {
-        Some(Value::Environment { name: name.to_owned(), default })
-    }
-
-    #[test]
-    fn reads_literals() {
-        assert_eq!(value("URL = \"https://a/\"  # where\n"), text("https://a/"));
-        assert_eq!(value("URL='https://a/#x'"), text("https://a/#x"));
-        assert_eq!(value("URL: str = r'a\\b'"), text("a\\b"));
-        assert_eq!(value("URL = (\n    'https://a'  # one\n    '/b'\n)\n"), text("https://a/b"));
-        assert_eq!(value("URL = 'https://a' \\\n  '/b'\n"), text("https://a/b"));
-        assert_eq!(value("URL = '''a'''"), text("a"));
-        assert_eq!(value("URL = 'it\\'s \\x41'"), text("it's A"));
-        assert_eq!(value("URL = 1_000.5"), Some(Value::Literal(Literal::Number(1000.5))));
-        assert_eq!(value("URL = -2"), Some(Value::Literal(Literal::Number(-2.0))));
-        assert_eq!(value("URL = float('2')"), text("2"));
-        assert_eq!(value("A = 1; URL = 'x'"), text("x"));
-        assert_eq!(value("URL = f'no braces'"), text("no braces"));
-        assert_eq!(value("\u{feff}URL = 'x'"), text("x"));
-    }
-
-    #[test]
-    fn reads_variables_of_the_environment() {
-        let default = Some(Literal::Text("d".to_owned()));
-        assert_eq!(value("URL = os.environ.get('U', 'd')"), environment("U", default.clone()));
-        assert_eq!(value("URL = os.getenv('U')"), environment("U", None));
-        assert_eq!(value("URL = os.environ['U']"), environment("U", None));
-        assert_eq!(value("URL = getenv('U') or 'd'"), environment("U", default));
-        assert_eq!(value("URL = float(os.getenv('U', 2.0))"), environment("U", Some(Literal::Number(2.0))));
-    }
-
-    #[test]
-    fn guesses_nothing() {
-        for source in [
-            "URL = BASE + '/x'",
-            "URL = f'https://{host}/'",
-            "URL = 'https://%s/' % host",
-            "URL = 'https://{}/'.format(host)",
-            "URL = b'x'",
-            "URL = load()",
-            "URL = 60 * 5",
-            "URL = ('a') + ('b')",
-            "URL = '\\N{DEGREE SIGN}'",
-            "URL = 'a'\nURL += 'b'",
-            "URL = 'a'\nif x:\n    URL = 'b'\n",
-            "if x:\n    URL = 'b'\nURL = 'a'",
-            "URL = other = 'a'",
-            "URL = os.getenv(NAME)",
-            "URL = os.getenv('U', DEFAULT)",
-            "URL = json.loads('1')",
-            "URL =",
-        ] {
-            assert_eq!(value(source), Some(Value::Unreadable), "{source}");
-        }
-    }
-
-    #[test]
-    fn ignores_what_is_no_assignment() {
-        for source in [
-            "# URL = 'a'",
-            "\"\"\"\nURL = 'a'\n\"\"\"\n",
-            "x = '''\nURL = 'a'\n'''",
-            "URL == 'a'",
-            "print(URL)",
-            "URLS = 'a'",
-            "f(\nURL = 'a'\n)",
-            "URL: str",
-            "",
-        ] {
-            assert_eq!(value(source), None, "{source}");
-        }
-    }
-
-    #[test]
-    fn takes_the_last_assignment_with_its_line() {
-        let constant = Program::parse("'''\n'''\nURL = 'a'\n\nURL = 'b'\n").constant("URL");
-        assert_eq!(
-            constant,
-            Some(Constant { value: Value::Literal(Literal::Text("b".to_owned())), line: 5 })
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_survived(
-            text: String,
-            code in "(URL|=|os\\.getenv|\\(|\\)|\\[|\\]|or|'|\"\"\"|\\\\|#|f'|0x|1e|\n| |,|\\{){0,40}",
-        ) {
-            for source in [text, code] {
-                let _ = Program::parse(&source).constant("URL");
-            }
-        }
-    }
-}
+mod tests;

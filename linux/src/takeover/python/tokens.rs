@@ -10,10 +10,32 @@ pub(super) enum Token {
     Name(String),
     /// A number; not a number when it is written in a way that is not understood.
     Number(f64),
-    /// A text; `None` when it is more than a plain one (bytes, fields to be filled in, rare escapes).
+    /// A text; `None` when it is more than a plain one (bytes, fields with expressions, rare escapes).
     Text(Option<String>),
+    /// A text with fields that are names (`f"https://{HOST}/"`).
+    Template(Vec<Part>),
     /// An operator or a bracket.
     Symbol(String),
+}
+
+/// A part of a text with fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// As it is.
+    Plain(String),
+    /// The value of a name.
+    Field(String),
+}
+
+/// Where a statement stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Block {
+    /// In no block: it is executed.
+    None,
+    /// In the body of a class, which is executed, too.
+    Class,
+    /// In another block: whether it is executed is not known.
+    Other,
 }
 
 impl Token {
@@ -26,7 +48,7 @@ impl Token {
     pub(super) fn spelling(&self) -> &str {
         match self {
             Self::Name(text) | Self::Symbol(text) => text,
-            Self::Number(_) | Self::Text(_) => "?",
+            Self::Number(_) | Self::Text(_) | Self::Template(_) => "?",
         }
     }
 }
@@ -36,15 +58,16 @@ impl Token {
 pub(super) struct Statement {
     /// Its line, from 1.
     pub(super) line: usize,
-    /// Whether it stands in a block.
-    pub(super) indented: bool,
+    /// Where it stands.
+    pub(super) block: Block,
     /// Its tokens.
     pub(super) tokens: Vec<Token>,
 }
 
 /// Splits a program into statements.
 pub(super) fn statements(source: &str) -> Vec<Statement> {
-    let mut reader = Reader { rest: source.trim_start_matches('\u{feff}').chars().peekable(), line: 1 };
+    let rest = source.trim_start_matches('\u{feff}').chars().peekable();
+    let mut reader = Reader { rest, line: 1, heads: Vec::new() };
     let mut statements = Vec::new();
     while reader.rest.peek().is_some() {
         reader.logical_line(&mut statements);
@@ -55,6 +78,8 @@ pub(super) fn statements(source: &str) -> Vec<Statement> {
 struct Reader<'s> {
     rest: Peekable<Chars<'s>>,
     line: usize,
+    /// The heads of the blocks that are open: how far each is indented, and whether it is that of a class.
+    heads: Vec<(usize, bool)>,
 }
 
 impl Reader<'_> {
@@ -75,8 +100,9 @@ impl Reader<'_> {
 
     /// Reads to the end of a line outside of brackets, with all statements in it.
     fn logical_line(&mut self, statements: &mut Vec<Statement>) {
-        let indented = !self.take_while(|letter| letter == ' ' || letter == '\t').is_empty();
-        let mut statement = Statement { line: self.line, indented, tokens: Vec::new() };
+        let indent = self.take_while(|letter| letter == ' ' || letter == '\t').len();
+        let first = statements.len();
+        let mut statement = Statement { line: self.line, block: Block::None, tokens: Vec::new() };
         let mut depth = 0_usize;
         while let Some(letter) = self.rest.peek().copied() {
             match letter {
@@ -95,7 +121,7 @@ impl Reader<'_> {
                 }
                 ';' if depth == 0 => {
                     self.next();
-                    let next = Statement { line: self.line, indented, tokens: Vec::new() };
+                    let next = Statement { line: self.line, block: Block::None, tokens: Vec::new() };
                     statements.push(std::mem::replace(&mut statement, next));
                 }
                 _ if letter.is_whitespace() => drop(self.next()),
@@ -111,11 +137,36 @@ impl Reader<'_> {
             }
         }
         statements.push(statement);
+        let line = statements.get_mut(first..).unwrap_or_default();
+        if line.iter().all(|statement| statement.tokens.is_empty()) {
+            return;
+        }
+        let block = self.block(indent);
+        let opens = line.last().and_then(|last| last.tokens.last()).is_some_and(|last| last.is(":"));
+        if opens {
+            let head = line.first().and_then(|first| first.tokens.first());
+            self.heads.push((indent, head == Some(&Token::Name("class".to_owned()))));
+        }
+        for statement in line {
+            statement.block = block;
+        }
+    }
+
+    /// The block of a line that is indented so far. Closes those that have ended before it.
+    fn block(&mut self, indent: usize) -> Block {
+        while self.heads.last().is_some_and(|(head, _)| *head >= indent) {
+            self.heads.pop();
+        }
+        match self.heads.as_slice() {
+            [] if indent == 0 => Block::None,
+            [_, ..] if self.heads.iter().all(|(_, is_class)| *is_class) => Block::Class,
+            _ => Block::Other,
+        }
     }
 
     fn token(&mut self, first: char) -> Token {
         if first == '"' || first == '\'' {
-            return Token::Text(self.text(""));
+            return text_token("", self.text(""));
         }
         if first.is_ascii_digit() {
             let digits =
@@ -125,7 +176,7 @@ impl Reader<'_> {
         if first.is_alphanumeric() || first == '_' {
             let name = self.take_while(|letter| letter.is_alphanumeric() || letter == '_');
             return match self.rest.peek() {
-                Some('"' | '\'') if name.len() <= 2 => Token::Text(self.text(&name)),
+                Some('"' | '\'') if name.len() <= 2 => text_token(&name, self.text(&name)),
                 _ => Token::Name(name),
             };
         }
@@ -146,7 +197,7 @@ impl Reader<'_> {
             quotes += 1;
         }
         if quotes == 2 {
-            return plain(prefix, Some(String::new()));
+            return Some(String::new());
         }
         let raw = prefix.contains(['r', 'R']);
         let mut value = Some(String::new());
@@ -156,7 +207,7 @@ impl Reader<'_> {
             if letter == quote {
                 closing += 1;
                 if closing == quotes {
-                    return plain(prefix, value);
+                    return value;
                 }
                 continue;
             }
@@ -196,9 +247,36 @@ impl Reader<'_> {
     }
 }
 
-/// A text with its prefix: bytes are none, nor is one with fields that are filled in.
-fn plain(prefix: &str, value: Option<String>) -> Option<String> {
-    let formatted = prefix.contains(['f', 'F', 't', 'T']);
+/// A text with its prefix: bytes are none. What was not UTF-8 is not known.
+fn text_token(prefix: &str, value: Option<String>) -> Token {
     let understood = prefix.chars().all(|letter| "rRuUfF".contains(letter));
-    value.filter(|value| understood && !(formatted && value.contains(['{', '}'])))
+    let known = value.filter(|value| understood && !value.contains(char::REPLACEMENT_CHARACTER));
+    match known {
+        Some(value) if prefix.contains(['f', 'F']) && value.contains(['{', '}']) => {
+            template(&value).map_or(Token::Text(None), Token::Template)
+        }
+        known => Token::Text(known),
+    }
+}
+
+/// The parts of a text with fields, if all of them are names.
+fn template(text: &str) -> Option<Vec<Part>> {
+    let mut parts = Vec::new();
+    let mut plain = String::new();
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '{' | '}' if letters.peek() == Some(&letter) => plain.extend(letters.next()),
+            '{' => {
+                let name: String = letters.by_ref().take_while(|letter| *letter != '}').collect();
+                let is_name = name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+                parts.push(Part::Plain(std::mem::take(&mut plain)));
+                parts.push(Part::Field(Some(name).filter(|name| is_name && !name.is_empty())?));
+            }
+            '}' => return None,
+            _ => plain.push(letter),
+        }
+    }
+    parts.push(Part::Plain(plain));
+    Some(parts)
 }

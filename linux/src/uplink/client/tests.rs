@@ -1,6 +1,7 @@
 //! The uplink against peers on loopback that do as the test says.
 
 mod connections;
+mod proxy;
 mod replies;
 mod tls;
 
@@ -17,7 +18,8 @@ use std::{
 use heartbeat_core::{Outcome, Uplink, Verdict, time::Duration as CoreDuration};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
-    HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection,
+    StreamOwned,
     pki_types::{CertificateDer, PrivateKeyDer},
     server::WebPkiClientVerifier,
 };
@@ -40,12 +42,18 @@ struct Device {
 
 impl Device {
     fn new(url: &str, trust: Option<Trust>, timeout: Duration) -> Self {
+        Self::through(None, url, trust, timeout)
+    }
+
+    /// Reaches the server through a proxy.
+    fn through(proxy: Option<&str>, url: &str, trust: Option<Trust>, timeout: Duration) -> Self {
         let traffic = Traffic::default();
         let client = Client {
             endpoint: Endpoint::parse(url).expect("a URL"),
             method: Method::Post,
             timeout,
             limits: Limits { connect: LONG, idle: LONG, interval: Duration::from_secs(1) },
+            proxy: proxy.map(|url| Proxy::parse(url).expect("a proxy")),
             headers: HeaderMap::new(),
             trust,
             traffic: traffic.clone(),
@@ -80,7 +88,7 @@ impl Device {
 
     fn status(&mut self) -> u16 {
         let outcome = self.beat();
-        let digits: String = outcome.detail.as_str().chars().filter(char::is_ascii_digit).collect();
+        let digits: String = message(&outcome).chars().filter(char::is_ascii_digit).collect();
         match outcome.verdict {
             Verdict::Accepted | Verdict::Refused { .. } => digits.parse().expect("a status"),
             Verdict::Failed { .. } => panic!("{}", outcome.detail),

@@ -32,6 +32,7 @@ struct Race {
     book: Book,
     tls: Option<Arc<ClientConfig>>,
     traffic: Traffic,
+    steps: Steps,
     wake_ups: WakeUps,
 }
 
@@ -45,14 +46,22 @@ impl Race {
         let (waker, wake_ups) = waker::pair().expect("a pair");
         names.wakes(waker);
         let proves = HOST.try_into().ok();
-        let target = Target { host: Host::Name(HOST.to_owned()), port, secured, proves };
+        let target = Target { host: Host::Name(HOST.to_owned()), port, secured, proves, tunnel: None };
         let tls = secured.then(|| {
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let builder = ClientConfig::builder_with_provider(provider);
             let builder = builder.with_safe_default_protocol_versions().expect("versions");
             Arc::new(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
         });
-        Self { target, names, book: Book::default(), tls, traffic: Traffic::default(), wake_ups }
+        Self {
+            target,
+            names,
+            book: Book::default(),
+            tls,
+            traffic: Traffic::default(),
+            steps: Steps::default(),
+            wake_ups,
+        }
     }
 
     /// At these IPv4 addresses.
@@ -64,8 +73,8 @@ impl Race {
     }
 
     fn context(&mut self) -> (DialContext<'_>, &mut WakeUps) {
-        let Self { target, names, book, tls, traffic, wake_ups } = self;
-        (DialContext { target, names, book, tls: tls.as_ref(), traffic }, wake_ups)
+        let Self { target, names, book, tls, traffic, steps, wake_ups } = self;
+        (DialContext { target, names, book, tls: tls.as_ref(), traffic, steps }, wake_ups)
     }
 
     fn begin(&mut self, doubt: Doubt) -> Dial {

@@ -171,6 +171,9 @@ fn another_name_has_its_turn_after_the_one_under_way() {
 #[test]
 fn system_knows_this_machine() {
     assert_eq!(ask_system("localhost", Family::V4), Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]));
+    for (host, family) in [("0.0.0.0", Family::V4), ("::", Family::V6)] {
+        assert_eq!(ask_system(host, family), Ok(Vec::new()), "no host has this address");
+    }
     // A label of 64 letters cannot be put into a query (RFC 1035, 2.3.4).
     let error = ask_system(&format!("{}.example", "a".repeat(64)), Family::V4);
     assert!(error.is_err(), "{error:?}");

@@ -117,6 +117,13 @@ impl Admin for Postgres {
         })
     }
 
+    fn seen(&mut self) -> Result<Vec<(DeviceId, UnixMs)>> {
+        self.line.run(async |session| {
+            let rows = session.client.query("SELECT device, at FROM latest", &[]).await?;
+            rows.iter().map(|row| Ok((DeviceId(row.try_get(0)?), UnixMs(row.try_get(1)?)))).collect()
+        })
+    }
+
     fn set_labels(&mut self, hardware_id: &str, labels: &Labels) -> Result<bool> {
         self.line.run(async |session| {
             let (transaction, _) = session.begin().await?;

@@ -105,6 +105,12 @@ impl Admin for Sqlite {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    fn seen(&mut self) -> Result<Vec<(DeviceId, UnixMs)>> {
+        let mut select = self.connection.prepare_cached("SELECT device, at FROM latest")?;
+        let rows = select.query_map([], |row| Ok((DeviceId(row.get(0)?), UnixMs(row.get(1)?))))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     fn set_labels(&mut self, hardware_id: &str, labels: &Labels) -> Result<bool> {
         let transaction = self.connection.transaction()?;
         let found = transaction.execute(

@@ -13,7 +13,7 @@ use crate::store::{Result, StoreError};
 /// The target exists or cannot be written; the copy is not whole.
 pub(crate) fn backup(from: &Path, to: &Path) -> Result<()> {
     if to.exists() {
-        return Err(StoreError::Unavailable(format!("{} exists already", to.display())));
+        return Err(StoreError::Refused(format!("{} exists already", to.display())));
     }
     let source = Sqlite::open_reader(from)?;
     // Beside the target first, so that what has the target's name is whole.

@@ -180,6 +180,7 @@ fn make_file(path: &Path) -> std::io::Result<()> {
 fn at(path: &Path, error: rusqlite::Error) -> StoreError {
     match StoreError::from(error) {
         StoreError::Unavailable(text) => StoreError::Unavailable(format!("{}: {text}", path.display())),
+        refused @ StoreError::Refused(_) => refused,
         StoreError::Damaged(text) => StoreError::Damaged(format!(
             "{}: {text}; restore a backup (`heartbeat-server backup` made it)",
             path.display()

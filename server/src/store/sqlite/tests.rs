@@ -74,7 +74,8 @@ fn a_backup_is_whole_while_the_writer_writes() {
     let mut reader = reader(copies.path());
     let copied = reader.history(device, Step::Beat, UnixMs(0), UnixMs(i64::MAX), 100_000).unwrap().len();
     assert!(copied >= 5000 && copied.is_multiple_of(5000), "{copied}: a commit is in it or not");
-    assert!(backup(&path_in(directory.path()), &copy).is_err(), "nothing is overwritten");
+    let error = backup(&path_in(directory.path()), &copy).unwrap_err();
+    assert_eq!(error.to_string(), format!("{} exists already", copy.display()), "nothing is overwritten");
 }
 
 #[test]

@@ -132,3 +132,49 @@ fn request_is_one_packet() {
     assert_eq!(device.status(), 200);
     assert_eq!(pieces.recv(), Ok(usize::try_from(device.traffic.sent()).expect("few")));
 }
+
+/// As long as the connection makes progress, slowness is the link's: each try would begin from nothing after a pause.
+#[test]
+fn slow_handshake_and_slow_reply_do_not_back_off() {
+    let pki = Pki::new();
+    let (late, may_go_on) = mpsc::channel::<()>();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let address = secured(pki.server(), move |number, stream| {
+        if number == 0 {
+            let _ = may_go_on.lock().expect("no panic").recv();
+        }
+        request(stream)?;
+        stream.read(&mut [0]).map(drop)
+    });
+    let timeout = Duration::from_millis(300);
+    let mut device = Device::new(&https(address), pki.trust(), timeout);
+    for _ in 0..4 {
+        let unfinished = device.beat_within(timeout);
+        assert_eq!(message(&unfinished), "no end of the TLS handshake in time");
+        assert!(!unfinished.verdict.backs_off(), "{}", unfinished.detail);
+    }
+    late.send(()).expect("it waits");
+    loop {
+        let outcome = device.beat_within(timeout);
+        assert!(!outcome.verdict.backs_off(), "{}", outcome.detail);
+        // The handshake took four heartbeats, so that no reply can be expected in one.
+        if message(&outcome) == "no complete answer in time" {
+            break;
+        }
+    }
+}
+
+/// A server that broke off handshakes before is not taken for a slow link.
+#[test]
+fn slow_handshake_after_a_failed_one_backs_off() {
+    let pki = Pki::new();
+    let address = secured(pki.server(), |number, stream| match number {
+        0 => Ok(()),
+        _ => stream.sock.read_exact(&mut [0; 64 * 1024]),
+    });
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    assert_eq!(message(&device.beat()), "the connection broke in the TLS handshake");
+    let silent = device.beat_within(Duration::from_millis(300));
+    assert_eq!(message(&silent), "no end of the TLS handshake in time");
+    assert!(silent.verdict.backs_off());
+}

@@ -109,6 +109,40 @@ fn new_connection_resumes_the_session() {
     assert_eq!(kinds.last(), Some(&Some(HandshakeKind::Resumed)), "{kinds:?}");
 }
 
+/// A handshake with these settings for TLS, which reads what the server says after it: tickets, too.
+fn handshake(config: &Arc<ClientConfig>, address: SocketAddr) -> Option<HandshakeKind> {
+    let name = "localhost".try_into().expect("a name");
+    let connection = ClientConnection::new(Arc::clone(config), name).expect("usable");
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(address).expect("connected"));
+    stream.write_all(b"\r\n\r\n{\"a\":1}").expect("sent");
+    stream.read_exact(&mut [0; OK.len()]).expect("a reply");
+    stream.conn.handshake_kind()
+}
+
+/// Each refusal of a certificate has the authorities read again.
+#[test]
+fn sessions_are_resumed_over_renewals_of_trust_that_bring_nothing_new() {
+    let (pki, other) = (Pki::new(), Pki::new());
+    let address = secured(pki.server(), |_, stream| answer(stream, OK));
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), pki.authority.pem()).expect("written");
+    let files = TrustFiles { ca_file: Some(file.path().to_owned()), ..TrustFiles::default() };
+    let mut trust = Trust::load(files).expect("loaded");
+    let renew = |trust: &mut Trust| {
+        let (waker, mut wake_ups) = waker::pair().expect("a pair");
+        trust.renew(Some(waker.clone()));
+        wake_ups.wait();
+        trust.take_renewal()
+    };
+    assert_eq!(handshake(trust.config(), address), Some(HandshakeKind::Full));
+    assert!(!renew(&mut trust));
+    assert_eq!(handshake(trust.config(), address), Some(HandshakeKind::Resumed));
+    // Who is trusted now may not have been trusted when the session began.
+    fs::write(file.path(), format!("{}{}", pki.authority.pem(), other.authority.pem())).expect("written");
+    assert!(renew(&mut trust));
+    assert_eq!(handshake(trust.config(), address), Some(HandshakeKind::Full));
+}
+
 /// It comes in one record, all of which is decrypted when its beginning is read: nothing more comes to wait for.
 #[test]
 fn long_head_in_one_record_is_read_to_its_end() {

@@ -1,0 +1,61 @@
+//! Numbers that makers put into all boards of a series, so that they identify none.
+
+/// Numbers that are known to be the same on many boards, in lower case.
+///
+/// The first is what the vendor's boot loader for Rockchip boards falls back to; the second stands in the Ethernet driver of
+/// Nuvoton's NUC980.
+const KNOWN: [&str; 2] = ["c3d9b8674f4b94f6", "080027000192"];
+
+/// The first half of addresses that stand in Broadcom's firmware and in the sample files beside it (`macaddr=00:90:4c:...`).
+const BROADCOM_SAMPLE: &str = "00904c";
+
+/// Digits in the order in which a person types them.
+const ORDERS: [&str; 5] = [
+    "0123456789abcdef0123456789abcdef",
+    "1234567890abcdef1234567890abcdef",
+    "12345678901234567890123456789012",
+    "fedcba9876543210fedcba9876543210",
+    "00112233445566778899aabbccddeeff",
+];
+
+/// Whether a serial number, in letters and digits, or an address, as 12 digits, may be the same on many boards.
+pub(crate) fn is_placeholder(number: &str) -> bool {
+    let number = number.to_ascii_lowercase();
+    let mut digits = number.bytes();
+    let first = digits.next();
+    let is_address = number.len() == 12;
+    digits.all(|digit| Some(digit) == first)
+        || !number.bytes().any(|digit| digit.is_ascii_digit())
+        || ORDERS.iter().any(|order| order.contains(&number))
+        || KNOWN.contains(&number.as_str())
+        || is_address && number.starts_with(BROADCOM_SAMPLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_a_whole_series_are_told_from_those_of_a_board() {
+        for shared in [
+            "",
+            "00000000",
+            "FFFFFFFF",
+            "0123456789ABCDEF",
+            "123456789",
+            "1234567890",
+            "9876543210",
+            "SerialNumber",
+            "c3d9b8674f4b94f6",
+            "00904C0DF43E",
+            "001122334455",
+            "080027000192",
+        ] {
+            assert!(is_placeholder(shared), "{shared}");
+        }
+        for own in ["10000000a1b2c3d4", "00000000a1b2c3d4", "HKC213401234", "1421018022345", "b827eb000005"] {
+            assert!(!is_placeholder(own), "{own}");
+        }
+        assert!(!is_placeholder("00904c0df43e1234"), "no address");
+    }
+}

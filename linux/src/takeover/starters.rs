@@ -1,0 +1,169 @@
+//! What starts the older service beside the unit with our unit's name: units with other names, those of a user's own
+//! systemd, cron, `rc.local`, a desktop or a login.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Notice, Notices, SCRIPT, Sysroot, UNIT, accounts,
+    command::Started,
+    read, run_systemctl, systemctl,
+    unit::{Specifiers, Unit},
+};
+
+/// Where units are that an administrator has made.
+const UNIT_DIRECTORIES: [&str; 2] = ["/etc/systemd/system", "/usr/local/lib/systemd/system"];
+/// Commands that are started at boot or by the clock, as root or as the user that they name.
+const LISTS: [&str; 2] = ["/etc/rc.local", "/etc/crontab"];
+const LIST_DIRECTORIES: [&str; 3] = ["/etc/cron.d", "/etc/init.d", "/etc/supervisor/conf.d"];
+/// One list for each user.
+const CRONTABS: &str = "/var/spool/cron/crontabs";
+/// In a home: what a login or a desktop starts.
+const IN_HOMES: [&str; 5] =
+    [".profile", ".bash_profile", ".bashrc", ".xsessionrc", ".config/lxsession/LXDE-pi/autostart"];
+const AUTOSTART: &str = ".config/autostart";
+const USER_UNITS: &str = ".config/systemd/user";
+/// Users of people begin here (`UID_MIN`, login.defs(5)).
+const UID_MIN: u32 = 1000;
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Starter {
+    pub(super) file: PathBuf,
+    pub(super) kind: Kind,
+    /// The user who may have written it, unless root.
+    pub(super) user: Option<String>,
+    /// That user's home.
+    home: PathBuf,
+}
+
+/// How it starts the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A unit of the system.
+    Unit,
+    /// A unit of a user's own systemd.
+    UserUnit,
+    /// A line for a shell.
+    Line,
+}
+
+/// All of this machine.
+pub(super) fn find(root: &Sysroot) -> Vec<Starter> {
+    let of_root = |file, kind| Starter { file, kind, user: None, home: "/root".into() };
+    let mut all = Vec::new();
+    all.extend(
+        UNIT_DIRECTORIES
+            .iter()
+            .flat_map(|directory| units_in(root, directory.as_ref()))
+            .map(|file| of_root(file, Kind::Unit)),
+    );
+    all.extend(
+        units_in(root, Path::new("/etc/systemd/user")).into_iter().map(|file| of_root(file, Kind::UserUnit)),
+    );
+    let lists = LIST_DIRECTORIES.iter().flat_map(|directory| files_in(root, directory.as_ref()));
+    all.extend(LISTS.iter().map(PathBuf::from).chain(lists).map(|file| of_root(file, Kind::Line)));
+    for account in accounts::all(root) {
+        let is_root = account.uid == 0;
+        let of_user = |file, kind| Starter {
+            file,
+            kind,
+            user: (!is_root).then(|| account.name.clone()),
+            home: account.home.clone(),
+        };
+        all.push(of_user(Path::new(CRONTABS).join(&account.name), Kind::Line));
+        if is_root || account.uid >= UID_MIN {
+            let home = account.home.as_path();
+            all.extend(
+                units_in(root, &home.join(USER_UNITS)).into_iter().map(|file| of_user(file, Kind::UserUnit)),
+            );
+            let lines =
+                IN_HOMES.iter().map(|name| home.join(name)).chain(files_in(root, &home.join(AUTOSTART)));
+            all.extend(lines.map(|file| of_user(file, Kind::Line)));
+        }
+    }
+    all.retain(|starter| !starter.lines(root).is_empty());
+    all
+}
+
+fn files_in(root: &Sysroot, directory: &Path) -> Vec<PathBuf> {
+    root.list(directory).unwrap_or_default().into_iter().map(|name| directory.join(name)).collect()
+}
+
+fn units_in(root: &Sysroot, directory: &Path) -> Vec<PathBuf> {
+    let is_other = |file: &PathBuf| {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.ends_with(".service")
+            && (name != UNIT || !UNIT_DIRECTORIES.contains(&directory.to_str().unwrap_or_default()))
+    };
+    files_in(root, directory).into_iter().filter(is_other).collect()
+}
+
+impl Starter {
+    /// The lines that start the service.
+    pub(super) fn lines(&self, root: &Sysroot) -> Vec<String> {
+        let text = read(root, &self.file).unwrap_or_default();
+        let starts = |line: &&str| line.contains(SCRIPT) && !line.trim_start().starts_with('#');
+        match self.kind {
+            Kind::Line => text.lines().filter(starts).map(ToOwned::to_owned).collect(),
+            Kind::Unit | Kind::UserUnit => {
+                let unit = self.unit(root);
+                let commands = unit.commands().into_iter().map(|command| command.join(" "));
+                commands.filter(|command| command.contains(SCRIPT)).collect()
+            }
+        }
+    }
+
+    /// What a line starts; of a unit, see [`Starter::unit`].
+    pub(super) fn started(&self, root: &Sysroot) -> Started {
+        let lines = self.lines(root);
+        let line = lines.first().map(String::as_str).unwrap_or_default();
+        // Of an entry for a desktop, the command.
+        Started::by_line(line.strip_prefix("Exec=").unwrap_or(line).trim_start_matches('@'))
+    }
+
+    /// The unit that it is.
+    pub(super) fn unit(&self, root: &Sysroot) -> Unit {
+        let name = self.name();
+        let specifiers = match self.kind {
+            Kind::UserUnit => {
+                Specifiers::of_a_user(&name, self.user.as_deref().unwrap_or("root"), &self.home)
+            }
+            Kind::Unit | Kind::Line => Specifiers::of_the_system(&name),
+        };
+        let mut unit = Unit::with(specifiers);
+        unit.add(&read(root, &self.file).unwrap_or_default(), &self.file.display().to_string());
+        let drop_ins = PathBuf::from(format!("{}.d", self.file.display()));
+        for file in files_in(root, &drop_ins)
+            .into_iter()
+            .filter(|file| file.extension().is_some_and(|ext| ext == "conf"))
+        {
+            unit.add(&read(root, &file).unwrap_or_default(), &file.display().to_string());
+        }
+        unit
+    }
+
+    fn name(&self) -> String {
+        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Keeps it from starting the older service again, or says what a person has to do.
+    pub(super) fn end(&self, root: &Sysroot, notices: Notices<'_>) {
+        let (file, name) = (self.file.display(), self.name());
+        let again = format!("{file} starts {SCRIPT} again");
+        let user = self.user.as_deref().unwrap_or("root");
+        let advice = match self.kind {
+            Kind::Line => "remove the line".to_owned(),
+            Kind::UserUnit => format!("as {user}: systemctl --user disable --now {name}"),
+            Kind::Unit if !root.is_live() || name.contains("@.") => format!("systemctl disable --now {name}"),
+            Kind::Unit => {
+                if !run_systemctl(&["is-enabled", &name]).is_ok_and(|status| status.success()) {
+                    return;
+                }
+                notices(Notice::Done(format!("{name} is the older service under another name: disabled")));
+                systemctl(&["disable", &name], notices);
+                return;
+            }
+        };
+        notices(Notice::Attention(format!("{again}: {advice}")));
+    }
+}

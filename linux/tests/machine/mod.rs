@@ -1,0 +1,84 @@
+//! A machine with an older service, as a tree.
+
+#![allow(dead_code, clippy::expect_used)]
+
+use std::fs;
+
+use heartbeat_daemon::{
+    sources::sysroot::Sysroot,
+    takeover::{Notice, Request, take_over},
+};
+
+pub(crate) const UNIT: &str = "etc/systemd/system/heartbeat-daemon.service";
+pub(crate) const CONFIG: &str = "etc/heartbeat-daemon/config.toml";
+pub(crate) const SCRIPT: &str = "home/pi/flask_app/heartbeat_daemon.py";
+
+/// A unit as the old service's document has it.
+pub(crate) const OLD_UNIT: &str = "[Unit]\nDescription=Heartbeat\n\n[Service]\nType=simple\nUser=pi\nWorkingDirectory=/home/pi/flask_app\n\
+    ExecStart=/usr/bin/python3 /home/pi/flask_app/heartbeat_daemon.py\nRestart=always\n\n\
+    [Install]\nWantedBy=multi-user.target\n";
+
+/// A machine that is a directory.
+pub(crate) struct Machine(pub(crate) tempfile::TempDir);
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        let machine = Self(tempfile::tempdir().expect("a directory"));
+        machine.write(
+            "etc/passwd",
+            "root:x:0:0::/root:/bin/sh\npi:x:1000:1000::/home/pi:/bin/sh\nheartbeat-daemon:x:900:900::/nonexistent:/x\n",
+        );
+        machine.write("proc/cpuinfo", "Serial\t\t: 10000000a1b2c3d4\n");
+        machine
+    }
+
+    /// With the old service, whose program has these lines.
+    pub(crate) fn with_old_service(program: &str) -> Self {
+        let machine = Self::new();
+        machine.write(UNIT, OLD_UNIT);
+        machine.write(SCRIPT, program);
+        machine
+    }
+
+    pub(crate) fn path(&self, path: &str) -> std::path::PathBuf {
+        self.0.path().join(path)
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+        fs::write(path, text).expect("written");
+    }
+
+    pub(crate) fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_default()
+    }
+
+    pub(crate) fn root(&self) -> Sysroot {
+        Sysroot::new(self.0.path()).expect("opened")
+    }
+
+    pub(crate) fn take_over(&self) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        take_over(&self.root(), &Request::default(), &mut |notice| notices.push(notice)).expect("taken over");
+        notices
+    }
+
+    /// Lines of the configuration that are not only comments.
+    pub(crate) fn settings(&self) -> Vec<String> {
+        let config = self.read(CONFIG);
+        config
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with("# "))
+            .map(ToOwned::to_owned)
+            .collect()
+    }
+}
+
+pub(crate) fn attention(notices: &[Notice]) -> Vec<&str> {
+    let attention = notices.iter().filter_map(|notice| match notice {
+        Notice::Attention(text) => Some(text.as_str()),
+        Notice::Done(_) => None,
+    });
+    attention.collect()
+}
