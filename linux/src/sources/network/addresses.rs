@@ -66,17 +66,19 @@ struct Listed {
 }
 
 impl Addresses {
-    /// Without an answer nothing is known of any address, which is no reason to leave the interfaces out.
-    pub(super) fn read(netlink: &mut Option<Netlink>, root: &Sysroot) -> Self {
+    /// # Errors
+    ///
+    /// When the kernel does not answer: then nothing is known of any address.
+    pub(super) fn read(netlink: &mut Option<Netlink>, root: &Sysroot) -> Result<Self, SensorError> {
         if !root.is_live() {
-            return match root.captured_answer(CAPTURED, CAPTURED_MAX) {
+            return Ok(match root.captured_answer(CAPTURED, CAPTURED_MAX) {
                 Ok(Answer::Text(text)) => Self(parse_json(&text)),
                 _ => Self::default(),
-            };
+            });
         }
         let asked = ask(netlink);
         root.note_answer(CAPTURED, None, asked.as_ref().map(to_json).as_ref().map_err(|error| **error));
-        Self(asked.unwrap_or_default())
+        asked.map(Self)
     }
 
     /// The address by which the interface is best reached.
@@ -242,7 +244,7 @@ mod tests {
         let root = Sysroot::new(Path::new("/")).expect("opened");
         let mut netlink = None;
         for _ in 0..2 {
-            let addresses = Addresses::read(&mut netlink, &root);
+            let addresses = Addresses::read(&mut netlink, &root).expect("an answer");
             assert_eq!(addresses.of("lo").map(Address::text), Some("127.0.0.1".into()));
             assert!(netlink.is_some(), "it is kept");
         }

@@ -31,14 +31,20 @@ struct State {
 }
 
 impl Changes {
-    /// To be called before everything is read: what changes from now on is noticed.
-    pub(super) fn before_read(&mut self) {
+    /// To be called before everything is read: what changes from now on is noticed. Whether something had changed.
+    pub(super) fn before_read(&mut self) -> bool {
         if self.notices.is_none() {
             // Without it everything is read at each beat.
             self.notices = Notices::of_the_network().ok();
         }
-        self.look();
+        let any = self.look();
         self.state.read(clock::now());
+        any
+    }
+
+    /// Something could not be read: everything must be read again.
+    pub(super) fn missed(&mut self) {
+        self.state.noticed();
     }
 
     /// Whether what was read last is still so.
@@ -47,15 +53,17 @@ impl Changes {
         self.state.is_settled(clock::now())
     }
 
-    /// Takes the notices. A subscription that fails is begun anew.
-    fn look(&mut self) {
-        let any = self.notices.as_mut().map(Notices::take);
-        if any != Some(Ok(false)) {
+    /// Takes the notices; whether there were any. A subscription that fails is begun anew.
+    fn look(&mut self) -> bool {
+        let taken = self.notices.as_mut().map(Notices::take);
+        let any = taken != Some(Ok(false));
+        if any {
             self.state.noticed();
         }
-        if matches!(any, Some(Err(_))) {
+        if matches!(taken, Some(Err(_))) {
             self.notices = None;
         }
+        any
     }
 }
 
@@ -110,6 +118,21 @@ mod tests {
         let mut changes = Changes::default();
         changes.state.reads_due = 0;
         assert!(!changes.are_none());
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_read_again() {
+        let mut changes = Changes::default();
+        let settles = |changes: &mut Changes| {
+            (0..100).any(|_| {
+                changes.before_read();
+                changes.are_none()
+            })
+        };
+        assert!(settles(&mut changes));
+        changes.missed();
+        assert!(!changes.are_none());
+        assert!(settles(&mut changes), "once it was read");
     }
 
     #[test]

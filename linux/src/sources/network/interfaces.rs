@@ -83,6 +83,11 @@ impl Interfaces {
         }
         Ok(self.known.get(now).map(|(_, all)| all.as_slice()).unwrap_or_default())
     }
+
+    /// Whether every kind was read when they were listed last.
+    pub(super) fn are_known(&self) -> bool {
+        self.known.get(clock::now()).is_some()
+    }
 }
 
 /// PPP is spoken over modems, over DSL and in tunnels, and its interfaces look alike. A session over DSL or in a tunnel is

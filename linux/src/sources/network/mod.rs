@@ -59,12 +59,16 @@ impl Source for Network {
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<Snapshot, SensorError> {
-        if root.is_live() {
-            self.changes.before_read();
+        if root.is_live() && self.changes.before_read() {
+            // Another device may have the name of the one before.
+            self.interfaces = Interfaces::default();
         }
         let routes = routes::default_interfaces(root);
         let interfaces = self.interfaces.list(root)?;
+        // Without addresses there are interfaces, still.
         let addresses = Addresses::read(&mut self.netlink, root);
+        let is_whole = addresses.is_ok() && matches!(routes, Ok(_) | Err(SensorError::Absent));
+        let addresses = addresses.unwrap_or_default();
         let links = interfaces.iter().filter_map(|interface| {
             let address = addresses.of(&interface.name).cloned();
             // Without a table of routes there are interfaces, still.
@@ -82,6 +86,9 @@ impl Source for Network {
             })
         });
         let links = links.collect();
+        if !is_whole || !self.interfaces.are_known() {
+            self.changes.missed();
+        }
         Ok(Snapshot { routes, links })
     }
 

@@ -47,7 +47,8 @@ impl Connect {
                 Err(Refusal::Refused(format!("it does not accept the user and the password ({status})")))
             }
             401 | 407 => Err(Refusal::Refused(format!("it wants a user and a password ({status})"))),
-            502..=504 => Err(Refusal::Unreached(format!("status {status}"))),
+            // tinyproxy answers 500 if it cannot reach the server.
+            500..=599 => Err(Refusal::Unreached(format!("status {status}"))),
             _ => Err(Refusal::Refused(format!("status {status}"))),
         }
     }

@@ -53,7 +53,7 @@ fn refusals_of_connect_are_named() {
         ("http://u:x@p:1", 401, refused("it does not accept the user and the password (401)")),
         ("http://p:1", 403, refused("status 403")),
         ("http://p:1", 301, refused("status 301")),
-        ("http://p:1", 500, refused("status 500")),
+        ("http://p:1", 500, Err(Refusal::Unreached("status 500".to_owned()))),
         ("http://p:1", 502, Err(Refusal::Unreached("status 502".to_owned()))),
         ("http://p:1", 503, Err(Refusal::Unreached("status 503".to_owned()))),
         ("http://p:1", 504, Err(Refusal::Unreached("status 504".to_owned()))),
