@@ -47,17 +47,17 @@ install_all() {
     if [ -e $setup ] && running && [ "$(systemctl is-active $service)" = inactive ]; then
         stopped=yes
     fi
-    enable=
-    # The first time, or where it takes over from a service that has come back.
-    if [ ! -e $setup ] || ! "$program" takeover --check >/dev/null 2>&1; then
-        enable=yes
-    fi
     # A unit in the place of packages, of no package, would be hidden by ours: the take-over reads it in this place.
     for unit in /usr/lib/systemd/system/$service /lib/systemd/system/$service; do
         if [ -f $unit ] && ! dpkg-query -S "$unit" >/dev/null 2>&1 && [ ! -e /etc/systemd/system/$service ]; then
             mv $unit /etc/systemd/system/$service
         fi
     done
+    enable=
+    # The first time, or where it takes over from a service that has come back.
+    if [ ! -e $setup ] || ! "$program" takeover --check >/dev/null 2>&1; then
+        enable=yes
+    fi
     put 755 "$program" $prefix/bin/heartbeat-daemon
     put 755 packaging/setup $setup
     put 755 packaging/unit-generator $prefix/lib/systemd/system-generators/heartbeat-daemon
