@@ -92,8 +92,12 @@ impl Store for Postgres {
                 result => result,
             }
             .map_err(StoreError::from)
-        })?;
-        match applied {
+        });
+        if applied.is_err() {
+            // The process that leads may have dropped a partition that is known here: it is made again.
+            self.partitions.clear();
+        }
+        match applied? {
             Outcome::Done(devices) => {
                 for device in devices {
                     let version = self.versions.entry(device).or_default();
