@@ -171,7 +171,7 @@ fn run_systemctl(arguments: &[&str]) -> io::Result<ExitStatus> {
 
 /// A text file of at most [`FILE_MAX`] bytes; links are followed.
 fn read(root: &Sysroot, path: &Path) -> Result<String, SensorError> {
-    let bytes = read_whole(root.open(path)?, FILE_MAX)?;
+    let bytes = root.read_unnoted(path, FILE_MAX)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -67,7 +67,7 @@ fn examine(root: &Sysroot, pid: i32) -> Option<Process> {
     let directory = PathBuf::from(format!("/proc/{pid}"));
     let arguments = arguments(root, pid).filter(|arguments| runs_script(arguments))?;
     let host = root.host_path(&directory);
-    let uid = host.metadata().ok()?.uid();
+    let uid = if root.is_live() { user_of(root, &directory)? } else { host.metadata().ok()?.uid() };
     let service = read(root, &directory.join("cgroup")).ok().and_then(|groups| service_of(&groups));
     let environment = strings(&fs::read(host.join("environ")).unwrap_or_default());
     Some(Process {
@@ -83,6 +83,17 @@ fn examine(root: &Sysroot, pid: i32) -> Option<Process> {
         service,
         uid,
     })
+}
+
+/// The user that started it, if its program is an interpreter of Python.
+///
+/// Any user can start a set-user-ID program, such as `su`, with arguments of their choice: then `/proc/PID` is root's. The
+/// real user stays theirs with `su`, and its program is no interpreter.
+fn user_of(root: &Sysroot, directory: &Path) -> Option<u32> {
+    let program = fs::read_link(root.host_path(directory).join("exe")).ok()?;
+    program.file_name().filter(|name| name.as_bytes().starts_with(b"python"))?;
+    let status = read(root, &directory.join("status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok())
 }
 
 fn arguments(root: &Sysroot, pid: i32) -> Option<Vec<String>> {

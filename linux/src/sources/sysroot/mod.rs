@@ -6,7 +6,8 @@ mod opened;
 mod reached;
 
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    fs::File,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -28,6 +29,7 @@ pub(crate) use self::{
 
 use self::{
     answer::{SIZE, beside, error_in, listed_as},
+    error::io_error,
     opened::read_at_start,
 };
 use super::{
@@ -175,17 +177,19 @@ impl Sysroot {
         Ok(Opened::new(fd.into(), path, self.recording.as_ref()))
     }
 
-    /// Reads a file of at most `size_max` bytes that is about this machine and never part of a captured tree.
+    /// Reads a file of at most `size_max` bytes that is about this machine and never part of a captured tree. What is no
+    /// regular file is not even opened: another user may have chosen it, and to open a device can act (`/dev/watchdog`).
     ///
     /// # Errors
     ///
     /// As [`Sysroot::open`]; [`SensorError::Io`] when reading failed.
     pub(crate) fn read_unnoted(&self, path: &Path, size_max: u64) -> Result<Vec<u8>, SensorError> {
-        let fd = self.open_fd(path, OFlag::O_RDONLY).map_err(sensor_error)?;
-        if !is_regular(&fstat(&fd).map_err(sensor_error)?) {
+        let held = self.open_fd(path, OFlag::O_PATH).map_err(sensor_error)?;
+        if !is_regular(&fstat(&held).map_err(sensor_error)?) {
             return Err(SensorError::Invalid);
         }
-        read_whole(Opened::unnoted(fd.into()), size_max)
+        let opened = File::open(format!("/proc/self/fd/{}", held.as_raw_fd()));
+        read_whole(Opened::unnoted(opened.map_err(|error| io_error(&error))?), size_max)
     }
 
     /// Reads the beginning of a file, at most `buffer.len()` bytes.
