@@ -5,7 +5,7 @@
 //! [`sources`](crate::sources). What may block is read by the [`worker`](crate::worker); what is absent is looked for
 //! once in the re-probe interval and costs the beats in between nothing.
 //!
-//! A new value is a file, its `mod` and its name in the table below.
+//! A new value is a file, named as its method in the core's table of sensors, and its `mod`.
 
 mod activity;
 mod app_version;
