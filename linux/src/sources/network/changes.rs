@@ -42,9 +42,9 @@ impl Changes {
         any
     }
 
-    /// Something could not be read: everything must be read again.
+    /// Something may be missing in what was just read: everything must be read again.
     pub(super) fn missed(&mut self) {
-        self.state.noticed();
+        self.state.reads_due = self.state.reads_due.max(1);
     }
 
     /// Whether what was read last is still so.

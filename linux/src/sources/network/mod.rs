@@ -28,10 +28,12 @@ pub(crate) struct Network {
     interfaces: Interfaces,
     netlink: Option<Netlink>,
     changes: Changes,
+    /// What was read last, of a running system.
+    last: Option<Snapshot>,
 }
 
 /// The network at one time.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     /// The interfaces with a default route, the preferred first.
     routes: Result<Vec<String>, SensorError>,
@@ -86,10 +88,13 @@ impl Source for Network {
             })
         });
         let links = links.collect();
-        if !is_whole || !self.interfaces.are_known() {
+        let snapshot = Snapshot { routes, links };
+        // What fails in a part of a reading is not always told from what is absent, so two readings must agree.
+        if !is_whole || !self.interfaces.are_known() || self.last.as_ref() != Some(&snapshot) {
             self.changes.missed();
         }
-        Ok(Snapshot { routes, links })
+        self.last = root.is_live().then(|| snapshot.clone());
+        Ok(snapshot)
     }
 
     fn is_current(&mut self, root: &Sysroot) -> bool {
