@@ -86,6 +86,33 @@ fn address_that_would_have_to_be_executed_stops_all_sending() {
     assert_nothing_is_sent(&machine, "Latin-1 in the address");
 }
 
+/// The default holds only if nothing else sets the variable.
+#[test]
+fn default_is_not_taken_where_the_program_writes_to_its_environment() {
+    for before in ["load_dotenv()\n", "os.environ['HEARTBEAT_URL'] = read()\n", "import config\n"] {
+        let machine = Machine::with_old_service(&format!("{before}{ASKS}"));
+        machine.write("home/pi/flask_app/config.py", "from dotenv import load_dotenv\nload_dotenv()\n");
+        assert_nothing_is_sent(&machine, before);
+        let machine = Machine::with_old_service(&format!("{before}{PROGRAM}"));
+        machine.take_over();
+        assert_eq!(url(&machine), FLEET, "a constant, {before}");
+    }
+}
+
+#[test]
+fn star_import_behind_the_address_is_not_ignored() {
+    let star = "HEARTBEAT_URL = 'https://default.example/'\nfrom local_settings import *\n";
+    let machine = Machine::with_old_service(star);
+    machine.write("home/pi/flask_app/local_settings.py", PROGRAM);
+    machine.take_over();
+    assert_eq!(url(&machine), FLEET);
+    let machine = Machine::with_old_service(
+        "HEARTBEAT_URL = 'https://default.example/'\ntry:\n    from local_settings import *\nexcept ImportError:\n    pass\n",
+    );
+    machine.write("home/pi/flask_app/local_settings.py", PROGRAM);
+    assert_nothing_is_sent(&machine, "inside of try");
+}
+
 #[test]
 fn address_is_kept_in_every_form_of_the_unit() {
     for lines in [

@@ -272,7 +272,13 @@ impl Source<'_> {
                     (_, Some(file)) => {
                         Found::Unreadable(format!("{origin}, or in a file that cannot be read ({file}),"))
                     }
-                    (Some(value), None) => Found::Value(value, origin),
+                    // The default holds only if nothing sets the variable, and the program itself may do that.
+                    (Some(value), None) => match self.program.and_then(Program::environment_writer) {
+                        Some(writer) => Found::Unreadable(format!(
+                            "{origin}, or what the program adds to its environment ({writer}),"
+                        )),
+                        None => Found::Value(value, origin),
+                    },
                     (None, None) => Found::Unreadable(origin),
                 })
             }

@@ -5,22 +5,20 @@
 //! class, and what is imported from a file beside the program. Anything else is not readable: a wrong guess would send a
 //! device's heartbeats to another server.
 
+mod environment;
 mod expression;
+mod imports;
 mod tokens;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
-
-use heartbeat_core::SensorError;
 
 use self::tokens::{Block, Statement, Token};
 use super::{Sysroot, read};
 
-/// Files that a program imports and that are read.
-const MODULES_MAX: usize = 16;
 /// How many constants may each be defined by the next.
 const DEPTH_MAX: u32 = 8;
 
@@ -73,6 +71,8 @@ pub(super) struct Constant {
 pub(super) struct Program {
     statements: Vec<Statement>,
     modules: BTreeMap<String, (PathBuf, Program)>,
+    /// Modules that it imports, that are beside it, and that were not read.
+    unread: BTreeSet<String>,
 }
 
 /// What a statement does to a name.
@@ -81,39 +81,14 @@ enum Binding<'t> {
     Value(&'t [Token]),
     /// Takes it from another file, in which it has this name.
     Import { module: &'t str, name: &'t str },
+    /// Takes it from a file of which all names are imported (`from config import *`); `None` if what that file does to
+    /// the name is not known.
+    Star(Option<&'t str>),
     /// Changes it in a way that is not understood.
     Unknown,
 }
 
 impl Program {
-    /// Reads a program without what it imports.
-    pub(super) fn parse(source: &str) -> Self {
-        Self { statements: tokens::statements(source), modules: BTreeMap::new() }
-    }
-
-    /// Reads a program, and the files beside it that it imports.
-    ///
-    /// # Errors
-    ///
-    /// What the system says of the program's own file.
-    pub(super) fn load(root: &Sysroot, file: &Path) -> Result<Self, SensorError> {
-        let mut program = Self::parse(&read(root, file)?);
-        let directory = file.parent().unwrap_or(Path::new("/"));
-        let mut names: Vec<&str> =
-            program.statements.iter().flat_map(|line| imported(&line.tokens)).collect();
-        names.sort_unstable();
-        names.dedup();
-        let mut modules = BTreeMap::new();
-        for name in names.into_iter().take(MODULES_MAX) {
-            let file = directory.join(format!("{name}.py"));
-            if let Ok(source) = read(root, &file) {
-                modules.insert(name.to_owned(), (file, Self::parse(&source)));
-            }
-        }
-        program.modules = modules;
-        Ok(program)
-    }
-
     /// The last assignment to a name. One inside a block makes it unreadable, because whether it is executed is not
     /// known.
     pub(super) fn constant(&self, name: &str) -> Option<Constant> {
@@ -125,21 +100,25 @@ impl Program {
         let is_outside = bindings.iter().any(|(statement, _)| statement.block != Block::Class);
         let is_in_class = bindings.iter().any(|(statement, _)| statement.block == Block::Class);
         let mut found: Option<Constant> = None;
+        let mut is_lost = false;
         for (statement, binding) in bindings {
-            let is_unclear = statement.block == Block::Other
-                || is_outside && is_in_class
-                || found.as_ref().is_some_and(|before| before.value == Value::Unreadable);
+            let is_unclear = statement.block == Block::Other || is_outside && is_in_class || is_lost;
+            let is_star = matches!(binding, Binding::Star(_));
             let constant = |value| Constant { value, file: None, line: statement.line };
-            found = Some(match binding {
-                _ if is_unclear || depth > DEPTH_MAX => constant(Value::Unreadable),
-                Binding::Value(tokens) => constant(self.value(tokens, depth)),
-                Binding::Import { module, name } => {
-                    self.imported_constant(module, name, depth).unwrap_or_else(|| constant(Value::Unreadable))
-                }
-                Binding::Unknown => constant(Value::Unreadable),
-            });
+            let imported = |module, name| self.imported_constant(module, name, depth);
+            let now = match binding {
+                _ if is_unclear || depth > DEPTH_MAX => None,
+                Binding::Value(tokens) => Some(constant(self.value(tokens, depth))),
+                Binding::Import { module, name } => imported(module, name),
+                Binding::Star(module) => module.and_then(|module| imported(module, name)),
+                Binding::Unknown => None,
+            };
+            let now = now.unwrap_or_else(|| constant(Value::Unreadable));
+            // An assignment behind a star import replaces whatever that brought.
+            is_lost |= !is_star && now.value == Value::Unreadable;
+            found = Some(now);
         }
-        found.or_else(|| self.star_import(name, depth))
+        found
     }
 
     /// A constant of a file that is imported.
@@ -149,20 +128,6 @@ impl Program {
         Some(Constant { file: constant.file.or_else(|| Some(file.clone())), ..constant })
     }
 
-    /// A constant of a file of which all names are imported (`from config import *`).
-    fn star_import(&self, name: &str, depth: u32) -> Option<Constant> {
-        let stars = self.statements.iter().filter(|statement| statement.block == Block::None);
-        let modules = stars.filter_map(|statement| match statement.tokens.as_slice() {
-            [from, rest @ .., import, star]
-                if from.spelling() == "from" && import.spelling() == "import" && star.is("*") =>
-            {
-                module_name(rest)
-            }
-            _ => None,
-        });
-        modules.filter_map(|module| self.imported_constant(module, name, depth)).next_back()
-    }
-
     /// All that happens to a name, in the order of the program.
     fn bindings(&self, name: &str) -> Vec<(&Statement, Binding<'_>)> {
         let bindings = self.statements.iter().filter_map(|statement| {
@@ -170,9 +135,9 @@ impl Program {
                 [Token::Name(target), rest @ ..] if target == name && assigned(rest).is_some() => {
                     Binding::Value(assigned(rest)?)
                 }
-                tokens => {
-                    import_of(tokens, name).or_else(|| is_bound(tokens, name).then_some(Binding::Unknown))?
-                }
+                tokens => imports::import_of(tokens, name)
+                    .or_else(|| self.star_import(tokens, name))
+                    .or_else(|| is_bound(tokens, name).then_some(Binding::Unknown))?,
             };
             Some((statement, binding))
         });
@@ -230,55 +195,6 @@ fn is_bound(tokens: &[Token], name: &str) -> bool {
         before = Some(token);
     }
     false
-}
-
-/// The module of `from MODULE import`, also of one with a dot before it, which is beside the program as well.
-fn module_name(tokens: &[Token]) -> Option<&str> {
-    match tokens {
-        [Token::Name(module)] => Some(module),
-        [dot, Token::Name(module)] if dot.is(".") => Some(module),
-        _ => None,
-    }
-}
-
-/// The modules that a statement imports.
-fn imported(tokens: &[Token]) -> Vec<&str> {
-    let position = |word: &str| tokens.iter().position(|token| token.spelling() == word);
-    match tokens.first().map(Token::spelling) {
-        Some("from") => {
-            let module = position("import").and_then(|import| tokens.get(1..import)).and_then(module_name);
-            module.into_iter().collect()
-        }
-        // `import a, b`: names with dots are no files beside the program, and are not found.
-        Some("import") => {
-            let names = tokens.iter().skip(1).filter_map(|token| match token {
-                Token::Name(name) => Some(name.as_str()),
-                _ => None,
-            });
-            names.collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// `from MODULE import ..., NAME, ... as NAME`, if that gives the name a value.
-fn import_of<'t>(tokens: &'t [Token], name: &str) -> Option<Binding<'t>> {
-    let [from, rest @ ..] = tokens else { return None };
-    let import =
-        rest.iter().position(|token| token.spelling() == "import").filter(|_| from.spelling() == "from")?;
-    let names = rest.get(import + 1..)?;
-    let entries = names.split(|token| token.is(",")).map(|entry| {
-        entry.iter().filter(|token| !token.is("(") && !token.is(")")).map(Token::spelling).collect::<Vec<_>>()
-    });
-    let original = entries.into_iter().find_map(|entry| match entry.as_slice() {
-        [own] if *own == name => Some(*own),
-        [original, "as", own] if *own == name => Some(*original),
-        _ => None,
-    })?;
-    Some(match module_name(rest.get(..import)?) {
-        Some(module) => Binding::Import { module, name: original },
-        None => Binding::Unknown,
-    })
 }
 
 #[cfg(test)]

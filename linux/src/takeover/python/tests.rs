@@ -1,5 +1,7 @@
 //! Programs as people write them.
 
+use std::path::Path;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -86,6 +88,103 @@ fn reads_what_is_imported_from_a_file_beside_it() {
     write("h.py", "from config import OTHER as URL\n");
     let found = Program::load(&root, Path::new("/h.py")).expect("read").constant("URL");
     assert_eq!(found.map(|constant| constant.value), Some(Value::Unreadable));
+}
+
+/// What `URL` is in a program beside which these files are.
+fn value_beside(files: &[(&str, &str)], source: &str) -> Option<Value> {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (name, text) in files.iter().chain(&[("h.py", source)]) {
+        let file = dir.path().join(name);
+        std::fs::create_dir_all(file.parent().expect("a parent")).expect("created");
+        std::fs::write(file, text).expect("written");
+    }
+    let root = Sysroot::new(dir.path()).expect("opened");
+    Program::load(&root, Path::new("/h.py")).expect("read").constant("URL").map(|constant| constant.value)
+}
+
+#[test]
+fn star_import_counts_where_it_stands() {
+    let files = [("local.py", "URL = 'b'\n"), ("empty.py", "OTHER = 1\n"), ("other/__init__.py", "")];
+    for (source, expected) in [
+        ("URL = 'a'\nfrom local import *\n", text("b")),
+        ("URL = 'a'\nfrom .local import *\n", text("b")),
+        ("from local import *\nURL = 'a'\n", text("a")),
+        ("URL = 'a'\nfrom empty import *\n", text("a")),
+        ("URL = 'a'\nfrom math import *\nfrom os.path import *\n", text("a")),
+        ("URL = 'a'\ntry:\n    from none import *\nexcept ImportError:\n    pass\n", text("a")),
+        ("try:\n    from local import *\nexcept ImportError:\n    pass\nURL = 'a'\n", text("a")),
+        ("from other import *\nURL = 'a'\n", text("a")),
+        (
+            "URL = 'a'\ntry:\n    from local import *\nexcept ImportError:\n    pass\n",
+            Some(Value::Unreadable),
+        ),
+        ("URL = 'a'\ntry: from local import *\nexcept ImportError: pass\n", Some(Value::Unreadable)),
+        ("URL = 'a'\ntry: from local import URL\nexcept ImportError: pass\n", Some(Value::Unreadable)),
+        ("URL = 'a'\nfrom .none import *\n", Some(Value::Unreadable)),
+        ("URL = 'a'\nfrom . import *\n", Some(Value::Unreadable)),
+        ("URL = 'a'\nfrom other import *\n", Some(Value::Unreadable)),
+        ("BASE = 'a'\nfrom other import *\nURL = BASE\n", Some(Value::Unreadable)),
+    ] {
+        assert_eq!(value_beside(&files, source), expected, "{source}");
+    }
+    assert_eq!(
+        value_beside(&[("a/b.py", "")], "URL = 'a'\nfrom a.b import *\n"),
+        Some(Value::Unreadable),
+        "a file of a directory"
+    );
+    let both = [("local.py", "URL = 'b'\n"), ("local/__init__.py", "URL = 'c'\n")];
+    assert_eq!(
+        value_beside(&both, "from local import *\n"),
+        Some(Value::Unreadable),
+        "a package comes first"
+    );
+    let many: String = (0..20).map(|number| format!("import a{number}\n")).collect();
+    let files: Vec<_> = (0..20).map(|number| (format!("a{number}.py"), String::new())).collect();
+    let mut files: Vec<(&str, &str)> =
+        files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    files.push(("local.py", "URL = 'b'\n"));
+    let source = format!("URL = 'a'\n{many}from local import *\n");
+    assert_eq!(value_beside(&files, &source), Some(Value::Unreadable), "too many to read");
+}
+
+#[test]
+fn star_import_of_an_imported_file_is_not_ignored() {
+    let config = |text| ("config.py", text);
+    let local = ("local.py", "URL = 'b'\n");
+    for source in ["from config import URL\n", "from config import *\n", "import config\nURL = config.URL\n"]
+    {
+        let found = value_beside(&[config("URL = 'a'\nfrom local import *\n"), local], source);
+        assert_eq!(found, Some(Value::Unreadable), "{source}");
+        let found = value_beside(&[config("URL = 'a'\nfrom math import *\n"), local], source);
+        assert_eq!(found, text("a"), "{source}");
+        let found = value_beside(&[config("from local import *\nURL = 'a'\n"), local], source);
+        assert_eq!(found, text("a"), "{source}");
+    }
+    let found = value_beside(&[config("from local import *\n"), local], "URL = 'a'\nfrom config import *\n");
+    assert_eq!(found, Some(Value::Unreadable));
+}
+
+#[test]
+fn finds_what_writes_to_the_environment() {
+    for (source, expected) in [
+        ("from dotenv import load_dotenv\nload_dotenv()", Some("load_dotenv")),
+        ("if x: dotenv.load_dotenv(override=True)", Some("load_dotenv")),
+        ("os.putenv('A', 'b')", Some("os.putenv")),
+        ("os.environ.update(read())", Some("os.environ.update")),
+        ("environ.setdefault('A', 'b')", Some("os.environ.setdefault")),
+        ("os.environ |= {'A': 'b'}", Some("os.environ |=")),
+        ("for key in x: os.environ[names[key]] = x[key]", Some("os.environ[...] =")),
+        ("os.environ['A'] += 'b'", Some("os.environ[...] =")),
+        ("URL = os.environ['A']", None),
+        ("if os.environ['A']: x = 1", None),
+        ("if os.environ['A'] == 'b': x = 1", None),
+        ("x = os.environ.get('A')", None),
+        ("# load_dotenv()", None),
+        ("os.environ[", None),
+        ("environ", None),
+    ] {
+        assert_eq!(Program::parse(source).environment_writer(), expected, "{source}");
+    }
 }
 
 #[test]
@@ -184,7 +283,7 @@ proptest! {
     #[test]
     fn any_text_is_survived(
         text: String,
-        code in "(URL|=|os\\.getenv|\\(|\\)|\\[|\\]|or|'|\"\"\"|\\\\|#|f'|0x|1e|\n| |,|\\{){0,40}",
+        code in "(URL|=|from |import |\\*|environ|:|os\\.getenv|\\(|\\)|\\[|\\]|or|'|\"\"\"|\\\\|#|f'|0x|1e|\n| |,|\\{){0,40}",
     ) {
         for source in [text, code] {
             let _ = Program::parse(&source).constant("URL");
