@@ -17,6 +17,7 @@
 //! - `hardware_id`: the id under which the server knows this device.
 //! - `processes`: processes of the older service.
 //! - `starters`: what else starts it.
+//! - `whole`: which of these units may be stopped and disabled.
 //! - `installation`: the user that our service runs as, and the home directories that it sees.
 
 mod aside;
@@ -29,6 +30,7 @@ mod python;
 mod settings;
 mod starters;
 mod unit;
+mod whole;
 
 use std::{
     fs, io,

@@ -8,6 +8,7 @@ use super::{
     command::Started,
     read, run_systemctl, systemctl,
     unit::{Specifiers, Unit},
+    whole,
 };
 
 /// Where units are that an administrator has made.
@@ -151,8 +152,17 @@ impl Starter {
         let (file, name) = (self.file.display(), self.name());
         let again = format!("{file} starts {SCRIPT} again");
         let user = self.user.as_deref().unwrap_or("root");
+        let is_whole = || whole::is_older_service(&self.unit(root));
         let advice = match self.kind {
             Kind::Line => "remove the line".to_owned(),
+            // To disable it would end what it is there for.
+            Kind::Unit | Kind::UserUnit if !is_whole() => {
+                notices(Notice::Attention(format!(
+                    "{file} names {SCRIPT} beside something else and may start it again: look there, and remove it \
+                     from its commands"
+                )));
+                return;
+            }
             Kind::UserUnit => format!("as {user}: systemctl --user disable --now {name}"),
             Kind::Unit if !root.is_live() || name.contains("@.") => format!("systemctl disable --now {name}"),
             Kind::Unit => {
