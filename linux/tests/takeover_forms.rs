@@ -235,6 +235,19 @@ fn application_that_starts_the_older_service_besides_is_left_alone() {
 }
 
 #[test]
+fn what_others_cannot_read_of_a_starter_stays_secret() {
+    for (file, text) in [STARTERS[0], STARTERS[4]] {
+        let machine = Machine::with_old_service(PROGRAM);
+        fs::remove_file(machine.path(UNIT)).expect("removed");
+        machine.write(file, text);
+        fs::set_permissions(machine.path(file), fs::Permissions::from_mode(0o600)).expect("set");
+        machine.take_over();
+        assert_eq!(url(&machine), FLEET, "{file}");
+        assert_eq!(machine.path(CONFIG).metadata().expect("there").mode() & 0o004, 0, "{file}");
+    }
+}
+
+#[test]
 fn starter_whose_program_cannot_be_found_stops_all_sending() {
     let machine = Machine::new();
     machine.write("etc/rc.local", "cd $DIRECTORY && ./heartbeat_daemon.py\n");

@@ -11,6 +11,7 @@
 //! - `unit`: unit files of systemd.
 //! - `command`: what a command starts.
 //! - `python`: constants of a Python program.
+//! - `readers`: who may read these files, and who has written them.
 //! - `aside`: where its unit is kept.
 //! - `older`: units with the name of ours, and the settings of the older service.
 //! - `settings`: what of that becomes settings, and their place in `config.toml`.
@@ -27,6 +28,7 @@ mod installation;
 mod older;
 mod processes;
 mod python;
+mod readers;
 mod settings;
 mod starters;
 mod unit;

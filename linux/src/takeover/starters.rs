@@ -132,15 +132,17 @@ impl Starter {
             Kind::Unit | Kind::Line => Specifiers::of_the_system(&name),
         };
         let mut unit = Unit::with(specifiers);
-        unit.add(&read(root, &self.file).unwrap_or_default(), &self.file.display().to_string());
-        let drop_ins = PathBuf::from(format!("{}.d", self.file.display()));
-        for file in files_in(root, &drop_ins)
-            .into_iter()
-            .filter(|file| file.extension().is_some_and(|ext| ext == "conf"))
-        {
+        for file in self.files(root) {
             unit.add(&read(root, &file).unwrap_or_default(), &file.display().to_string());
         }
         unit
+    }
+
+    /// Its file, and the drop-ins of a unit.
+    pub(super) fn files(&self, root: &Sysroot) -> Vec<PathBuf> {
+        let mut drop_ins = files_in(root, Path::new(&format!("{}.d", self.file.display())));
+        drop_ins.retain(|file| self.kind != Kind::Line && file.extension().is_some_and(|ext| ext == "conf"));
+        [self.file.clone()].into_iter().chain(drop_ins).collect()
     }
 
     fn name(&self) -> String {
