@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{PermissionsExt, chown, symlink},
     path::Path,
 };
 
@@ -131,6 +131,58 @@ fn secrets_of_environment_files_stay_secret() {
     assert!(!format!("{notices:?}").contains("s3cret"), "{notices:?}");
     let mode = machine.path(CONFIG).metadata().expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
+}
+
+/// Also what is in a directory that others cannot enter.
+#[test]
+fn what_others_cannot_read_stays_secret() {
+    let drop_in = "etc/systemd/system/heartbeat-daemon.service.d/a.conf";
+    let module = "home/pi/flask_app/config.py";
+    let parts = [("none", 0o644), (SCRIPT, 0o640), (module, 0o600), (UNIT, 0o600), (drop_in, 0o640)];
+    for (private, mode) in parts.into_iter().chain([("home/pi", 0o750), ("etc/systemd/system", 0o700)]) {
+        let machine = Machine::with_old_service("from config import HEARTBEAT_URL\n");
+        machine.write(module, "HEARTBEAT_URL = 'https://fleet.example/s3cret'\n");
+        machine.write(drop_in, "[Service]\nEnvironment=X=1\n");
+        machine.write("none", "");
+        if !nix::unistd::geteuid().is_root() {
+            machine.write("etc/passwd", &format!("pi:x:1000:{}::/home/pi:/bin/sh\n", nix::unistd::getegid()));
+        }
+        fs::set_permissions(machine.path(private), fs::Permissions::from_mode(mode)).expect("set");
+        machine.take_over();
+        assert!(machine.read(CONFIG).contains("\nurl = \"https://fleet.example/s3cret\" "), "{private}");
+        let found = machine.path(CONFIG).metadata().expect("there").permissions().mode() & 0o777;
+        assert_eq!(found, if private == "none" { 0o644 } else { 0o640 }, "{private}");
+    }
+}
+
+#[test]
+fn module_of_another_user_beside_the_program_is_not_read() {
+    let module = "home/pi/flask_app/config.py";
+    for program in [
+        "from config import HEARTBEAT_URL\n",
+        "from config import *\n",
+        "import config\nHEARTBEAT_URL = config.HEARTBEAT_URL\n",
+    ] {
+        for (owner, is_read) in [(0, true), (1000, true), (1001, false)] {
+            let machine = Machine::with_old_service(program);
+            machine.write(
+                UNIT,
+                &format!("{OLD_UNIT}[Service]\nEnvironment=HEARTBEAT_URL=https://unit.example/\n"),
+            );
+            machine.write(module, "HEARTBEAT_URL = 'https://module.example/'\n");
+            if chown(machine.path(module), Some(owner), None).is_err() {
+                println!("skipped: only root can give files away");
+                return;
+            }
+            chown(machine.path(SCRIPT), Some(1000), None).expect("given");
+            let notices = machine.take_over();
+            let url = if is_read { "https://module.example/" } else { "" };
+            assert!(machine.read(CONFIG).contains(&format!("\nurl = \"{url}\" ")), "{program}, {owner}");
+            let is_said =
+                attention(&notices).iter().any(|text| text.starts_with(&format!("/{module} is not read")));
+            assert_eq!(is_said, !is_read, "{notices:?}");
+        }
+    }
 }
 
 #[test]

@@ -244,6 +244,36 @@ fn older_service_that_does_not_run_keeps_its_settings_and_is_named() {
     }
 }
 
+/// To disable its unit would end the application.
+#[test]
+fn application_that_starts_the_older_service_besides_is_left_alone() {
+    for command in [
+        "/bin/sh -c 'python3 /home/pi/heartbeat_daemon.py & exec python3 /home/pi/streamer.py'",
+        "/usr/bin/pkill -f heartbeat_daemon.py",
+    ] {
+        let machine = Machine::new();
+        let file = "etc/systemd/system/streamer.service";
+        machine.write(file, &format!("[Service]\nExecStart={command}\n"));
+        let notices = machine.take_over();
+        let named = format!("/{file} names heartbeat_daemon.py beside something else");
+        assert!(attention(&notices).iter().any(|text| text.starts_with(&named)), "{notices:?}");
+        assert!(!format!("{notices:?}").contains("disable"), "{notices:?}");
+    }
+}
+
+#[test]
+fn what_others_cannot_read_of_a_starter_stays_secret() {
+    for (file, text) in [STARTERS[0], STARTERS[4]] {
+        let machine = Machine::with_old_service(PROGRAM);
+        fs::remove_file(machine.path(UNIT)).expect("removed");
+        machine.write(file, text);
+        fs::set_permissions(machine.path(file), fs::Permissions::from_mode(0o600)).expect("set");
+        machine.take_over();
+        assert_eq!(url(&machine), FLEET, "{file}");
+        assert_eq!(machine.path(CONFIG).metadata().expect("there").mode() & 0o004, 0, "{file}");
+    }
+}
+
 #[test]
 fn starter_whose_program_cannot_be_found_stops_all_sending() {
     let machine = Machine::new();

@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 /// Commands inside commands (`su -c 'sh -c ...'`).
-const DEPTH_MAX: u32 = 4;
-const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "su", "runuser"];
+pub(super) const DEPTH_MAX: u32 = 4;
+pub(super) const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "su", "runuser"];
 
 /// What was found in a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -111,12 +111,12 @@ impl Started {
 }
 
 /// The name of the program that a word names.
-fn name(word: &str) -> &str {
+pub(super) fn name(word: &str) -> &str {
     Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
 /// `NAME=value`.
-fn assignment(word: &str) -> Option<(String, String)> {
+pub(super) fn assignment(word: &str) -> Option<(String, String)> {
     let (name, value) = word.split_once('=')?;
     let is_name = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
     let begins = name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
@@ -128,7 +128,7 @@ fn is_redirection(word: &str) -> bool {
 }
 
 /// The simple commands of a line for a shell, in words (POSIX.1-2024, Shell Command Language 2.3).
-fn shell_commands(line: &str) -> Vec<Vec<String>> {
+pub(super) fn shell_commands(line: &str) -> Vec<Vec<String>> {
     let mut commands = vec![Vec::new()];
     let mut word: Option<String> = None;
     let mut quote = None;

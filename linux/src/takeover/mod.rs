@@ -11,12 +11,14 @@
 //! - `unit`: unit files of systemd.
 //! - `command`: what a command starts.
 //! - `python`: constants of a Python program.
+//! - `readers`: who may read these files, and who has written them.
 //! - `aside`: where its unit is kept.
 //! - `older`: units with the name of ours, and the settings of the older service.
 //! - `settings`: what of that becomes settings, and their place in `config.toml`.
 //! - `hardware_id`: the id under which the server knows this device.
 //! - `processes`: processes of the older service.
 //! - `starters`: what else starts it.
+//! - `whole`: which of these units may be stopped and disabled.
 //! - `installation`: the user that our service runs as, and the home directories that it sees.
 
 mod aside;
@@ -26,9 +28,11 @@ mod installation;
 mod older;
 mod processes;
 mod python;
+mod readers;
 mod settings;
 mod starters;
 mod unit;
+mod whole;
 
 use std::{
     fs, io,

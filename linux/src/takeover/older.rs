@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +13,7 @@ use super::{
     processes::{self, Process},
     python::{Constant, Program},
     read,
+    readers::is_private,
     starters::{self, Kind, Starter},
     unit::{Unit, environment_file, split_words},
 };
@@ -117,7 +117,7 @@ fn from_starter(root: &Sysroot, starter: &Starter) -> Option<Older> {
         }
     }
     // It may be for its user only.
-    older.secret |= starter.user.is_some();
+    older.secret |= starter.user.is_some() || starter.files(root).iter().any(|file| is_private(root, file));
     // What is still to be filled in may name a program that is there.
     let is_whole = |script: &PathBuf| !script.to_string_lossy().contains(['$', '%', '`']);
     let is_gone = older.script.is_none() && older.named_script().as_ref().is_some_and(is_whole);
@@ -169,6 +169,7 @@ fn from_units(root: &Sysroot, notices: Notices<'_>) -> Option<Older> {
     if older.unit_file.is_none() && older.drop_ins.is_empty() {
         return None;
     }
+    older.secret |= older.unit_file.iter().chain(&older.drop_ins).any(|file| is_private(root, file));
     older.understand(root, &unit);
     // The unit may have variables from elsewhere (DefaultEnvironment=, systemctl set-environment).
     let of_unit = |process: &Process| process.service.as_deref() == Some(UNIT);
@@ -221,7 +222,7 @@ impl Older {
             let file = Path::new(assignment.value.trim_start_matches('-'));
             match read(root, file) {
                 Ok(text) => {
-                    self.secret |= !is_public(&root.host_path(file));
+                    self.secret |= is_private(root, file);
                     for (name, value) in environment_file(&text) {
                         let variable = Variable { value, origin: file.display().to_string() };
                         self.environment.insert(name, variable);
@@ -319,15 +320,20 @@ impl Older {
         values.into_iter().find(|value| value.contains("://"))
     }
 
-    /// The program's constants, or why they cannot be read.
-    pub(super) fn program(&self, root: &Sysroot) -> Result<Program, String> {
+    /// The program's constants, or why they cannot be read. `alone`: without what it imports.
+    pub(super) fn program(&self, root: &Sysroot, alone: bool) -> Result<Program, String> {
         let Some(script) = &self.script else {
             return Err(format!(
                 "no Python program that can be read in its command ({})",
                 printable(&self.command.join(" "))
             ));
         };
-        Program::load(root, script).map_err(|problem| format!("{}: {problem}", script.display()))
+        let program = if alone {
+            read(root, script).map(|text| Program::parse(&text))
+        } else {
+            Program::load(root, script)
+        };
+        program.map_err(|problem| format!("{}: {problem}", script.display()))
     }
 
     /// Where a constant of the program stands.
@@ -384,8 +390,4 @@ impl Older {
 /// Whether it stands for several files (glob(7)).
 fn is_pattern(file: &Path) -> bool {
     file.to_string_lossy().contains(['*', '?', '['])
-}
-
-fn is_public(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }

@@ -17,6 +17,7 @@ use nix::{
 use super::{
     MODULE, Notice, Notices, SCRIPT, Sysroot, UNIT, accounts, read, systemctl, systemd_runs,
     unit::{Specifiers, Unit},
+    whole,
 };
 use crate::printable::printable;
 
@@ -142,7 +143,7 @@ impl Process {
         if let Some(service) =
             self.service.as_deref().filter(|service| *service != UNIT && systemd_runs(root))
         {
-            if self.is_whole(root, service) {
+            if is_whole(root, service) {
                 notices(Notice::Done(format!(
                     "{service} is the older service under another name: stopped and disabled"
                 )));
@@ -175,19 +176,26 @@ impl Process {
     fn lives(&self, root: &Sysroot) -> bool {
         arguments(root, self.pid).is_some_and(|arguments| arguments == self.arguments)
     }
+}
 
-    /// Whether the service's own command is the program, and not an application that has started it besides.
-    fn is_whole(&self, root: &Sysroot, service: &str) -> bool {
-        let template = service.split_once('@').map(|(prefix, _)| format!("{prefix}@.service"));
-        let names = || [service].into_iter().chain(template.as_deref());
-        let mut files =
-            UNIT_DIRECTORIES.iter().flat_map(|directory| names().map(|name| Path::new(directory).join(name)));
-        files.find_map(|file| read(root, &file).ok()).is_some_and(|text| {
-            let mut unit = Unit::with(Specifiers::of_the_system(service));
-            unit.add(&text, service);
-            unit.commands().iter().flatten().any(|word| word.contains(SCRIPT))
-        })
+/// Whether a service is the program, and not an application that has started it besides.
+fn is_whole(root: &Sysroot, service: &str) -> bool {
+    let template = service.split_once('@').map(|(prefix, _)| format!("{prefix}@.service"));
+    let names = || template.as_deref().into_iter().chain([service]);
+    // Of a unit the first counts, of its drop-ins each, the first directory's last.
+    let in_all =
+        |name: String| UNIT_DIRECTORIES.iter().map(move |directory| Path::new(directory).join(&name));
+    let files = names().rev().flat_map(|name| in_all(name.to_owned()));
+    let Some(text) = files.into_iter().find_map(|file| read(root, &file).ok()) else { return false };
+    let mut unit = Unit::with(Specifiers::of_the_system(service));
+    unit.add(&text, service);
+    for directory in names().flat_map(|name| in_all(format!("{name}.d")).rev()) {
+        let names = root.list(&directory).unwrap_or_default();
+        for name in names.iter().filter(|name| name.ends_with(".conf")) {
+            unit.add(&read(root, &directory.join(name)).unwrap_or_default(), service);
+        }
     }
+    whole::is_older_service(&unit)
 }
 
 #[cfg(test)]
@@ -223,5 +231,31 @@ mod tests {
         );
         assert_eq!(service_of("0::/user.slice/user-1000.slice/session-2.scope\n"), None);
         assert_eq!(service_of("4:pids:/system.slice/x.service\n0::/\n"), None);
+    }
+
+    #[test]
+    fn service_of_an_application_that_starts_the_program_is_not_whole() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |file: &str, text: &str| {
+            let file = dir.path().join(file);
+            fs::create_dir_all(file.parent().expect("a parent")).expect("created");
+            fs::write(file, text).expect("written");
+        };
+        let alone = "[Service]\nExecStart=/usr/bin/python3 /home/pi/heartbeat_daemon.py\n";
+        write("etc/systemd/system/heart.service", alone);
+        write("etc/systemd/system/heart@.service", alone);
+        write(
+            "lib/systemd/system/streamer.service",
+            "[Service]\nExecStart=/bin/sh -c 'python3 heartbeat_daemon.py & exec python3 streamer.py'\n",
+        );
+        write("lib/systemd/system/changed.service", alone);
+        write(
+            "etc/systemd/system/changed.service.d/a.conf",
+            "[Service]\nExecStart=\nExecStart=/home/pi/streamer\n",
+        );
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let whole = ["heart", "heart@pi", "streamer", "changed", "none"]
+            .map(|name| is_whole(&root, &format!("{name}.service")));
+        assert_eq!(whole, [true, true, false, false, false]);
     }
 }

@@ -13,7 +13,7 @@ use super::{
     CONFIG, Notice, Notices, Sysroot, hardware_id,
     older::Older,
     python::{Literal, Program, Value},
-    read, replace,
+    read, readers, replace,
 };
 use crate::{config::Endpoint, printable::printable};
 
@@ -45,9 +45,18 @@ pub(super) struct Settings {
 impl Settings {
     /// The settings of the older service.
     pub(super) fn from_older(older: &Older, root: &Sysroot, notices: Notices<'_>) -> Self {
-        let program = older.program(root);
-        let mut settings = Self { lines: Vec::new(), secret: older.secret };
-        let source = Source { older, program: program.as_ref().ok() };
+        let files = older.script.as_deref().map(|script| readers::Program::of(root, script));
+        let readers::Program { is_private, foreign } = files.unwrap_or_default();
+        if let Some(foreign) = &foreign {
+            notices(Notice::Attention(format!(
+                "{} is not read, nor what else is beside the older service's program: it belongs neither to root nor \
+                 to the program's owner",
+                printable(&foreign.to_string_lossy())
+            )));
+        }
+        let program = older.program(root, foreign.is_some());
+        let mut settings = Self { lines: Vec::new(), secret: older.secret || is_private };
+        let source = Source { older, program: program.as_ref().ok(), foreign: foreign.as_deref() };
         settings.url(&source, program.as_ref().err(), notices);
         if !older.arguments().is_empty() {
             notices(Notice::Attention(format!(
@@ -239,6 +248,8 @@ impl Settings {
 struct Source<'o> {
     older: &'o Older,
     program: Option<&'o Program>,
+    /// A file beside the program that is not read, and in which the program may have found anything.
+    foreign: Option<&'o Path>,
 }
 
 /// What is known of a setting of the older service.
@@ -259,6 +270,12 @@ impl Source<'_> {
             Some(Found::Value(Literal::Text(found.value.clone()), format!("{name}, {}", found.origin)))
         };
         let Some(constant) = self.program.and_then(|program| program.constant(name)) else {
+            if let Some(file) = self.foreign {
+                return Found::Unreadable(format!(
+                    "{name}, which may be in {} of another user,",
+                    file.display()
+                ));
+            }
             return variable(name).unwrap_or(Found::Nothing);
         };
         let origin = self.older.origin(name, &constant);

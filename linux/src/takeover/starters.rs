@@ -8,6 +8,7 @@ use super::{
     command::Started,
     read, run_systemctl, systemctl,
     unit::{Specifiers, Unit},
+    whole,
 };
 
 /// Where units are that an administrator has made.
@@ -131,15 +132,17 @@ impl Starter {
             Kind::Unit | Kind::Line => Specifiers::of_the_system(&name),
         };
         let mut unit = Unit::with(specifiers);
-        unit.add(&read(root, &self.file).unwrap_or_default(), &self.file.display().to_string());
-        let drop_ins = PathBuf::from(format!("{}.d", self.file.display()));
-        for file in files_in(root, &drop_ins)
-            .into_iter()
-            .filter(|file| file.extension().is_some_and(|ext| ext == "conf"))
-        {
+        for file in self.files(root) {
             unit.add(&read(root, &file).unwrap_or_default(), &file.display().to_string());
         }
         unit
+    }
+
+    /// Its file, and the drop-ins of a unit.
+    pub(super) fn files(&self, root: &Sysroot) -> Vec<PathBuf> {
+        let mut drop_ins = files_in(root, Path::new(&format!("{}.d", self.file.display())));
+        drop_ins.retain(|file| self.kind != Kind::Line && file.extension().is_some_and(|ext| ext == "conf"));
+        [self.file.clone()].into_iter().chain(drop_ins).collect()
     }
 
     fn name(&self) -> String {
@@ -151,8 +154,17 @@ impl Starter {
         let (file, name) = (self.file.display(), self.name());
         let again = format!("{file} starts {SCRIPT} again");
         let user = self.user.as_deref().unwrap_or("root");
+        let is_whole = || whole::is_older_service(&self.unit(root));
         let advice = match self.kind {
             Kind::Line => "remove the line".to_owned(),
+            // To disable it would end what it is there for.
+            Kind::Unit | Kind::UserUnit if !is_whole() => {
+                notices(Notice::Attention(format!(
+                    "{file} names {SCRIPT} beside something else and may start it again: look there, and remove it \
+                     from its commands"
+                )));
+                return;
+            }
             Kind::UserUnit => format!("as {user}: systemctl --user disable --now {name}"),
             Kind::Unit if !root.is_live() || name.contains("@.") => format!("systemctl disable --now {name}"),
             Kind::Unit => {

@@ -17,7 +17,7 @@ const MODULES_MAX: usize = 16;
 
 impl Program {
     /// Reads a program without what it imports.
-    pub(super) fn parse(source: &str) -> Self {
+    pub(in crate::takeover) fn parse(source: &str) -> Self {
         Self { statements: tokens::statements(source), modules: BTreeMap::new(), unread: BTreeSet::new() }
     }
 
