@@ -131,7 +131,7 @@ fn raise_descriptors(connections: usize) {
         log::warn!("the limit of {soft} open files stays");
     }
     if hard < wanted {
-        log::warn!("connections = {connections}, but this process may have {hard} open files only");
+        log::warn!("connections = {connections} needs {wanted} open files, and this process may have {hard}");
     }
 }
 

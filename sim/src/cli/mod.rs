@@ -67,7 +67,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Demo { beats, interval, devices } => {
-            logging::install(log::LevelFilter::Info);
+            logging::install(log::LevelFilter::Warn);
             demo::run(beats, &interval, devices, print).map_err(|error| error.to_string())
         }
         Command::Fuzz(fuzz) => fuzz.run(),
