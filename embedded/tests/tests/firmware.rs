@@ -62,6 +62,7 @@ fn firmware_samples_sends_counts_and_stops() {
     let expected = [
         ["info hardware id board-4711", ""],
         ["warn heartbeat not delivered: no answer in time", ""],
+        ["warn no heartbeat delivered for ", " s, 2 failed, now for another reason: status 500"],
         ["info heartbeats are delivered again after ", " s, 2 failed"],
         ["info stopped: 4 attempted, 2 delivered, 2 failed", ""],
     ];
