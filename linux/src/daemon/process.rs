@@ -47,7 +47,11 @@ fn is_this_program(pid: u32) -> bool {
 fn user_of(pid: u32) -> Option<u32> {
     let (status, _) =
         files::read(Path::new(&format!("/proc/{pid}/status")), STATUS_MAX, Links::Refuse).ok()?;
-    let status = String::from_utf8_lossy(&status);
+    real_user(&String::from_utf8_lossy(&status))
+}
+
+/// The real user in a `/proc/PID/status` (proc_pid_status(5)): the one that started the process.
+pub(crate) fn real_user(status: &str) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok())
 }
 

@@ -19,7 +19,7 @@ use super::{
     unit::{Specifiers, Unit},
     whole,
 };
-use crate::printable::printable;
+use crate::{daemon::process::real_user, printable::printable};
 
 /// Arguments among which the program's name is looked for: an interpreter has few options before it.
 const ARGUMENTS_MAX: usize = 6;
@@ -86,15 +86,18 @@ fn examine(root: &Sysroot, pid: i32) -> Option<Process> {
     })
 }
 
-/// The user that started it, if its program is an interpreter of Python.
+fn user_of(root: &Sysroot, directory: &Path) -> Option<u32> {
+    let program = fs::read_link(root.host_path(directory).join("exe")).ok()?;
+    user_of_interpreter(&program, &read(root, &directory.join("status")).ok()?)
+}
+
+/// The user that started a process with this `/proc/PID/exe` and `/proc/PID/status`, if it is an interpreter of Python.
 ///
 /// Any user can start a set-user-ID program, such as `su`, with arguments of their choice: then `/proc/PID` is root's. The
 /// real user stays theirs with `su`, and its program is no interpreter.
-fn user_of(root: &Sysroot, directory: &Path) -> Option<u32> {
-    let program = fs::read_link(root.host_path(directory).join("exe")).ok()?;
+fn user_of_interpreter(program: &Path, status: &str) -> Option<u32> {
     program.file_name().filter(|name| name.as_bytes().starts_with(b"python"))?;
-    let status = read(root, &directory.join("status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok())
+    real_user(status)
 }
 
 fn arguments(root: &Sysroot, pid: i32) -> Option<Vec<String>> {
@@ -204,6 +207,21 @@ mod tests {
 
     fn words(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn only_an_interpreter_counts_and_for_the_user_that_started_it() {
+        let status = |uids: &str| format!("Name:\tx\nUid:\t{uids}\nGid:\t0\t0\t0\t0\n");
+        for (program, uids, expected) in [
+            ("/usr/bin/python3.11", "0\t0\t0\t0", Some(0)),
+            ("/usr/bin/python3.11 (deleted)", "1000\t1000\t1000\t1000", Some(1000)),
+            ("/usr/bin/python3", "1000\t0\t0\t0", Some(1000)),
+            ("/usr/bin/su", "1000\t0\t0\t0", None),
+            ("/usr/bin/sudo", "0\t0\t0\t0", None),
+            ("/usr/bin/python3", "", None),
+        ] {
+            assert_eq!(user_of_interpreter(Path::new(program), &status(uids)), expected, "{program} {uids}");
+        }
     }
 
     #[test]

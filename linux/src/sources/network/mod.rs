@@ -233,6 +233,21 @@ mod tests {
     }
 
     #[test]
+    fn a_reading_that_differs_from_the_one_before_is_read_again() {
+        let root = Sysroot::new(std::path::Path::new("/")).expect("opened");
+        let mut network = Network::default();
+        let read = |network: &mut Network| {
+            network.read(&root).expect("read");
+            network.is_current(&root)
+        };
+        // Another test or program may change something meanwhile: each of these readings would be too late.
+        assert!((0..100).any(|_| read(&mut network)));
+        network.last = Some(Snapshot { routes: Ok(vec!["gone0".to_owned()]), links: Vec::new() });
+        assert!(!read(&mut network), "one of the two has missed something");
+        assert!((0..100).any(|_| read(&mut network)));
+    }
+
+    #[test]
     fn prefers_the_default_route_then_an_address_then_hardware_then_the_first_name() {
         let [end0, eth1] = ["end0", "eth1"].map(|name| link(name, Kind::Ethernet));
         let veth0 = Link { physical: false, ..link("veth0", Kind::Ethernet) };
