@@ -21,7 +21,7 @@ macro_rules! within {
     };
 }
 
-/// `Plausible` of readings that are possible whatever they say.
+/// `Plausible` of readings of which every value is possible.
 macro_rules! always {
     ($($reading:ident;)*) => {
         $(impl $crate::plausible::Plausible for $reading {

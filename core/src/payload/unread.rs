@@ -75,6 +75,7 @@ macro_rules! keys {
     ($($variant:ident $key:literal: $value:ty, else $instead:literal;)*) => {
         /// A key that can be unread; a dot leads into an object.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        // Each variant is the key that `name` gives.
         #[allow(missing_docs)]
         pub enum Key {
             $($variant,)*

@@ -74,7 +74,7 @@ pub(super) fn foreign_unit(root: &Sysroot) -> Option<String> {
 /// The older service of this machine, if there is one.
 ///
 /// Any user can start a process or write what a login starts. So what is not root's counts only before this program was
-/// installed here: later, nobody but root changes where the device sends.
+/// installed here: later, only root changes where the device sends.
 pub(super) fn find(root: &Sysroot, notices: Notices<'_>) -> Option<Older> {
     if let Some(older) = from_units(root, notices) {
         return Some(older);

@@ -1,6 +1,6 @@
 //! Who may read what the settings come from, and who has written what lies beside the older program.
 //!
-//! The configuration is readable for all unless it holds what others could not read before. And whoever may create files
+//! The configuration is readable for all unless it holds what others could not read before. And a user who may create files
 //! beside the program must not decide where root's configuration sends.
 
 use std::{

@@ -14,7 +14,7 @@ use crate::{
     time::{MINUTE_MS, UnixMs},
 };
 
-/// Silence after which the leading process closes the last minute of a device, whoever received it.
+/// Silence after which the leading process closes the last minute of a device that any process received.
 const SILENT_MS: i64 = 4 * MINUTE_MS;
 
 impl Engine {

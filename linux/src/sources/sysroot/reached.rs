@@ -18,7 +18,7 @@ impl Reached {
         Self { path: path.to_owned(), _held: None }
     }
 
-    /// By its descriptor (proc_pid_fd(5)): what is open itself, whatever has its name by now.
+    /// By its descriptor (proc_pid_fd(5)): what is open itself, not what has its name by now.
     pub(super) fn held(held: OwnedFd) -> Self {
         Self { path: format!("/proc/self/fd/{}", held.as_raw_fd()).into(), _held: Some(held) }
     }

@@ -114,7 +114,7 @@ impl Program {
                 Binding::Unknown => None,
             };
             let now = now.unwrap_or_else(|| constant(Value::Unreadable));
-            // An assignment behind a star import replaces whatever that brought.
+            // An assignment behind a star import replaces what that brought.
             is_lost |= !is_star && now.value == Value::Unreadable;
             found = Some(now);
         }

@@ -65,7 +65,7 @@ impl Postgres {
     /// Connects for changes, and makes the tables if there are none.
     ///
     /// # Errors
-    /// The server does not answer or lets nobody in, or the database is none of this program.
+    /// The server does not answer or refuses the login, or the database is none of this program.
     pub(crate) fn open(server: &Arc<Server>) -> Result<Self> {
         let mut this = Self::on(Line::new(Arc::clone(server), false));
         this.line.run(async |session| schema::prepare(session).await)?;
