@@ -35,7 +35,8 @@ fn beats_arrive_one_after_the_other_on_one_connection() {
     let overhead = beats[0].size - beats[0].document.len();
     assert!(overhead <= 400, "{overhead} bytes around the document");
     daemon.stop();
-    assert!(daemon.log.last().is_some_and(|line| line.starts_with("stopped: ")), "{:#?}", daemon.log);
+    // A reply to the last heartbeat may still be logged after it.
+    assert!(daemon.log.iter().any(|line| line.starts_with("stopped: ")), "{:#?}", daemon.log);
     assert!(!daemon.log.iter().any(|line| line.contains("not delivered:")), "{:#?}", daemon.log);
 }
 
