@@ -13,6 +13,12 @@ pub(crate) const UNIT: &str = "etc/systemd/system/heartbeat-daemon.service";
 pub(crate) const CONFIG: &str = "etc/heartbeat-daemon/config.toml";
 pub(crate) const SCRIPT: &str = "home/pi/flask_app/heartbeat_daemon.py";
 
+/// Where the old service sends, and a program that says so.
+pub(crate) const FLEET: &str = "https://fleet.example/h.php";
+pub(crate) const PROGRAM: &str = "HEARTBEAT_URL = 'https://fleet.example/h.php'\n";
+/// Asks the environment, and has a default that must not be taken.
+pub(crate) const ASKS: &str = "HEARTBEAT_URL = os.environ.get('HEARTBEAT_URL', 'https://default.example/')\n";
+
 /// A unit as the old service's document has it.
 pub(crate) const OLD_UNIT: &str = "[Unit]\nDescription=Heartbeat\n\n[Service]\nType=simple\nUser=pi\nWorkingDirectory=/home/pi/flask_app\n\
     ExecStart=/usr/bin/python3 /home/pi/flask_app/heartbeat_daemon.py\nRestart=always\n\n\
@@ -72,6 +78,22 @@ impl Machine {
             .filter(|line| !line.is_empty() && !line.starts_with("# "))
             .map(ToOwned::to_owned)
             .collect()
+    }
+
+    /// Where it sends, as the configuration has it; empty when nothing is sent.
+    pub(crate) fn url(&self) -> String {
+        let config = self.read(CONFIG);
+        let line =
+            config.lines().find_map(|line| line.strip_prefix("url = \"")).expect("an address, or none");
+        line.split('"').next().expect("a value").to_owned()
+    }
+
+    /// Takes over, after which nothing is sent, and that is said.
+    pub(crate) fn assert_nothing_is_sent(&self, about: &str) {
+        let notices = self.take_over();
+        assert_eq!(self.url(), "", "{about}");
+        let said = attention(&notices);
+        assert!(said.iter().any(|text| text.starts_with("NOTHING IS SENT")), "{about}: {notices:?}");
     }
 }
 
