@@ -79,6 +79,29 @@ fn default_is_not_taken_where_the_program_writes_to_its_environment() {
     }
 }
 
+/// What the unit sets, the program may replace before it asks.
+#[test]
+fn variable_of_the_unit_is_not_taken_where_the_program_replaces_it() {
+    let sets = format!("{OLD_UNIT}[Service]\nEnvironment=HEARTBEAT_URL={FLEET}\n");
+    for (before, is_taken) in [
+        ("load_dotenv()\n", true),
+        ("os.environ.setdefault('HEARTBEAT_URL', 'https://a.example/')\n", true),
+        ("os.environ['TZ'] = 'UTC'\n", true),
+        ("load_dotenv(override=True)\n", false),
+        ("os.environ['HEARTBEAT_URL'] = 'https://a.example/'\n", false),
+        ("os.environ.update(json.load(open('settings.json')))\n", false),
+    ] {
+        let machine = Machine::with_old_service(&format!("{before}{ASKS}"));
+        machine.write(UNIT, &sets);
+        if is_taken {
+            machine.take_over();
+            assert_eq!(machine.url(), FLEET, "{before}");
+        } else {
+            machine.assert_nothing_is_sent(before);
+        }
+    }
+}
+
 #[test]
 fn star_import_behind_the_address_is_not_ignored() {
     let star = "HEARTBEAT_URL = 'https://default.example/'\nfrom local_settings import *\n";

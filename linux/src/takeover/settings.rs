@@ -12,7 +12,7 @@ use toml::de::DeTable;
 use super::{
     CONFIG, Notice, Notices, Sysroot, hardware_id,
     older::Older,
-    python::{Literal, Program, Value},
+    python::{Literal, Program, Value, Writer},
     read, readers, replace,
 };
 use crate::{config::Endpoint, printable::printable};
@@ -285,19 +285,24 @@ impl Source<'_> {
                 published.then(|| variable(name)).flatten().unwrap_or(Found::Value(value, origin))
             }
             Value::Environment { name: asked, default } => {
-                variable(&asked).unwrap_or_else(|| match (default, self.older.unreadable.first()) {
-                    (_, Some(file)) => {
+                let writer = self.program.and_then(|program| program.environment_writer(&asked));
+                let written = |writer: Writer| {
+                    Found::Unreadable(format!(
+                        "{origin}, or what the program adds to its environment ({}),",
+                        writer.name
+                    ))
+                };
+                match (variable(&asked), default, writer, self.older.unreadable.first()) {
+                    (Some(_), _, Some(writer), _) if writer.replaces => written(writer),
+                    (Some(found), ..) => found,
+                    (None, _, _, Some(file)) => {
                         Found::Unreadable(format!("{origin}, or in a file that cannot be read ({file}),"))
                     }
                     // The default holds only if nothing sets the variable, and the program itself may do that.
-                    (Some(value), None) => match self.program.and_then(Program::environment_writer) {
-                        Some(writer) => Found::Unreadable(format!(
-                            "{origin}, or what the program adds to its environment ({writer}),"
-                        )),
-                        None => Found::Value(value, origin),
-                    },
-                    (None, None) => Found::Unreadable(origin),
-                })
+                    (None, Some(_), Some(writer), None) => written(writer),
+                    (None, Some(value), None, None) => Found::Value(value, origin),
+                    (None, None, _, None) => Found::Unreadable(origin),
+                }
             }
             Value::Unreadable => Found::Unreadable(origin),
         }

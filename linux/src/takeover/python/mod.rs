@@ -16,6 +16,7 @@ use std::{
     path::PathBuf,
 };
 
+pub(super) use self::environment::Writer;
 use self::tokens::{Block, Statement, Token};
 use super::{Sysroot, read};
 
