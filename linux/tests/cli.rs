@@ -157,3 +157,15 @@ fn check_config_shows_where_each_setting_comes_from() {
     assert_eq!(origin("method"), "= \"post\" # default");
     assert!(output.ends_with(&format!("# {path}: valid\n")), "{output}");
 }
+
+#[test]
+fn check_config_shows_no_query() {
+    let (status, output, errors) =
+        run(&["check-config", "--config", "/dev/null", "--url", "https://a.example/h?key=s3cret"], &[]);
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(
+        output.contains("url = \"https://a.example/h?(not shown)\" ") && output.contains("# --url"),
+        "{output}"
+    );
+    assert!(!(output + &errors).contains("s3cret"));
+}

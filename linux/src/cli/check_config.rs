@@ -14,7 +14,11 @@ pub(super) fn check_config(options: &Options) -> Result<(), Failure> {
     // What only shows when it is used: the board's id, the certificate authorities.
     identity(&settings, &*open_root(&options.sysroot)?)?;
     Client::new(&settings, &Traffic::default()).map_err(StartError::from)?;
-    for entry in layers.in_use()? {
+    for mut entry in layers.in_use()? {
+        // A query may hold a secret, and people show others what this prints.
+        if let Some((address, _)) = entry.value.split_once('?').filter(|_| entry.key == "url") {
+            entry.value = format!("{address}?(not shown)\"");
+        }
         print(entry)?;
     }
     let path = options.config_path();
