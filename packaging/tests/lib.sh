@@ -53,6 +53,7 @@ failed() { [ "$(property ActiveState)" = failed ]; }
 ours() { active && [ "$(inside cat "/proc/$(property MainPID)/comm" 2>/dev/null)" = heartbeat-daemo ]; }
 enabled() { inside systemctl --quiet is-enabled $service; }
 restarted() { [ "$(property MainPID)" != "$old_pid" ] && [ "$(property MainPID)" != 0 ] && active; }
+restarted_from() { old_pid=$1; restarted; }
 old_runs() { quietly shell 'grep -lz "[h]eartbeat_daemon.py" /proc/[0-9]*/cmdline'; }
 shown() { if [ -n "${KEEP:-}" ]; then echo "--- $*"; inside "$@" || true; echo '---'; fi; }
 
@@ -63,6 +64,8 @@ beat_arrives() {
     before=$(beats)
     eventually "$1" eval "[ \$(beats) -gt $before ]"
 }
+# How many have failed since the daemon's start.
+failures() { inside heartbeat-daemon status --json | grep -o '"failed": *[0-9]*' | grep -o '[0-9]*$'; }
 # the last heartbeat contains $1
 last_has() { tail -n 1 "$received" | grep -qF -- "$1"; }
 
