@@ -336,7 +336,10 @@ fn process_without_a_unit_tells_its_settings() {
     machine.write("proc/123/cgroup", "0::/user.slice/user-1000.slice/session-1.scope\n");
     symlink("/home/pi/flask_app", machine.path("proc/123/cwd")).expect("linked");
     // Of pi, where the test may give it away.
-    let _ = std::os::unix::fs::chown(machine.path("proc/123"), Some(1000), None);
+    let is_of_pi = chown(machine.path("proc/123"), Some(1000), None).is_ok();
+    let state = "tmp/rpi_streamer_heartbeat.json";
+    machine.write(state, r#"{"hardwareid": "024200c0ffee"}"#);
+    let _ = chown(machine.path(state), Some(1000), None);
     machine.write("etc/rc.local", "#!/bin/sh\nsudo -u pi python3 /home/pi/flask_app/heartbeat_daemon.py &\n");
     let notices = machine.take_over();
     assert!(
@@ -351,6 +354,9 @@ fn process_without_a_unit_tells_its_settings() {
         attention(&notices).iter().any(|text| text.contains("those of process 123, which")),
         "{notices:?}"
     );
+    let settings = machine.settings().join("\n");
+    assert!(settings.contains("\napp_dir = \"/home/pi/flask_app\" "), "{settings}");
+    assert!(!is_of_pi || settings.contains("\nhardware_id = \"024200c0ffee\" "), "{settings}");
     let unit = machine.read("etc/heartbeat-daemon/unit.conf");
     assert!(unit.contains("\nUser=heartbeat-daemon\n"), "anybody can start a process: {unit}");
 }

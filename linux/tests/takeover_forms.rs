@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
 };
 
 mod machine;
@@ -230,6 +230,27 @@ fn secret_of_a_file_that_others_read_closes_it_and_its_group_stays() {
     let metadata = machine.path(CONFIG).metadata().expect("there");
     // It runs as pi.
     assert_eq!((metadata.mode() & 0o777, metadata.gid()), (0o640, 1000));
+}
+
+/// As root, it would write where another user can put any file.
+#[test]
+fn configuration_that_is_a_link_into_a_directory_of_others_becomes_a_file() {
+    for (mode, is_kept) in [(0o755, true), (0o777, false)] {
+        let machine = Machine::with_old_service(PROGRAM);
+        machine.write("home/pi/git/heart.toml", "interval = 7\n");
+        fs::set_permissions(machine.path("home/pi/git"), fs::Permissions::from_mode(mode)).expect("set");
+        fs::create_dir_all(machine.path("etc/heartbeat-daemon")).expect("created");
+        symlink("../../home/pi/git/heart.toml", machine.path(CONFIG)).expect("linked");
+        let notices = machine.take_over();
+        let said = attention(&notices).iter().any(|text| text.contains("it is a file of its own now"));
+        assert_eq!(said, !is_kept, "{notices:?}");
+        assert!(machine.read(CONFIG).ends_with("\ninterval = 7\n"), "{}", machine.read(CONFIG));
+        assert_eq!(machine.url(), FLEET);
+        if !is_kept {
+            assert_eq!(machine.read("home/pi/git/heart.toml"), "interval = 7\n");
+            assert!(machine.path(&format!("{CONFIG}.replaced")).is_symlink());
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 
 mod machine;
 
-use machine::{CONFIG, FLEET, Machine, PROGRAM, SCRIPT, UNIT, attention};
+use machine::{ASKS, CONFIG, FLEET, Machine, PROGRAM, SCRIPT, UNIT, attention};
 
 /// Where an older service can be started that does not run while ours is installed.
 const STARTERS: [(&str, &str); 8] = [
@@ -48,7 +48,10 @@ fn older_service_that_does_not_run_keeps_its_settings_and_is_named() {
         let notices = machine.take_over();
         assert_eq!(machine.url(), FLEET, "{file}: {notices:?}");
         let said = attention(&notices);
-        assert!(said.iter().any(|text| text.contains("its settings are those in")), "{file}: {notices:?}");
+        assert!(
+            said.iter().any(|text| text.contains(&format!("its settings are those in /{file};"))),
+            "{file}: {notices:?}"
+        );
         let again = format!("/{file} starts heartbeat_daemon.py again: ");
         assert!(said.iter().any(|text| text.starts_with(&again)), "{file}: {notices:?}");
     }
@@ -82,6 +85,82 @@ fn what_others_cannot_read_of_a_starter_stays_secret() {
         assert_eq!(machine.url(), FLEET, "{file}");
         assert_eq!(machine.path(CONFIG).metadata().expect("there").mode() & 0o004, 0, "{file}");
     }
+}
+
+/// What the service is told there is not in the line that names it.
+#[test]
+fn lines_around_the_one_that_starts_it_count() {
+    for (file, text) in [
+        (
+            "etc/rc.local",
+            "#!/bin/sh\nexport HEARTBEAT_URL=https://fleet.example/h.php\ncd /home/pi/flask_app\npython3 heartbeat_daemon.py &\n",
+        ),
+        (
+            "var/spool/cron/crontabs/pi",
+            "HEARTBEAT_URL=https://fleet.example/h.php\n@reboot screen -dmS heart python3 flask_app/heartbeat_daemon.py\n",
+        ),
+        (
+            "etc/supervisor/conf.d/heart.conf",
+            "[program:heart]\ncommand=/usr/bin/python3 heartbeat_daemon.py\ndirectory=/home/pi/flask_app\n\
+             environment=X=\"1,2\",HEARTBEAT_URL=\"https://fleet.example/h.php\"\n",
+        ),
+        (
+            "home/pi/.config/wayfire.ini",
+            "[autostart]\nheart = env HEARTBEAT_URL=https://fleet.example/h.php python3 /home/pi/flask_app/heartbeat_daemon.py\n",
+        ),
+    ] {
+        let machine = Machine::with_old_service(ASKS);
+        fs::remove_file(machine.path(UNIT)).expect("removed");
+        machine.write(file, text);
+        let notices = machine.take_over();
+        assert_eq!(machine.url(), FLEET, "{file}: {notices:?}");
+    }
+}
+
+#[test]
+fn list_of_pm2_stops_all_sending_and_is_named() {
+    let machine = Machine::with_old_service(PROGRAM);
+    fs::remove_file(machine.path(UNIT)).expect("removed");
+    let list = r#"[{"name": "h", "pm_exec_path": "/home/pi/flask_app/heartbeat_daemon.py"}]"#;
+    machine.write("home/pi/.pm2/dump.pm2", list);
+    machine.assert_nothing_is_sent("pm2");
+    let named = "/home/pi/.pm2/dump.pm2 starts heartbeat_daemon.py again: as pi: pm2 delete, pm2 save";
+    assert!(attention(&machine.take_over()).contains(&named));
+}
+
+#[test]
+fn service_in_a_container_is_named_and_is_no_process_of_this_system() {
+    let machine = || {
+        let machine = Machine::new();
+        machine.write("proc/123/cmdline", "python3\0/app/heartbeat_daemon.py\0");
+        for (pid, namespace) in [("self", "pid:[1]"), ("123", "pid:[2]")] {
+            fs::create_dir_all(machine.path(&format!("proc/{pid}/ns"))).expect("created");
+            symlink(namespace, machine.path(&format!("proc/{pid}/ns/pid"))).expect("linked");
+        }
+        machine
+    };
+    machine().assert_nothing_is_sent("its program cannot be read");
+    let told = machine();
+    told.write("proc/123/environ", "HEARTBEAT_URL=https://fleet.example/h.php\0");
+    let notices = told.take_over();
+    assert_eq!(told.url(), FLEET);
+    let named = "an older heartbeat service runs in a container: process 123 (python3 /app/heartbeat_daemon.py): end that container";
+    assert!(attention(&notices).contains(&named), "{notices:?}");
+    assert!(!format!("{notices:?}").contains("is ended"), "{notices:?}");
+}
+
+#[test]
+fn second_installation_is_named() {
+    let machine = Machine::with_old_service(PROGRAM);
+    machine.write("opt/b/heartbeat_daemon.py", "HEARTBEAT_URL = 'https://other.example/'\n");
+    machine.write("etc/cron.d/heart", "@reboot pi python3 /opt/b/heartbeat_daemon.py\n");
+    symlink("/home/pi/flask_app", machine.path("home/pi/link")).expect("linked");
+    machine.write("etc/rc.local", "python3 /home/pi/flask_app/heartbeat_daemon.py\n");
+    let notices = machine.take_over();
+    assert_eq!(machine.url(), FLEET);
+    let others: Vec<_> =
+        attention(&notices).into_iter().filter(|text| text.starts_with("there is another")).collect();
+    assert!(matches!(others[..], [one] if one.contains("/opt/b/heartbeat_daemon.py")), "{notices:?}");
 }
 
 #[test]

@@ -42,6 +42,20 @@ check '  and is used' [ "$(inside stat -c %U "/proc/$(property MainPID)")" = pi 
 install 'an upgrade' first.deb
 check '  keeps the choice' [ "$(inside stat -c %U "/proc/$(property MainPID)")" = pi ]
 
+touch "$root/run-away"
+shell "while [ -e /run-away ]; do systemctl kill --signal=KILL $service; done" >/dev/null 2>&1 &
+killer=$!
+install 'an upgrade while it is killed again and again' next.deb
+rm "$root/run-away"
+wait $killer || true
+eventually '  it runs' ours
+beat_arrives '  and sends'
+install 'a downgrade' first.deb
+shell "kill -9 $(property MainPID)"
+inside dpkg -r heartbeat-daemon >/dev/null 2>&1
+check 'removed while it waits to be started again, it is stopped' [ "$(property SubState)" = dead ]
+check '  and has left no process' eval '! inside grep -lqs ^heartbeat-daemo /proc/[0-9]*/comm'
+install 'installed again' next.deb
 inside dpkg -r heartbeat-daemon >/dev/null 2>&1
 check 'removed, it is stopped' eval '! active'
 check '  and keeps its configuration' setting '# edited'

@@ -277,3 +277,30 @@ pub fn open_root(path: &Path) -> Result<Arc<Sysroot>, StartError> {
         Err(error) => Err(StartError::Unusable(format!("--sysroot: {}: {error}", path.display()))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layers;
+
+    #[test]
+    fn configured_id_comes_before_that_of_the_board() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(dir.path().join("proc")).expect("created");
+        std::fs::write(dir.path().join("proc/cpuinfo"), "Serial : 10000000a1b2c3d4\n").expect("written");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let mut layers = Layers::default();
+        let id =
+            |layers: &Layers| hardware_id(&Settings::new(layers).expect("usable"), &root).expect("an id");
+        assert_eq!(id(&layers), "10000000a1b2c3d4");
+        layers.add_text(Path::new("c.toml"), "hardware_id = 'camera-7'").expect("usable");
+        assert_eq!(id(&layers), "camera-7");
+    }
+
+    /// Of ten starts, which would all have the same phase and the same `boot_id` otherwise.
+    #[test]
+    fn each_start_draws_other_numbers() {
+        let numbers: std::collections::BTreeSet<_> = (0..10).map(|_| random()).collect();
+        assert_eq!(numbers.len(), 10);
+    }
+}

@@ -279,7 +279,9 @@ mod tests {
         std::fs::remove_dir_all(scene._dir.path()).expect("removed");
         scene.notifier.news(true, Some("delivered"));
         assert_eq!(scene.notifier.tell(at(1)), Some(at(11)));
+        assert!(scene.notifier.is_heard());
         let mut unsupervised = Notifier::with(None, Some(EVERY));
+        assert!(!unsupervised.is_heard());
         unsupervised.news(true, Some("delivered"));
         assert_eq!(unsupervised.tell(at(1)), None);
     }

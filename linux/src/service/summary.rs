@@ -91,5 +91,17 @@ mod tests {
         assert_eq!(summary.delivered, 1, "not yet");
         summary.turn(at(3_700), &Traffic::default());
         assert_eq!((summary.delivered, summary.failed, summary.since), (0, 0, at(3_700)));
+
+        // The next hour counts its own heartbeats and bytes only.
+        let traffic = Traffic::default();
+        traffic.sent_more(7_000);
+        summary.turn(at(7_300), &traffic);
+        summary.ended(&Stats { delivered: 3, failed: 1, ..Stats::default() });
+        assert!(
+            summary.line(9_000).contains(" 2 heartbeats were delivered, 0 failed;"),
+            "{}",
+            summary.line(9_000)
+        );
+        assert!(summary.line(9_000).ends_with("; 2 kB over the network"), "{}", summary.line(9_000));
     }
 }

@@ -31,11 +31,24 @@ impl Started {
         started
     }
 
-    /// By a line for a shell.
-    pub(super) fn by_line(line: &str) -> Self {
+    /// By a line for a shell that stands behind others: what those prepare counts for it, too.
+    pub(super) fn by_line_behind(lines: &[&str], line: &str) -> Self {
         let mut started = Self::default();
+        for words in lines.iter().flat_map(|line| shell_commands(line)) {
+            match words.first().map(String::as_str) {
+                Some("cd") => started.change_to(words.get(1)),
+                Some("export") => started.export(&words),
+                // Of a shell, only what is exported reaches the program; but a path may be put together from it.
+                _ if words.iter().all(|word| assignment(word).is_some()) => started.export(&words),
+                _ => {}
+            }
+        }
         started.line(line, 0);
         started
+    }
+
+    fn export(&mut self, words: &[String]) {
+        self.environment.extend(words.iter().filter_map(|word| assignment(word)));
     }
 
     fn line(&mut self, line: &str, depth: u32) {
@@ -48,9 +61,7 @@ impl Started {
             }
             match words.first().map(String::as_str) {
                 Some("cd") => self.change_to(words.get(1)),
-                Some("export") => {
-                    self.environment.extend(words.iter().skip(1).filter_map(|word| assignment(word)));
-                }
+                Some("export") => self.export(&words),
                 _ => self.command(&words, depth),
             }
         }
@@ -263,8 +274,22 @@ mod tests {
             ("echo \"a;b\" c\\ d; python3 h.py", "|h.py||"),
             ("sh -c 'sh -c \"sh -c \\'sh -c \\\"python3 h.py\\\"\\'\"'", "|||"),
         ] {
-            assert_eq!(shown(&Started::by_line(line)), expected, "{line}");
+            assert_eq!(shown(&Started::by_line_behind(&[], line)), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn lines_before_it_prepare_it() {
+        let started = |lines: &[&str]| {
+            let (line, before) = lines.split_last().expect("a line");
+            shown(&Started::by_line_behind(before, line))
+        };
+        assert_eq!(started(&["cd /a || exit 1", "python3 h.py &"]), "/a|h.py||");
+        assert_eq!(
+            started(&["A=1", "export B='x y' C=3; D=4", "if x; then E=5; fi", "F=6 ./other", "python3 h.py"]),
+            "|h.py|A=1,B=x y,C=3,D=4|"
+        );
+        assert_eq!(started(&["# A=1", "python3 /x/other.py", "echo A=1", "python3 h.py"]), "|h.py||");
     }
 
     #[test]
@@ -279,7 +304,7 @@ mod tests {
         #[test]
         fn any_text_is_survived(text: String, line in "(sh |-c |'|\"|\\\\|cd |;|&|>|#|env |-u |A=|h\\.py|python3 |\\$|\\{|\\}| ){0,40}") {
             for text in [text, line] {
-                let _ = (by(&text), Started::by_line(&text), expanded(&text, |_| None));
+                let _ = (by(&text), Started::by_line_behind(&[&text], &text), expanded(&text, |_| None));
             }
         }
     }

@@ -19,7 +19,7 @@ const OWN_USER: &str = "heartbeat-daemon";
 /// What the unit hides.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 /// Private directories and files in a home, which the service must not see.
-const SECRETS: [&str; 10] = [
+const SECRETS: [&str; 22] = [
     ".ssh",
     ".gnupg",
     ".config",
@@ -30,6 +30,18 @@ const SECRETS: [&str; 10] = [
     ".docker",
     ".netrc",
     ".git-credentials",
+    ".Xauthority",
+    ".ICEauthority",
+    ".bash_history",
+    ".python_history",
+    ".zsh_history",
+    ".lesshst",
+    ".my.cnf",
+    ".pgpass",
+    ".vnc",
+    ".mozilla",
+    ".pki",
+    ".npmrc",
 ];
 
 /// What the installation adds to the unit.

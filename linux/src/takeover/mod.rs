@@ -13,11 +13,12 @@
 //! - `python`: constants of a Python program.
 //! - `readers`: who may read these files, and who has written them.
 //! - `aside`: where its unit is kept.
-//! - `older`: units with the name of ours, and the settings of the older service.
+//! - `older`: the older service, and how it is found: units with the name of ours, processes, what would start it.
 //! - `settings`: what of that becomes settings, and their place in `config.toml`.
 //! - `hardware_id`: the id under which the server knows this device.
 //! - `processes`: processes of the older service.
 //! - `starters`: what else starts it.
+//! - `sections`: what a file of supervisor or of a desktop says beside a command.
 //! - `whole`: which of these units may be stopped and disabled.
 //! - `installation`: the user that our service runs as, and the home directories that it sees.
 
@@ -29,6 +30,7 @@ mod older;
 mod processes;
 mod python;
 mod readers;
+mod sections;
 mod settings;
 mod starters;
 mod unit;
@@ -97,10 +99,16 @@ pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io:
     let older = older::find(root, notices);
     if let Some(older) = &older {
         notices(Notice::Done(format!("taking over from {older}")));
-        let settings = Settings::from_older(older, root, notices);
-        secret = settings.secret;
+        let mut settings = Settings::from_older(older, root, notices);
+        for other in older::others(root, older) {
+            notices(Notice::Attention(format!(
+                "there is another older service, {}, whose settings are not taken over; look whether they are the same",
+                other.display()
+            )));
+        }
         // First, so that the older service goes on if that fails.
         settings.write(root, notices)?;
+        secret = settings.secret;
         if older.has_unit() && systemd_runs(root) {
             systemctl(&["stop", UNIT], notices);
         }
@@ -111,12 +119,16 @@ pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io:
     }
     // Also those whose settings do not count.
     end_processes(root, notices);
+    for process in processes::find_contained(root) {
+        notices(Notice::Attention(format!("{}: end that container", in_a_container(&process))));
+    }
     for starter in starters::find(root) {
         starter.end(root, notices);
     }
     let installation = installation::Installation::choose(root, user, &shown, notices);
     installation.write(root)?;
-    if secret {
+    // In a directory of others it may be another file by now.
+    if secret && readers::untrusted_target(root, Path::new(CONFIG)).is_none() {
         installation.keep_secret(root, Path::new(CONFIG))?;
     }
     Ok(())
@@ -134,7 +146,12 @@ pub fn in_our_place(root: &Sysroot) -> Vec<String> {
     found.extend(processes::find(root).iter().map(|process| {
         format!("an older heartbeat service still runs: process {} ({})", process.pid, process.command())
     }));
+    found.extend(processes::find_contained(root).iter().map(in_a_container));
     found
+}
+
+fn in_a_container(process: &processes::Process) -> String {
+    format!("an older heartbeat service runs in a container: process {} ({})", process.pid, process.command())
 }
 
 /// Whether an older service is in the place of ours by the will of root. A process of another user says nothing: it must not

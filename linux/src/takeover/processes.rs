@@ -53,15 +53,25 @@ pub(super) struct Process {
 /// The processes of the older service, regardless of the user that started them. Those in containers are not this
 /// system's.
 pub(super) fn find(root: &Sysroot) -> Vec<Process> {
-    let namespace = |pid: &str| fs::read_link(root.host_path(Path::new(&format!("/proc/{pid}/ns/pid")))).ok();
-    let ours = namespace("self").filter(|_| root.is_live());
-    let Ok(entries) = root.host_path(Path::new("/proc")).read_dir() else { return Vec::new() };
+    all(root).filter(|process| !is_contained(root, process)).collect()
+}
+
+/// Those in containers.
+pub(super) fn find_contained(root: &Sysroot) -> Vec<Process> {
+    all(root).filter(|process| is_contained(root, process)).collect()
+}
+
+fn all(root: &Sysroot) -> impl Iterator<Item = Process> {
+    let entries = root.host_path(Path::new("/proc")).read_dir().into_iter().flatten();
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let found = pids.filter_map(|pid| examine(root, pid));
-    // Only its user and root may look.
-    let is_ours =
-        |process: &Process| namespace(&process.pid.to_string()).is_none_or(|other| Some(other) == ours);
-    found.filter(|process| ours.is_none() || is_ours(process)).collect()
+    pids.filter_map(|pid| examine(root, pid))
+}
+
+/// Whether it has process numbers of its own (pid_namespaces(7)). Only its user and root may look.
+fn is_contained(root: &Sysroot, process: &Process) -> bool {
+    let namespace = |pid: &str| fs::read_link(root.host_path(Path::new(&format!("/proc/{pid}/ns/pid")))).ok();
+    let (own, other) = (namespace("self"), namespace(&process.pid.to_string()));
+    own.is_some() && other.is_some() && own != other
 }
 
 fn examine(root: &Sysroot, pid: i32) -> Option<Process> {

@@ -13,6 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::unistd::geteuid;
+
 use super::{Sysroot, read};
 
 /// Whether a file is there that others cannot read, or that lies in a directory which they cannot enter.
@@ -28,6 +30,23 @@ pub(super) fn is_private(root: &Sysroot, file: &Path) -> bool {
     let (Ok(real), Ok(top)) = (real, root.host_path(Path::new("/")).canonicalize()) else { return true };
     let mut parents = real.ancestors().skip(1).take_while(|parent| *parent != top);
     !may_others(&real, 0o004) || !parents.all(|parent| may_others(parent, 0o001))
+}
+
+/// Where a link leads, if others than root may write there: in their directory they can put anything in the file's place
+/// while root writes it.
+pub(super) fn untrusted_target(root: &Sysroot, link: &Path) -> Option<PathBuf> {
+    root.host_path(link).symlink_metadata().ok().filter(fs::Metadata::is_symlink)?;
+    let file = root.open(link).ok()?;
+    let real = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    let top = root.host_path(Path::new("/")).canonicalize().ok()?;
+    let trusted = [0, geteuid().as_raw()];
+    let is_trusted = |directory: &Path| {
+        directory
+            .metadata()
+            .is_ok_and(|metadata| trusted.contains(&metadata.uid()) && metadata.mode() & 0o022 == 0)
+    };
+    let mut parents = real.ancestors().skip(1).take_while(|parent| *parent != top);
+    (!parents.all(is_trusted)).then_some(real)
 }
 
 /// The older program and the files beside it.

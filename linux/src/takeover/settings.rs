@@ -10,7 +10,7 @@ use heartbeat_core::{
 use toml::de::DeTable;
 
 use super::{
-    CONFIG, Notice, Notices, Sysroot, hardware_id,
+    CONFIG, Notice, Notices, Sysroot, aside, hardware_id,
     older::Older,
     python::{Literal, Program, Value, Writer},
     read, readers, replace,
@@ -202,7 +202,7 @@ impl Settings {
     }
 
     /// Adds the settings to the configuration file. What it sets already stays.
-    pub(super) fn write(&self, root: &Sysroot, notices: Notices<'_>) -> io::Result<()> {
+    pub(super) fn write(&mut self, root: &Sysroot, notices: Notices<'_>) -> io::Result<()> {
         let path = Path::new(CONFIG);
         let before = match read(root, path) {
             Ok(text) => text,
@@ -210,6 +210,14 @@ impl Settings {
             Err(problem) => return Err(io::Error::other(format!("{CONFIG}: {problem}"))),
         };
         let Some(after) = self.merged(&before, notices) else { return Ok(()) };
+        if let Some(target) = readers::untrusted_target(root, path) {
+            self.secret |= readers::is_private(root, path);
+            aside::keep(root, path, notices)?;
+            notices(Notice::Attention(format!(
+                "{CONFIG} was a link to {}, where others than root may write: it is a file of its own now",
+                target.display()
+            )));
+        }
         replace(root, path, &after, self.secret)
     }
 

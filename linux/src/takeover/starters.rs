@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Notice, Notices, SCRIPT, Sysroot, UNIT, accounts,
     command::Started,
-    read, run_systemctl, systemctl,
+    read, run_systemctl, sections, systemctl,
     unit::{Specifiers, Unit},
     whole,
 };
@@ -14,13 +14,38 @@ use super::{
 /// Where units are that an administrator has made.
 const UNIT_DIRECTORIES: [&str; 2] = ["/etc/systemd/system", "/usr/local/lib/systemd/system"];
 /// Commands that are started at boot or by the clock, as root or as the user that they name.
-const LISTS: [&str; 2] = ["/etc/rc.local", "/etc/crontab"];
-const LIST_DIRECTORIES: [&str; 3] = ["/etc/cron.d", "/etc/init.d", "/etc/supervisor/conf.d"];
+const LISTS: [&str; 5] = [
+    "/etc/rc.local",
+    "/etc/crontab",
+    "/etc/profile",
+    "/etc/supervisor/supervisord.conf",
+    "/etc/xdg/lxsession/LXDE-pi/autostart",
+];
+const LIST_DIRECTORIES: [&str; 6] = [
+    "/etc/cron.d",
+    "/etc/cron.hourly",
+    "/etc/init.d",
+    "/etc/profile.d",
+    "/etc/supervisor/conf.d",
+    "/etc/xdg/autostart",
+];
 /// One list for each user.
 const CRONTABS: &str = "/var/spool/cron/crontabs";
 /// In a home: what a login or a desktop starts.
-const IN_HOMES: [&str; 5] =
-    [".profile", ".bash_profile", ".bashrc", ".xsessionrc", ".config/lxsession/LXDE-pi/autostart"];
+const IN_HOMES: [&str; 10] = [
+    ".profile",
+    ".bash_profile",
+    ".bashrc",
+    ".zshrc",
+    ".xsessionrc",
+    ".screenrc",
+    ".config/lxsession/LXDE-pi/autostart",
+    ".config/labwc/autostart",
+    ".config/wayfire.ini",
+    PM2,
+];
+/// What PM2 starts again. It is JSON, and not read as a command.
+const PM2: &str = ".pm2/dump.pm2";
 const AUTOSTART: &str = ".config/autostart";
 const USER_UNITS: &str = ".config/systemd/user";
 /// Users of people begin here (`UID_MIN`, login.defs(5)).
@@ -86,6 +111,11 @@ pub(super) fn find(root: &Sysroot) -> Vec<Starter> {
     all
 }
 
+/// Whether a line starts the service: not a comment (of supervisor, `;`).
+fn starts(line: &str) -> bool {
+    line.contains(SCRIPT) && !line.trim_start().starts_with(['#', ';'])
+}
+
 fn files_in(root: &Sysroot, directory: &Path) -> Vec<PathBuf> {
     root.list(directory).unwrap_or_default().into_iter().map(|name| directory.join(name)).collect()
 }
@@ -103,9 +133,8 @@ impl Starter {
     /// The lines that start the service.
     pub(super) fn lines(&self, root: &Sysroot) -> Vec<String> {
         let text = read(root, &self.file).unwrap_or_default();
-        let starts = |line: &&str| line.contains(SCRIPT) && !line.trim_start().starts_with('#');
         match self.kind {
-            Kind::Line => text.lines().filter(starts).map(ToOwned::to_owned).collect(),
+            Kind::Line => text.lines().filter(|line| starts(line)).map(ToOwned::to_owned).collect(),
             Kind::Unit | Kind::UserUnit => {
                 let unit = self.unit(root);
                 let commands = unit.commands().into_iter().map(|command| command.join(" "));
@@ -116,10 +145,15 @@ impl Starter {
 
     /// What a line starts; of a unit, see [`Starter::unit`].
     pub(super) fn started(&self, root: &Sysroot) -> Started {
-        let lines = self.lines(root);
-        let line = lines.first().map(String::as_str).unwrap_or_default();
-        // Of an entry for a desktop, the command.
-        Started::by_line(line.strip_prefix("Exec=").unwrap_or(line).trim_start_matches('@'))
+        let text = read(root, &self.file).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        let Some(at) = lines.iter().position(|line| starts(line)) else { return Started::default() };
+        let (before, line) =
+            (lines.get(..at).unwrap_or_default(), lines.get(at).copied().unwrap_or_default());
+        match ["Exec=", "command="].iter().find_map(|key| line.strip_prefix(key)) {
+            Some(command) => sections::started(before, command, lines.get(at + 1..).unwrap_or_default()),
+            None => Started::by_line_behind(before, line.trim_start_matches('@')),
+        }
     }
 
     /// The unit that it is.
@@ -156,6 +190,7 @@ impl Starter {
         let user = self.user.as_deref().unwrap_or("root");
         let is_whole = || whole::is_older_service(&self.unit(root));
         let advice = match self.kind {
+            Kind::Line if self.file.ends_with(PM2) => format!("as {user}: pm2 delete, pm2 save"),
             Kind::Line => "remove the line".to_owned(),
             // To disable it would end what it is there for.
             Kind::Unit | Kind::UserUnit if !is_whole() => {
