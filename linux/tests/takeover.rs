@@ -362,6 +362,17 @@ fn process_without_a_unit_tells_its_settings() {
 }
 
 #[test]
+fn variable_of_a_process_stays_secret_whatever_its_name() {
+    let machine = Machine::with_old_service("HEARTBEAT_URL = os.environ['WHERE']\n");
+    fs::remove_file(machine.path(UNIT)).expect("removed");
+    machine.write("proc/123/cmdline", "python3\0/home/pi/flask_app/heartbeat_daemon.py\0");
+    machine.write("proc/123/environ", "WHERE=https://process.example/\0");
+    machine.take_over();
+    assert_eq!(machine.url(), "https://process.example/");
+    assert_eq!(machine.path(CONFIG).metadata().expect("there").permissions().mode() & 0o004, 0);
+}
+
+#[test]
 fn without_an_older_service_only_the_user_is_written_down() {
     let machine = Machine::new();
     assert_eq!(machine.take_over(), []);

@@ -11,6 +11,7 @@
 #include <linux/io_uring.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +154,14 @@ static int sets_clock(void) {
 }
 static int traces(void) { return ptrace(PTRACE_SEIZE, getppid(), 0, 0) == 0; }
 
+static int runs_by_loader(void) {
+    char *const arguments[] = {"loader", "/bin/true", NULL};
+    char *const environment[] = {NULL};
+    dup2(open("/dev/null", O_WRONLY), 2);
+    execve("/lib64/ld-linux-x86-64.so.2", arguments, environment);
+    return 0;
+}
+
 static int makes_suid(const char *directory) {
     char path[256];
     snprintf(path, sizeof path, "%s/suid-%d", directory, (int)getpid());
@@ -173,11 +182,15 @@ static int makes_device(const char *directory) {
     return made;
 }
 
+/* A path, or a name in the abstract namespace (unix(7)), which begins with @. */
 static int connects(const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    if (path[0] == '@')
+        address.sun_path[0] = 0;
+    socklen_t length = offsetof(struct sockaddr_un, sun_path) + strlen(path);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    int connected = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    int connected = fd >= 0 && connect(fd, (struct sockaddr *)&address, length) == 0;
     if (fd >= 0)
         close(fd);
     return connected;
@@ -211,6 +224,7 @@ int main(int argc, char **argv) {
     report("write kernel tunables", tunable >= 0);
 
     report("run programs of the system", runs("/bin/true", -1));
+    report("run programs of the system through the dynamic loader", in_child(runs_by_loader));
     report("run vcgencmd", runs("/usr/bin/vcgencmd", -1));
     /* The test has put copies there from outside. */
     const char *copies[] = {"/tmp", "/var/tmp", "/dev/shm", "/home/pi", "/run/lock", "/run/user/1000"};
@@ -228,6 +242,10 @@ int main(int argc, char **argv) {
     report("read a file in another user's home", reads("/home/other/file"));
     report("read keys in the home of pi", reads("/home/pi/.ssh/id_ed25519"));
     report("reach a server of pi in /tmp", connects("/tmp/tmux-1000/default"));
+    report("reach a server of pi in the abstract namespace", connects("@pi"));
+    report("reach D-Bus of pi", connects("/run/user/1000/bus"));
+    report("reach D-Bus of the system", connects("/run/dbus/system_bus_socket"));
+    report("reach the private socket of systemd", connects("/run/systemd/private"));
     report("read disks and memory", reads("/dev/vda") || reads("/dev/sda") || reads("/dev/mem") || reads("/dev/probe-disk"));
     report("open terminals", reads("/dev/console") || open("/dev/tty0", O_RDWR) >= 0 || open("/dev/pts/0", O_RDWR) >= 0);
 

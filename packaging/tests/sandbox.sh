@@ -44,10 +44,13 @@ new_device place_probe
 install 'it installs' first.deb
 shell 'mkdir -p /run/user/1000 && chown 1000:1000 /run/user/1000
     for place in /tmp /var/tmp /dev/shm /home/pi /run/lock /run/user/1000; do cp /root/probe $place/probe-copy; done'
-# A server of pi in /tmp, as that of tmux.
+# Servers of pi: in /tmp, as that of tmux; in the abstract namespace, as that of a desktop; D-Bus.
 inside setpriv --reuid=pi --regid=pi --clear-groups sh -c 'umask 077; mkdir /tmp/tmux-1000; exec python3 -c "
 import socket, signal
-server = socket.socket(socket.AF_UNIX); server.bind(\"/tmp/tmux-1000/default\"); server.listen(9); signal.pause()"' \
+servers = []
+for place in \"\0pi\", \"/run/user/1000/bus\", \"/tmp/tmux-1000/default\":
+    server = socket.socket(socket.AF_UNIX); server.bind(place); server.listen(9); servers.append(server)
+signal.pause()"' \
     >/dev/null 2>&1 &
 eventually 'pi has a server in /tmp' inside test -S /tmp/tmux-1000/default
 inside mount --bind /root/probe /usr/bin/heartbeat-daemon

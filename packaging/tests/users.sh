@@ -41,11 +41,12 @@ daemon=$(property MainPID)
 for file in environ mem maps fd; do
     check "another user cannot read /proc/PID/$file" eval '! as other ls /proc/$daemon/$file/ >/dev/null 2>&1 && ! as other head -c 1 /proc/$daemon/$file >/dev/null 2>&1'
 done
-for how in "systemctl stop $service" "systemctl kill $service" "systemctl edit --runtime $service" "kill -9 $daemon" \
+for how in "systemctl stop $service" "systemctl kill $service" "systemctl edit --runtime $service" "unshare -r systemctl stop $service" \
     'heartbeat-daemon takeover --user other' '/usr/lib/heartbeat-daemon/setup configure --user other'; do
     # shellcheck disable=SC2086
     check "another user cannot: $how" eval "! as other $how >/dev/null 2>&1 </dev/null"
 done
+check 'another user cannot: kill it' eval '! as other sh -c "kill -9 $daemon" 2>/dev/null'
 check '  it runs on' [ "$(property MainPID)" = "$daemon" ]
 for user in other pi root; do
     status=0
