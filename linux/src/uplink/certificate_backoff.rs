@@ -44,9 +44,16 @@ impl CertificateBackoff {
         let passed = now.saturating_duration_since(latest.at);
         let pause = self.failures.checked_sub(FREE + 1)?;
         let pause = usize::try_from(pause).ok().and_then(|pause| PAUSES.get(pause)).or(PAUSES.last())?;
-        let expected = latest.wall.checked_add(passed)?;
-        let step = wall.duration_since(expected).unwrap_or_else(|early| early.duration());
-        (passed < *pause && step < CLOCK_STEP).then(|| latest.failure.clone())
+        (passed < *pause && !self.clock_was_set(now, wall)).then(|| latest.failure.clone())
+    }
+
+    /// Whether this device's clock has been set since the latest refusal of a certificate.
+    pub(super) fn clock_was_set(&self, now: Instant, wall: SystemTime) -> bool {
+        let Some(latest) = &self.latest else { return false };
+        let expected = latest.wall.checked_add(now.saturating_duration_since(latest.at));
+        let step =
+            expected.map(|expected| wall.duration_since(expected).unwrap_or_else(|early| early.duration()));
+        step.is_none_or(|step| step >= CLOCK_STEP)
     }
 }
 

@@ -17,6 +17,7 @@ use nix::poll::{PollFd, PollFlags};
 use super::{
     beat::{Beat, Cancelled, Limits, Used, Waiting},
     book::Book,
+    byte_budget::ByteBudget,
     certificate_backoff::CertificateBackoff,
     connection::Connection,
     dial::{Dial, DialContext, Doubt, Turn},
@@ -51,6 +52,11 @@ pub(super) struct Link {
     /// The latest dial that has ended failed at the server, so that the next one that takes long is not only slow.
     is_server_failing: bool,
     certificate_backoff: CertificateBackoff,
+    byte_budget: ByteBudget,
+    /// Bytes of the wire whose outcome is known.
+    accounted: u64,
+    /// Why the server took no heartbeat, when it last refused one.
+    refusal: Option<Failure>,
     beat: Beat,
     cancelled: Cancelled,
     waiting: Waiting,
@@ -87,6 +93,9 @@ impl Link {
             doubt: Doubt::None,
             is_server_failing: false,
             certificate_backoff: CertificateBackoff::default(),
+            byte_budget: ByteBudget::default(),
+            accounted: 0,
+            refusal: None,
             beat: Beat { began: now, until: now, timeout: Duration::ZERO, generation: 0 },
             cancelled: Cancelled::default(),
             waiting: Waiting::default(),
@@ -118,7 +127,7 @@ impl Link {
         if target != self.target {
             self.book = Book::default();
         }
-        self.certificate_backoff.release();
+        self.release();
         (self.target, self.limits) = (target, limits);
     }
 
@@ -130,10 +139,17 @@ impl Link {
     /// A heartbeat begins.
     pub(super) fn begin(&mut self, beat: Beat) {
         self.beat = beat;
+        self.used = Used::default();
         self.waiting.set(None);
         if self.trust.as_mut().is_some_and(Trust::take_renewal) {
-            self.certificate_backoff.release();
+            self.release();
         }
+    }
+
+    /// There is a reason to try again at once.
+    fn release(&mut self) {
+        self.certificate_backoff.release();
+        self.byte_budget.clear();
     }
 
     /// The heartbeat that is being sent.
@@ -167,6 +183,9 @@ impl Link {
     ///
     /// Why there is none in time.
     pub(super) fn take(&mut self) -> Result<Connection, Failure> {
+        if let Some(failure) = self.too_costly(Instant::now()) {
+            return Err(failure);
+        }
         let connection = match self.take_kept() {
             Some(kept) => kept,
             None => self.make()?,
@@ -236,6 +255,32 @@ impl Link {
         Ok(Dial::begin(&self.context().0, doubt, limit))
     }
 
+    /// The latest refusal, if refusals have cost so much that the server is not asked now. What is being made goes on.
+    fn too_costly(&mut self, now: Instant) -> Option<Failure> {
+        if self.certificate_backoff.clock_was_set(now, SystemTime::now()) {
+            self.release();
+        }
+        let pause = self.byte_budget.pause(now);
+        if pause.is_zero() || self.dial.is_some() {
+            return None;
+        }
+        log::debug!("not tried for {} s: refusals cost too many bytes", pause.as_secs());
+        self.refusal.clone().map(|refusal| refusal.after_sending(false))
+    }
+
+    /// What was sent and received since the last time has led to this. Failures of the network are not charged.
+    fn account(&mut self, refusal: Option<&Failure>) {
+        let total = self.traffic.sent().saturating_add(self.traffic.received());
+        let bytes = total.saturating_sub(self.accounted);
+        self.accounted = total;
+        let is_refusal =
+            |failure: &&Failure| failure.is_about_certificates() || outcome::verdict(failure).backs_off();
+        if let Some(refusal) = refusal.filter(is_refusal) {
+            self.byte_budget.charge(bytes, Instant::now());
+            self.refusal = Some(refusal.clone());
+        }
+    }
+
     /// Whether a request over this new connection would be cut off before the reply can be here. It would be given up
     /// and the connection with it, and the next heartbeat would be as late.
     fn is_too_late_for(&self, connection: &Connection) -> bool {
@@ -268,6 +313,7 @@ impl Link {
     }
 
     fn note_failure(&mut self, failure: &Failure) {
+        self.account(Some(failure));
         if self.doubt == Doubt::None {
             self.doubt = Doubt::Failed;
         }
@@ -320,12 +366,19 @@ impl Link {
                 self.certificate_backoff.release();
                 self.book.answered_after(idle_for, Instant::now());
                 if (200..300).contains(&status) {
+                    self.account(None);
+                    self.byte_budget.clear();
                     self.doubt = Doubt::None;
                     address.into_iter().for_each(|address| self.book.worked(address));
                 } else {
+                    let refusal = Failure::new(Stage::Exchange, Cause::TooMuch);
+                    let why = format!("status {status} came with it; it is asked less often");
+                    self.account(Some(&Failure { address, ..refusal.because(why) }));
                     self.doubt = Doubt::Refused;
                 }
             }
+            // Without a request nothing new is known.
+            Err(_) if self.used.began.is_none() => {}
             Err(failure) if failure.stage == Stage::Exchange && failure.cause != Cause::Cancelled => {
                 self.note_failure(failure);
                 failure.address.into_iter().for_each(|address| self.book.failed(address));
@@ -340,7 +393,9 @@ impl Link {
                     self.book.silent_after(idle_for);
                 }
             }
-            Err(_) => {}
+            // What is being made has no outcome yet.
+            Err(_) if self.dial.is_some() => {}
+            Err(_) => self.account(None),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! - `names` and `target`: where the server is. `book`: what was learnt of it.
 //! - `dial` and `attempt` make a connection over `tcp`, through a `tunnel` if there is a proxy; `connection` is one; `link` is what there is of both.
 //! - `authorities`, `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, the trust anchors, and what happens
-//!   when there is no trust.
+//!   when there is no trust. `byte_budget`: what refusals may cost.
 //! - `connector` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what belongs to one.
 //! - `failure` says what went wrong; `outcome` tells the core; `steps` is the whole story, and `advice` what to do.
 //!
@@ -15,6 +15,7 @@ mod attempt;
 mod authorities;
 mod beat;
 mod book;
+mod byte_budget;
 mod certificate;
 mod certificate_backoff;
 mod client;

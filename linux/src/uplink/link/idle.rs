@@ -79,7 +79,7 @@ impl Link {
     /// Waits for a heartbeat, or until something else has happened.
     pub(in super::super) fn idle(&mut self) {
         if self.trust.as_mut().is_some_and(Trust::take_renewal) {
-            self.certificate_backoff.release();
+            self.release();
         }
         if let Some(mut dial) = self.dial.take() {
             match self.drive(&mut dial, None) {

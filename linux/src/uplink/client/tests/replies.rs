@@ -119,3 +119,50 @@ fn bytes_are_counted_on_the_wire() {
     let received = device.traffic.received();
     assert!(received < WIRE_MAX, "{received} bytes");
 }
+
+/// Once a minute it would still be 90 MB a day.
+#[test]
+fn large_refusals_are_followed_by_a_pause_and_large_confirmations_are_not() {
+    for (status, expected) in [(404, 1), (200, 4)] {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let theirs = Arc::clone(&requests);
+        let address = server(move |_, mut stream| {
+            loop {
+                request(&mut stream)?;
+                theirs.fetch_add(1, Ordering::SeqCst);
+                let padding = "x".repeat(60 * 1024);
+                let reply = format!("HTTP/1.1 {status} x\r\nX: {padding}\r\nContent-Length: 0\r\n\r\n");
+                stream.write_all(reply.as_bytes())?;
+            }
+        });
+        let mut device = Device::new(&url(address), None, LONG);
+        let outcomes = [(); 4].map(|()| device.beat());
+        assert_eq!(requests.load(Ordering::SeqCst), expected, "{status}");
+        if status == 404 {
+            assert_eq!(message(&outcomes[0]), "the server refused the heartbeat (404)");
+            assert_eq!(message(&outcomes[3]), "the server sent too much");
+            assert!(outcomes[3].verdict.backs_off() && !outcomes[3].verdict.may_have_arrived());
+        }
+    }
+}
+
+#[test]
+fn large_handshakes_that_fail_are_followed_by_a_pause() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let theirs = Arc::clone(&connections);
+    let address = server(move |_, mut stream| {
+        theirs.fetch_add(1, Ordering::SeqCst);
+        // The beginning of a message that does not end: a record of 16 KiB, a message of 64 KiB.
+        stream.write_all(&[22, 3, 3, 0x40, 0, 2, 0, 0xff, 0xff])?;
+        stream.write_all(&[0; 0x4000 - 4])?;
+        for_ever(&mut stream, &[&[22, 3, 3, 0x40, 0][..], &[0; 0x4000]].concat())
+    });
+    let pki = Pki::new();
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    let outcomes = [(); 5].map(|()| device.beat());
+    let count = connections.load(Ordering::SeqCst);
+    assert!(count < 4, "{count} connections: {}", outcomes[0].detail);
+    assert!(outcomes.iter().all(|outcome| message(outcome) == message(&outcomes[0])));
+    let received = device.traffic.received();
+    assert!(received < 256 * 1024, "{received} bytes");
+}
