@@ -266,6 +266,21 @@ fn back_off_in_progress_counts_what_it_withholds() {
     assert_eq!(rig.agent.backing_off(), None);
 }
 
+/// Every beat is tried in it, so that no next one is withheld.
+#[test]
+fn outage_of_the_network_ends_the_back_off_before_it() {
+    let mut rig = rig(FakeDevice::healthy());
+    rig.uplink.inner.fault = Some(NetworkFault::Busy(503, Duration::from_secs(31)));
+    rig.run_for(MS(9_000));
+    assert!(rig.agent.backing_off().is_some());
+    rig.uplink.inner.fault = Some(NetworkFault::Refused);
+    rig.run_for(MS(40_000));
+    assert_eq!(rig.agent.backing_off(), None);
+    let withheld = rig.agent.stats().withheld;
+    rig.run_for(MS(20_000));
+    assert_eq!(rig.agent.stats().withheld, withheld);
+}
+
 #[test]
 fn only_a_2xx_is_a_delivery() {
     for (status, expected) in [

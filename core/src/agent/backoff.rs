@@ -38,20 +38,24 @@ impl Backoff {
         self.until
     }
 
-    /// Records how the request of `slot`'s beat ended.
-    pub(super) fn record(&mut self, now: Instant, slot: Instant, verdict: Verdict, config: &Config) {
+    /// Records how the request of `slot`'s beat ended. True if that counts against the server; if it does not, the beats
+    /// that follow are tried as usual, unless the server asked for time.
+    pub(super) fn record(&mut self, now: Instant, slot: Instant, verdict: Verdict, config: &Config) -> bool {
         if verdict.is_accepted() {
-            return self.reset();
+            self.reset();
+            return false;
         }
         // A connect timeout does not trigger back-off, unless the agent is already backing off: an overloaded server leaves
         // some connects unanswered.
         let is_unanswered = matches!(verdict, Verdict::Failed { fault: Fault::Unanswered, .. });
         let is_backing_off = self.failures > BACKOFF_FREE;
-        if verdict.backs_off() || is_backing_off && is_unanswered {
+        let counts = verdict.backs_off() || is_backing_off && is_unanswered;
+        if counts {
             self.failures = self.failures.saturating_add(1);
             self.until = slot + self.gap(config);
         }
         self.apply_retry_after(now, verdict);
+        counts
     }
 
     /// Backs off for as long as the server asked for, within bounds.

@@ -193,7 +193,7 @@ impl<'b> Agent<'b> {
     }
 
     /// How many beats were withheld in the back-off in progress; `None` without one. It lasts until a heartbeat is
-    /// delivered; [`Self::next_beat`] is when the next is tried.
+    /// delivered or fails for a reason that the agent does not back off from; [`Self::next_beat`] is when the next is tried.
     pub fn backing_off(&self) -> Option<u64> {
         self.backoff_log.withheld()
     }
@@ -259,12 +259,12 @@ impl<'b> Agent<'b> {
     fn on_outcome(&mut self, now: Instant, ended: Ended) {
         let Ended { kind, started, outcome } = ended;
         let verdict = outcome.verdict;
+        let mut may_back_off = true;
         match kind {
             Kind::Live(slot) => {
-                self.backoff.record(now, slot, verdict, &self.config);
+                may_back_off = self.backoff.record(now, slot, verdict, &self.config);
                 if verdict.is_accepted() {
                     self.late_left = self.config.late_per_interval();
-                    self.backoff_log.end();
                 } else if !verdict.may_have_arrived() {
                     self.backlog.enqueue(self.body.document(), self.config.backlog());
                 }
@@ -285,6 +285,9 @@ impl<'b> Agent<'b> {
         }
         if next > self.schedule.next(now) {
             self.backoff_log.begin(now, next.since(now), &outcome.detail);
+        } else if !may_back_off {
+            // An outage of the network after failures of the server is one in which every beat is tried.
+            self.backoff_log.end();
         }
         if matches!(kind, Kind::Live(_)) {
             self.stats.record(LastRequest { outcome, round_trip: now.since(started) });
