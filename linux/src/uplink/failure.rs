@@ -214,17 +214,18 @@ impl Failure {
         )
     }
 
-    /// Which of two failures is more informative: the one that came further, and then the one that is rarer.
+    /// Which of two failures is more informative: the one that a person must mend, then the one that came further, and then
+    /// the one that is rarer.
     pub(super) fn or_more_telling(self, other: Self) -> Self {
         let rank = |failure: &Self| {
+            let needs_a_person = failure.is_about_certificates() || failure.cause == Cause::ProxyRefused;
             let rarity = match failure.cause {
-                _ if failure.is_about_certificates() => 4,
                 Cause::Local | Cause::Tls => 3,
                 Cause::Refused | Cause::Lost | Cause::Protocol => 2,
                 Cause::NoRoute | Cause::Cancelled => 0,
                 _ => 1,
             };
-            (failure.stage, rarity)
+            (needs_a_person, failure.stage, rarity)
         };
         if rank(&other) > rank(&self) { other } else { self }
     }
@@ -390,5 +391,25 @@ mod tests {
         assert_eq!(unreachable.clone().or_more_telling(refused.clone()), refused);
         assert_eq!(refused.clone().or_more_telling(unreachable), refused);
         assert_eq!(expired.clone().or_more_telling(refused), expired);
+    }
+
+    /// Other addresses of the proxy may time out or break; only this one says what to mend.
+    #[test]
+    fn refusal_of_a_proxy_tells_more_than_vague_failures_of_other_addresses() {
+        let refused = Failure::new(Stage::Tunnel, Cause::ProxyRefused);
+        for (stage, cause) in [
+            (Stage::Connect, Cause::Timeout),
+            (Stage::Tunnel, Cause::Lost),
+            (Stage::Tunnel, Cause::Protocol),
+            (Stage::Tunnel, Cause::ProxyUnreached),
+            (Stage::Handshake, Cause::Timeout),
+            (Stage::Handshake, Cause::Lost),
+        ] {
+            let vague = Failure::new(stage, cause);
+            assert_eq!(vague.clone().or_more_telling(refused.clone()), refused, "{vague}");
+            assert_eq!(refused.clone().or_more_telling(vague), refused);
+        }
+        let expired = Failure::new(Stage::Handshake, Cause::CertificateExpired);
+        assert_eq!(refused.or_more_telling(expired.clone()), expired, "the proxy let this one through");
     }
 }
