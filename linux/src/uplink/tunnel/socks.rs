@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Progress, Refusal, TunnelTarget};
 
 const VERSION: u8 = 5;
-/// Version of the negotiation of a password.
+/// Version of the negotiation of a password (RFC 1929).
 const PASSWORD_VERSION: u8 = 1;
 /// Methods of authentication.
 const NO_AUTHENTICATION: u8 = 0;
@@ -82,10 +82,13 @@ impl Socks {
                     self.awaits = Await::Authentication;
                     Ok(Some(Progress::Say(password)))
                 }
-                Some(_) => Err(Refusal::Refused("it takes no user and password".to_owned())),
+                Some(_) => {
+                    Err(Refusal::Refused("it accepts neither a password nor going without".to_owned()))
+                }
                 None => Err(Refusal::Refused("it wants a user and a password".to_owned())),
             },
-            (Await::Authentication, [PASSWORD_VERSION, SUCCEEDED]) => Ok(Some(self.ask())),
+            // Some proxies answer with the version of SOCKS; curl does not look at it either.
+            (Await::Authentication, [_, SUCCEEDED]) => Ok(Some(self.ask())),
             (Await::Authentication, [_, _]) => {
                 Err(Refusal::Refused("it does not accept the user and the password".to_owned()))
             }

@@ -88,6 +88,8 @@ fn socks_asks_for_a_name_and_says_the_password_only_when_wanted() {
     let (said, ended) = talk(&with_user, &[&[5, 2], &[1, 0], REPLY]);
     let password = vec![1, 1, b'u', 2, b'x', b'y'];
     assert_eq!((said, ended), (vec![vec![5, 2, 0, 2], password, request.clone()], Ok(true)));
+    let (_, ended) = talk(&with_user, &[&[5, 2], &[5, 0], REPLY]);
+    assert_eq!(ended, Ok(true), "another version in the answer to the password");
     let (said, ended) = talk(&with_user, &[&[5, 0], REPLY]);
     assert_eq!((said, ended), (vec![vec![5, 2, 0, 2], request], Ok(true)), "a proxy that wants none");
 }
@@ -115,9 +117,10 @@ fn refusals_of_socks_are_named() {
     for (proxy, answers, expected) in [
         ("socks5://p:1", &[&[5, 255][..]][..], refused("it wants a user and a password")),
         ("socks5://p:1", &[&[5, 2]], refused("it wants a user and a password")),
-        ("socks5://u:x@p:1", &[&[5, 255]], refused("it takes no user and password")),
+        ("socks5://u:x@p:1", &[&[5, 255]], refused("it accepts neither a password nor going without")),
+        ("socks5://u:x@p:1", &[&[5, 1]], refused("it accepts neither a password nor going without")),
         ("socks5://u:x@p:1", &[&[5, 2], &[1, 1]], refused("it does not accept the user and the password")),
-        ("socks5://u:x@p:1", &[&[5, 2], &[5, 0]], refused("it does not accept the user and the password")),
+        ("socks5://u:x@p:1", &[&[5, 2], &[5, 1]], refused("it does not accept the user and the password")),
         ("socks5://p:1", &[&[4]], protocol("it does not begin as SOCKS version 5 does")),
         ("socks5://p:1", &[&[5, 0], &[1]], protocol("it does not begin as SOCKS version 5 does")),
         ("socks5://p:1", &[&[5, 0], &[5, 0, 0, 9]], protocol("an unknown type of address")),
