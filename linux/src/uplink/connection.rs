@@ -136,7 +136,12 @@ impl Connection {
     ///
     /// What the stream or the TLS library says.
     pub(super) fn handshake(&mut self) -> io::Result<bool> {
-        for _ in 0..READS_PER_TURN {
+        self.handshake_within(READS_PER_TURN)
+    }
+
+    fn handshake_within(&mut self, reads: u32) -> io::Result<bool> {
+        // What completes it may come with the last read: it is looked at once more than is read.
+        for reads_left in (0..=reads).rev() {
             self.flush()?;
             let Some(tls) = &mut self.tls else { return Ok(true) };
             if !tls.is_handshaking() {
@@ -145,6 +150,9 @@ impl Connection {
                 self.idle_since = self.facts.since;
                 self.allowance = IDLE_MAX;
                 return Ok(true);
+            }
+            if reads_left == 0 {
+                break;
             }
             match receive(tls, &self.stream, &self.traffic, &mut self.allowance)? {
                 Received::Bytes => {}
