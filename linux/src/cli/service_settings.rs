@@ -1,9 +1,13 @@
 //! Whether the running service has other settings than a command: another environment, other flags, another user.
 
 use std::{
-    ffi::OsString,
+    env,
+    ffi::{OsStr, OsString},
     fs,
-    os::unix::{ffi::OsStringExt, fs::MetadataExt},
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        fs::MetadataExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -12,7 +16,7 @@ use nix::unistd::geteuid;
 
 use super::{Cli, Command, options::Options};
 use crate::{
-    config::{Layers, Origin, SettingsError},
+    config::{Layers, Origin, Settings, SettingsError},
     files::{self, Links},
     runtime_directory::OF_THE_SERVICE,
     status_file,
@@ -24,6 +28,8 @@ const PROC_MAX: u64 = 128 * 1024;
 const OWN: &str = "pidfile";
 /// Shown by no command, and therefore compared by its origin only.
 const SECRET: &str = "token";
+/// Shown without its password, which is compared all the same.
+const PROXY: &str = "proxy";
 
 /// Warns where the running service differs from what this command sees. Says nothing if no service runs, or if the
 /// configuration of this command is another one by intention.
@@ -35,14 +41,16 @@ pub(super) fn warn_of_differences(options: &Options) {
     let Some(pid) = status.ok().filter(|status| status.running).map(|status| status.pid) else { return };
     let process = PathBuf::from(format!("/proc/{pid}"));
     let Ok((mine, _)) = options.layers() else { return };
-    for warning in warnings(&process, &mine) {
+    let own = env::current_exe().ok();
+    let Some(own) = own.as_deref().and_then(Path::file_name) else { return };
+    for warning in warnings(&process, own, &mine) {
         log::warn!("{warning}");
     }
 }
 
-/// What to say about the service that is this process.
-fn warnings(process: &Path, mine: &Layers) -> Vec<String> {
-    let Some(theirs) = options_of(process) else { return Vec::new() };
+/// What to say about the service that is this process, if it runs the program of this name.
+fn warnings(process: &Path, own: &OsStr, mine: &Layers) -> Vec<String> {
+    let Some(theirs) = options_of(process, own) else { return Vec::new() };
     let mut warnings = Vec::new();
     let mut variables = Vec::new();
     match strings(&process.join("environ")) {
@@ -70,14 +78,26 @@ fn warnings(process: &Path, mine: &Layers) -> Vec<String> {
     warnings
 }
 
-/// The flags of a daemon; `None` if the process is none.
-fn options_of(process: &Path) -> Option<Options> {
+/// The flags of a daemon; `None` if the process is none: its number may be another program's by now.
+fn options_of(process: &Path, own: &OsStr) -> Option<Options> {
     let arguments = strings(&process.join("cmdline"))?;
-    // A process that ends has none.
-    arguments.first().filter(|program| !program.is_empty())?;
+    // A process that ends has no arguments.
+    if program(process, &arguments)? != own {
+        return None;
+    }
     let Cli { options, command } = Cli::try_parse_from(arguments).ok()?;
     // A path counts from where the process is.
     matches!(command, None | Some(Command::Run)).then(|| options.seen_from(&process.join("cwd")))
+}
+
+/// The name of the program that the process runs: as the kernel has it, which tells this user's processes and root only, or
+/// else as the process was told.
+fn program(process: &Path, arguments: &[OsString]) -> Option<OsString> {
+    let path = fs::read_link(process.join("exe"));
+    let path = path.unwrap_or_else(|_| arguments.first().map(PathBuf::from).unwrap_or_default());
+    let name = path.file_name()?.as_bytes();
+    // After an upgrade, until the service is started again (proc_pid_exe(5)).
+    Some(OsStr::from_bytes(name.strip_suffix(b" (deleted)").unwrap_or(name)).to_owned())
 }
 
 /// The strings of a file of `/proc`, each of which ends with NUL (proc_pid_cmdline(5), proc_pid_environ(5)).
@@ -101,6 +121,9 @@ fn differences(mine: &Layers, theirs: &Layers) -> Result<Vec<String>, SettingsEr
     let mut differing: Vec<_> = keys.into_iter().filter(is_other).collect();
     if (mine.origin(SECRET) == Origin::Default) != (theirs.origin(SECRET) == Origin::Default) {
         differing.push(SECRET);
+    }
+    if !differing.contains(&PROXY) && Settings::new(mine)?.proxy != Settings::new(theirs)?.proxy {
+        differing.push(PROXY);
     }
     let of_intention = |key: &&str| matches!(mine.origin(key), Origin::Flag(_));
     Ok(differing
@@ -153,6 +176,16 @@ mod tests {
         );
     }
 
+    #[test]
+    fn another_password_of_the_proxy_is_a_difference_and_never_shown() {
+        let proxy = |password| layers(&format!("proxy = 'http://u:{password}@p:1'"), None);
+        assert_eq!(
+            differences(&proxy("s3cret"), &proxy("0ther")).expect("usable"),
+            ["the service has another proxy: from c.toml:1; here it is from c.toml:1"]
+        );
+        assert_eq!(differences(&proxy("s3cret"), &proxy("s3cret")).expect("usable"), [""; 0]);
+    }
+
     /// A process as `/proc` shows it.
     fn process(cmdline: &str, environ: Option<&str>) -> tempfile::TempDir {
         let process = tempfile::tempdir().expect("a directory");
@@ -167,25 +200,42 @@ mod tests {
 
     #[test]
     fn flags_and_environment_of_the_service_are_read() {
-        let mine = layers("", None);
+        let (mine, own) = (layers("", None), OsStr::new("heartbeat-daemon"));
         let flags = "heartbeat-daemon\0--config\0c.toml\0--url\0https://x.example/\0";
-        let found = warnings(process(flags, Some("A=1\0REQUEST_TIMEOUT=1\0")).path(), &mine);
+        let found = warnings(process(flags, Some("A=1\0REQUEST_TIMEOUT=1\0")).path(), own, &mine);
         let names: Vec<_> =
             found.iter().filter_map(|line| line.strip_prefix("the service has another ")).collect();
         assert!(names[0].starts_with("interval: from ") && names[0].contains("c.toml:1; here"), "{names:?}");
         assert!(names[1].starts_with("timeout: from environment variable REQUEST_TIMEOUT"), "{names:?}");
         assert!(names[2].starts_with("url: from --url"), "{names:?}");
         assert_eq!((names.len(), found.len()), (3, 3));
-        let hidden =
-            warnings(process("heartbeat-daemon\0--config\0c.toml\0--interval\x005\0", None).path(), &mine);
+        let hidden = warnings(
+            process("heartbeat-daemon\0--config\0c.toml\0--interval\x005\0", None).path(),
+            own,
+            &mine,
+        );
         assert!(hidden[0].starts_with("the service's environment is readable"), "{hidden:?}");
         assert_eq!(hidden.len(), 1);
-        for other in ["heartbeat-daemon\0send\0", "sh\0-c\0x\0", ""] {
+        for other in ["heartbeat-daemon\0send\0", "sh\0-c\0x\0", "sleep\0--interval\x005\0", "sleep\0", ""] {
             assert_eq!(
-                warnings(process(other, Some("REQUEST_TIMEOUT=1\0")).path(), &mine),
+                warnings(process(other, Some("REQUEST_TIMEOUT=1\0")).path(), own, &mine),
                 [""; 0],
                 "{other}"
             );
+        }
+    }
+
+    #[test]
+    fn program_is_what_the_kernel_says_before_what_the_process_says() {
+        let (mine, own) = (layers("", None), OsStr::new("heartbeat-daemon"));
+        for (exe, is_ours) in [
+            ("/usr/bin/heartbeat-daemon", true),
+            ("/usr/bin/heartbeat-daemon (deleted)", true),
+            ("/usr/bin/sleep", false),
+        ] {
+            let process = process("heartbeat-daemon\0--interval\x005\0", Some("REQUEST_TIMEOUT=1\0"));
+            std::os::unix::fs::symlink(exe, process.path().join("exe")).expect("linked");
+            assert_eq!(!warnings(process.path(), own, &mine).is_empty(), is_ours, "{exe}");
         }
     }
 }
