@@ -11,14 +11,16 @@ const ORDINARY: u64 = 8 * 1024;
 /// Bytes that are paid off in each second. With an ordinary refusal a minute, and with what was on its way when a
 /// connection was reset, this comes to less than 30 MB a day.
 const BYTES_PER_SECOND: u64 = 80;
-/// Bytes that may be owed without a pause: some large refusals may be chance.
-const FREE: u64 = 32 * 1024;
+/// Large refusals since the latest delivery that cost no pause: they may be chance.
+const FREE: u32 = 3;
 /// Bytes that are owed at most, which is a pause of 14 minutes.
-const OWED_MAX: u64 = FREE + 64 * 1024;
+const OWED_MAX: u64 = 64 * 1024;
 
 /// Bytes that refusals have cost and that are not paid off by time.
 #[derive(Debug, Default)]
 pub(super) struct ByteBudget {
+    /// Large refusals since the latest delivery.
+    large: u32,
     owed: u64,
     /// When that was calculated; `None` if nothing is owed.
     at: Option<Instant>,
@@ -27,8 +29,15 @@ pub(super) struct ByteBudget {
 impl ByteBudget {
     /// A refusal has cost so many bytes of the wire.
     pub(super) fn charge(&mut self, bytes: u64, now: Instant) {
-        let owed = self.owed(now).saturating_add(bytes.saturating_sub(ORDINARY));
-        (self.owed, self.at) = (owed.min(OWED_MAX), Some(now));
+        let excess = bytes.saturating_sub(ORDINARY);
+        if excess == 0 {
+            return;
+        }
+        self.large = self.large.saturating_add(1);
+        if self.large > FREE {
+            let owed = self.owed(now).saturating_add(excess);
+            (self.owed, self.at) = (owed.min(OWED_MAX), Some(now));
+        }
     }
 
     /// Nothing is owed any more: the server has taken a heartbeat, or trust or settings have changed.
@@ -38,7 +47,7 @@ impl ByteBudget {
 
     /// How long the server is not asked.
     pub(super) fn pause(&self, now: Instant) -> Duration {
-        Duration::from_secs(self.owed(now).saturating_sub(FREE).div_ceil(BYTES_PER_SECOND))
+        Duration::from_secs(self.owed(now).div_ceil(BYTES_PER_SECOND))
     }
 
     fn owed(&self, now: Instant) -> u64 {
