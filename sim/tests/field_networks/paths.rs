@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use heartbeat_sim::{
-    networks::{Family, Fate, Nat, Rule, Site, Zone, hides, loses, swallows_longer_than},
+    networks::{Answer, Family, Fate, NameServer, Nat, Rule, Site, Zone, hides, loses, swallows_longer_than},
     receiver::Event,
 };
 
@@ -198,6 +198,66 @@ fn heartbeats_arrive_with_a_tenth_of_the_packets_lost() {
     daemon.stop();
     let arrived = receiver.events().try_iter().count();
     assert!(arrived >= 15, "{arrived} of 20: {:#?}", daemon.log);
+}
+
+/// The least that IPv4 links had to carry for long, and some tunnels still do.
+#[test]
+#[ignore = "needs root"]
+fn heartbeats_arrive_over_a_link_for_short_packets() {
+    let field = Field::new();
+    let receiver = field.receiver(SERVER);
+    for namespace in [&field.site.device, &field.site.server] {
+        namespace.ip(&["link", "set", "wire0", "mtu", "576"]).expect("set");
+    }
+    let mut daemon = field.daemon("1", "1", &[]);
+    (0..3).for_each(|_| drop(beat(&receiver)));
+    daemon.stop();
+    assert_eq!(failures(&daemon), 0, "{:#?}", daemon.log);
+}
+
+/// A mobile network without IPv4: the server has only that, and NAT64 with DNS64 (RFC 6146, RFC 6147) leads there.
+#[test]
+#[ignore = "needs root"]
+fn server_of_ipv4_is_reached_through_nat64() {
+    let field = Field::new();
+    let site = &field.site;
+    let translated: IpAddr = "64:ff9b::a09:1".parse().expect("an address");
+    site.add_address(translated).expect("added");
+    let receiver = field.receiver(translated);
+    let zone = Zone::of(Site::NAME, &[SERVER, translated]);
+    let names = NameServer::listen(&site.server, V6, zone).expect("listening");
+    site.device.file("resolv.conf", format!("nameserver {V6}\n")).expect("written");
+    site.device.ip(&["addr", "del", "10.9.0.2/24", "dev", "wire0"]).expect("removed");
+    for only_translated in [false, true] {
+        if only_translated {
+            names.set(|zone| zone.v4 = Answer::Addresses(Vec::new()));
+        }
+        let mut daemon = field.daemon("1", "1", &[]);
+        (0..3).for_each(|_| drop(beat(&receiver)));
+        daemon.stop();
+        assert!(failures(&daemon) <= 1, "{only_translated}: {:#?}", daemon.log);
+    }
+}
+
+/// Mobile networks give a device another prefix, and take the old one away later.
+#[test]
+#[ignore = "needs root"]
+fn connection_lives_as_long_as_its_address_and_is_made_again_after_it() {
+    let field = Field::new();
+    let receiver = field.receiver(V6);
+    let device = &field.site.device;
+    field.site.names.set(|zone| *zone = Zone::of(Site::NAME, &[V6]));
+    let mut daemon = field.daemon("1", "0.8", &[]);
+    assert_eq!(beat(&receiver).connection, 1);
+    device.ip(&["addr", "add", "fd00:9::22/64", "dev", "wire0", "nodad"]).expect("added");
+    device.ip(&["addr", "change", "fd00:9::2/64", "dev", "wire0", "preferred_lft", "0"]).expect("deprecated");
+    (0..3).for_each(|_| assert_eq!(beat(&receiver).connection, 1, "it is only deprecated"));
+    assert_eq!(failures(&daemon), 0);
+    device.ip(&["addr", "del", "fd00:9::2/64", "dev", "wire0"]).expect("removed");
+    while beat(&receiver).connection == 1 {}
+    (0..3).for_each(|_| drop(beat(&receiver)));
+    daemon.stop();
+    assert!(failures(&daemon) <= 3, "{:#?}", daemon.log);
 }
 
 fn sent(daemon: &mut Daemon, count: usize) {

@@ -159,3 +159,28 @@ fn proxy_that_sends_without_end_is_cut_off() {
         assert!(received < WIRE_MAX, "{received} bytes");
     }
 }
+
+#[test]
+fn proxy_that_dies_and_comes_back_is_used_again() {
+    let mut listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let proxy = format!("http://{address}");
+    let mut device = Device::through(Some(&proxy), "http://server.invalid/", None, LONG);
+    for _ in 0..2 {
+        let serving = thread::spawn(move || {
+            let (mut stream, _) = listener.accept()?;
+            drop(listener);
+            head(&mut stream)?;
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+            request(&mut stream)?;
+            stream.write_all(OK)
+        });
+        assert_eq!(device.status(), 200);
+        // With it the connection ends.
+        serving.join().expect("no panic").expect("served");
+        let gone = device.beat();
+        assert_eq!(gone.detail.as_str(), format!("connection refused [proxy IPv4 {address}]"));
+        assert!(!gone.verdict.backs_off(), "the server may be well");
+        listener = TcpListener::bind(address).expect("the port once more");
+    }
+}

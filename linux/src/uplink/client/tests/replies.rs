@@ -166,3 +166,66 @@ fn large_handshakes_that_fail_are_followed_by_a_pause() {
     let received = device.traffic.received();
     assert!(received < 300 * 1024, "{received} bytes");
 }
+
+/// Gives the connection up as a router or a process that dies does.
+fn reset(stream: &TcpStream) {
+    let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    nix::sys::socket::setsockopt(stream, nix::sys::socket::sockopt::Linger, &linger).expect("set");
+}
+
+#[test]
+fn reply_that_breaks_off_counts_if_its_head_was_complete() {
+    let lost = "the connection broke";
+    for (what, reply, resets, expected) in [
+        ("reset in the head", &b"HTTP/1.1 200 OK\r\nContent-"[..], true, lost),
+        ("reset in the body", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", true, "status 200"),
+        ("end in the body", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", false, "status 200"),
+        (
+            "end in a chunk",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{",
+            false,
+            "status 200",
+        ),
+        ("end after 100", b"HTTP/1.1 100 Continue\r\n\r\n", false, lost),
+        ("reset after 100", b"HTTP/1.1 100 Continue\r\n\r\n", true, lost),
+        ("HTTP/1.0 without a length", b"HTTP/1.0 200 OK\r\n\r\nhello", false, "status 200"),
+        ("HTTP/1.0 that fails", b"HTTP/1.0 500 No\n\nhello", false, "the server failed (500)"),
+        ("end at once", b"", false, lost),
+    ] {
+        let (opened, connections) = mpsc::channel();
+        let address = server(move |number, mut stream| {
+            let _ = opened.send(number);
+            request(&mut stream)?;
+            stream.write_all(reply)?;
+            if resets {
+                reset(&stream);
+            }
+            Ok(())
+        });
+        let mut device = Device::new(&url(address), None, LONG);
+        for _ in 0..2 {
+            let outcome = device.beat();
+            assert_eq!(message(&outcome), expected, "{what}: {}", outcome.detail);
+            assert_eq!(outcome.verdict.may_have_arrived(), expected == lost, "{what}");
+        }
+        assert_eq!(connections.try_iter().count(), 2, "{what}: one for each heartbeat");
+    }
+}
+
+/// The deadline is that of the whole reply, not of each byte.
+#[test]
+fn reply_that_trickles_ends_with_the_heartbeat() {
+    let address = server(|_, mut stream| {
+        request(&mut stream)?;
+        for byte in b"HTTP/1.1 200 OK\r\nX: ".iter().chain([b'x'; 1_000].iter()) {
+            stream.write_all(&[*byte])?;
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    });
+    let timeout = Duration::from_millis(500);
+    let mut device = Device::new(&url(address), None, timeout);
+    let began = Instant::now();
+    assert_eq!(message(&device.beat()), "no complete answer in time");
+    assert!(began.elapsed() >= timeout && began.elapsed() < LONG);
+}
