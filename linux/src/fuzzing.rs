@@ -139,7 +139,7 @@ pub fn mmcli(bytes: &[u8]) {
 pub fn iw(bytes: &[u8]) {
     let middle = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());
     let (info, stations) = bytes.split_at(middle);
-    let _ = Details::new("wlan0", &iw::parse(info, stations));
+    let _ = Details::new("wlan0", &iw::parse(info, Some(stations)));
 }
 
 /// What `ip -json address` prints.

@@ -3,7 +3,10 @@
 
 use std::fmt::Write;
 
-use super::{radio::Seen, stand_ins::StandIns};
+use super::{
+    radio::{Seen, Station},
+    stand_ins::StandIns,
+};
 
 /// `enum nl80211_iftype` of `linux/nl80211.h`, with the names of iw's `util.c`.
 const TYPES: [(u32, &str); 12] = [
@@ -21,34 +24,39 @@ const TYPES: [(u32, &str); 12] = [
     (12, "NAN"),
 ];
 
-/// Reads both answers.
-pub(crate) fn parse(info: &[u8], stations: &[u8]) -> Seen {
+/// Reads both answers; `stations` is `None` if the radio could not list them.
+pub(crate) fn parse(info: &[u8], stations: Option<&[u8]>) -> Seen {
     let value = |line: &str, key: &str| line.trim_start().strip_prefix(key).map(str::to_owned);
     let info = String::from_utf8_lossy(info);
     let name = info.lines().find_map(|line| value(line, "type "));
     let kind = TYPES.iter().find(|(_, known)| name.as_deref().map(str::trim) == Some(known));
     let ssid = info.lines().find_map(|line| value(line, "ssid "));
-    let mut seen = Seen {
+    Seen {
         kind: kind.map(|(kind, _)| *kind),
         ssid: ssid.map(|ssid| unescaped(&ssid)).unwrap_or_default(),
-        signals: Vec::new(),
-    };
-    let stations = String::from_utf8_lossy(stations);
+        stations: stations.map(parse_stations),
+    }
+}
+
+fn parse_stations(dump: &[u8]) -> Vec<Station> {
+    let value = |line: &str, key: &str| line.trim_start().strip_prefix(key).map(str::to_owned);
+    let mut found = Vec::new();
+    let stations = String::from_utf8_lossy(dump);
     let mut blocks = stations.split("Station ");
     // What stands before the first one.
     let _ = blocks.next();
     for station in blocks {
         let says = |key: &str| station.lines().find_map(|line| value(line, key));
-        // `authorized:	no` of one that has not entered, `TDLS peer:	yes` of a direct link.
         let is = |key: &str, word: &str| says(key).is_some_and(|said| said.trim() == word);
-        if is("authorized:", "no") || is("TDLS peer:", "yes") {
+        // It has not entered.
+        if is("authorized:", "no") {
             continue;
         }
         // `signal:  	-51 [-51, -53] dBm`, the chains in brackets.
-        let level = says("signal:").and_then(|signal| signal.split_ascii_whitespace().next()?.parse().ok());
-        seen.signals.push(level);
+        let signal = says("signal:").and_then(|signal| signal.split_ascii_whitespace().next()?.parse().ok());
+        found.push(Station { signal, is_direct: is("TDLS peer:", "yes") });
     }
-    seen
+    found
 }
 
 /// What `iw dev NAME info` would print, as far as it is read.
@@ -66,10 +74,13 @@ pub(super) fn info(name: &str, seen: &Seen) -> String {
 /// What `iw dev NAME station dump` would print, as far as it is read: neither addresses nor names.
 pub(super) fn stations(name: &str, seen: &Seen) -> String {
     let mut text = String::new();
-    for signal in &seen.signals {
+    for station in seen.stations.iter().flatten() {
         text += &format!("Station 02:00:5e:00:53:00 (on {name})\n");
-        if let Some(level) = signal {
+        if let Some(level) = station.signal {
             text += &format!("\tsignal:  \t{level} dBm\n");
+        }
+        if station.is_direct {
+            text += "\tTDLS peer:\tyes\n";
         }
     }
     text
@@ -136,22 +147,24 @@ mod tests {
         let dump = "Station 02:00:00:00:00:02 (on wlan0)\n\tinactive time:\t10 ms\n\tsignal:  \t-51 [-51, -53] dBm\n\
                     \tsignal avg:\t-50 dBm\n\ttx bitrate:\t433.3 MBit/s\n\
                     Station 02:00:00:00:00:03 (on wlan0)\n\tinactive time:\t10 ms\n";
-        let seen = parse(info_text.as_bytes(), dump.as_bytes());
+        let seen = parse(info_text.as_bytes(), Some(dump.as_bytes()));
+        let stations = [Some(-51), None].map(|signal| Station { signal, is_direct: false });
         let expected =
-            Seen { kind: Some(2), ssid: "Café 2".as_bytes().to_vec(), signals: vec![Some(-51), None] };
+            Seen { kind: Some(2), ssid: "Café 2".as_bytes().to_vec(), stations: Some(stations.to_vec()) };
         assert_eq!(seen, expected);
-        let nothing = Seen { kind: None, ssid: Vec::new(), signals: Vec::new() };
-        assert_eq!(parse(b"command failed: No such device (-19)", b""), nothing);
+        assert_eq!(parse(b"command failed: No such device (-19)", None), Seen::default());
     }
 
     #[test]
-    fn a_station_that_has_not_entered_or_is_a_direct_link_does_not_count() {
+    fn a_station_that_has_not_entered_does_not_count_and_a_direct_link_is_marked() {
         // iw 6.7, shortened.
         let dump = "Station 02:00:00:00:00:02 (on wlan0)\n\tsignal:  \t-51 dBm\n\tauthorized:\tyes\n\
                     \tTDLS peer:\tno\nStation 02:00:00:00:00:03 (on wlan0)\n\tsignal:  \t-30 dBm\n\
                     \tauthorized:\tyes\n\tTDLS peer:\tyes\nStation 02:00:00:00:00:04 (on wlan0)\n\
                     \tsignal:  \t-31 dBm\n\tauthorized:\tno\n";
-        assert_eq!(parse(b"", dump.as_bytes()).signals, [Some(-51)]);
+        let expected =
+            [Station { signal: Some(-51), is_direct: false }, Station { signal: Some(-30), is_direct: true }];
+        assert_eq!(parse_stations(dump.as_bytes()), expected);
     }
 
     #[test]
@@ -162,24 +175,27 @@ mod tests {
 
     #[test]
     fn the_stand_in_of_a_name_keeps_what_is_no_letter() {
-        let seen = Seen { kind: Some(2), ssid: b"My\x1b[2J \\home\xff".to_vec(), signals: Vec::new() };
+        let seen = Seen { kind: Some(2), ssid: b"My\x1b[2J \\home\xff".to_vec(), stations: None };
         let mut names = StandIns::new(std::path::Path::new("/tmp"));
         let rewritten = rewrite_info(info("wlan0", &seen).as_bytes(), &mut names);
         let expected = b"xx\x1bxxx \\xxxx\xff".to_vec();
-        assert_eq!(parse(&rewritten, b""), Seen { ssid: expected, ..seen });
+        assert_eq!(parse(&rewritten, None), Seen { ssid: expected, ..seen });
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_survived(info: Vec<u8>, stations: Vec<u8>) {
-            let _ = parse(&info, &stations);
+            let _ = parse(&info, Some(&stations));
             let _ = rewrite_info(&info, &mut StandIns::new(std::path::Path::new("/tmp")));
         }
 
         #[test]
-        fn reads_what_it_writes(kind in proptest::option::of(1u32..=12), ssid: Vec<u8>, signals: Vec<Option<i8>>) {
-            let seen = Seen { kind, ssid, signals };
-            let read = parse(info("wlan0", &seen).as_bytes(), stations("wlan0", &seen).as_bytes());
+        fn reads_what_it_writes(
+            kind in proptest::option::of(1u32..=12), ssid: Vec<u8>, known: Vec<(Option<i8>, bool)>
+        ) {
+            let known = known.into_iter().map(|(signal, is_direct)| Station { signal, is_direct });
+            let seen = Seen { kind, ssid, stations: Some(known.collect()) };
+            let read = parse(info("wlan0", &seen).as_bytes(), Some(stations("wlan0", &seen).as_bytes()));
             prop_assert_eq!(read, seen);
         }
     }

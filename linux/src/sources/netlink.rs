@@ -136,7 +136,7 @@ impl Netlink {
                     continue;
                 }
                 match message.kind {
-                    NLMSG_DONE => return Ok(()),
+                    NLMSG_DONE => return dump_outcome(message.payload),
                     NLMSG_ERROR => return outcome(message.payload),
                     _ => take(message.payload),
                 }
@@ -237,6 +237,15 @@ fn outcome(payload: &[u8]) -> Result<(), SensorError> {
     }
 }
 
+/// What the end of a dump says: a negative error number where the kernel gave up on it (`netlink_dump_done` in
+/// net/netlink/af_netlink.c), which is no dump without entries.
+fn dump_outcome(payload: &[u8]) -> Result<(), SensorError> {
+    match payload.get(..4).and_then(u32_of).map(u32::cast_signed) {
+        Some(code) if code < 0 => Err(sensor_error(Errno::from_raw(code.saturating_neg()))),
+        _ => Ok(()),
+    }
+}
+
 /// The attributes of a message, up to the first that is not whole. The two upper bits of a kind are flags.
 pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
@@ -278,6 +287,15 @@ mod tests {
     }
 
     #[test]
+    fn a_dump_that_failed_is_not_an_empty_one() {
+        let end = |code: i32| dump_outcome(&code.to_ne_bytes());
+        assert_eq!((end(0), end(1), dump_outcome(&[])), (Ok(()), Ok(()), Ok(())));
+        assert_eq!(end(-(Errno::EOPNOTSUPP as i32)), Err(SensorError::Io));
+        assert_eq!(end(-(Errno::EPERM as i32)), Err(SensorError::Denied));
+        assert_eq!(end(i32::MIN), Err(SensorError::Io));
+    }
+
+    #[test]
     fn asks_the_kernel_for_a_familys_number() {
         // Also in containers: generic netlink needs no privilege.
         let Ok(mut netlink) = Netlink::generic() else { return println!("skipped: no generic netlink here") };
@@ -290,7 +308,7 @@ mod tests {
         fn any_bytes_are_survived(bytes: Vec<u8>) {
             prop_assert!(messages(&bytes).count() <= bytes.len());
             prop_assert!(attributes(&bytes).count() <= bytes.len());
-            let _ = outcome(&bytes);
+            let _ = (outcome(&bytes), dump_outcome(&bytes));
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     Source, iw,
     netlink::{NLM_F_DUMP, Netlink, attribute, u32_of},
     network::interfaces::{Interfaces, Kind},
-    radio::{Details, Seen},
+    radio::{Details, Seen, Station},
     scan,
     sysroot::{Answer, Sysroot},
 };
@@ -38,19 +38,21 @@ impl Seen {
     pub(crate) fn take_station(&mut self, reply: &[u8]) {
         let info = attribute(reply, NL80211_ATTR_STA_INFO);
         let flags = info.and_then(|info| attribute(info, NL80211_STA_INFO_STA_FLAGS));
-        if let Some((known, set)) = flags.and_then(|flags| flags.split_at_checked(4))
-            && let (Some(known), Some(set)) = (u32_of(known), u32_of(set))
-        {
-            let says = |flag: u32, expected: u32| (known >> flag) & 1 == 1 && (set >> flag) & 1 == expected;
-            if says(NL80211_STA_FLAG_TDLS_PEER, 1) || says(NL80211_STA_FLAG_AUTHORIZED, 0) {
-                return;
-            }
+        let words = flags.and_then(|flags| flags.split_at_checked(4));
+        let words = words.and_then(|(known, set)| u32_of(known).zip(u32_of(set)));
+        // What is not known of a station does not count against it.
+        let says = |flag: u32, expected: u32| {
+            words.is_some_and(|(known, set)| (known >> flag) & 1 == 1 && (set >> flag) & 1 == expected)
+        };
+        if says(NL80211_STA_FLAG_AUTHORIZED, 0) {
+            return;
         }
-        let signal = info.and_then(|info| attribute(info, NL80211_STA_INFO_SIGNAL));
-        self.signals.push(match signal {
+        let signal = match info.and_then(|info| attribute(info, NL80211_STA_INFO_SIGNAL)) {
             Some(&[level]) => Some(level.cast_signed()),
             _ => None,
-        });
+        };
+        let is_direct = says(NL80211_STA_FLAG_TDLS_PEER, 1);
+        self.stations.get_or_insert_default().push(Station { signal, is_direct });
     }
 }
 
@@ -163,16 +165,23 @@ fn captured(root: &Sysroot, name: &str) -> Result<Seen, SensorError> {
         Ok(Answer::Complaint(_)) => Err(SensorError::Io),
         Err(error) => Err(error),
     };
-    Ok(iw::parse(&text("info")?, &text("stations").unwrap_or_default()))
+    // Without a list of stations the rest is still right.
+    Ok(iw::parse(&text("info")?, text("stations").ok().as_deref()))
 }
 
 fn ask(radio: &mut dyn Radio, root: &Sysroot, name: &str) -> Result<Seen, SensorError> {
     let index = root.read_integer(format!("/sys/class/net/{name}/ifindex"))?;
     let index = u32::try_from(index).map_err(|_| SensorError::Invalid)?;
     let mut seen = Seen::default();
-    let said = radio
-        .interface(index, &mut |reply| seen.take_interface(reply))
-        .and_then(|()| radio.stations(index, &mut |reply| seen.take_station(reply)));
+    let said = radio.interface(index, &mut |reply| seen.take_interface(reply));
+    let listed = said.and_then(|()| {
+        seen.stations = Some(Vec::new());
+        radio.stations(index, &mut |reply| seen.take_station(reply))
+    });
+    if listed.is_err() {
+        // Nor are some of them all.
+        seen.stations = None;
+    }
     if said.is_ok() && seen.lacks_ssid() {
         // Without an answer the rest is still right.
         let _ = radio.networks(index, &mut |reply| {
@@ -181,12 +190,12 @@ fn ask(radio: &mut dyn Radio, root: &Sysroot, name: &str) -> Result<Seen, Sensor
             }
         });
     }
-    let note = |question: &str, text: fn(&str, &Seen) -> String, rewrite| {
+    let note = |question: &str, said: Result<(), SensorError>, text: fn(&str, &Seen) -> String, rewrite| {
         let answer = said.map(|()| Answer::Text(text(name, &seen).into_bytes()));
         root.note_answer(format!("/iw/{name}/{question}"), rewrite, answer.as_ref().map_err(|error| *error));
     };
-    note("info", iw::info, Some(iw::rewrite_info));
-    note("stations", iw::stations, None);
+    note("info", said, iw::info, Some(iw::rewrite_info));
+    note("stations", listed, iw::stations, None);
     said.map(|()| seen)
 }
 
@@ -216,6 +225,8 @@ mod tests {
     struct Fake {
         interface: Result<Vec<u8>, SensorError>,
         stations: Vec<Vec<u8>>,
+        /// How the list of stations ends.
+        listed: Result<(), SensorError>,
         networks: Result<Vec<Vec<u8>>, SensorError>,
     }
 
@@ -227,7 +238,7 @@ mod tests {
 
         fn stations(&mut self, _: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
             self.stations.iter().for_each(|station| take(station));
-            Ok(())
+            self.listed
         }
 
         fn networks(&mut self, _: u32, take: &mut dyn FnMut(&[u8])) -> Result<(), SensorError> {
@@ -254,7 +265,8 @@ mod tests {
     fn a_client_without_a_name_has_that_of_the_network_it_is_associated_with() {
         let ssid = |kind: u32, stations: usize, networks: Result<Vec<Vec<u8>>, SensorError>| {
             let interface = Ok(attr(NL80211_ATTR_IFTYPE, &kind.to_ne_bytes()));
-            let details = look(Fake { interface, stations: vec![signal(-51); stations], networks });
+            let details =
+                look(Fake { interface, stations: vec![signal(-51); stations], listed: Ok(()), networks });
             details.expect("details")[0].ssid.as_ref().map(|ssid| ssid.as_str().to_owned())
         };
         let networks = vec![network(0, b"before", b""), network(1, b"home", b""), network(0, b"last", b"")];
@@ -275,6 +287,7 @@ mod tests {
         let details = look(Fake {
             interface: Ok(interface),
             stations: vec![signal(-51)],
+            listed: Ok(()),
             networks: Ok(vec![network(1, b"other", b"")]),
         })
         .expect("details");
@@ -317,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_station_that_has_not_entered_or_is_a_direct_link_does_not_count() {
+    fn a_station_that_has_not_entered_does_not_count() {
         let flags = |known: u32, set: u32| {
             let flags = [known.to_ne_bytes(), set.to_ne_bytes()].concat();
             let info = [attr(NL80211_STA_INFO_SIGNAL, &[0xc8]), attr(NL80211_STA_INFO_STA_FLAGS, &flags)];
@@ -332,10 +345,50 @@ mod tests {
             flags(0, direct),
         ];
         let interface = attr(NL80211_ATTR_IFTYPE, &NL80211_IFTYPE_AP.to_ne_bytes());
-        let details =
-            look(Fake { interface: Ok(interface), stations, networks: Ok(vec![network(1, b"other", b"")]) })
-                .expect("details");
-        assert_eq!(details[0].clients, Some(3), "what is not known does not count against a station");
+        let networks = Ok(vec![network(1, b"other", b"")]);
+        let details = look(Fake { interface: Ok(interface), stations, listed: Ok(()), networks });
+        let clients = details.expect("details")[0].clients;
+        assert_eq!(clients, Some(4), "what is not known does not count against a station");
+    }
+
+    #[test]
+    fn a_direct_link_of_a_client_is_not_its_access_point() {
+        let direct = |level: i8| {
+            let flags = (1u32 << NL80211_STA_FLAG_TDLS_PEER).to_ne_bytes();
+            let info = [
+                attr(NL80211_STA_INFO_SIGNAL, &[level.cast_unsigned()]),
+                attr(NL80211_STA_INFO_STA_FLAGS, &[flags, flags].concat()),
+            ];
+            attr(NL80211_ATTR_STA_INFO, &info.concat())
+        };
+        let level = |stations| {
+            let interface = Ok(attr(NL80211_ATTR_IFTYPE, &NL80211_IFTYPE_STATION.to_ne_bytes()));
+            let fake = Fake { interface, stations, listed: Ok(()), networks: Ok(Vec::new()) };
+            look(fake).expect("details")[0].signal
+        };
+        assert_eq!(level(vec![signal(-69), direct(-31)]), Some(Dbm(-69)));
+        assert_eq!(level(vec![direct(-57)]), Some(Dbm(-57)), "the Pi's driver says so of an access point");
+    }
+
+    /// `brcmf_cfg80211_dump_station` fails with EOPNOTSUPP when its firmware does.
+    #[test]
+    fn without_a_list_of_stations_the_rest_is_still_known() {
+        let interface = |kind: u32| {
+            let members =
+                [attr(NL80211_ATTR_IFTYPE, &kind.to_ne_bytes()), attr(NL80211_ATTR_SSID, b"camera")];
+            let fake = Fake {
+                interface: Ok(members.concat()),
+                stations: vec![signal(-40)],
+                listed: Err(SensorError::Io),
+                networks: Ok(Vec::new()),
+            };
+            look(fake).expect("details").remove(0)
+        };
+        let hotspot = interface(NL80211_IFTYPE_AP);
+        assert_eq!((hotspot.mode, hotspot.ssid), (Some(WifiMode::Hotspot), Some("camera".into())));
+        assert_eq!(hotspot.clients, None, "one of them is not all");
+        let client = interface(NL80211_IFTYPE_STATION);
+        assert_eq!((client.mode, client.signal), (Some(WifiMode::Client), None));
     }
 
     #[test]
@@ -346,6 +399,7 @@ mod tests {
             let fake = Fake {
                 interface: Ok(interface.clone()),
                 stations: stations(count),
+                listed: Ok(()),
                 networks: Ok(vec![network(1, b"other", b"")]),
             };
             let details = look(fake).expect("details");
@@ -356,16 +410,20 @@ mod tests {
 
     #[test]
     fn reports_a_failing_radio_and_absence_without_one() {
-        let trouble =
-            |error| look(Fake { interface: Err(error), stations: Vec::new(), networks: Ok(Vec::new()) });
+        let failing = |error| Fake {
+            interface: Err(error),
+            stations: Vec::new(),
+            listed: Ok(()),
+            networks: Ok(Vec::new()),
+        };
+        let trouble = |error| look(failing(error));
         assert_eq!(trouble(SensorError::Io), Err(SensorError::Io));
         assert_eq!(trouble(SensorError::Absent), Err(SensorError::Absent));
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(dir.path().join("sys/class/net")).expect("created");
         let root = Sysroot::new(dir.path()).expect("opened");
-        let radio = Fake { interface: Err(SensorError::Io), stations: Vec::new(), networks: Ok(Vec::new()) };
-        let mut without_interfaces =
-            Nl80211 { interfaces: Interfaces::default(), radio: Some(Box::new(radio)) };
+        let radio = Box::new(failing(SensorError::Io));
+        let mut without_interfaces = Nl80211 { interfaces: Interfaces::default(), radio: Some(radio) };
         assert_eq!(without_interfaces.read(&root), Err(SensorError::Absent), "no wireless interface");
     }
 

@@ -20,10 +20,18 @@ pub(crate) struct Seen {
     pub(super) kind: Option<u32>,
     /// Name of the network, any bytes.
     pub(super) ssid: Vec<u8>,
-    /// Of each station that takes part in the network the level of its signal: the access point of a client, the clients of
-    /// a hotspot. Neither a station to which a client has a direct link (TDLS) nor one that has not proved that it may
-    /// enter.
-    pub(super) signals: Vec<Option<i8>>,
+    /// The stations that may take part in the network: the access point of a client, the clients of a hotspot; not those
+    /// that have not proved that they may enter. `None` if the radio could not list them.
+    pub(super) stations: Option<Vec<Station>>,
+}
+
+/// A station that a radio knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Station {
+    /// Level of its signal.
+    pub(super) signal: Option<i8>,
+    /// The radio says that the link to it is a direct one between two clients (TDLS).
+    pub(super) is_direct: bool,
 }
 
 impl Seen {
@@ -32,7 +40,24 @@ impl Seen {
     /// only in the list of networks.
     pub(super) fn lacks_ssid(&self) -> bool {
         let is_client = matches!(self.kind, Some(NL80211_IFTYPE_STATION | NL80211_IFTYPE_P2P_CLIENT));
-        is_client && self.ssid.is_empty() && !self.signals.is_empty()
+        is_client
+            && self.ssid.is_empty()
+            && self.stations.as_ref().is_none_or(|stations| !stations.is_empty())
+    }
+
+    /// The level of a client's access point. The station of a direct link is not that, unless there is no other: the Pi's
+    /// driver takes any station for one of a direct link that its firmware answers `tdls_sta_info` for
+    /// (`brcmf_cfg80211_get_station`), the access point as well. Of several of those none can be told to be it.
+    fn level(&self) -> Option<i8> {
+        let stations = self.stations.as_deref()?;
+        match stations {
+            [only] => only.signal,
+            _ => stations
+                .iter()
+                .filter(|station| !station.is_direct)
+                .filter_map(|station| station.signal)
+                .next_back(),
+        }
     }
 }
 
@@ -58,16 +83,17 @@ impl Details {
         let is_client = mode == Some(WifiMode::Client);
         // At most 32 bytes of anything (IEEE 802.11-2020, 9.4.2.2); none while it is not connected.
         let ssid = Some(&seen.ssid).filter(|ssid| (1..=32).contains(&ssid.len()));
-        // A client has one station, its access point. A hotspot has a signal per client, none of which stands for the
-        // interface.
-        let level = seen.signals.iter().copied().flatten().next_back().filter(|_| is_client);
+        // A hotspot has a signal per client, none of which stands for the interface.
+        let level = seen.level().filter(|_| is_client);
+        // Clients of a hotspot have no direct links that it would know of: what the Pi's driver says of them is the mistake
+        // that `level` tells of.
+        let clients = seen.stations.as_ref().filter(|_| mode == Some(WifiMode::Hotspot));
         Self {
             interface: interface.to_owned(),
             mode,
             ssid: ssid.map(|ssid| Text::from_bytes(ssid)),
             signal: level.map(|level| Dbm(level.into())).filter(|level| Dbm::RANGE.contains(level)),
-            clients: (mode == Some(WifiMode::Hotspot))
-                .then(|| u16::try_from(seen.signals.len()).unwrap_or(u16::MAX)),
+            clients: clients.map(|clients| u16::try_from(clients.len()).unwrap_or(u16::MAX)),
         }
     }
 
@@ -96,10 +122,41 @@ mod tests {
             (-120, Some(Dbm(-120))),
             (-128, None),
         ] {
-            let seen =
-                Seen { kind: Some(NL80211_IFTYPE_STATION), ssid: Vec::new(), signals: vec![Some(level)] };
+            let seen = client(&[(Some(level), false)]);
             assert_eq!(Details::new("wlan0", &seen).signal, expected, "{level}");
         }
+    }
+
+    /// A client with these stations: level, and whether the link is said to be direct.
+    fn client(stations: &[(Option<i8>, bool)]) -> Seen {
+        let stations =
+            stations.iter().map(|(signal, is_direct)| Station { signal: *signal, is_direct: *is_direct });
+        Seen { kind: Some(NL80211_IFTYPE_STATION), ssid: Vec::new(), stations: Some(stations.collect()) }
+    }
+
+    #[test]
+    fn a_direct_link_is_the_access_point_only_without_another_station() {
+        for (stations, expected) in [
+            (&[(Some(-57), true)][..], Some(-57)),
+            (&[(Some(-57), false), (Some(-30), true)], Some(-57)),
+            (&[(Some(-30), true), (Some(-57), false)], Some(-57)),
+            (&[(None, false), (Some(-30), true)], None),
+            (&[(Some(-57), true), (Some(-30), true)], None),
+            (&[], None),
+        ] {
+            let details = Details::new("wlan0", &client(stations));
+            assert_eq!(details.signal, expected.map(Dbm), "{stations:?}");
+        }
+    }
+
+    #[test]
+    fn a_hotspot_counts_what_its_driver_takes_for_direct_links() {
+        let mut seen = client(&[(Some(-40), true), (None, false)]);
+        seen.kind = Some(NL80211_IFTYPE_AP);
+        assert_eq!(Details::new("wlan0", &seen).clients, Some(2));
+        seen.stations = None;
+        let details = Details::new("wlan0", &seen);
+        assert_eq!((details.mode, details.clients), (Some(WifiMode::Hotspot), None), "not known is not 0");
     }
 
     #[test]
@@ -113,7 +170,7 @@ mod tests {
             (6, None),
             (7, None),
         ] {
-            let seen = Seen { kind: Some(kind), ..Seen::default() };
+            let seen = Seen { kind: Some(kind), stations: Some(Vec::new()), ..Seen::default() };
             let details = Details::new("wlan0", &seen);
             assert_eq!(details.mode, expected, "{kind}");
             assert_eq!(details.clients.is_some(), expected == Some(WifiMode::Hotspot));
