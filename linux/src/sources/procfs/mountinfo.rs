@@ -7,16 +7,20 @@ pub(crate) const PATH: &str = "/proc/self/mountinfo";
 ///
 /// What counts is the filesystem (the last field), not the mount: the sandbox of the service mounts it read-only for this
 /// process alone, while `errors=remount-ro` of ext4 after a fault of the card is a change of the filesystem (proc_pid_mountinfo(5)).
+/// Since October 2024 ext4 keeps `rw` there after a fault (d3476f3dad4a in Linux 6.12, and in 5.15, 6.1 and 6.6 of that time),
+/// and says `emergency_ro` since April 2025 (6b76715d5e41), `shutdown` later (5855c3519463). A kernel from between does not
+/// tell.
 pub(crate) fn root_read_only(mountinfo: &[u8]) -> Option<bool> {
     // The last one lies over those before it.
     let line = lines_of_root(mountinfo).last()?;
     let (_, filesystem) = str::from_utf8(line).ok()?.split_once(" - ")?;
     let options = filesystem.split_ascii_whitespace().nth(2)?;
     let is = |wanted: &str| options.split(',').any(|option| option == wanted);
-    match (is("ro"), is("rw")) {
-        (true, false) => Some(true),
+    match (is("ro") || is("emergency_ro") || is("shutdown"), is("rw")) {
+        _ if is("ro") && is("rw") => None,
+        (true, _) => Some(true),
         (false, true) => Some(false),
-        _ => None,
+        (false, false) => None,
     }
 }
 
@@ -43,6 +47,16 @@ mod tests {
         assert_eq!(root_read_only(SANDBOX.as_bytes()), Some(false));
         let remounted = SANDBOX.replace("mmcblk0p2 rw", "mmcblk0p2 ro,errors=remount-ro");
         assert_eq!(root_read_only(remounted.as_bytes()), Some(true));
+    }
+
+    #[test]
+    fn a_filesystem_that_gave_up_writing_is_read_only_although_it_says_rw() {
+        for mark in ["emergency_ro,errors=remount-ro", "shutdown", "noatime,shutdown"] {
+            let fault = SANDBOX.replace("mmcblk0p2 rw", &format!("mmcblk0p2 rw,{mark}"));
+            assert_eq!(root_read_only(fault.as_bytes()), Some(true), "{mark}");
+        }
+        let whole = SANDBOX.replace("mmcblk0p2 rw", "mmcblk0p2 rw,errors=remount-ro");
+        assert_eq!(root_read_only(whole.as_bytes()), Some(false), "what it would do is not what it did");
     }
 
     #[test]
