@@ -14,6 +14,7 @@ use crate::{
     sources::{
         drawn_power,
         i2c::{Ina219OnBus, Max17040OnBus},
+        system_battery::SystemBattery,
     },
 };
 
@@ -33,8 +34,10 @@ impl Definition for Sensor {
         settings.ups
     }
 
+    /// The chip that is configured; else the battery that the kernel knows, whose driver may own that chip.
     fn candidates(shared: &Shared, _: &Self::Config) -> Vec<Candidate<Ups>> {
-        shared.battery.iter().map(Battery::state).collect()
+        let configured = shared.battery.iter().map(Battery::state);
+        configured.chain([shared.blocking(SystemBattery::default())]).collect()
     }
 
     fn show(ups: &Ups) -> String {
@@ -44,9 +47,11 @@ impl Definition for Sensor {
         ])
     }
 
-    fn advice(problem: Problem, _: &Self::Config) -> Option<&'static str> {
+    fn advice(problem: Problem, config: &Self::Config) -> Option<&'static str> {
         match problem {
-            Problem::NotConfigured => Some("set ups.preset if the board stands on a supply with a battery"),
+            Problem::Failed(SensorError::Absent) if config.is_none() => {
+                Some("nothing to do, unless the board stands on a supply with a battery: set ups.preset")
+            }
             Problem::Failed(SensorError::Absent) => Some(IS_IT_ON),
             _ => None,
         }
@@ -135,11 +140,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_battery_that_is_charged_says_nothing_about_the_boards_power() {
+    fn a_battery_that_is_charged_or_idle_says_nothing_about_the_boards_power() {
         let measured =
             |power| Measurement { bus: Volts::from_raw(800), current_ua: 0, power: Watts::from_raw(power) };
         assert_eq!(drawn(measured(-450), true), Some(Watts::from_raw(450)));
         assert_eq!(drawn(measured(450), true), None);
+        assert_eq!(drawn(measured(-2), true), None, "noise");
         assert_eq!(drawn(measured(450), false), Some(Watts::from_raw(450)));
     }
 

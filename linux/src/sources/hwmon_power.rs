@@ -11,13 +11,16 @@ use super::{
 
 /// Volts of a 5 V rail in mV: what a board is fed with (USB 2.0, 7.2.2, with the margin of a Pi's own supply).
 const RAIL_MV: std::ops::RangeInclusive<i64> = 4_400..=5_600;
+/// More than a 5 V rail feeds a board with: a Pi 5 with all that it may feed takes 25 W. A chip whose driver has not been told
+/// the resistance of its shunt measures several times what flows.
+const RAIL_MAX: Watts = Watts::from_raw(5_000);
 
 /// The power that the first monitor measures that knows what the device draws: `power1_input`, in µW, in the direction of
 /// `curr1_input`, in mA.
 ///
-/// The power has no sign: the kernel's driver gives its size. An INA219 is what boards with a battery have beside it;
-/// which direction charges there depends on the board, and only the settings of the supply say so. Without them an INA219
-/// is believed on a 5 V rail, and the other chips everywhere.
+/// The power has no sign: the kernel's driver gives its size. Such chips are what boards with a battery have beside it;
+/// which direction charges there depends on the board, and only the settings of the supply say so, for its INA219. Without
+/// them a chip is believed on a 5 V rail, which is no battery's.
 #[derive(Debug)]
 pub(crate) struct HwmonPower {
     /// Of the chip beside the battery, if it is configured: a positive current charges.
@@ -35,16 +38,18 @@ impl HwmonPower {
     fn ask(&self, root: &Sysroot, monitor: &Monitor) -> Result<Option<Watts>, SensorError> {
         let Some(size) = monitor.number(root, "power1_input")? else { return Ok(None) };
         let current = monitor.number(root, "curr1_input")?;
-        let is_beside_a_battery = monitor.name == "ina219"
-            && monitor.number(root, "in1_input")?.is_some_and(|millivolts| !RAIL_MV.contains(&millivolts));
-        let sign = match (is_beside_a_battery, self.positive_charges) {
-            (true, Some(true)) => -1,
-            (true, None) => return Ok(None),
-            _ => 1,
+        let is_on_rail =
+            monitor.number(root, "in1_input")?.is_some_and(|millivolts| RAIL_MV.contains(&millivolts));
+        let sign = match self.positive_charges.filter(|_| monitor.name == "ina219") {
+            _ if is_on_rail => 1,
+            Some(true) => -1,
+            Some(false) => 1,
+            None => return Ok(None),
         };
         let power = size.saturating_abs().saturating_mul(sign);
         let power = if current.is_some_and(|current| current < 0) { power.saturating_neg() } else { power };
         match drawn(power) {
+            Some(watts) if is_on_rail && watts > RAIL_MAX => Err(SensorError::Invalid),
             Some(watts) => watts.plausible().map(Some).ok_or(SensorError::Invalid),
             None => Ok(None),
         }
@@ -113,7 +118,7 @@ mod tests {
         assert_eq!(power.read(&root), Err(SensorError::Absent));
         assert_eq!(power.holds(&Err(SensorError::Absent)), REPROBE);
         monitor(dir.path(), 0, "other", "power1_input=1000000");
-        monitor(dir.path(), 1, "ina219", "power1_input=2204999");
+        monitor(dir.path(), 1, "ina219", "power1_input=2204999 in1_input=5088");
         assert_eq!(power.read(&root), watts(220));
         let class = dir.path().join("sys/class/hwmon");
         fs::rename(class.join("hwmon1"), class.join("hwmon7")).expect("moved");
@@ -122,7 +127,7 @@ mod tests {
         fs::remove_dir_all(class.join("hwmon7")).expect("removed");
         assert_eq!(power.read(&root), Err(SensorError::Absent));
         assert_eq!(power.holds(&Err(SensorError::Absent)), Duration::ZERO, "its driver may be loaded again");
-        monitor(dir.path(), 7, "ina219", "power1_input=99999999999999");
+        monitor(dir.path(), 7, "ina219", "power1_input=99999999999999 in1_input=5088");
         assert_eq!(power.read(&root), Err(SensorError::Invalid));
     }
 
@@ -137,8 +142,21 @@ mod tests {
             // On the board's rail, regardless of the setting for the battery's chip.
             ("ina219", "power1_input=4830000 curr1_input=950 in1_input=5088", Some(true), watts(483)),
             ("ina219", "power1_input=4830000 curr1_input=-950 in1_input=5088", None, Ok(None)),
-            ("ina226", "power1_input=363000 curr1_input=30 in1_input=12100", None, watts(36)),
-            ("ina226", "power1_input=363000 curr1_input=-30 in1_input=12100", None, Ok(None)),
+            // A battery of 12.8 V at a solar charger, or a supply of 12 V: they look the same.
+            ("ina226", "power1_input=28850000 curr1_input=2150 in1_input=13420", None, Ok(None)),
+            ("ina226", "power1_input=28850000 curr1_input=2150 in1_input=13420", Some(false), Ok(None)),
+            ("ina226", "power1_input=4830000 curr1_input=950 in1_input=5088", None, watts(483)),
+            ("ina226", "power1_input=4830000 curr1_input=950", None, Ok(None)),
+            // A full battery on mains: noise.
+            ("ina219", "power1_input=20000 curr1_input=-2 in1_input=8300", Some(true), Ok(None)),
+            ("ina219", "power1_input=50000000 curr1_input=9800 in1_input=5088", None, watts(5000)),
+            (
+                "ina219",
+                "power1_input=304800000 curr1_input=60000 in1_input=5080",
+                None,
+                Err(SensorError::Invalid),
+            ),
+            ("ina219", "power1_input=60000000 curr1_input=5000 in1_input=12100", Some(false), watts(6000)),
             ("ina226", "power1_input=0 curr1_input=0 in1_input=5100", None, Ok(None)),
         ] {
             let dir = tempfile::tempdir().expect("a directory");
@@ -158,9 +176,9 @@ mod tests {
         let root = Sysroot::new(dir.path()).expect("opened");
         monitor(dir.path(), 2, "ina219", "power1_input=12340000 curr1_input=1500 in1_input=8232");
         monitor(dir.path(), 3, "ina3221", "curr1_input=900");
-        monitor(dir.path(), 4, "ina226", "power1_input=");
+        monitor(dir.path(), 4, "ina226", "power1_input= in1_input=5100");
         assert_eq!(HwmonPower::new(None).read(&root), Err(SensorError::Invalid));
-        monitor(dir.path(), 10, "ina238", "power1_input=4575000 curr1_input=900");
+        monitor(dir.path(), 10, "ina238", "power1_input=4575000 curr1_input=900 in1_input=5084");
         assert_eq!(HwmonPower::new(None).read(&root), watts(458));
     }
 }

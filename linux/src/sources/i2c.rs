@@ -7,12 +7,13 @@ use heartbeat_core::{
         ina219::{Ina219, Measurement},
         max17040::{Charge, Max17040},
     },
+    time::Duration,
 };
 use linux_embedded_hal::{I2CError, I2cdev, i2cdev::linux::LinuxI2CError};
 use nix::errno::Errno;
 
 use super::{
-    Source,
+    REPROBE, Source,
     sysroot::{Sysroot, sensor_error},
 };
 
@@ -41,6 +42,10 @@ impl Source for Ina219OnBus {
         let (address, shunt_uohm) = (self.address, self.shunt_uohm);
         self.bus.with(root, |bus| Ina219::new(bus, address, shunt_uohm).ok_or(ChipError::Invalid)?.measure())
     }
+
+    fn holds(&self, outcome: &Result<Measurement, SensorError>) -> Duration {
+        self.bus.holds(outcome)
+    }
 }
 
 /// A battery gauge.
@@ -65,17 +70,25 @@ impl Source for Max17040OnBus {
     fn read(&mut self, root: &Sysroot) -> Result<Charge, SensorError> {
         self.bus.with(root, |bus| Max17040::new(bus).read())
     }
+
+    fn holds(&self, outcome: &Result<Charge, SensorError>) -> Duration {
+        self.bus.holds(outcome)
+    }
 }
 
 /// A bus. Reopened after every error, so that a board may be unplugged and come back.
 struct Bus {
     path: String,
     device: Option<I2cdev>,
+    /// The chip has answered.
+    was_found: bool,
+    /// The last transfer took the time that a bus takes that is stuck.
+    is_stuck: bool,
 }
 
 impl Bus {
     fn new(number: u8) -> Self {
-        Self { path: format!("/dev/i2c-{number}"), device: None }
+        Self { path: format!("/dev/i2c-{number}"), device: None, was_found: false, is_stuck: false }
     }
 
     /// Lets `talk` use the bus.
@@ -94,11 +107,26 @@ impl Bus {
                 .map_err(|error| errno(&error).map_or(SensorError::Io, sensor_error))?,
         };
         let said = talk(&mut device).map_err(|error| match error {
-            ChipError::Bus(error) => transfer_error(errno(error.inner())),
+            ChipError::Bus(error) => {
+                let error = errno(error.inner());
+                self.is_stuck = error == Some(Errno::ETIMEDOUT);
+                transfer_error(error, self.was_found)
+            }
             ChipError::Invalid => SensorError::Invalid,
         })?;
+        (self.was_found, self.is_stuck) = (true, false);
         self.device = Some(device);
         Ok(said)
+    }
+
+    /// A bus that is stuck takes a second for each transfer, and so long the worker: like what is absent it is not asked
+    /// again before the re-probe interval is over.
+    fn holds<T>(&self, outcome: &Result<T, SensorError>) -> Duration {
+        match outcome {
+            Err(SensorError::Absent) => REPROBE,
+            Err(SensorError::Io) if self.is_stuck => REPROBE,
+            _ => Duration::ZERO,
+        }
     }
 }
 
@@ -110,13 +138,12 @@ fn errno(error: &LinuxI2CError) -> Option<Errno> {
     }
 }
 
-/// That no chip answers at the address is an ordinary case: the controllers of the Pi report EREMOTEIO, others ENXIO. A
-/// bus that is stuck takes a second for each transfer (ETIMEDOUT), so both are not asked again before the re-probe
-/// interval is over.
-fn transfer_error(error: Option<Errno>) -> SensorError {
+/// That no chip answers at the address is an ordinary case, unless one did before: the controllers of the Pi report
+/// EREMOTEIO, others ENXIO.
+fn transfer_error(error: Option<Errno>, was_found: bool) -> SensorError {
     match error {
-        Some(Errno::EREMOTEIO | Errno::ENXIO | Errno::ENODEV | Errno::ETIMEDOUT) => SensorError::Absent,
-        // A kernel driver owns the chip: its hwmon is read instead.
+        Some(Errno::EREMOTEIO | Errno::ENXIO | Errno::ENODEV) if !was_found => SensorError::Absent,
+        // A kernel driver owns the chip: what that tells is read instead.
         Some(Errno::EBUSY) => SensorError::Absent,
         _ => SensorError::Io,
     }
@@ -127,16 +154,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_chips_and_stuck_buses_are_absent_and_noise_is_an_error() {
-        for code in [Errno::EREMOTEIO, Errno::ENXIO, Errno::ETIMEDOUT, Errno::EBUSY] {
-            assert_eq!(transfer_error(Some(code)), SensorError::Absent, "{code}");
+    fn a_chip_that_never_answered_is_absent_and_one_that_did_has_failed() {
+        for code in [Errno::EREMOTEIO, Errno::ENXIO, Errno::ENODEV] {
+            assert_eq!(transfer_error(Some(code), false), SensorError::Absent, "{code}");
+            assert_eq!(transfer_error(Some(code), true), SensorError::Io, "{code}");
         }
-        // Lost arbitration, noise on the wires.
-        for code in [Errno::EAGAIN, Errno::EIO, Errno::EPROTO] {
-            assert_eq!(transfer_error(Some(code)), SensorError::Io, "{code}");
+        assert_eq!(transfer_error(Some(Errno::EBUSY), true), SensorError::Absent, "a driver has it");
+        // A stuck bus, lost arbitration, noise on the wires.
+        for code in [Errno::ETIMEDOUT, Errno::EAGAIN, Errno::EIO, Errno::EPROTO] {
+            assert_eq!(transfer_error(Some(code), false), SensorError::Io, "{code}");
         }
-        assert_eq!(transfer_error(errno(&LinuxI2CError::Io(Errno::ENXIO.into()))), SensorError::Absent);
-        assert_eq!(transfer_error(errno(&LinuxI2CError::Errno(Errno::EIO as i32))), SensorError::Io);
+        let io = errno(&LinuxI2CError::Io(Errno::ENXIO.into()));
+        assert_eq!(transfer_error(io, false), SensorError::Absent);
+        assert_eq!(transfer_error(errno(&LinuxI2CError::Errno(Errno::EIO as i32)), false), SensorError::Io);
+    }
+
+    #[test]
+    fn a_stuck_bus_is_left_for_a_while_and_a_chip_that_went_is_asked_at_each_beat() {
+        let mut bus = Bus::new(250);
+        let failed: Result<(), _> = Err(SensorError::Io);
+        assert_eq!((bus.holds(&failed), bus.holds(&Ok(()))), (Duration::ZERO, Duration::ZERO));
+        assert_eq!(bus.holds::<()>(&Err(SensorError::Absent)), REPROBE);
+        bus.is_stuck = true;
+        assert_eq!((bus.holds(&failed), bus.holds(&Ok(()))), (REPROBE, Duration::ZERO));
     }
 
     #[test]

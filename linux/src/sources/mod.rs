@@ -39,6 +39,7 @@ pub(crate) mod scan;
 pub(crate) mod stand_ins;
 pub mod sysroot;
 pub(crate) mod system;
+pub(crate) mod system_battery;
 pub(crate) mod thermal;
 pub mod time_zone;
 

@@ -11,11 +11,11 @@ use super::{
     sysroot::Sysroot,
 };
 
-const CLASS: &str = "/sys/class/power_supply";
+pub(super) const CLASS: &str = "/sys/class/power_supply";
 
 /// The power that the device draws from its supplies, if all supplies that deliver power report it.
 ///
-/// - A battery delivers while it is discharging. `current_now` is negative then by the kernel's ABI, and positive in some
+/// - A battery delivers while it is discharging, and may do so while its gauge does not say what it does. `current_now` is negative then by the kernel's ABI, and positive in some
 ///   drivers: the status gives the direction, the number only the size.
 /// - A supply from outside delivers while it is online. What it delivers while a battery is charging is not what the device
 ///   draws, and the supply of a PoE HAT knows its current only.
@@ -40,7 +40,7 @@ impl Source for PowerSupply {
         }
         let mut sum = None;
         for name in supplies {
-            match (Supply { root, name }).flow()? {
+            match Supply::new(root, &name).flow()? {
                 Flow::None => {}
                 Flow::Delivers(Some(microwatts)) => sum = Some(microwatts.saturating_add(sum.unwrap_or(0))),
                 Flow::Delivers(None) | Flow::Charges => return Ok(None),
@@ -63,25 +63,36 @@ enum Flow {
     Charges,
 }
 
-struct Supply<'r> {
+/// One supply.
+pub(super) struct Supply<'r> {
     root: &'r Sysroot,
-    name: String,
+    name: &'r str,
 }
 
-impl Supply<'_> {
+impl<'r> Supply<'r> {
+    pub(super) const fn new(root: &'r Sysroot, name: &'r str) -> Self {
+        Self { root, name }
+    }
+
+    /// Whether it is there, and not the battery of a mouse.
+    pub(super) fn is_of_the_board(&self) -> Result<bool, SensorError> {
+        Ok(!self.says("scope", "Device")? && self.number("present")? != Some(0))
+    }
+
     fn flow(&self) -> Result<Flow, SensorError> {
-        // The battery of a mouse.
-        if self.says("scope", "Device")? || self.number("present")? == Some(0) {
+        if !self.is_of_the_board()? {
             return Ok(Flow::None);
         }
         let mut buffer = [0; 32];
         match self.text("type", &mut buffer)? {
             Some("Battery" | "UPS") => {
-                if self.says("status", "Charging")? {
-                    return Ok(Flow::Charges);
-                }
-                if !self.says("status", "Discharging")? {
-                    return Ok(Flow::None);
+                let mut buffer = [0; 32];
+                match self.text("status", &mut buffer)? {
+                    Some("Charging") => return Ok(Flow::Charges),
+                    Some("Full" | "Not charging") => return Ok(Flow::None),
+                    Some("Discharging") => {}
+                    // "Unknown", or no status: it may deliver what the others do not.
+                    _ => return Ok(Flow::Delivers(None)),
                 }
                 let power = self.power()?;
                 // 0 is a gauge that does not measure.
@@ -121,7 +132,7 @@ impl Supply<'_> {
         Ok(voltage.zip(self.number("current_now")?).map(|(voltage, current)| microwatts(voltage, current)))
     }
 
-    fn says(&self, attribute: &str, word: &str) -> Result<bool, SensorError> {
+    pub(super) fn says(&self, attribute: &str, word: &str) -> Result<bool, SensorError> {
         let mut buffer = [0; 32];
         Ok(self.text(attribute, &mut buffer)? == Some(word))
     }
@@ -130,7 +141,7 @@ impl Supply<'_> {
         there(self.root.read_text(format!("{CLASS}/{}/{attribute}", self.name), buffer))
     }
 
-    fn number(&self, attribute: &str) -> Result<Option<i64>, SensorError> {
+    pub(super) fn number(&self, attribute: &str) -> Result<Option<i64>, SensorError> {
         there(self.root.read_integer(format!("{CLASS}/{}/{attribute}", self.name)))
     }
 }
@@ -197,6 +208,11 @@ mod tests {
             mains("m/online=1 b/type=Battery b/status=Full b/power_now=0"),
             Ok(Some(Watts::from_raw(306)))
         );
+        for unknown in ["b/status=Unknown", "b/status=Unknown b/current_now=900000", "b/capacity=80"] {
+            let both = mains(&format!("m/online=1 b/type=Battery b/present=1 {unknown}"));
+            assert_eq!(both, Ok(None), "{unknown}");
+        }
+        assert_eq!(mains("m/online=1 b/type=Battery b/status=Not_charging"), Ok(Some(Watts::from_raw(306))));
         assert_eq!(
             read("p/type=Mains p/online=1 p/current_now=900000"),
             Ok(None),

@@ -101,7 +101,7 @@ pub(super) fn error_in(text: &[u8]) -> SensorError {
     match () {
         () if says("permission denied") || says("not permitted") => SensorError::Denied,
         () if says("invalid argument") => SensorError::Invalid,
-        () if says("no such") => SensorError::Absent,
+        () if says("no such") || says("no data available") => SensorError::Absent,
         () => SensorError::Io,
     }
 }
