@@ -19,9 +19,14 @@ impl Definition for Sensor {
 
     fn config(_: &Settings) {}
 
+    /// That of the firmware, else of the kernel's zone or monitor of the processor, else of a zone that nothing is known of.
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Celsius>> {
-        let firmware = shared.firmware("measure_temp", replies::temperature);
-        vec![firmware, shared.blocking(Thermal::default()), shared.blocking(HwmonTemperature::default())]
+        vec![
+            shared.firmware("measure_temp", replies::temperature),
+            shared.blocking(Thermal::named()),
+            shared.blocking(HwmonTemperature::default()),
+            shared.blocking(Thermal::unnamed()),
+        ]
     }
 
     fn show(temperature: &Celsius) -> String {

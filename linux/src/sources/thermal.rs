@@ -5,11 +5,27 @@ use heartbeat_core::{SensorError, plausible::Plausible, units::Celsius};
 use super::{Source, sysroot::Sysroot};
 
 const ZONES: &str = "/sys/class/thermal";
+/// The kernel makes a zone of each supply that has a temperature, with the supply's name as its type
+/// (`psy_register_thermal` in drivers/power/supply/power_supply_core.c).
+const SUPPLIES: &str = "/sys/class/power_supply";
 
 /// Finds the zone of the processor and reads it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Thermal {
     zone: Option<Zone>,
+    is_named: bool,
+}
+
+impl Thermal {
+    /// The zone whose type names the processor.
+    pub(crate) const fn named() -> Self {
+        Self { zone: None, is_named: true }
+    }
+
+    /// The only zone, if its type names nothing.
+    pub(crate) const fn unnamed() -> Self {
+        Self { zone: None, is_named: false }
+    }
 }
 
 /// A zone with the type by which it was chosen. Zones are renumbered when a driver is loaded again.
@@ -40,7 +56,7 @@ impl Source for Thermal {
     fn read(&mut self, root: &Sysroot) -> Result<Celsius, SensorError> {
         let zone = match self.zone.take().filter(|zone| zone.is_still_there(root)) {
             Some(zone) => zone,
-            None => find(root)?,
+            None => find(root, self.is_named)?,
         };
         let temperature = celsius(root.read_integer(zone.path("temp"))?)?;
         // Kept only while it answers.
@@ -49,19 +65,25 @@ impl Source for Thermal {
     }
 }
 
-/// The zone whose type fits best; among equals the one with the lowest number.
-fn find(root: &Sysroot) -> Result<Zone, SensorError> {
+/// The zone whose type fits best, or the one that is alone and has a type that names nothing; among equals the one with the
+/// lowest number.
+fn find(root: &Sysroot, is_named: bool) -> Result<Zone, SensorError> {
+    let supplies = root.list(SUPPLIES).unwrap_or_default();
     let zones = root.list(ZONES)?.into_iter().filter_map(|name| {
         let number = name.strip_prefix("thermal_zone")?.parse().ok()?;
         let mut buffer = [0; 64];
         let kind = root.read_text(format!("{ZONES}/{name}/type"), &mut buffer).unwrap_or("").to_owned();
-        Some(Zone { number, kind })
+        (!supplies.contains(&kind)).then_some(Zone { number, kind })
     });
     let zones: Vec<_> = zones.collect();
     let is_only_one = zones.len() == 1;
     let ranked = zones.into_iter().filter_map(|zone| Some((rank(&zone.kind, is_only_one)?, zone)));
+    let ranked = ranked.filter(|(rank, _)| (*rank < UNNAMED) == is_named);
     ranked.min_by_key(|(rank, zone)| (*rank, zone.number)).map(|(_, zone)| zone).ok_or(SensorError::Absent)
 }
+
+/// The rank of a type that names nothing.
+const UNNAMED: u8 = 4;
 
 /// How well a zone's type names the processor; less is better, `None` for what is something else.
 ///
@@ -87,13 +109,13 @@ pub(crate) fn rank(kind: &str, is_only_one: bool) -> Option<u8> {
         "x86_pkg_temp" | "bcm2835_thermal" => Some(2),
         _ if starts("soc") => Some(2),
         _ if ["core", "big", "little", "cluster"].iter().any(|core| starts(core)) => Some(3),
-        _ => is_only_one.then_some(4),
+        _ => is_only_one.then_some(UNNAMED),
     }
 }
 
 /// A chip that runs is neither so near to 0 °C that its number would be one of whole degrees, as some vendors' kernels
 /// give it, nor at 0 exactly, as a sensor that has not measured yet says.
-pub(super) fn celsius(millidegrees: i64) -> Result<Celsius, SensorError> {
+pub(crate) fn celsius(millidegrees: i64) -> Result<Celsius, SensorError> {
     if (0..=125).contains(&millidegrees) {
         return Err(SensorError::Invalid);
     }
@@ -119,7 +141,7 @@ mod tests {
         zone(dir.path(), 2, "cpu-thermal\n", "48774\n");
         zone(dir.path(), 10, "cpu-thermal\n", "60000\n");
         let root = Sysroot::new(dir.path()).expect("opened");
-        let mut thermal = Thermal::default();
+        let mut thermal = Thermal::named();
         assert_eq!(thermal.read(&root), Ok(Celsius::from_raw(488)));
         fs::remove_dir_all(dir.path().join("sys/class/thermal/thermal_zone2")).expect("removed");
         assert_eq!(thermal.read(&root), Ok(Celsius::from_raw(600)), "renumbered");
@@ -150,6 +172,23 @@ mod tests {
         assert!(rank("sunxi-therm-1", true).is_some() && rank("sunxi-therm-1", false).is_none());
     }
 
+    /// What `psy_register_thermal` makes of a battery's gauge.
+    #[test]
+    fn the_zone_of_a_supply_is_not_the_processors() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        zone(dir.path(), 0, "sbs-9-000b\n", "24100\n");
+        assert_eq!(Thermal::named().read(&root), Err(SensorError::Absent), "its name says nothing");
+        assert_eq!(Thermal::unnamed().read(&root), Ok(Celsius::from_raw(241)));
+        fs::create_dir_all(dir.path().join("sys/class/power_supply/sbs-9-000b")).expect("created");
+        assert_eq!(Thermal::unnamed().read(&root), Err(SensorError::Absent));
+        zone(dir.path(), 1, "sunxi-therm-1\n", "48774\n");
+        assert_eq!(Thermal::unnamed().read(&root), Ok(Celsius::from_raw(488)), "the only one beside it");
+        zone(dir.path(), 1, "cpu-thermal\n", "48774\n");
+        assert_eq!(Thermal::unnamed().read(&root), Err(SensorError::Absent), "it has a name");
+        assert_eq!(Thermal::named().read(&root), Ok(Celsius::from_raw(488)));
+    }
+
     #[test]
     fn rejects_temperatures_that_no_chip_has() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -158,7 +197,7 @@ mod tests {
             ["", "125051", "45", "0", "125", "-40051", "99999999999999999999", "48.8", "\u{0}\u{0}", "cold"]
         {
             zone(dir.path(), 0, "cpu-thermal", bad);
-            assert_eq!(Thermal::default().read(&root), Err(SensorError::Invalid), "{bad:?}");
+            assert_eq!(Thermal::named().read(&root), Err(SensorError::Invalid), "{bad:?}");
         }
     }
 }

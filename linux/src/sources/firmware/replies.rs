@@ -7,6 +7,8 @@ use heartbeat_core::{
     units::{Celsius, Megahertz, Watts},
 };
 
+use crate::sources::{drawn_power::drawn, thermal::celsius};
+
 /// Rails that are looked at; a Pi 5 has twelve currents.
 const RAILS_MAX: usize = 32;
 
@@ -41,9 +43,7 @@ fn millionths(text: &str) -> Option<i64> {
 pub(crate) fn temperature(text: &str) -> Result<Celsius, SensorError> {
     let value =
         text.trim().strip_prefix("temp=").and_then(|text| text.strip_suffix("'C")).and_then(millionths);
-    let celsius =
-        value.map(|value| Celsius::from_millidegrees(value / 1_000)).ok_or_else(|| trouble(text))?;
-    celsius.plausible().ok_or(SensorError::Invalid)
+    celsius(value.ok_or_else(|| trouble(text))? / 1_000)
 }
 
 /// `throttled=0x50005`
@@ -97,9 +97,8 @@ pub(crate) fn pmic_power(text: &str) -> Result<Watts, SensorError> {
         );
         power_uw = Some(power_uw.unwrap_or(0).saturating_add(rail_uw.ok_or(SensorError::Invalid)?));
     }
-    let watts = power_uw.map(Watts::from_microwatts).ok_or_else(|| trouble(text))?;
-    // A board that runs draws something.
-    (watts > Watts::from_raw(0)).then_some(watts).and_then(Plausible::plausible).ok_or(SensorError::Invalid)
+    let watts = power_uw.map(drawn).ok_or_else(|| trouble(text))?;
+    watts.and_then(Plausible::plausible).ok_or(SensorError::Invalid)
 }
 
 #[cfg(test)]
