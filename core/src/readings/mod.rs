@@ -227,8 +227,11 @@ impl Plausible for Position {
     fn plausible(mut self) -> Option<Self> {
         let latitude = self.latitude.filter(|latitude| Degrees::LATITUDE.contains(latitude));
         let longitude = self.longitude.filter(|longitude| Degrees::LONGITUDE.contains(longitude));
-        // A latitude without a longitude is no position.
+        // A latitude without a longitude is no position, and without a position there is no fix of which anything is known.
         (self.latitude, self.longitude) = latitude.zip(longitude).unzip();
+        if self.latitude.is_none() {
+            (self.fix, self.altitude_m, self.speed_mps, self.heading) = (Fix::None, None, None, None);
+        }
         self.altitude_m = self.altitude_m.and_then(Plausible::plausible);
         self.speed_mps = self.speed_mps.and_then(Plausible::plausible);
         self.heading = self.heading.and_then(Plausible::plausible);

@@ -27,8 +27,15 @@ impl Definition for Sensor {
         settings.app_tmp.clone()
     }
 
+    /// The one that has a fix, gpsd first; else what they say without one.
     fn candidates(shared: &Shared, app_tmp: &PathBuf) -> Vec<Candidate<Position>> {
-        vec![shared.blocking(Gpsd::new()), shared.blocking(Streamer::new(app_tmp))]
+        let (gpsd, streamer) = (shared.reader(Gpsd::new()), shared.reader(Streamer::new(app_tmp)));
+        vec![
+            Candidate::part(&gpsd, with_fix),
+            Candidate::part(&streamer, with_fix),
+            Candidate::part(&gpsd, |position| Ok(position.clone())),
+            Candidate::part(&streamer, |position| Ok(position.clone())),
+        ]
     }
 
     /// Without the position itself.
@@ -49,4 +56,9 @@ impl Definition for Sensor {
             "neither gpsd nor the streaming application's GPS daemon runs; start one if there is a receiver",
         )
     }
+}
+
+/// A receiver without a fix does not hide another that has one.
+fn with_fix(position: &Position) -> Result<Position, SensorError> {
+    if position.fix == Fix::None { Err(SensorError::Absent) } else { Ok(position.clone()) }
 }

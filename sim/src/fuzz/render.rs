@@ -245,21 +245,23 @@ impl Render for Cellular {
 
 impl Render for Position {
     fn render(&self) -> String {
-        let fix = match self.fix {
-            Fix::None => "none",
-            Fix::TwoD => "2d",
-            Fix::ThreeD => "3d",
-        };
         let latitude = self.latitude.and_then(|it| within(it.raw(), -900_000_000, 900_000_000, 7));
         let longitude = self.longitude.and_then(|it| within(it.raw(), -1_800_000_000, 1_800_000_000, 7));
-        // Half a position is none.
+        // Half a position is none, and without one there is no fix.
         let (latitude, longitude) = latitude.zip(longitude).unzip();
+        let fix = match self.fix {
+            Fix::TwoD if latitude.is_some() => "2d",
+            Fix::ThreeD if latitude.is_some() => "3d",
+            _ => "none",
+        };
+        let has_place = latitude.is_some();
+        let of_fix = |known: Option<String>| known.filter(|_| has_place);
         format!(
             r#"{{"fix":"{fix}","latitude":{},"longitude":{},"altitude_m":{},"speed_mps":{},"heading":{},"satellites":{}}}"#,
             or_null(latitude),
             or_null(longitude),
-            or_null(self.altitude_m.and_then(|it| within(it.raw(), -10_000, 1_000_000, 1))),
-            or_null(self.speed_mps.and_then(|it| within(it.raw(), 0, 100_000, 2))),
+            or_null(of_fix(self.altitude_m.and_then(|it| within(it.raw(), -10_000, 1_000_000, 1)))),
+            or_null(of_fix(self.speed_mps.and_then(|it| within(it.raw(), 0, 100_000, 2)))),
             // A full turn is none.
             or_null(self.heading.and_then(|it| within(
                 if it.raw() == 3_600 { 0 } else { it.raw() },

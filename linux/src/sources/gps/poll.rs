@@ -125,6 +125,13 @@ impl Poll {
 }
 
 impl Tpv {
+    /// What moves while the receiver reports: its clock. Without one, such as gpsd has none of a receiver that never tells
+    /// the date, the report itself: a receiver that measures moves in its last digits. One that holds its position while it
+    /// stands loses its fix then, which is better than a fix that nothing confirms.
+    fn clock(&self) -> Option<String> {
+        self.time.clone().or_else(|| serde_json::to_string(self).ok())
+    }
+
     fn fix(&self) -> Fix {
         match self.mode {
             _ if self.status == Some(SIMULATED) => Fix::None,
@@ -142,6 +149,7 @@ pub(crate) struct Receivers(Vec<Heard>);
 #[derive(Debug)]
 struct Heard {
     device: String,
+    /// Its clock, or all that it said if that has none.
     time: String,
     /// When it gave this time first.
     since: Instant,
@@ -184,14 +192,14 @@ impl Receivers {
     fn hear(&mut self, poll: &Poll, now: Instant) {
         let mut heard = Vec::new();
         for tpv in poll.tpv.iter().take(RECEIVERS_MAX) {
-            let Some(time) = &tpv.time else { continue };
+            let Some(time) = tpv.clock() else { continue };
             let before = self.0.iter().find(|heard| heard.device == tpv.device);
             let (since, has_moved) = match before {
-                Some(before) if before.time == *time => (before.since, before.has_moved),
+                Some(before) if before.time == time => (before.since, before.has_moved),
                 Some(_) => (now, true),
                 None => (now, false),
             };
-            heard.push(Heard { device: tpv.device.clone(), time: time.clone(), since, has_moved });
+            heard.push(Heard { device: tpv.device.clone(), time, since, has_moved });
         }
         self.0 = heard;
     }
@@ -199,12 +207,7 @@ impl Receivers {
     /// Whether the receiver reported lately. Its clock is compared with itself, because this machine's may be wrong; only
     /// until it has been seen to move, with this machine's.
     fn is_fresh(&self, tpv: &Tpv, poll: &Poll, now: Instant) -> bool {
-        let Some(heard) =
-            self.0.iter().find(|heard| heard.device == tpv.device && tpv.time.as_ref() == Some(&heard.time))
-        else {
-            // Without a time nothing can be said.
-            return true;
-        };
+        let Some(heard) = self.0.iter().find(|heard| heard.device == tpv.device) else { return true };
         if now.since(heard.since) >= FRESH {
             return false;
         }
@@ -309,6 +312,25 @@ mod tests {
         assert_eq!(receivers.best(&behind, at(0)).map(|position| position.fix), Some(Fix::ThreeD));
         assert_eq!(receivers.best(&behind, at(14)).map(|position| position.fix), Some(Fix::ThreeD));
         assert_eq!(receivers.best(&behind, at(15)).map(|position| position.fix), Some(Fix::None));
+    }
+
+    /// A receiver that sends GGA only: gpsd does not know the date, and gives no time.
+    #[test]
+    fn a_receiver_without_a_clock_is_silent_when_its_report_stands_still() {
+        let report = |latitude: f64| {
+            poll(&format!(
+                r#"{{"class":"POLL","time":"2026-11-26T01:33:10Z","active":1,"tpv":[{{"device":"a","mode":3,
+                "lat":{latitude},"lon":11.0}}],"sky":[]}}"#
+            ))
+        };
+        let mut receivers = Receivers::default();
+        let mut fix =
+            |latitude, secs| receivers.best(&report(latitude), at(secs)).map(|position| position.fix);
+        assert_eq!(fix(48.000_01, 0), Some(Fix::ThreeD));
+        assert_eq!(fix(48.000_01, 14), Some(Fix::ThreeD));
+        assert_eq!(fix(48.000_01, 15), Some(Fix::None));
+        assert_eq!(fix(48.000_02, 20), Some(Fix::ThreeD), "it goes on");
+        assert_eq!(fix(48.000_02, 3_620), Some(Fix::None));
     }
 
     #[test]
