@@ -73,6 +73,7 @@ pub(crate) struct Modem {
     ports: Arc<[String]>,
     /// Those of the other modems.
     others: Arc<[String]>,
+    is_connected: bool,
     state: Option<Text<MODEM_WORD_MAX>>,
     operator: Option<Text<OPERATOR_MAX>>,
     technology: Option<Text<MODEM_WORD_MAX>>,
@@ -85,6 +86,7 @@ impl Modem {
         Self {
             ports: described.interfaces().into(),
             others: others.into(),
+            is_connected: described.is_connected(),
             state: described.state().map(Text::new),
             operator: described.operator().map(Text::new),
             technology: (!technologies.is_empty()).then(|| Text::new(&technologies.join(","))),
@@ -97,9 +99,15 @@ impl Modem {
         self.ports.iter().chain(self.others.iter()).cloned().collect()
     }
 
-    /// The mobile connection, completed by what the kernel knows of its interface.
+    /// The mobile connection, completed by what the kernel knows of its interface. Where none of ModemManager's modems is
+    /// connected, another one that is comes first: a stick that is a router does not let ModemManager see its modem.
     pub(crate) fn connection(&self, network: Option<&Snapshot>) -> Cellular {
         let link = network.and_then(|network| network.of_modem(&self.ports, &self.others));
+        let has_connected =
+            self.is_connected || link.is_some_and(|link| link.is_connected() && !link.is_ppp());
+        if !has_connected && let Some(other) = network.and_then(|all| all.beside_modems(&self.all_ports())) {
+            return other.mobile();
+        }
         // A port that the kernel does not count among the interfaces is one all the same.
         let interface = link.map(|link| &link.name).or(self.ports.first());
         Cellular {

@@ -55,6 +55,17 @@ impl<'r> Attributes<'r> {
         variable(uevent, "DRIVER=").is_some_and(|driver| drivers.contains(&driver))
     }
 
+    /// Whether the address that its hardware came with is administered locally (RFC 9542, 2.1), as those are that a driver or
+    /// a phone makes up; not if it is of userspace (`NET_ADDR_SET` of `linux/netdevice.h`).
+    pub(super) fn came_with_local_address(&mut self, name: &str) -> bool {
+        const NET_ADDR_SET: i64 = 3;
+        let mut buffer = [0; 32];
+        let address = self.text(name, "address", &mut buffer).unwrap_or_default();
+        let first = address.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        first.is_some_and(|first| first & 0x02 != 0)
+            && self.integer(name, "addr_assign_type") != Some(NET_ADDR_SET)
+    }
+
     /// The interfaces whose packets it carries: links of these names (`net/core/dev.c`,
     /// `netdev_adjacent_sysfs_add`). Of a bond that has one active part only that (`Documentation/networking/bonding.rst`).
     pub(super) fn below(&mut self, name: &str) -> Vec<String> {

@@ -28,6 +28,9 @@ const STACK_MAX: u32 = 4;
 /// Drivers of what has a network of its own behind a USB cable (kernel, `drivers/net/usb`): a phone, a modem or another
 /// computer. The kernel does not tell these from each other.
 const TETHERING: [&str; 2] = ["rndis_host", "ipheth"];
+/// Drivers of the USB classes for networks, which adapters have as well. An address of local administration tells the hosts
+/// from these: by it the kernel gives the name `usb0` in place of `eth0` (`usbnet_probe` in drivers/net/usb/usbnet.c).
+const USB_CLASSES: [&str; 4] = ["cdc_ether", "cdc_ncm", "cdc_eem", "cdc_subset"];
 
 /// How long the kinds are kept: long enough to cost nothing, short enough for a modem that was swapped for another
 /// device of the same name. What could not be read is looked up again at once.
@@ -41,6 +44,8 @@ pub(crate) enum Kind {
     Cellular,
     /// PPP over something that only a modem's owner knows.
     Ppp,
+    /// PPP beside a modem: the modem's, unless that is connected in another way.
+    PppBesideModem,
     /// A host behind a USB cable, of which only a modem's owner knows whether it is a modem.
     Tethered,
 }
@@ -54,6 +59,8 @@ pub(crate) struct Interface {
     pub(crate) physical: bool,
     /// It stands for others, whose packets it carries or takes: a bridge, a VLAN, a bond.
     pub(crate) is_stacked: bool,
+    /// One of those that it stands for has hardware and is of its kind.
+    pub(crate) is_on_hardware: bool,
 }
 
 /// The interfaces, whose kinds are looked up rarely: they do not change while an interface lives, and looking takes
@@ -91,7 +98,7 @@ impl Interfaces {
 }
 
 /// PPP is spoken over modems, over DSL and in tunnels, and its interfaces look alike. A session over DSL or in a tunnel is
-/// listed by the kernel; then PPP is nothing that can be told. With a modem beside it, it is the modem's; else of no
+/// listed by the kernel; then PPP is nothing that can be told. With a modem beside it, it may be the modem's; else it is of no
 /// known kind, until a modem's owner says that it is its own.
 fn settle_ppp(sysfs: &mut Attributes<'_>, all: &mut Vec<Interface>) {
     if !all.iter().any(|interface| interface.kind == Kind::Ppp) {
@@ -103,7 +110,7 @@ fn settle_ppp(sysfs: &mut Attributes<'_>, all: &mut Vec<Interface>) {
     }
     let is_mobile = all.iter().any(|interface| interface.kind == Kind::Cellular) || sysfs.has_serial_modem();
     for interface in all.iter_mut().filter(|interface| is_mobile && interface.kind == Kind::Ppp) {
-        interface.kind = Kind::Cellular;
+        interface.kind = Kind::PppBesideModem;
     }
 }
 
@@ -115,7 +122,8 @@ impl Interface {
         let kind = kind(sysfs, name, devtype, 0)?;
         let physical = sysfs.has(name, "device");
         let is_stacked = !physical && devtype.is_some();
-        Some(Self { name: name.to_owned(), kind, physical, is_stacked })
+        let is_on_hardware = is_stacked && is_on_hardware(sysfs, name, kind, 0);
+        Some(Self { name: name.to_owned(), kind, physical, is_stacked, is_on_hardware })
     }
 
     /// Whether packets can pass, now.
@@ -144,7 +152,9 @@ fn kind(sysfs: &mut Attributes<'_>, name: &str, devtype: Option<&str>, above: u3
         // The kind of a tunnel depends on the program that made it, and is unknown.
         (None, ARPHRD_ETHER) if sysfs.has(name, "tun_flags") => None,
         (None, ARPHRD_ETHER) if sysfs.has(name, "device") => {
-            Some(if sysfs.is_driven_by(name, &TETHERING) { Kind::Tethered } else { Kind::Ethernet })
+            let is_tethered = sysfs.is_driven_by(name, &TETHERING)
+                || sysfs.is_driven_by(name, &USB_CLASSES) && sysfs.came_with_local_address(name);
+            Some(if is_tethered { Kind::Tethered } else { Kind::Ethernet })
         }
         (None, ARPHRD_ETHER) if sysfs.is_alone(name) => None,
         (None, ARPHRD_ETHER) => Some(Kind::Ethernet),
@@ -163,6 +173,21 @@ fn kind_below(sysfs: &mut Attributes<'_>, name: &str, above: u32) -> Option<Kind
         if above < STACK_MAX { kind(sysfs, name, variable(&uevent, "DEVTYPE="), above + 1) } else { None }
     });
     (below.is_empty() || kinds.any(|kind| kind == Some(Kind::Ethernet))).then_some(Kind::Ethernet)
+}
+
+/// Whether one of those that it stands for has hardware and is of this kind.
+fn is_on_hardware(sysfs: &mut Attributes<'_>, name: &str, wanted: Kind, above: u32) -> bool {
+    let below = sysfs.below(name);
+    above < STACK_MAX
+        && below.iter().any(|name| {
+            let mut buffer = [0; 512];
+            let uevent = sysfs.text(name, "uevent", &mut buffer).unwrap_or("").to_owned();
+            if sysfs.has(name, "device") {
+                kind(sysfs, name, variable(&uevent, "DEVTYPE="), above) == Some(wanted)
+            } else {
+                is_on_hardware(sysfs, name, wanted, above + 1)
+            }
+        })
 }
 
 #[cfg(test)]
@@ -244,7 +269,7 @@ mod tests {
                 ("docker0", Kind::Ethernet, false, false),
                 ("eth2", Kind::Ethernet, true, true),
                 ("eth10", Kind::Ethernet, true, true),
-                ("ppp0", Kind::Cellular, false, false),
+                ("ppp0", Kind::PppBesideModem, false, false),
                 ("rmnet0", Kind::Cellular, false, true),
                 ("wlan0", Kind::Wifi, true, false),
                 ("wwan0", Kind::Cellular, false, true),
@@ -296,6 +321,30 @@ mod tests {
         ] {
             let uevent = format!("DEVTYPE=usb_interface\nDRIVER={driver}\n");
             let files = [("type", "1"), ("device/uevent", uevent.as_str())];
+            expect(&kinds(&[("usb0", &files)], &[]), &[("usb0", kind, true, false)]);
+        }
+    }
+
+    #[test]
+    fn the_address_tells_a_host_behind_a_usb_cable_from_an_adapter() {
+        for (driver, address, assigned, kind) in [
+            ("cdc_ncm", "fe:1b:2c:3d:4e:5f", "0", Kind::Tethered),
+            ("cdc_ether", "02:4b:b3:b9:eb:e5", "0", Kind::Tethered),
+            ("cdc_subset", "06:4b:b3:b9:eb:e5", "1", Kind::Tethered),
+            ("cdc_eem", "06:4b:b3:b9:eb:e5", "0", Kind::Tethered),
+            ("cdc_ether", "00:e0:4c:68:01:02", "0", Kind::Ethernet),
+            // Somebody gave it the address: that of the hardware is not known.
+            ("cdc_ether", "fe:1b:2c:3d:4e:5f", "3", Kind::Ethernet),
+            ("r8152", "fe:1b:2c:3d:4e:5f", "0", Kind::Ethernet),
+            ("cdc_ether", "", "0", Kind::Ethernet),
+        ] {
+            let uevent = format!("DEVTYPE=usb_interface\nDRIVER={driver}\n");
+            let files = [
+                ("type", "1"),
+                ("device/uevent", uevent.as_str()),
+                ("address", address),
+                ("addr_assign_type", assigned),
+            ];
             expect(&kinds(&[("usb0", &files)], &[]), &[("usb0", kind, true, false)]);
         }
     }
@@ -362,13 +411,16 @@ mod tests {
         );
         const SERIAL: (&str, &str) = ("sys/class/tty/ttyUSB2/device/uevent", "DRIVER=option1\n");
         expect(&kinds(&[PPP], &[]), &[("ppp0", Kind::Ppp, false, true)]);
-        expect(&kinds(&[PPP], &[SERIAL]), &[("ppp0", Kind::Cellular, false, true)]);
+        expect(&kinds(&[PPP], &[SERIAL]), &[("ppp0", Kind::PppBesideModem, false, true)]);
         let receiver = ("sys/class/tty/ttyUSB0/device/uevent", "DRIVER=pl2303\n");
         expect(&kinds(&[PPP], &[receiver]), &[("ppp0", Kind::Ppp, false, true)]);
         let pppoe = "Id       Address              Device\n0000A12B 00:90:1A:00:00:01      eth0\n";
         expect(&kinds(&[PPP], &[SERIAL, ("proc/net/pppoe", pppoe)]), &[]);
         let head = "Id       Address              Device\n";
-        expect(&kinds(&[PPP], &[SERIAL, ("proc/net/pppoe", head)]), &[("ppp0", Kind::Cellular, false, true)]);
+        expect(
+            &kinds(&[PPP], &[SERIAL, ("proc/net/pppoe", head)]),
+            &[("ppp0", Kind::PppBesideModem, false, true)],
+        );
         // The head and one tunnel, as net/l2tp/l2tp_ppp.c prints them.
         let l2tp =
             "PPPoL2TP driver info, V2.0\nTUNNEL name, user-data-ok session-count\n\nTUNNEL 'tunl 1', N 1\n";

@@ -71,14 +71,21 @@ impl Source for Network {
         let addresses = Addresses::read(&mut self.netlink, root);
         let is_whole = addresses.is_ok() && matches!(routes, Ok(_) | Err(SensorError::Absent));
         let addresses = addresses.unwrap_or_default();
+        let has_hardware = interfaces.iter().any(|interface| interface.physical);
         let links = interfaces.iter().filter_map(|interface| {
             let address = addresses.of(&interface.name).cloned();
             // Without a table of routes there are interfaces, still.
             let route = routes.iter().flatten().position(|name| *name == interface.name);
-            // A bridge or a VLAN counts only with a default route; of what else has no hardware, the end of a container's
-            // pair or of a modem's multiplexed channel, also what has an address.
-            let is_addressed = address.as_ref().is_some_and(Address::is_global) && !interface.is_stacked;
-            (interface.physical || route.is_some() || is_addressed).then(|| Link {
+            let is_addressed = address.as_ref().is_some_and(Address::is_global);
+            // What has no hardware counts with a default route. With an address alone it does in three cases: a bridge or
+            // a VLAN above hardware, where the bridge of containers has only their ends below it; the end of a pair where
+            // there is no hardware, so that this is the container, and not the machine around it; a modem's channel.
+            let counts = match interface.kind {
+                _ if interface.is_stacked => interface.is_on_hardware,
+                Kind::Ethernet => !has_hardware,
+                _ => true,
+            };
+            (interface.physical || route.is_some() || (is_addressed && counts)).then(|| Link {
                 name: interface.name.clone(),
                 kind: interface.kind,
                 physical: interface.physical,
@@ -111,6 +118,26 @@ impl Link {
     /// Whether it connects the device to somewhere, or could.
     pub(crate) fn is_connected(&self) -> bool {
         self.is_up && (self.route.is_some() || self.address.as_ref().is_some_and(Address::is_global))
+    }
+
+    pub(crate) const fn is_ppp(&self) -> bool {
+        matches!(self.kind, Kind::Ppp | Kind::PppBesideModem)
+    }
+
+    const fn is_mobile(&self) -> bool {
+        matches!(self.kind, Kind::Cellular | Kind::PppBesideModem)
+    }
+
+    /// As the mobile connection, without what only its modem knows.
+    pub(crate) fn mobile(&self) -> Cellular {
+        Cellular {
+            interface: Some(Text::new(&self.name)),
+            ip: self.ip(),
+            state: None,
+            operator: None,
+            technology: None,
+            signal_percent: None,
+        }
     }
 
     /// How little it stands for its kind; the least does.
@@ -181,15 +208,16 @@ impl Snapshot {
     ///
     /// [`SensorError::Absent`] when no mobile interface is up.
     pub(crate) fn cellular(&self) -> Result<Cellular, SensorError> {
-        let link = self.up(Kind::Cellular, |_| true)?;
-        Ok(Cellular {
-            interface: Some(Text::new(&link.name)),
-            ip: link.ip(),
-            state: None,
-            operator: None,
-            technology: None,
-            signal_percent: None,
-        })
+        // PPP beside a modem that is connected by itself is a tunnel through it.
+        let own = self.best(|link| link.kind == Kind::Cellular && link.is_connected());
+        let link = own.or_else(|| self.best(|link| link.is_up && link.is_mobile()));
+        link.map(Link::mobile).ok_or(SensorError::Absent)
+    }
+
+    /// A connection by a modem that has none of these `ports`.
+    pub(crate) fn beside_modems(&self, ports: &[String]) -> Option<&Link> {
+        let is_other = |link: &Link| link.kind == Kind::Cellular && !ports.contains(&link.name);
+        self.best(|link| link.is_connected() && is_other(link))
     }
 
     /// The interface of a modem with these `ports`, where `others` belong to other modems: the port, or what was made of
@@ -197,14 +225,15 @@ impl Snapshot {
     pub(crate) fn of_modem(&self, ports: &[String], others: &[String]) -> Option<&Link> {
         let is_port = |link: &Link| ports.contains(&link.name);
         // An interface without hardware that is no other modem's port was created with a connection.
-        let is_made = |link: &Link| {
-            matches!(link.kind, Kind::Cellular | Kind::Ppp) && !link.physical && !others.contains(&link.name)
-        };
+        let is_made = |link: &Link| !link.physical && !others.contains(&link.name);
+        let is_channel = |link: &Link| link.kind == Kind::Cellular && is_made(link);
         // A modem without a port of the network that has none, either, may be reached in a way that its owner does not
         // name.
-        let is_unnamed =
-            |link: &Link| ports.is_empty() && link.kind == Kind::Cellular && !others.contains(&link.name);
-        self.best(|link| link.is_connected() && (is_port(link) || is_made(link)))
+        let is_unnamed = |link: &Link| ports.is_empty() && link.is_mobile() && !others.contains(&link.name);
+        // PPP comes last: beside a port that is connected it is a tunnel. Beside one that is not it may be one, too; but a
+        // modem that was dialled without its owner is more frequent.
+        self.best(|link| link.is_connected() && (is_port(link) || is_channel(link)))
+            .or_else(|| self.best(|link| link.is_connected() && link.is_ppp() && is_made(link)))
             .or_else(|| self.best(is_port))
             .or_else(|| self.best(|link| link.is_up && is_unnamed(link)))
     }
@@ -295,6 +324,75 @@ mod tests {
         assert_eq!(of(&[addressed("192.0.2.7", usb0)], &["usb0"], &[]).as_deref(), Some("usb0"));
         assert_eq!(of(&[wwan0], &[], &[]).as_deref(), Some("wwan0"));
         assert_eq!(of(&[wwan1], &[], &["wwan1"]), None);
+    }
+
+    #[test]
+    fn ppp_beside_a_modem_that_is_connected_is_a_tunnel() {
+        let ppp =
+            |kind| Link { physical: false, route: Some(0), ..addressed("172.16.9.4", link("ppp0", kind)) };
+        let idle = link("wwan0", Kind::Cellular);
+        let connected = Link { route: Some(1), ..addressed("10.7.0.2", idle.clone()) };
+        let alone = |links: &[Link]| {
+            snapshot(links).cellular().map(|found| found.interface.expect("a name").to_string())
+        };
+        let of = |links: &[Link], ports: &[&str]| {
+            let ports: Vec<_> = ports.iter().map(|name| (*name).to_owned()).collect();
+            snapshot(links).of_modem(&ports, &[]).map(|link| link.name.clone())
+        };
+        for kind in [Kind::Ppp, Kind::PppBesideModem] {
+            assert_eq!(of(&[connected.clone(), ppp(kind)], &["wwan0"]).as_deref(), Some("wwan0"));
+            assert_eq!(of(&[idle.clone(), ppp(kind)], &["wwan0"]).as_deref(), Some("ppp0"));
+        }
+        assert_eq!(alone(&[connected, ppp(Kind::PppBesideModem)]), Ok("wwan0".to_owned()));
+        assert_eq!(alone(&[idle.clone(), ppp(Kind::PppBesideModem)]), Ok("ppp0".to_owned()));
+        assert_eq!(alone(&[idle, ppp(Kind::Ppp)]), Ok("wwan0".to_owned()));
+    }
+
+    #[test]
+    fn a_bridge_or_the_end_of_a_pair_counts_by_what_is_beside_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |path: &str, content: &str| {
+            let path = dir.path().join("sys/class/net").join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+            fs::write(path, content).expect("written");
+        };
+        let address = |names: &[&str]| {
+            let all: Vec<_> = names
+                .iter()
+                .map(|name| format!(r#"{{"ifname":"{name}","addr_info":[{{"local":"192.168.1.20"}}]}}"#))
+                .collect();
+            fs::create_dir_all(dir.path().join("ip")).expect("created");
+            fs::write(dir.path().join("ip/address"), format!("[{}]", all.join(","))).expect("written");
+        };
+        let read = || {
+            let root = Sysroot::new(dir.path()).expect("opened");
+            let snapshot = Network::default().read(&root).expect("read");
+            snapshot.ethernet(&[]).map(|ethernet| ethernet.interface.to_string())
+        };
+        for name in ["br0", "docker0", "ve-web", "wlan0"] {
+            write(&format!("{name}/type"), "1");
+            write(&format!("{name}/operstate"), "up");
+        }
+        for name in ["br0", "docker0"] {
+            write(&format!("{name}/uevent"), "DEVTYPE=bridge\n");
+        }
+        write("wlan0/uevent", "DEVTYPE=wlan\n");
+        write("docker0/lower_ve-web/type", "1");
+        address(&["docker0", "ve-web"]);
+        assert_eq!(read(), Ok("ve-web".to_owned()), "there is no hardware: inside of a container");
+        write("wlan0/device/uevent", "DRIVER=brcmfmac\n");
+        assert_eq!(read(), Err(SensorError::Absent), "the other end of a container's pair");
+        // A VLAN between them.
+        write("br0/lower_eth0.7/type", "1");
+        write("eth0.7/type", "1");
+        write("eth0.7/uevent", "DEVTYPE=vlan\n");
+        write("eth0.7/lower_eth0/type", "1");
+        write("eth0/type", "1");
+        write("eth0/operstate", "up");
+        write("eth0/device/uevent", "DRIVER=bcmgenet\n");
+        assert_eq!(read(), Ok("eth0".to_owned()));
+        address(&["docker0", "ve-web", "br0"]);
+        assert_eq!(read(), Ok("br0".to_owned()), "the address of the LAN is the bridge's");
     }
 
     #[test]

@@ -46,7 +46,8 @@ fn lines(table: &[u8]) -> impl Iterator<Item = Vec<&str>> {
 pub(crate) fn parse_ipv4(table: &[u8]) -> Vec<String> {
     by_metric(lines(table).filter_map(|fields| {
         let [name, "00000000", _, flags, _, _, metric, "00000000", ..] = fields[..] else { return None };
-        usable(flags).then_some((metric.parse().ok()?, name))
+        // `*` is what a route without an interface has in its place, such as one that discards (net/ipv4/fib_trie.c).
+        (usable(flags) && name != "*").then_some((metric.parse().ok()?, name))
     }))
 }
 
@@ -152,8 +153,9 @@ mod tests {
                      wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n\
                      eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
                      usb0\t00000000\t0101A8C0\t0002\t0\t0\t1\t00000000\t0\t0\t0\n\
+                     *\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0\n\
                      eth0\t0001A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n";
-        assert_eq!(parse_ipv4(table.as_bytes()), ["eth0", "wlan0"], "usb0's is not up");
+        assert_eq!(parse_ipv4(table.as_bytes()), ["eth0", "wlan0"], "usb0's is not up, one leads nowhere");
     }
 
     #[test]
