@@ -33,7 +33,12 @@ mod wifi;
 
 use std::{sync::Arc, task::Poll};
 
-use heartbeat_core::{Hal, SensorError, readings::Sampled, time::Instant, units::UnixTime};
+use heartbeat_core::{
+    Hal, SensorError,
+    readings::{Sampled, Throttled},
+    time::Instant,
+    units::UnixTime,
+};
 
 use self::{
     candidate::Candidate,
@@ -46,7 +51,7 @@ use crate::{
     config::Settings,
     sources::{
         Source,
-        firmware::{self, Gencmd},
+        firmware::{self, Gencmd, replies},
         modem_manager::{Modem, ModemManager},
         network::{self, Network},
         nl80211::Nl80211,
@@ -132,14 +137,17 @@ struct Shared {
     nl80211: Reader<Vec<Details>>,
     proc_wireless: Reader<<ProcWireless as Source>::Reading>,
     modem_manager: Reader<Modem>,
+    throttled: Reader<Throttled>,
     battery: Option<Battery>,
 }
 
 impl Shared {
     fn new(root: Arc<Sysroot>, settings: &Settings, waker: &Waker, firmware_ways: FirmwareWays) -> Self {
         let worker = Arc::new(Worker::new(waker.clone()));
+        let throttled = firmware::Command::new("get_throttled", replies::throttled, firmware_ways(&root));
         let mut shared = Self {
             firmware_ways,
+            throttled: Reader::new(&root, &worker, throttled),
             network: Reader::new(&root, &worker, Network::default()),
             nl80211: Reader::new(&root, &worker, Nl80211::new(&root)),
             proc_wireless: Reader::new(&root, &worker, ProcWireless),

@@ -3,7 +3,7 @@
 use heartbeat_core::{SensorError, readings::Throttled};
 
 use super::{Candidate, Definition, Problem, Shared};
-use crate::{config::Settings, sources::firmware::replies};
+use crate::config::Settings;
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -16,8 +16,11 @@ impl Definition for Sensor {
 
     fn config(_: &Settings) {}
 
+    /// That of the firmware alone. The kernel's `soc:firmware/get_throttled` is no second: its bits "since boot" are cleared
+    /// with each of the kernel's own readings, and current kernels answer with the last of those and log a warning with a trace
+    /// (`rpi_firmware_get_throttled`, `get_throttled_show` in the Pi's drivers/firmware/raspberrypi.c).
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<Throttled>> {
-        vec![shared.firmware("get_throttled", replies::throttled)]
+        vec![Candidate::part(&shared.throttled, |throttled| Ok(*throttled))]
     }
 
     fn show(throttled: &Throttled) -> String {
