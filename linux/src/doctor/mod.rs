@@ -136,7 +136,15 @@ impl Examination {
     fn conclude(self, value: &dyn AnyValue) -> Diagnosis {
         let answered = self.findings.iter().any(is_value);
         let complaint = (!answered).then(|| advice::about(value, &self.findings));
-        Diagnosis { value: value.name(), findings: self.findings, complaint }
+        // A source may be asked for two things, one of which it lacks as it lacks the other.
+        let mut findings: Vec<Finding> = Vec::new();
+        for finding in self.findings {
+            let is_same = |known: &Finding| known.place == finding.place && known.outcome == finding.outcome;
+            if !findings.iter().any(is_same) {
+                findings.push(finding);
+            }
+        }
+        Diagnosis { value: value.name(), findings, complaint }
     }
 }
 
@@ -230,6 +238,8 @@ mod tests {
             !gps.is_serious && gps.why.starts_with("gpsd runs"),
             "the other daemon is absent, too: {gps:?}"
         );
+        let places: Vec<_> = of("gps").findings.iter().map(|finding| finding.place.as_str()).collect();
+        assert_eq!(places, ["gpsd at 127.0.0.1:2947", "/tmp/gps_daemon.sock"], "each is told once");
         let table = table(&diagnoses);
         assert!(table.contains("48.8 °C") && table.contains("/proc/meminfo"), "{table}");
         assert!(table.contains("power             - denied: permission denied\n"), "{table}");
