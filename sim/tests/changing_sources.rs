@@ -40,7 +40,11 @@ fn monitors_and_zones_are_found_again_when_their_numbers_change() {
     let root = dir.path();
     let (hwmon, thermal) = ("sys/class/hwmon", "sys/class/thermal");
     place(root, &format!("{hwmon}/hwmon2"), &[("name", "pwmfan"), ("fan1_input", "2800")]);
-    place(root, &format!("{hwmon}/hwmon3"), &[("name", "ina226"), ("power1_input", "4575000")]);
+    place(
+        root,
+        &format!("{hwmon}/hwmon3"),
+        &[("name", "ina226"), ("in1_input", "5084"), ("power1_input", "4575000")],
+    );
     place(root, &format!("{thermal}/thermal_zone0"), &[("type", "cpu-thermal"), ("temp", "48774")]);
     let receiver = receiver();
     let tree = root.to_str().expect("UTF-8");

@@ -108,17 +108,22 @@ fn positions_include_the_poles_and_the_date_line() {
 }
 
 #[test]
-fn latitude_without_longitude_is_dropped() {
-    let position = Position {
-        fix: Fix::TwoD,
-        latitude: Some(Degrees::from_raw(900_000_001)),
-        longitude: Some(Degrees::from_raw(0)),
-        altitude_m: Some(Metres::from_raw(342)),
-        speed_mps: Some(MetresPerSecond::from_raw(-1)),
-        heading: Some(Heading::from_raw(3_601)),
-        satellites: Some(9),
+fn without_a_place_there_is_no_fix() {
+    let position = |latitude, longitude| Position {
+        fix: Fix::ThreeD,
+        latitude,
+        longitude,
+        altitude_m: Some(Metres::from_raw(400)),
+        speed_mps: Some(MetresPerSecond::from_raw(100)),
+        heading: Some(Heading::from_raw(90)),
+        satellites: Some(7),
     };
-    let expected =
-        Position { latitude: None, longitude: None, speed_mps: None, heading: None, ..position.clone() };
-    assert_eq!(position.plausible(), Some(expected));
+    let none =
+        Position { fix: Fix::None, altitude_m: None, speed_mps: None, heading: None, ..position(None, None) };
+    let [north, east] = [915_000_000, 110_000_000].map(|raw| Some(Degrees::from_raw(raw)));
+    for (latitude, longitude) in [(north, east), (None, None), (east, None), (None, east)] {
+        assert_eq!(position(latitude, longitude).plausible(), Some(none.clone()));
+    }
+    let whole = position(east, east);
+    assert_eq!(whole.clone().plausible(), Some(whole));
 }
