@@ -26,7 +26,7 @@ use crate::{
 #[macro_export]
 macro_rules! for_each_sensor {
     ($callback:ident) => {
-        $callback! {
+        $crate::__with_board! { $callback {
             /// Counters of processor time. The agent takes the difference between beats.
             cpu, Cpu, $crate::readings::CpuTimes, "cpu";
             /// Working memory.
@@ -63,7 +63,31 @@ macro_rules! for_each_sensor {
             ups, Ups, $crate::readings::Ups, "ups";
             /// Load, swap space, and whether the root filesystem can be written.
             system, System, $crate::readings::System, "system";
+        } }
+    };
+}
+
+/// The table, with the sensor that only the feature `board` has.
+#[cfg(feature = "board")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __with_board {
+    ($callback:ident { $($table:tt)* }) => {
+        $callback! {
+            $($table)*
+            /// What the board is, and what runs on it.
+            board, Board, $crate::readings::Board, "board";
         }
+    };
+}
+
+/// The table.
+#[cfg(not(feature = "board"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __with_board {
+    ($callback:ident { $($table:tt)* }) => {
+        $callback! { $($table)* }
     };
 }
 

@@ -39,9 +39,9 @@ longest! {
     i16: "-32768".len();
 }
 
-/// The greatest length of a member's value, whose type follows from how it is reached.
-pub(crate) const fn value<O, T: JsonMax>(_: fn(&O) -> &T) -> usize {
-    T::JSON_MAX
+/// Bytes of a member of an object, with its comma.
+pub(crate) const fn member<O, T: JsonMax>(key: &str, _: fn(&O) -> &T) -> usize {
+    key.len() + "\"\":,".len() + T::JSON_MAX
 }
 
 /// Bytes of an object with members of these lengths, each with its comma.
@@ -57,12 +57,13 @@ pub(crate) const fn object(members: &[usize]) -> usize {
 
 /// An object with a member for each field of a struct. Does not compile while a field is missing.
 macro_rules! objects {
-    ($($name:ident $(<$lifetime:lifetime>)? { $($field:ident $(as $key:literal)?),* $(,)? })*) => {
+    ($($name:ident $(<$lifetime:lifetime>)? { $($(#[$cfg:meta])? $field:ident $(as $key:literal)?),* $(,)? })*) => {
         $(impl $(<$lifetime>)? $crate::json_max::JsonMax for $name $(<$lifetime>)? {
             const JSON_MAX: usize = {
-                let _: fn(&Self) = |Self { $($field: _),* }| {};
+                let _: fn(&Self) = |Self { $($(#[$cfg])? $field: _),* }| {};
                 $crate::json_max::object(&[$(
-                    $crate::json_max::objects!(@key $field $($key)?).len() + "\"\":,".len() + $crate::json_max::value(|object: &Self| &object.$field)
+                    $(#[$cfg])?
+                    $crate::json_max::member($crate::json_max::objects!(@key $field $($key)?), |object: &Self| &object.$field)
                 ),*])
             };
         })*

@@ -44,9 +44,9 @@ pub const OUTAGE_LOG_INTERVAL: Duration = Duration::from_secs(600);
 pub const CAUSE_LOG_INTERVAL: Duration = Duration::from_secs(600);
 /// Logged beginnings of back-off are at least so far apart.
 pub const BACKOFF_LOG_INTERVAL: Duration = Duration::from_secs(900);
-/// Logged errors of one sensor are at least so far apart. If all 16 sensors and the server flap, any hour has at most 3
-/// lines of each sensor, 20 of outages, 7 of their causes, 10 of back-off and 6 of the backlog: less than 100, because
-/// journals wear SD cards.
+/// Logged errors of one sensor are at least so far apart. If all 19 sensors and the server flap, any hour has at most 3
+/// lines of each sensor, 20 of outages, 7 of their causes, 10 of back-off and 6 of the backlog: 100, because journals wear SD
+/// cards.
 pub const SENSOR_LOG_INTERVAL: Duration = Duration::from_secs(3600);
 /// Logged ends of a backlog are at least so far apart.
 pub const BACKLOG_LOG_INTERVAL: Duration = Duration::from_secs(600);
@@ -66,5 +66,15 @@ pub const OPERATOR_MAX: usize = 48;
 pub const MODEM_WORD_MAX: usize = 32;
 /// Version of the streaming application, bytes in JSON.
 pub const APP_VERSION_MAX: usize = 64;
+/// Model of the board, bytes in JSON: the longest of a Raspberry Pi has 39.
+#[cfg(feature = "board")]
+pub const MODEL_MAX: usize = 64;
+/// Name of the system with its kernel's release, bytes in JSON: a release has at most 64 (`__NEW_UTS_LEN`), the names of
+/// Debian's and Ubuntu's 40.
+#[cfg(feature = "board")]
+pub const OS_MAX: usize = 128;
+/// What the board is is told so often, and after a start until it has arrived.
+#[cfg(feature = "board")]
+pub const BOARD_EVERY: Duration = Duration::from_secs(3600);
 /// Path of the recording, bytes in JSON. Longer ones are cut at a character boundary.
 pub const RECORDING_PATH_MAX: usize = 256;

@@ -10,7 +10,7 @@ use heartbeat_core::{
 use crate::{
     sensors::hardware_id,
     sources::{
-        self, firmware,
+        self, board, firmware,
         gps::{
             poll::{Poll, Receivers},
             streamer,
@@ -59,6 +59,17 @@ pub fn mountinfo(bytes: &[u8]) {
     let kept: usize = procfs::mountinfo::lines_of_root(bytes).map(<[u8]>::len).sum();
     assert!(kept <= bytes.len());
     let _ = procfs::mountinfo::root_read_only(bytes);
+}
+
+/// The names of board and system, and what eMMC says of its wear.
+pub fn board(bytes: &[u8]) {
+    assert!(board::model::parse(bytes).is_none_or(|model| !model.is_empty()));
+    assert!(board::os::pretty_name(bytes).is_none_or(|name| !name.trim().is_empty()));
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(Some(used)) = board::wear::parse_life_time(&text) {
+        assert!(used <= 100 && used % 10 == 0);
+    }
+    let _ = board::wear::parse_pre_eol_info(&text);
 }
 
 /// `/proc/uptime`.

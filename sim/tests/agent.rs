@@ -7,9 +7,9 @@ mod devices;
 
 use devices::any_device;
 use heartbeat_core::{
-    Config, Sensor, SensorError, Wake,
+    Config, Identity, Sensor, SensorError, Wake,
     payload::BODY_MAX,
-    readings::{Activity, CpuTimes, Recording, System},
+    readings::{Activity, Board, CpuTimes, Recording, System},
     time::{Duration, Instant},
     units::{Celsius, Load, Percent, Rpm, UnixTime},
 };
@@ -179,6 +179,51 @@ fn parts_of_the_system_are_left_out_when_there_is_nothing_to_say() {
         (diagnostics.get("load"), &diagnostics["unread"]),
         (None, &json!({"diagnostics.load": "invalid"}))
     );
+}
+
+#[test]
+fn what_the_board_is_is_told_until_it_arrives_once_an_hour_and_when_it_changes() {
+    let board = Board {
+        model: Ok("Raspberry Pi 4 Model B Rev 1.4".into()),
+        os: Ok("Debian, Linux 6.6.51".into()),
+        wear: Err(SensorError::Absent),
+        clock_synchronized: Ok(false),
+    };
+    let mut rig = rig(FakeDevice { board: FakeSensor::new(board.clone()), ..FakeDevice::healthy() });
+    let told = |rig: &Rig<'_>| {
+        let document = document(rig);
+        (document.get("board").is_some(), document["diagnostics"].get("clock_synchronized").cloned())
+    };
+    rig.uplink.inner.set(Some(NetworkFault::NoRoute), Duration::ZERO);
+    rig.run_for(MS(10_000));
+    assert_eq!(told(&rig), (true, Some(json!(false))), "none was delivered");
+    rig.uplink.inner.set(None, Duration::ZERO);
+    rig.run_for(MS(5_000));
+    assert!(told(&rig).0);
+    let delivered_at = rig.uplink.sent.last().expect("a beat").at;
+    rig.run_for(MS(5_000));
+    assert_eq!(told(&rig), (false, Some(json!(false))), "a clock that is not set is told in each");
+    rig.device.inner.board = FakeSensor::new(Board { clock_synchronized: Ok(true), ..board.clone() });
+    rig.run_for(MS(5_000));
+    assert_eq!(told(&rig), (true, Some(json!(true))));
+    rig.run_for(MS(5_000));
+    assert_eq!(told(&rig), (false, None));
+    rig.uplink.sent.clear();
+    rig.run_for(Duration::from_secs(3_610));
+    let hourly: Vec<_> = rig
+        .uplink
+        .sent
+        .iter()
+        .filter(|sent| sent.body.windows(8).any(|key| key == b"\"board\":"))
+        .map(|sent| sent.at.since(delivered_at))
+        .collect();
+    assert_eq!(hourly, [Duration::from_secs(3_610)], "an hour after it was told last");
+    rig.agent.reconfigure(Identity::new("x"), Config::default().with_diagnostics(false));
+    rig.run_for(MS(5_000));
+    assert!(document(&rig).get("board").is_none());
+    rig.agent.reconfigure(Identity::new("x"), Config::default());
+    rig.run_for(MS(5_000));
+    assert_eq!(told(&rig), (true, Some(json!(true))), "it may be another server");
 }
 
 #[test]

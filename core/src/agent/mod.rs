@@ -8,6 +8,8 @@
 //! One beat owns one slot of the grid: deadlines end its sampling and its request before the next slot begins, so that an
 //! overrun can neither shift the grid nor cause a burst. The backlog may use the time that is left in the slot.
 
+#[cfg(feature = "board")]
+mod announcement;
 pub mod backlog;
 mod backoff;
 mod backoff_log;
@@ -153,6 +155,8 @@ impl<'b> Agent<'b> {
         if config.interval() != self.config.interval() {
             self.schedule.set_interval(config.interval());
         }
+        #[cfg(feature = "board")]
+        self.sampler.forget_told();
         self.identity.hardwareid = identity.hardwareid;
         self.config = config;
         self.backoff.reset();
@@ -225,6 +229,8 @@ impl<'b> Agent<'b> {
         let Some(Round { slot, .. }) = self.sampler.round() else { return };
         self.stats.attempted = self.stats.attempted.saturating_add(1);
         let deadline = self.request_deadline(now);
+        #[cfg(feature = "board")]
+        self.sampler.offer(now, &self.config);
         let heartbeat = self.sampler.heartbeat(&self.identity, self.stats.attempted, now, &self.config);
         let written = self.body.replace(|buffer| heartbeat.encode(buffer));
         self.sampler.end();
@@ -262,6 +268,8 @@ impl<'b> Agent<'b> {
         let mut may_back_off = true;
         match kind {
             Kind::Live(slot) => {
+                #[cfg(feature = "board")]
+                self.sampler.on_outcome(verdict.is_accepted());
                 may_back_off = self.backoff.record(now, slot, verdict, &self.config);
                 if verdict.is_accepted() {
                     self.late_left = self.config.late_per_interval();

@@ -1,5 +1,7 @@
 //! Sampling: asks every sensor once per beat and builds the document from the readings.
 
+#[cfg(feature = "board")]
+use super::announcement::Announcement;
 use super::{
     config::{Config, Identity},
     sensors::Sensors,
@@ -11,6 +13,8 @@ use crate::{
     time::Instant,
     units::{Mebibytes, Percent, UnixTime},
 };
+#[cfg(feature = "board")]
+use crate::{payload, readings::SensorError};
 
 /// The beat whose sensors are being asked.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +40,27 @@ impl Round {
 pub(super) struct Sampler {
     round: Option<Round>,
     sensors: Sensors,
+    #[cfg(feature = "board")]
+    announcement: Announcement,
+}
+
+#[cfg(feature = "board")]
+impl Sampler {
+    /// Decides whether the heartbeat that goes out at `now` tells what the board is.
+    pub(super) fn offer(&mut self, now: Instant, config: &Config) {
+        let board = self.sensors.board.fresh(now, config.fresh()).ok();
+        self.announcement.offer(now, board.filter(|_| config.diagnostics()));
+    }
+
+    /// The heartbeat was delivered, or was not.
+    pub(super) fn on_outcome(&mut self, is_delivered: bool) {
+        self.announcement.on_outcome(is_delivered);
+    }
+
+    /// What was told was told to another server.
+    pub(super) fn forget_told(&mut self) {
+        self.announcement = Announcement::default();
+    }
 }
 
 impl Sampler {
@@ -94,6 +119,8 @@ impl Sampler {
             cpu_mhz,
             ups,
             system,
+            #[cfg(feature = "board")]
+            board,
         } = &self.sensors;
         let mut unread = Unread::default();
         let activity = activity.fresh(now, fresh);
@@ -106,6 +133,15 @@ impl Sampler {
         let load = system.and_then(|system| system.load.map_err(Reason::of));
         let swap = system.and_then(|system| system.swap.map_err(Reason::of));
         let root_read_only = system.and_then(|system| system.root_read_only.map_err(Reason::of));
+        #[cfg(feature = "board")]
+        let (board, offered) = (board.fresh(now, fresh), self.announcement.offered());
+        #[cfg(feature = "board")]
+        {
+            let part = |error: &SensorError| Reason::of(*error);
+            unread.note(Key::BoardModel, board.and_then(|board| board.model.as_ref().map_err(part)));
+            unread.note(Key::BoardOs, board.and_then(|board| board.os.as_ref().map_err(part)));
+            unread.note(Key::BoardWear, board.and_then(|board| board.wear.map_err(Reason::of)));
+        }
         Heartbeat {
             hardwareid: &identity.hardwareid,
             cpu: unread.note(Key::Cpu, cpu.fresh(now, fresh)).copied(),
@@ -141,9 +177,19 @@ impl Sampler {
                 swap: unread.note(Key::Swap, swap),
                 root_read_only: (unread.note(Key::RootReadOnly, root_read_only) == Some(true))
                     .then_some(Fact),
+                #[cfg(feature = "board")]
+                clock_synchronized: unread
+                    .note(
+                        Key::ClockSynchronized,
+                        board.and_then(|board| board.clock_synchronized.map_err(Reason::of)),
+                    )
+                    // That it is comes as seldom as the rest of the board.
+                    .filter(|is_synchronized| !is_synchronized || offered.is_some()),
                 // The last: all others have been noted.
                 unread,
             }),
+            #[cfg(feature = "board")]
+            board: offered.map(payload::Board::of),
             boot_id,
             seq: boot_id.map(|_| seq),
         }

@@ -3,10 +3,14 @@
 //! Keys have the order of the structs' fields and are always present, except for optional ones; a value that was not read is
 //! `null`. The JSON Schema in `schema/heartbeat-v1.schema.json` ([`SCHEMA`]) is the contract with servers.
 
+#[cfg(feature = "board")]
+mod board;
 mod unread;
 
 use serde::{Serialize, Serializer};
 
+#[cfg(feature = "board")]
+pub use self::board::Board;
 pub use self::unread::{Key, Reason, Unread};
 
 use crate::{
@@ -67,6 +71,10 @@ pub struct Heartbeat<'a> {
     /// Diagnostics of the power supply and the processor. Optional: `None` leaves the key out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnostics: Option<Diagnostics>,
+    /// What the board is. Optional: `None` leaves the key out.
+    #[cfg(feature = "board")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board: Option<Board<'a>>,
     /// Identifies the start of the agent. Optional: `None` leaves the key out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<BootId>,
@@ -79,7 +87,8 @@ pub struct Heartbeat<'a> {
 objects! {
     Heartbeat<'a> {
         hardwareid, cpu, mem, temp, power, fan_rpm, disk, connection, timestamp, app_version, streaming_active,
-        tracking_active, recording_active, recording_file_size_mb, recording_file_path, uptime_s, diagnostics, boot_id, seq,
+        tracking_active, recording_active, recording_file_size_mb, recording_file_path, uptime_s, diagnostics,
+        #[cfg(feature = "board")] board, boot_id, seq,
     }
 }
 
@@ -126,11 +135,15 @@ pub struct Diagnostics {
     /// The root filesystem cannot be written. Optional: `None` leaves the key out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root_read_only: Option<Fact>,
+    /// Whether the clock has been synchronized. Optional: `None` leaves the key out.
+    #[cfg(feature = "board")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_synchronized: Option<bool>,
     /// The keys, of the whole document, whose source is there and fails.
     pub unread: Unread,
 }
 
-objects! { Diagnostics { throttled, cpu_mhz, ups, load, swap, root_read_only, unread } }
+objects! { Diagnostics { throttled, cpu_mhz, ups, load, swap, root_read_only, #[cfg(feature = "board")] clock_synchronized, unread } }
 
 /// What is worth a key only when it is so: `true`, and the key is left out otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Exact bytes, the schema, and the size of the largest document.
 
 use super::*;
+#[cfg(feature = "board")]
+use crate::readings::{PreEol, Wear};
 use crate::{
     limits::{MODEM_WORD_MAX, OPERATOR_MAX, SSID_MAX},
     readings::{Fix, Ip, SensorError, Throttled, Ups, Uptime, WifiMode},
@@ -46,6 +48,8 @@ fn nothing(id: &Text<HARDWARE_ID_MAX>) -> Heartbeat<'_> {
         recording_file_path: None,
         uptime_s: None,
         diagnostics: None,
+        #[cfg(feature = "board")]
+        board: None,
         boot_id: None,
         seq: None,
     }
@@ -143,6 +147,8 @@ fn full_document_has_exact_bytes() {
             load: Some(Load::from_raw(52)),
             swap: Some(Percent::ZERO),
             root_read_only: Some(Fact),
+            #[cfg(feature = "board")]
+            clock_synchronized: None,
             unread: Unread::default(),
         }),
         boot_id: Some(BootId(0x0123_4567_89ab_cdef)),
@@ -170,6 +176,40 @@ fn full_document_has_exact_bytes() {
             r#""boot_id":"0123456789abcdef","seq":17}"#
         )
     );
+}
+
+#[cfg(feature = "board")]
+#[test]
+fn a_document_that_tells_the_board_has_exact_bytes() {
+    let (id, model, os) =
+        ("x".into(), "Raspberry Pi 5 Model B Rev 1.0".into(), "Debian, Linux 6.12.47".into());
+    let wear = Wear { life_used: Some(10), pre_eol: Some(PreEol::Normal) };
+    let diagnostics = Diagnostics {
+        throttled: None,
+        cpu_mhz: None,
+        ups: None,
+        load: None,
+        swap: None,
+        root_read_only: None,
+        clock_synchronized: Some(false),
+        unread: Unread::default(),
+    };
+    let heartbeat = Heartbeat {
+        diagnostics: Some(diagnostics),
+        board: Some(Board { model: Some(&model), os: Some(&os), wear: Some(wear) }),
+        ..nothing(&id)
+    };
+    let body = encode(&heartbeat);
+    assert!(
+        body.ends_with(concat!(
+            r#""ups":null,"clock_synchronized":false,"unread":{}},"board":{"model":"Raspberry Pi 5 Model B Rev 1.0","#,
+            r#""os":"Debian, Linux 6.12.47","wear":{"life_used":10,"pre_eol":"normal"}}}"#
+        )),
+        "{body}"
+    );
+    let nothing_known = Board { model: None, os: None, wear: None };
+    let body = encode(&Heartbeat { board: Some(nothing_known), ..nothing(&id) });
+    assert!(body.ends_with(r#","board":{"model":null,"os":null,"wear":null}}"#), "{body}");
 }
 
 /// Every text full of the worst characters, every number at its longest, and each key unread that takes more so; `null` is longer
@@ -227,6 +267,8 @@ fn largest_document_fills_the_buffer() {
         Key::Load,
         Key::Swap,
         Key::RootReadOnly,
+        #[cfg(feature = "board")]
+        Key::ClockSynchronized,
     ] {
         assert_eq!(unread.note::<()>(key, Err(Some(Reason::Invalid))), None);
     }
@@ -258,7 +300,15 @@ fn largest_document_fills_the_buffer() {
             load: None,
             swap: None,
             root_read_only: None,
+            #[cfg(feature = "board")]
+            clock_synchronized: None,
             unread,
+        }),
+        #[cfg(feature = "board")]
+        board: Some(Board {
+            model: Some(&full()),
+            os: Some(&full()),
+            wear: Some(Wear { life_used: None, pre_eol: Some(PreEol::Warning) }),
         }),
         boot_id: Some(BootId(u64::MAX)),
         seq: Some(u64::MAX),
@@ -292,6 +342,8 @@ fn unread_keys_are_named_with_the_reason() {
         load: None,
         swap: None,
         root_read_only: None,
+        #[cfg(feature = "board")]
+        clock_synchronized: None,
         unread,
     };
     let body = encode(&Heartbeat { diagnostics: Some(diagnostics), ..nothing(&"x".into()) });

@@ -17,6 +17,11 @@ use crate::{
     text::Text,
     units::{Celsius, Load, Mebibytes, Megahertz, Percent, Rpm, Watts},
 };
+#[cfg(feature = "board")]
+use crate::{
+    limits::{MODEL_MAX, OS_MAX},
+    readings::Wear,
+};
 
 /// Why a key has no value although its source is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,23 +77,23 @@ impl<const KEY: usize, T: JsonMax> JsonMax for Member<KEY, T> {
 }
 
 macro_rules! keys {
-    ($($variant:ident $key:literal: $value:ty, else $instead:literal;)*) => {
+    ($($(#[$cfg:meta])? $variant:ident $key:literal: $value:ty, else $instead:literal;)*) => {
         /// A key that can be unread; a dot leads into an object.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         // Each variant is the key that `name` gives.
         #[allow(missing_docs)]
         pub enum Key {
-            $($variant,)*
+            $($(#[$cfg])? $variant,)*
         }
 
         impl Key {
             /// All of them, in the order of the document.
-            pub const ALL: [Self; [$($key),*].len()] = [$(Self::$variant),*];
+            pub const ALL: [Self; [$($(#[$cfg])? $key),*].len()] = [$($(#[$cfg])? Self::$variant),*];
 
             /// The key as it is written.
             pub const fn name(self) -> &'static str {
                 match self {
-                    $(Self::$variant => $key,)*
+                    $($(#[$cfg])? Self::$variant => $key,)*
                 }
             }
         }
@@ -96,7 +101,7 @@ macro_rules! keys {
         impl JsonMax for Unread {
             /// What the entries can add to a document in which each key has the longest value. A key that is unread has none, so
             /// that most entries take less than what they replace.
-            const JSON_MAX: usize = object(&[$(extra::<$value>($key, $instead)),*]);
+            const JSON_MAX: usize = object(&[$($(#[$cfg])? extra::<$value>($key, $instead)),*]);
         }
     };
 }
@@ -127,6 +132,14 @@ keys! {
     Load "diagnostics.load": Member<4, Load>, else "";
     Swap "diagnostics.swap": Member<4, Percent>, else "";
     RootReadOnly "diagnostics.root_read_only": Member<14, Fact>, else "";
+    #[cfg(feature = "board")]
+    ClockSynchronized "diagnostics.clock_synchronized": Member<18, bool>, else "";
+    #[cfg(feature = "board")]
+    BoardModel "board.model": Text<MODEL_MAX>, else "null";
+    #[cfg(feature = "board")]
+    BoardOs "board.os": Text<OS_MAX>, else "null";
+    #[cfg(feature = "board")]
+    BoardWear "board.wear": Wear, else "null";
 }
 
 /// The keys that are unread. A key that is in here has no value in the document: it is `null` or left out, an activity is `false`.

@@ -2,9 +2,15 @@
 //!
 //! A reading has the same type in a frontend, in the agent and in the document.
 
+#[cfg(feature = "board")]
+mod board;
+
 use core::{fmt, task::Poll};
 
 use serde::Serialize;
+
+#[cfg(feature = "board")]
+pub use self::board::{Board, PreEol, Wear};
 
 use crate::{
     json_max::{longest, objects},

@@ -9,6 +9,7 @@
 
 mod activity;
 mod app_version;
+mod board;
 mod candidate;
 mod cellular;
 mod cpu;

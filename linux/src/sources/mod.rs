@@ -7,6 +7,7 @@
 pub(crate) mod access;
 pub(crate) mod accounts;
 pub(crate) mod app_version;
+pub(crate) mod board;
 pub(crate) mod drawn_power;
 mod file_watch;
 pub(crate) mod filesystem;

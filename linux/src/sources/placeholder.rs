@@ -31,6 +31,28 @@ pub(crate) fn is_placeholder(number: &str) -> bool {
         || is_address && number.starts_with(BROADCOM_SAMPLE)
 }
 
+/// What boards that nobody has named call themselves, in lower case: texts of firmware vendors for the makers of boards to
+/// replace.
+const NAMES: [&str; 12] = [
+    "default string",
+    "n/a",
+    "none",
+    "not applicable",
+    "not specified",
+    "o.e.m.",
+    "system product name",
+    "system version",
+    "to be filled by o.e.m.",
+    "type1productconfigid",
+    "undefined",
+    "unknown",
+];
+
+/// Whether the name of a board is the firmware vendor's text for "no name".
+pub(crate) fn is_placeholder_name(name: &str) -> bool {
+    NAMES.contains(&name.trim().to_ascii_lowercase().as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

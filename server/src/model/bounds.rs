@@ -24,7 +24,7 @@ impl Document {
             ("disk.percent", disk.map(|disk| disk.percent), 0.0, 100.0),
             ("disk.used_gb", disk.map(|disk| disk.used_gb), 0.0, most),
             ("disk.total_gb", disk.map(|disk| disk.total_gb), 0.0, most),
-            ("connection.wifi.signal_dbm", wifi.and_then(|w| w.signal_dbm.map(f64::from)), -150.0, 50.0),
+            ("connection.wifi.signal_dbm", wifi.and_then(|w| w.signal_dbm.map(f64::from)), -120.0, -1.0),
             (
                 "connection.wifi.signal_percent",
                 wifi.and_then(|w| w.signal_percent.map(f64::from)),

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use heartbeat_core::{
     SensorError,
     readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Ip, Memory, Position, Recording, System,
-        Throttled, Ups, Uptime, Wifi, WifiMode,
+        Activity, Board, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Ip, Memory, Position, PreEol,
+        Recording, System, Throttled, Ups, Uptime, Wear, Wifi, WifiMode,
     },
     text::Text,
     units::{
@@ -204,6 +204,33 @@ impl Reading for System {
             load: Ok(Load::from_raw(-1)),
             swap: Ok(Percent::from_raw(1_001)),
             root_read_only: Err(SensorError::Invalid),
+        }
+    }
+}
+
+impl Reading for Board {
+    fn draw(random: &mut Random) -> Self {
+        Self {
+            model: part(random, Text::draw),
+            os: part(random, Text::draw),
+            wear: part(random, |random| Wear {
+                // At most 110.
+                #[allow(clippy::cast_possible_truncation)]
+                life_used: maybe(random, |random| random.below(12) as u8 * 10),
+                pre_eol: maybe(random, |random| {
+                    random.pick([PreEol::Normal, PreEol::Warning, PreEol::Urgent])
+                }),
+            }),
+            clock_synchronized: part(random, |random| random.chance(50)),
+        }
+    }
+
+    fn implausible() -> Self {
+        Self {
+            model: Ok(Text::default()),
+            os: Ok(Text::implausible()),
+            wear: Ok(Wear { life_used: Some(u8::MAX), pre_eol: None }),
+            clock_synchronized: Err(SensorError::Invalid),
         }
     }
 }

@@ -2,7 +2,41 @@
 
 use heartbeat_core::time::{Duration, Instant};
 
-use super::{recording_device::RecordingDevice, render::NO_ACTIVITY};
+use super::{
+    recording_device::{RecordingDevice, State},
+    render::NO_ACTIVITY,
+};
+
+/// What there is to tell of a board: its place in the document, and its clock.
+type Tells = (String, Option<bool>);
+
+/// What the server knows of the board: until it has been delivered it is told in each heartbeat, then once an hour, and when it
+/// changes.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    delivered: Option<(Instant, Tells)>,
+    in_flight: Option<(Instant, Tells)>,
+}
+
+impl Told {
+    /// Whether the heartbeat that begins `now` tells this.
+    fn offer(&mut self, now: Instant, board: Option<(&str, Option<bool>)>) -> bool {
+        self.in_flight = board.map(|(text, clock)| (now, (text.to_owned(), clock))).filter(|(_, tells)| {
+            self.delivered
+                .as_ref()
+                .is_none_or(|(at, told)| now.since(*at) >= Duration::from_secs(3600) || told != tells)
+        });
+        self.in_flight.is_some()
+    }
+
+    /// The live heartbeat has ended.
+    pub(super) fn ended(&mut self, is_accepted: bool) {
+        let in_flight = self.in_flight.take();
+        if is_accepted && in_flight.is_some() {
+            self.delivered = in_flight;
+        }
+    }
+}
 
 impl<H> RecordingDevice<H> {
     /// Writes the parts of a document that come from sensors, and calls `between` where the timestamp stands.
@@ -11,6 +45,7 @@ impl<H> RecordingDevice<H> {
         now: Instant,
         limit: Duration,
         diagnostics: bool,
+        told: &mut Told,
         out: &mut String,
         timestamp: impl FnOnce(&mut String),
     ) {
@@ -37,6 +72,7 @@ impl<H> RecordingDevice<H> {
             cpu_mhz,
             ups,
             system,
+            board,
         } = self;
         macro_rules! put {
             ($key:literal, $said:expr) => {
@@ -82,8 +118,25 @@ impl<H> RecordingDevice<H> {
             put!("ups", ups);
             out.push(',');
             out.push_str(system.fresh(now, limit, ""));
+            let board = match board.state(now, limit, |_| None) {
+                State::Value(value) => Some((board.fresh(now, limit, "null"), value.clock_synchronized.ok())),
+                State::Unread(_) => None,
+            };
+            let tells = told.offer(now, board);
+            match board {
+                Some((_, Some(is_synchronized))) if tells || !is_synchronized => {
+                    out.push_str(&format!("\"clock_synchronized\":{is_synchronized},"));
+                }
+                _ => {}
+            }
             self.write_unread(now, limit, out);
             out.push('}');
+            if let Some((text, _)) = board.filter(|_| tells) {
+                out.push_str(",\"board\":");
+                out.push_str(text);
+            }
+        } else {
+            told.offer(now, None);
         }
     }
 }

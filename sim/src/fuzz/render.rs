@@ -4,8 +4,8 @@
 use heartbeat_core::{
     SensorError,
     readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Memory, Position, System, Throttled, Ups,
-        Uptime, Wifi, WifiMode,
+        Activity, Board, Cellular, CpuTimes, DiskSpace, Ethernet, Fix, Memory, Position, PreEol, System,
+        Throttled, Ups, Uptime, Wifi, WifiMode,
     },
     text::Text,
     units::{Celsius, Megahertz, Rpm, Watts},
@@ -147,6 +147,39 @@ pub(super) fn load(system: &System) -> Result<String, SensorError> {
 /// A use of the swap space that some system can have.
 pub(super) fn swap(system: &System) -> Result<String, SensorError> {
     within(system.swap?.raw(), 0, 1_000, 1).ok_or(SensorError::Invalid)
+}
+
+impl Render for Board {
+    fn render(&self) -> String {
+        let part = |part: Result<String, SensorError>| or_null(part.ok());
+        let (model, os, wear) = (part(model(self)), part(os(self)), part(wear(self)));
+        format!(r#"{{"model":{model},"os":{os},"wear":{wear}}}"#)
+    }
+}
+
+/// The model, if it has a name.
+pub(super) fn model(board: &Board) -> Result<String, SensorError> {
+    board.model.as_ref().map_err(|error| *error).and_then(|name| text(name).ok_or(SensorError::Invalid))
+}
+
+/// The system, if it has a name.
+pub(super) fn os(board: &Board) -> Result<String, SensorError> {
+    board.os.as_ref().map_err(|error| *error).and_then(|name| text(name).ok_or(SensorError::Invalid))
+}
+
+/// The wear that storage can have.
+pub(super) fn wear(board: &Board) -> Result<String, SensorError> {
+    let wear = board.wear?;
+    let used = wear.life_used.filter(|used| *used <= 100).map(|used| used.to_string());
+    let pre_eol = wear.pre_eol.map(|word| match word {
+        PreEol::Normal => "\"normal\"".to_owned(),
+        PreEol::Warning => "\"warning\"".to_owned(),
+        PreEol::Urgent => "\"urgent\"".to_owned(),
+    });
+    if used.is_none() && pre_eol.is_none() {
+        return Err(SensorError::Invalid);
+    }
+    Ok(format!(r#"{{"life_used":{},"pre_eol":{}}}"#, or_null(used), or_null(pre_eol)))
 }
 
 impl Render for Celsius {

@@ -2,13 +2,13 @@
 
 use heartbeat_core::{
     SensorError,
-    readings::{Activity, System},
+    readings::{Activity, Board, System},
     time::{Duration, Instant},
 };
 
 use super::{
     recording_device::{RecordingDevice, State},
-    render::{load, swap},
+    render::{load, model, os, swap, wear},
 };
 
 /// The word for an error in `diagnostics.unread`; none for what is not there.
@@ -56,6 +56,19 @@ fn put_parts_of_system(system: &System, out: &mut String) {
     }
 }
 
+/// The keys of a board.
+const BOARD: [&str; 4] = ["diagnostics.clock_synchronized", "board.model", "board.os", "board.wear"];
+
+/// What `diagnostics.unread` says of the parts of a board that was read.
+fn put_parts_of_board(board: &Board, out: &mut String) {
+    let parts = [board.clock_synchronized.err(), model(board).err(), os(board).err(), wear(board).err()];
+    for (key, error) in BOARD.into_iter().zip(parts) {
+        if let Some(word) = error.and_then(word) {
+            put_entry(key, word, out);
+        }
+    }
+}
+
 impl<H> RecordingDevice<H> {
     /// Writes the keys that are unread, with the reasons.
     pub(super) fn write_unread(&self, now: Instant, limit: Duration, out: &mut String) {
@@ -82,6 +95,7 @@ impl<H> RecordingDevice<H> {
             cpu_mhz,
             ups,
             system,
+            board,
         } = self;
         macro_rules! put_reason {
             ($($key:literal $said:ident),*) => {
@@ -109,6 +123,11 @@ impl<H> RecordingDevice<H> {
         match system.state(now, limit, word) {
             State::Value(system) => put_parts_of_system(system, out),
             State::Unread(Some(word)) => SYSTEM.into_iter().for_each(|key| put_entry(key, word, out)),
+            State::Unread(None) => {}
+        }
+        match board.state(now, limit, word) {
+            State::Value(board) => put_parts_of_board(board, out),
+            State::Unread(Some(word)) => BOARD.into_iter().for_each(|key| put_entry(key, word, out)),
             State::Unread(None) => {}
         }
         out.push('}');

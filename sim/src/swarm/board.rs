@@ -2,9 +2,10 @@
 //! a voltage, so that a page has something to show.
 
 use heartbeat_core::{
+    SensorError,
     readings::{
-        Activity, Cellular, CpuTimes, DiskSpace, Fix, Memory, Position, Recording, System, Throttled, Uptime,
-        Wifi, WifiMode,
+        Activity, Board as About, Cellular, CpuTimes, DiskSpace, Fix, Memory, Position, Recording, System,
+        Throttled, Uptime, Wifi, WifiMode,
     },
     time::Instant,
     units::{Celsius, Dbm, Degrees, Load, Mebibytes, Percent, SignalPercent, UnixTime, Watts},
@@ -16,6 +17,8 @@ use crate::{
 };
 
 const GIB: u64 = 1 << 30;
+const MODELS: [&str; 3] =
+    ["Raspberry Pi 4 Model B Rev 1.4", "Raspberry Pi 5 Model B Rev 1.0", "Raspberry Pi Zero 2 W Rev 1.0"];
 
 /// The id of the device with this number: as long as the serial number of a Raspberry Pi.
 pub(super) fn hardware_id(number: u32) -> String {
@@ -81,6 +84,12 @@ impl Board {
                 satellites: Some(9),
             });
         }
+        hal.board = FakeSensor::new(About {
+            model: Ok(random.pick(MODELS).into()),
+            os: Ok("Debian GNU/Linux 12 (bookworm), Linux 6.6.51+rpt-rpi-v8".into()),
+            wear: Err(SensorError::Absent),
+            clock_synchronized: Ok(true),
+        });
         let too_low = number % 40 == 39;
         hal.throttled = FakeSensor::new(Throttled(if too_low { 0x5_0005 } else { 0 }));
         let base_temperature = if number % 25 == 24 { 820 } else { 420 + random.below(90).cast_signed() };

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use heartbeat_core::{Config, time::Instant};
 
 use super::{Broken, broken};
-use crate::fuzz::recording_device::RecordingDevice;
+use crate::fuzz::{document::Told, recording_device::RecordingDevice};
 
 /// The id of the device in every run.
 pub(in crate::fuzz) const HARDWARE_ID: &str = "10000000a1b2c3d4";
@@ -16,13 +16,14 @@ pub(super) fn write<H>(
     now: Instant,
     config: &Config,
     numbered: Option<(&str, u64)>,
+    told: &mut Told,
     out: &mut String,
 ) {
     out.push_str("{\"hardwareid\":\"");
     out.push_str(HARDWARE_ID);
     out.push_str("\",");
     // S10: a value is sent for three intervals after it was read.
-    device.write_document(now, config.interval() * 3, config.diagnostics(), out, |out| {
+    device.write_document(now, config.interval() * 3, config.diagnostics(), told, out, |out| {
         out.push_str("\"timestamp\":");
         // Until the year 9999.
         match device.time_read.map(|time| time.raw()).filter(|raw| (0..=253_402_300_799_999).contains(raw)) {

@@ -25,6 +25,7 @@ use self::{
 };
 use super::{
     coverage::{State, Stimuli, Stimulus},
+    document::Told,
     recording_device::RecordingDevice,
 };
 use crate::fake::{Recorder, Sent};
@@ -84,6 +85,7 @@ pub(super) struct Checker {
     /// When there was to be news, as of the last poll.
     news: Option<Instant>,
     document: String,
+    told: Told,
 }
 
 impl Checker {
@@ -99,6 +101,7 @@ impl Checker {
             waiting: false,
             news: None,
             document: String::new(),
+            told: Told::default(),
         }
     }
 
@@ -156,6 +159,7 @@ impl Checker {
     /// The agent was given other settings.
     pub(super) fn reconfigured(&mut self, config: Config) {
         self.config = config;
+        self.told = Told::default();
         self.requests.forgive();
     }
 
@@ -209,7 +213,7 @@ impl Checker {
         self.document.clear();
         let numbered =
             self.config.sequence().then_some((self.boot_id.as_str(), self.requests.counts().attempted));
-        document::write(device, now, &self.config, numbered, &mut self.document);
+        document::write(device, now, &self.config, numbered, &mut self.told, &mut self.document);
         document::compare(&self.document, &request.body)
     }
 
@@ -218,6 +222,7 @@ impl Checker {
         let live = self.requests.is_live();
         let verdict = self.requests.end(*at, end, &self.config, self.stalled)?;
         if live {
+            self.told.ended(verdict.is_accepted());
             self.late.live_ended(verdict, request, &self.config);
         } else {
             self.late.late_ended(verdict);
