@@ -38,7 +38,10 @@ const SECTIONS: [(&str, &[(&str, &str)]); 3] = [
         &[
             ("/etc/heartbeat-daemon/config.toml", "The configuration. Flags and environment win."),
             ("/run/heartbeat-daemon/status.json", "What the running daemon last did, for status."),
-            ("/var/lib/heartbeat-daemon", "The backlog, if one is configured to outlive a restart."),
+            (
+                "/var/lib/heartbeat-daemon",
+                "The backlog, if one is configured to outlive a restart; the id of a board without a serial.",
+            ),
         ],
     ),
 ];

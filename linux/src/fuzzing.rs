@@ -85,6 +85,11 @@ pub fn cpuinfo(bytes: &[u8]) {
     let _ = permanent_address::first_byte(&String::from_utf8_lossy(bytes));
 }
 
+/// The id that is kept in the state directory.
+pub fn kept_id(bytes: &[u8]) {
+    let _ = hardware_id::kept::parse(bytes);
+}
+
 /// Pidfiles of the streaming application, `/proc/PID/stat` and `/proc/PID/status`.
 pub fn pidfile(bytes: &[u8]) {
     let _ = (pidfiles::parse(bytes), pidfiles::is_zombie(bytes), pidfiles::thread_group(bytes));

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Failure, options::Options};
 use crate::{
-    daemon::{Daemon, Instance, hardware_id, open_root, random_phase},
+    daemon::{Daemon, Instance, hardware_id, keep_hardware_id, open_root, random_phase},
     logging,
     service::Service,
 };
@@ -22,6 +22,7 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
     let root = open_root(&options.sysroot)?;
     // Held until the end.
     let instance = Instance::claim_within(CLAIM_MAX, &settings, &hardware_id(&settings, &root)?)?;
+    keep_hardware_id(&settings, &root);
     let mut service = Service::new(&settings, instance.publishes_in());
     let mut daemon = Daemon::start(&settings, root)?;
     let rhythm = settings.rhythm;

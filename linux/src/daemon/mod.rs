@@ -231,16 +231,30 @@ pub fn hardware_id(settings: &Settings, root: &Sysroot) -> Result<String, StartE
     if let Some(id) = &settings.hardware_id {
         return Ok(id.clone());
     }
-    match hardware_id::find(root) {
-        Ok((id, source)) => {
-            log::debug!("hardware id from {source:?}");
-            if source == hardware_id::IdSource::MachineId && hardware_id::is_container(root) {
+    chosen(root).map(|chosen| chosen.id)
+}
+
+/// Keeps the board's id for the next start, if it is not configured and the board may lose what it is chosen from. For the
+/// daemon alone: a command by hand changes nothing.
+pub fn keep_hardware_id(settings: &Settings, root: &Sysroot) {
+    if settings.hardware_id.is_none()
+        && let Ok(chosen) = hardware_id::of_board(root)
+    {
+        hardware_id::keep(root, &chosen);
+    }
+}
+
+fn chosen(root: &Sysroot) -> Result<hardware_id::Chosen, StartError> {
+    match hardware_id::of_board(root) {
+        Ok(chosen) => {
+            log::debug!("hardware id from {}", chosen.place());
+            if chosen.source == hardware_id::IdSource::MachineId && hardware_id::is_container(root) {
                 log::warn!(
                     "the hardware id is made from /etc/machine-id in a container: boards that run the same image may \
                      have the same; set hardware_id"
                 );
             }
-            Ok(id)
+            Ok(chosen)
         }
         Err(trouble @ NoIdentity::Unreadable(_)) => {
             Err(StartError::System(io::Error::other(format!("hardware id: {trouble}"))))

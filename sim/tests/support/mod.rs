@@ -48,6 +48,8 @@ pub(crate) fn command(args: &[&str]) -> Command {
     ] {
         command.env_remove(name);
     }
+    // A test that keeps an id says where.
+    command.env_remove("STATE_DIRECTORY");
     // Not where a daemon that is installed on this machine publishes its status.
     command.env("RUNTIME_DIRECTORY", "/nonexistent");
     command.args(args);

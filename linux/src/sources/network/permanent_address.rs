@@ -32,16 +32,39 @@ const IFLA_PERM_ADDRESS: u16 = 54;
 ///
 /// When there is none, or one cannot be read: it may be the best.
 pub(crate) fn find(root: &Sysroot) -> Result<String, SensorError> {
+    let best = candidates(root)?.into_iter().min_by_key(Candidate::rank);
+    best.map(|candidate| candidate.address).ok_or(SensorError::Absent)
+}
+
+/// The permanent addresses of interfaces that stay on the board, and of those on USB. Without those that are administered
+/// locally.
+///
+/// # Errors
+///
+/// When one cannot be read.
+pub(crate) fn all(root: &Sysroot) -> Result<(Vec<String>, Vec<String>), SensorError> {
+    let candidates = match candidates(root) {
+        Err(SensorError::Absent) => Vec::new(),
+        candidates => candidates?,
+    };
+    let unique = candidates.into_iter().filter(|candidate| !candidate.is_local);
+    let (on_usb, built_in): (Vec<_>, Vec<_>) = unique.partition(|candidate| candidate.is_on_usb);
+    let addresses = |some: Vec<Candidate>| some.into_iter().map(|one| one.address).collect();
+    Ok((addresses(built_in), addresses(on_usb)))
+}
+
+/// All interfaces with hardware and a permanent address.
+fn candidates(root: &Sysroot) -> Result<Vec<Candidate>, SensorError> {
     let permanent = permanent_addresses(root)?;
-    let mut best = None;
+    let mut candidates = Vec::new();
     for name in root.list(CLASS)? {
         match Candidate::of(root, &name, &permanent) {
-            Ok(candidate) => best = best.into_iter().chain([candidate]).min_by_key(Candidate::rank),
+            Ok(candidate) => candidates.push(candidate),
             Err(SensorError::Absent | SensorError::Denied | SensorError::Invalid) => {}
             Err(error) => return Err(error),
         }
     }
-    best.map(|candidate| candidate.address).ok_or(SensorError::Absent)
+    Ok(candidates)
 }
 
 /// What the kernel knows of the addresses that interfaces came with, by their names. It still does while a bond has given

@@ -3,8 +3,13 @@
 //! Its candidates are asked in one go: one that is there and cannot be read at the moment is no reason to take the next,
 //! which would be another id.
 
+pub(crate) mod kept;
+
+use std::path::PathBuf;
+
 use heartbeat_core::{SensorError, limits::HARDWARE_ID_MAX, text::Text, time::Duration};
 use ring::hmac;
+use serde::{Deserialize, Serialize};
 
 use super::{Candidate, Configured, Definition, Problem, Shared};
 use crate::{
@@ -49,25 +54,25 @@ impl Definition for Sensor {
 /// The first of the board's sources that identifies it.
 #[derive(Default)]
 struct Board {
-    /// The source that did, or that could not be read.
-    source: Option<IdSource>,
+    /// Where it was found, or what could not be read.
+    place: Option<String>,
 }
 
 impl Source for Board {
     type Reading = Text<HARDWARE_ID_MAX>;
 
     fn place(&self) -> String {
-        self.source.map_or("serial, network interfaces, machine-id", IdSource::place).to_owned()
+        self.place.clone().unwrap_or_else(|| "serial, network interfaces, machine-id".to_owned())
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<Self::Reading, SensorError> {
-        match find(root) {
-            Ok((id, source)) => {
-                self.source = Some(source);
-                Ok(Text::new(&id))
+        match of_board(root) {
+            Ok(chosen) => {
+                self.place = Some(chosen.place());
+                Ok(Text::new(&chosen.id))
             }
             Err(NoIdentity::Unreadable(source)) => {
-                self.source = Some(source);
+                self.place = Some(source.place().to_owned());
                 Err(SensorError::Io)
             }
             Err(NoIdentity::Unidentified(error)) => Err(error),
@@ -88,7 +93,8 @@ const APPLICATION_ID: [u8; 16] =
     [0x7a, 0x0e, 0x5c, 0x3b, 0x91, 0x64, 0x4d, 0x2f, 0xa8, 0x57, 0x1c, 0xe3, 0x42, 0x9b, 0xd0, 0x86];
 
 /// Where a hardware id came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum IdSource {
     /// The firmware's serial in `/proc/cpuinfo`.
     Cpuinfo,
@@ -98,6 +104,8 @@ pub enum IdSource {
     Mac,
     /// Derived from `/etc/machine-id`: survives reboots, but not a new system on the same board.
     MachineId,
+    /// The id that was kept, of which it could not be found out what it was chosen from.
+    Kept,
 }
 
 impl IdSource {
@@ -108,6 +116,7 @@ impl IdSource {
             Self::DeviceTree => "/proc/device-tree/serial-number",
             Self::Mac => "/sys/class/net/*/address",
             Self::MachineId => "/etc/machine-id",
+            Self::Kept => "the hardware id in the state directory",
         }
     }
 
@@ -117,6 +126,7 @@ impl IdSource {
             Self::DeviceTree => device_tree(root),
             Self::Mac => permanent_address::find(root).map(|mac| mac.replace(':', "")),
             Self::MachineId => machine_specific(root),
+            Self::Kept => Err(SensorError::Absent),
         }
     }
 }
@@ -144,15 +154,83 @@ pub enum NoIdentity {
 ///
 /// When none answers, or one cannot be read.
 pub fn find(root: &Sysroot) -> Result<(String, IdSource), NoIdentity> {
+    match first(root, SERIALS)? {
+        Ok(found) => Ok(found),
+        Err(_) => first(root, OTHERS)?.map_err(NoIdentity::Unidentified),
+    }
+}
+
+/// What a board has for good.
+const SERIALS: [IdSource; 2] = [IdSource::Cpuinfo, IdSource::DeviceTree];
+/// What it may lose.
+const OTHERS: [IdSource; 2] = [IdSource::Mac, IdSource::MachineId];
+
+/// The first of these that answers; the inner error is that of the last.
+fn first(
+    root: &Sysroot,
+    sources: [IdSource; 2],
+) -> Result<Result<(String, IdSource), SensorError>, NoIdentity> {
     let mut trouble = SensorError::Absent;
-    for source in [IdSource::Cpuinfo, IdSource::DeviceTree, IdSource::Mac, IdSource::MachineId] {
+    for source in sources {
         match source.read(root) {
-            Ok(id) => return Ok((id, source)),
+            Ok(id) => return Ok(Ok((id, source))),
             Err(SensorError::Io) => return Err(NoIdentity::Unreadable(source)),
             Err(error) => trouble = error,
         }
     }
-    Err(NoIdentity::Unidentified(trouble))
+    Ok(Err(trouble))
+}
+
+/// An id that was chosen for this board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// The id.
+    pub id: String,
+    /// What it was chosen from.
+    pub source: IdSource,
+    /// The file in which it was kept since.
+    kept_in: Option<PathBuf>,
+}
+
+impl Chosen {
+    /// Where it is from, for people.
+    pub fn place(&self) -> String {
+        match &self.kept_in {
+            Some(path) => format!("{}, kept in {}", self.source.place(), path.display()),
+            None => self.source.place().to_owned(),
+        }
+    }
+}
+
+/// As [`find`], and between serials and what a board may lose the id that was once chosen for it ([`kept`]).
+///
+/// # Errors
+///
+/// As [`find`].
+pub fn of_board(root: &Sysroot) -> Result<Chosen, NoIdentity> {
+    if let Ok((id, source)) = first(root, SERIALS)? {
+        return Ok(Chosen { id, source, kept_in: None });
+    }
+    if let Some(path) = kept::path(root) {
+        let kept = kept::load(&path).map_err(|_| NoIdentity::Unreadable(IdSource::Kept))?;
+        if let Some(kept) = kept
+            && kept.is_of(&kept::Marks::read(root).map_err(|_| NoIdentity::Unreadable(IdSource::Mac))?)
+        {
+            return Ok(Chosen { id: kept.id, source: kept.from, kept_in: Some(path) });
+        }
+    }
+    let (id, source) = first(root, OTHERS)?.map_err(NoIdentity::Unidentified)?;
+    Ok(Chosen { id, source, kept_in: None })
+}
+
+/// Keeps the id of a board without a serial for the next start.
+pub fn keep(root: &Sysroot, chosen: &Chosen) {
+    // Marks that cannot be read now are read at the next start.
+    if !SERIALS.contains(&chosen.source)
+        && let Ok(marks) = kept::Marks::read(root)
+    {
+        kept::keep(&chosen.id, chosen.source, marks);
+    }
 }
 
 fn cpuinfo(root: &Sysroot) -> Result<String, SensorError> {
