@@ -1,16 +1,26 @@
 //! What the running daemon last did, in a file for `status`: replaced as a whole, in a directory that is memory and not
 //! storage.
+//!
+//! It is written when something has changed, once a minute, and when a reader asks for it by opening it (`asking`): to
+//! write it after each heartbeat would cost more than to sample and encode the heartbeat.
+
+mod asking;
 
 use std::{
     io::{self, ErrorKind},
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
+    sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
 
+use heartbeat_core::time::Instant as Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use self::asking::ask;
+use self::asking::{FRESH, HOLD_OFF, Watch};
 use crate::{
     files::{self, Durability, Links},
     runtime_directory,
@@ -87,11 +97,19 @@ pub struct Last {
     pub outcome: String,
     /// Time from its sending to its end.
     pub round_trip_ms: f64,
+    /// When it ended.
+    pub ended_at_s: f64,
     /// The document as it was sent.
     pub document: Box<RawValue>,
 }
 
 impl Status {
+    /// How old it is.
+    fn age(&self, now: Moment) -> heartbeat_core::time::Duration {
+        let written = Duration::try_from_secs_f64(self.written_at_s.max(0.0)).unwrap_or_default();
+        now.since(Moment::ZERO + written.into())
+    }
+
     /// The most important in one line. `next` is the time of day of the next heartbeat.
     pub fn headline(&self, next: &str) -> String {
         let mut counts = format!("{} delivered, {} failed", self.delivered, self.failed);
@@ -112,17 +130,37 @@ impl Status {
 #[derive(Debug)]
 pub struct StatusFile {
     path: PathBuf,
-    writer: SideThread<Vec<u8>, ()>,
+    writer: SideThread<Vec<u8>, bool>,
     /// The latest status, when it came while an earlier one was being written.
     next: Option<Vec<u8>>,
+    /// When it was made.
+    published: Moment,
+    /// Whether that is so short a time ago that requests are not looked at.
+    is_held_off: bool,
+    /// `None` where the kernel has no watch for it.
+    watch: Option<Arc<Watch>>,
+    /// Whether the kernel tells that the file is opened.
+    is_watched: bool,
 }
 
 impl StatusFile {
     /// In this directory. `None` when the system has no thread for it, which is logged.
     pub fn in_directory(directory: &Path) -> Option<Self> {
         let path = directory.join(NAME);
-        match SideThread::start("status", None, writing(path.clone())) {
-            Ok(writer) => Some(Self { path, writer, next: None }),
+        let watch = Watch::new().map(Arc::new);
+        match SideThread::start("status", None, writing(path.clone(), watch.clone())) {
+            Ok(writer) => {
+                let published = Moment::ZERO;
+                Some(Self {
+                    path,
+                    writer,
+                    next: None,
+                    published,
+                    is_held_off: false,
+                    watch,
+                    is_watched: false,
+                })
+            }
             Err(error) => {
                 log::warn!("status is not published: {error}");
                 None
@@ -135,35 +173,67 @@ impl StatusFile {
         &self.path
     }
 
-    /// Has the file replaced, as soon as an earlier status has been written. Never waits.
-    pub fn publish(&mut self, status: &Status) {
+    /// Has the file replaced, as soon as an earlier status has been written. Never waits. `now` is the time of the status.
+    pub fn publish(&mut self, status: &Status, now: Moment) {
         self.next = serde_json::to_vec(status).ok();
-        self.turn();
+        (self.published, self.is_held_off) = (now, true);
+        self.write();
     }
 
-    /// Begins to write the status that had to wait for an earlier one.
-    pub fn turn(&mut self) {
-        let is_free = self.writer.take().is_ready();
-        if is_free && let Some(bytes) = self.next.take() {
+    /// To be called in each turn of the main loop: begins to write the status that had to wait for an earlier one. Says
+    /// whether a reader asks for another status. `is_readable` says whether [`Self::requests`] is.
+    pub fn turn(&mut self, now: Moment, is_readable: bool) -> bool {
+        self.write();
+        let age = now.since(self.published);
+        self.is_held_off = age < HOLD_OFF;
+        // All are taken; those of a reader that finds a fresh status have their answer.
+        is_readable && self.watch.as_ref().is_some_and(|watch| watch.take()) && age >= FRESH
+    }
+
+    fn write(&mut self) {
+        let Poll::Ready(written) = self.writer.take() else { return };
+        self.is_watched = written.unwrap_or(self.is_watched);
+        if let Some(bytes) = self.next.take() {
             self.writer.begin(bytes);
         }
+    }
+
+    /// Whether readers can ask for the status. Otherwise it must be published whenever it has changed.
+    pub const fn is_watched(&self) -> bool {
+        self.is_watched
+    }
+
+    /// What can be read when a reader may have asked. `None` for a short time after the latest status, and where nothing
+    /// tells.
+    pub fn requests(&self) -> Option<BorrowedFd<'_>> {
+        let watch = self.watch.as_ref().filter(|_| self.is_watched && !self.is_held_off)?;
+        Some(watch.as_fd())
+    }
+
+    /// When [`Self::turn`] must be called again at the latest, so that requests are looked at again.
+    pub fn due(&self) -> Option<Moment> {
+        (self.watch.is_some() && self.is_held_off).then(|| self.published + HOLD_OFF)
     }
 
     /// Waits a little until the latest status has been written.
     pub fn finish(&mut self) {
         let deadline = Instant::now() + LAST_STATUS_MAX;
-        while let Poll::Ready(_) = self.writer.wait(deadline)
-            && let Some(bytes) = self.next.take()
-        {
-            self.writer.begin(bytes);
+        while let Poll::Ready(written) = self.writer.wait(deadline) {
+            self.is_watched = written.unwrap_or(self.is_watched);
+            match self.next.take() {
+                Some(bytes) => self.writer.begin(bytes),
+                None => return,
+            }
         }
     }
 }
 
-/// Writes the file and logs when that begins to fail and when it works again.
-fn writing(path: PathBuf) -> impl FnMut(Vec<u8>) {
+/// Writes the file and logs when that begins to fail and when it works again. Says whether it was written and is watched:
+/// before it is there, so that no reader is missed.
+fn writing(path: PathBuf, watch: Option<Arc<Watch>>) -> impl FnMut(Vec<u8>) -> bool {
     let mut failing = false;
     move |bytes| {
+        let is_watched = watch.as_ref().is_some_and(|watch| watch.begin(files::directory_of(&path)));
         // Every user may read the status, even if the umask is stricter.
         let written = files::replace(&path, &bytes, 0o644, Durability::Volatile);
         match (&written, failing) {
@@ -172,6 +242,7 @@ fn writing(path: PathBuf) -> impl FnMut(Vec<u8>) {
             _ => {}
         }
         failing = written.is_err();
+        is_watched && written.is_ok()
     }
 }
 
@@ -179,13 +250,17 @@ fn writing(path: PathBuf) -> impl FnMut(Vec<u8>) {
 /// runs counts, or else the first that has run.
 pub fn default_path() -> PathBuf {
     let places: Vec<_> = runtime_directory::all().iter().map(|directory| directory.join(NAME)).collect();
-    let is_running = |status: &Status| status.running && Path::new(&format!("/proc/{}", status.pid)).exists();
     let running = places.iter().find(|path| read(path).is_ok_and(|status| is_running(&status)));
     let found = running.or_else(|| places.iter().find(|path| path.exists())).or_else(|| places.first());
     found.cloned().unwrap_or_default()
 }
 
-/// Reads what a daemon has published.
+/// Whether the daemon of a status lives.
+fn is_running(status: &Status) -> bool {
+    status.running && Path::new(&format!("/proc/{}", status.pid)).exists()
+}
+
+/// Reads what a daemon has published, which may be a minute old.
 ///
 /// # Errors
 ///
@@ -203,7 +278,7 @@ mod tests {
         os::unix::fs::{MetadataExt, symlink},
     };
 
-    fn status() -> Status {
+    pub(super) fn status() -> Status {
         Status {
             version: "1".to_owned(),
             pid: 1,
@@ -232,8 +307,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut file = StatusFile::in_directory(dir.path()).expect("a thread");
         assert!(read(file.path()).is_err_and(|error| error.kind() == ErrorKind::NotFound));
-        file.publish(&status());
-        file.publish(&Status { delivered: 4, ..status() });
+        file.publish(&status(), Moment::ZERO);
+        file.publish(&Status { delivered: 4, ..status() }, Moment::ZERO);
         file.finish();
         assert_eq!(read(file.path()).expect("published").delivered, 4, "the latest");
         assert_eq!(file.path().metadata().expect("there").mode() & 0o7777, 0o644);
@@ -246,7 +321,7 @@ mod tests {
             );
         }
         drop(dir);
-        file.publish(&status());
+        file.publish(&status(), Moment::ZERO);
         file.finish();
     }
 
@@ -259,7 +334,7 @@ mod tests {
         for planted in [file.path().to_owned(), files::beside(file.path(), ".new")] {
             let _ = fs::remove_file(&planted);
             symlink(&precious, &planted).expect("linked");
-            file.publish(&status());
+            file.publish(&status(), Moment::ZERO);
             file.finish();
             assert!(read(file.path()).is_ok(), "{planted:?}");
         }
@@ -277,6 +352,7 @@ mod tests {
                 delivered,
                 outcome: outcome.to_owned(),
                 round_trip_ms: 44.6,
+                ended_at_s: 2.0,
                 document: Box::default(),
             })
         };

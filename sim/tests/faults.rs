@@ -13,6 +13,7 @@ use std::{
     thread,
 };
 
+use heartbeat_daemon::status_file;
 use heartbeat_sim::hostile_servers::{Authority, Fault, HostileServer};
 use support::{Daemon, command};
 
@@ -136,10 +137,8 @@ fn endure(fault: &'static Fault, authority: Option<&Authority>, dir: &Path) -> R
 
 /// How many heartbeats have ended, and the bytes that came over the wire until then.
 fn received(directory: &Path) -> (u64, u64) {
-    let status = fs::read(directory.join("status.json")).expect("it is published");
-    let status: serde_json::Value = serde_json::from_slice(&status).expect("JSON");
-    let number = |key: &str| status.get(key).and_then(serde_json::Value::as_u64).expect(key);
-    (number("delivered") + number("failed"), number("received_bytes"))
+    let status = status_file::ask(&directory.join("status.json")).expect("it is published");
+    (status.delivered + status.failed, status.received_bytes)
 }
 
 #[test]

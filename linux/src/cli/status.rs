@@ -71,7 +71,7 @@ pub(super) fn status(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn find(path: &Path) -> Result<Status, Failure> {
-    status_file::read(path).map_err(|error| {
+    status_file::ask(path).map_err(|error| {
         Failure::NotRunning(match error.kind() {
             ErrorKind::NotFound => format!("no daemon has published its status in {}", path.display()),
             _ => format!("{}: {error}", path.display()),
@@ -104,10 +104,10 @@ fn trouble(status: &Status, now: Instant, runs: bool) -> Option<String> {
             ago(now - status.written_at_s)
         ));
     }
-    // An interval after the beat that was due there should have been another.
+    // It has been asked and has not answered; an interval after the beat that was due it should have.
     let overdue = now - status.next_beat_at_s;
     (overdue > status.interval_s.max(2.0))
-        .then(|| format!("the daemon is stuck: a heartbeat was due {} ago", ago(overdue)))
+        .then(|| format!("the daemon is stuck: this is from {} ago", ago(now - status.written_at_s)))
 }
 
 /// Widths of the names and of the values.
@@ -129,12 +129,7 @@ fn page(status: &Status, now: Instant) -> String {
     row(
         "last heartbeat",
         status.last.as_ref().map_or("none yet".to_owned(), |last| {
-            format!(
-                "{} after {:.1} ms, {} ago",
-                last.outcome,
-                last.round_trip_ms,
-                ago(now - status.written_at_s)
-            )
+            format!("{} after {:.1} ms, {} ago", last.outcome, last.round_trip_ms, ago(now - last.ended_at_s))
         }),
     );
     let backing_off = status
@@ -274,6 +269,7 @@ mod tests {
                 delivered: true,
                 outcome: "delivered, status 200".to_owned(),
                 round_trip_ms: 44.6,
+                ended_at_s: 4_999.0,
                 document: to_raw_value(&document).expect("JSON"),
             }),
             sources: vec![
@@ -296,7 +292,7 @@ mod tests {
         let expected = format!(
             "server           https://x.example/h, every 5 s\n\
              daemon           0.1.0 runs as {pid} since 66 min\n\
-             last heartbeat   delivered, status 200 after 44.6 ms, 1 s ago\n\
+             last heartbeat   delivered, status 200 after 44.6 ms, 2 s ago\n\
              next heartbeat   in 3 s\n\
              since its start  800 delivered, 1 failed, 0 of them since the last delivery; 0\n\
              \u{20}                skipped, 2 withheld\n\
@@ -336,7 +332,7 @@ mod tests {
     fn does_not_believe_an_old_status() {
         assert_eq!(trouble(&status(), at(5_009), true), None);
         let stuck = trouble(&status(), at(5_030), true);
-        assert_eq!(stuck.as_deref(), Some("the daemon is stuck: a heartbeat was due 26 s ago"));
+        assert_eq!(stuck.as_deref(), Some("the daemon is stuck: this is from 30 s ago"));
         let gone = trouble(&status(), at(5_600), false);
         assert_eq!(gone.as_deref(), Some("the daemon is not running: this is from 10 min ago"));
         let stopped = trouble(&Status { running: false, ..status() }, at(5_600), true);

@@ -11,6 +11,7 @@ mod sleeper;
 use std::{
     hash::{BuildHasher, RandomState},
     io,
+    os::fd::BorrowedFd,
     path::Path,
     sync::Arc,
 };
@@ -64,6 +65,8 @@ pub struct Turn<'d> {
     pub hal: &'d LinuxHal,
     /// What went over the network.
     pub traffic: &'d Traffic,
+    /// Whether what [`Observer::also_wakes`] named can be read.
+    pub is_asked: bool,
 }
 
 /// An observer of the daemon's main loop.
@@ -71,6 +74,11 @@ pub trait Observer {
     /// The loop has turned. The answer is when it must turn again at the latest, even if the agent asks for a later
     /// time.
     fn turned(&mut self, turn: &Turn<'_>) -> Option<Instant>;
+
+    /// What wakes the loop, too, when it can be read.
+    fn also_wakes(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// The configuration is being read again.
     fn reloading(&mut self) {}
@@ -149,6 +157,7 @@ impl Daemon {
         observer: &mut impl Observer,
     ) -> io::Result<()> {
         let mut reloader = Reloader::new(reload, &self.root, &self.traffic, &self.waker);
+        let mut is_asked = false;
         loop {
             if self.signals.stop() {
                 observer.stopping();
@@ -171,12 +180,13 @@ impl Daemon {
             if let Some(keeper) = &mut self.keeper {
                 keeper.turn(now, &mut self.agent);
             }
-            let turn = Turn { now, agent: &self.agent, hal: &self.hal, traffic: &self.traffic };
+            let turn = Turn { now, agent: &self.agent, hal: &self.hal, traffic: &self.traffic, is_asked };
             let at_the_latest = observer.turned(&turn);
             match wake {
                 Wake::At(when) => {
                     let others = [hal_due, at_the_latest].into_iter().flatten();
-                    self.sleeper.sleep_until(others.fold(when, Instant::min))?;
+                    let until = others.fold(when, Instant::min);
+                    is_asked = self.sleeper.sleep_until_or(until, observer.also_wakes())?;
                 }
                 Wake::Stopped => {
                     if let Some(keeper) = self.keeper.take() {

@@ -1,6 +1,9 @@
 //! Sleeps until a point on the clock that counts suspend, or until something wakes the loop.
 
-use std::{io, os::fd::AsFd};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
 
 use heartbeat_core::time::Instant;
 use nix::{
@@ -31,6 +34,15 @@ impl Sleeper {
 
     /// Waits until `when` or until woken, whichever is first. Spurious early returns are possible.
     pub(crate) fn sleep_until(&mut self, when: Instant) -> io::Result<()> {
+        self.sleep_until_or(when, None).map(drop)
+    }
+
+    /// As [`Self::sleep_until`], or until `other` can be read. Says whether it can.
+    pub(super) fn sleep_until_or(
+        &mut self,
+        when: Instant,
+        other: Option<BorrowedFd<'_>>,
+    ) -> io::Result<bool> {
         if self.set_for != Some(when) {
             self.set_for = None;
             // Zero would disarm the timer.
@@ -39,18 +51,21 @@ impl Sleeper {
             self.timer.set(expiration, TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
             self.set_for = Some(when);
         }
-        let mut fds = [
-            PollFd::new(self.wake_ups.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.timer.as_fd(), PollFlags::POLLIN),
-        ];
+        // Without another, the wake-ups stand in its place.
+        let wake_ups = self.wake_ups.as_fd();
+        let mut fds = [wake_ups, self.timer.as_fd(), other.unwrap_or(wake_ups)]
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         match poll(&mut fds, PollTimeout::NONE) {
             // A signal's handler has written a wake-up, or the signal does not concern us.
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
         // Most wakes are the timer's: then there is nothing to read.
-        let [woken, _] = fds.map(|fd| fd.any().unwrap_or(true));
-        if woken { self.wake_ups.clear() } else { Ok(()) }
+        let [woken, _, is_readable] = fds.map(|fd| fd.any().unwrap_or(true));
+        if woken {
+            self.wake_ups.clear()?;
+        }
+        Ok(other.is_some() && is_readable)
     }
 }
 
@@ -71,5 +86,18 @@ mod tests {
         sleeper.sleep_until(Instant::ZERO).expect("the past is no wait");
         waker.wake();
         sleeper.sleep_until(clock::now() + Duration::from_secs(3600)).expect("woken");
+    }
+
+    #[test]
+    fn it_ends_when_another_can_be_read() {
+        let (waker, wake_ups) = waker::pair().expect("a pair");
+        let mut sleeper = Sleeper::new(wake_ups).expect("a timer");
+        let (other, theirs) = waker::pair().expect("a pair");
+        let mut sleep = |when| sleeper.sleep_until_or(when, Some(theirs.as_fd())).expect("slept");
+        assert!(!sleep(Instant::ZERO));
+        waker.wake();
+        assert!(!sleep(clock::now() + Duration::from_secs(3600)), "woken, and not by it");
+        other.wake();
+        assert!(sleep(clock::now() + Duration::from_secs(3600)));
     }
 }

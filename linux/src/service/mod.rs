@@ -4,7 +4,7 @@
 mod notify;
 mod summary;
 
-use std::path::Path;
+use std::{os::fd::BorrowedFd, path::Path};
 
 use heartbeat_core::{
     Outcome, Stats,
@@ -32,18 +32,23 @@ pub struct Service {
     started: Instant,
     /// What was reported last.
     told: Stats,
-    /// The latest live document.
+    /// The latest live document that is being sent.
+    sending: Vec<u8>,
+    /// That of the latest heartbeat that has ended, and when that was.
     document: Vec<u8>,
+    ended: Instant,
     pid: u32,
     /// The headline of before the latest heartbeats, and when it was told.
     headline: Headline,
+    /// The configuration was read again.
+    has_reloaded: bool,
     stopping: bool,
 }
 
-/// How often the supervisor is told of heartbeats that are delivered, each of which would wake it.
+/// How often the status is told while heartbeats are delivered: to the supervisor, which it wakes, and in the file.
 const HEADLINE_EVERY: Duration = Duration::from_secs(60);
 
-/// What the supervisor was told.
+/// What was told.
 #[derive(Debug, Default)]
 struct Headline {
     /// Whether the latest heartbeat was delivered; `None` before there was any.
@@ -75,9 +80,12 @@ impl Service {
             zone: Sysroot::new(Path::new("/")).map_or(TimeZone::UTC, |root| time_zone::local_zone(&root)),
             started: clock::now(),
             told: Stats::default(),
+            sending: Vec::new(),
             document: Vec::new(),
+            ended: Instant::ZERO,
             pid: std::process::id(),
             headline: Headline::default(),
+            has_reloaded: false,
             stopping: false,
         }
     }
@@ -126,6 +134,7 @@ impl Service {
                 delivered: last.outcome.verdict.is_accepted(),
                 outcome: describe(&last.outcome),
                 round_trip_ms: core::time::Duration::from(last.round_trip).as_secs_f64() * 1e3,
+                ended_at_s: secs(self.ended),
                 document: serde_json::from_slice(&self.document).unwrap_or_default(),
             }),
             sources: turn.hal.sources(),
@@ -147,30 +156,39 @@ impl Observer for Service {
         // Without a status file and a supervisor nothing reads the status, so it is not composed.
         let is_heard = self.file.is_some() || self.notifier.is_heard();
         if is_heard && stats.attempted > self.told.attempted {
-            self.document = turn.agent.last_body().to_vec();
+            self.sending.clear();
+            self.sending.extend_from_slice(turn.agent.last_body());
         }
         let ended = stats.delivered + stats.failed > self.told.delivered + self.told.failed;
         if ended {
+            self.ended = turn.now;
+            std::mem::swap(&mut self.document, &mut self.sending);
             self.summary.ended(stats);
         }
+        let has_changed = std::mem::take(&mut self.has_reloaded) || self.stopping;
         let news =
             ended || stats.withheld > self.told.withheld || self.stopping || self.told == Stats::default();
-        if let Some(file) = &mut self.file {
-            file.turn();
-        }
+        let is_asked = self.file.as_mut().is_some_and(|file| file.turn(turn.now, turn.is_asked));
+        let delivered = stats.last.as_ref().map(|last| last.outcome.verdict.is_accepted());
+        let is_told = news && is_heard && self.headline.is_due(delivered, turn.now);
+        let must_be_written = self.file.as_ref().is_some_and(|file| news && !file.is_watched());
         let mut headline = None;
-        if news && is_heard {
+        if is_told || is_heard && (is_asked || has_changed || must_be_written) {
             let status = self.status(turn);
             if let Some(file) = &mut self.file {
-                file.publish(&status);
+                file.publish(&status, turn.now);
             }
-            let delivered = status.last.as_ref().map(|last| last.delivered);
-            headline = self.headline.is_due(delivered, turn.now).then(|| status.headline(&self.next(turn)));
+            headline = is_told.then(|| status.headline(&self.next(turn)));
         }
         self.notifier.news(stats.attempted > 0, headline.as_deref());
         self.summary.turn(turn.now, turn.traffic);
         self.told.clone_from(stats);
-        self.notifier.tell(turn.now)
+        let file_due = self.file.as_ref().and_then(StatusFile::due);
+        self.notifier.tell(turn.now).into_iter().chain(file_due).min()
+    }
+
+    fn also_wakes(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref()?.requests()
     }
 
     fn reloading(&mut self) {
@@ -181,6 +199,7 @@ impl Observer for Service {
         if let Some(settings) = settings {
             settings.endpoint.without_query().clone_into(&mut self.server);
         }
+        self.has_reloaded = true;
         self.notifier.reloaded();
     }
 

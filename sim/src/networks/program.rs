@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use serde_json::Value;
+use heartbeat_daemon::status_file;
 
 use super::namespace::Namespace;
 
@@ -64,14 +64,12 @@ impl Program {
 
     /// What it has done so far; nothing before it has published anything.
     pub fn beats(&self) -> Beats {
-        let status = fs::read(self.file("status.json")).unwrap_or_default();
-        let status: Value = serde_json::from_slice(&status).unwrap_or_default();
-        let number = |key: &str| status.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let Ok(status) = status_file::ask(&self.file("status.json")) else { return Beats::default() };
         Beats {
-            delivered: number("delivered"),
-            failed: number("failed"),
-            withheld: number("withheld"),
-            skipped: number("skipped"),
+            delivered: status.delivered,
+            failed: status.failed,
+            withheld: status.withheld,
+            skipped: status.skipped,
         }
     }
 
