@@ -1,9 +1,23 @@
 //! `diagnostics.load`, `diagnostics.swap` and `diagnostics.root_read_only`: the state of the system as a whole.
 
-use heartbeat_core::{SensorError, payload::Reason, readings::System};
+use std::sync::Arc;
 
-use super::{Candidate, Definition, Shared, listed};
-use crate::{config::Settings, sources::system::SystemState};
+use heartbeat_core::{
+    SensorError,
+    payload::Reason,
+    readings::{Sampled, System},
+    time::{Duration, Instant},
+};
+
+use super::{Candidate, Definition, Shared, candidate::Ask, listed, reader::Reader};
+use crate::{
+    clock,
+    config::Settings,
+    sources::{
+        sysroot::Sysroot,
+        system::{RootMount, SystemState},
+    },
+};
 
 /// Defines the value.
 pub(super) struct Sensor;
@@ -18,7 +32,12 @@ impl Definition for Sensor {
     fn config(_: &Settings) {}
 
     fn candidates(shared: &Shared, (): &()) -> Vec<Candidate<System>> {
-        vec![shared.blocking(SystemState::default())]
+        vec![Candidate::new(Parts {
+            root: Arc::clone(&shared.root),
+            state: SystemState::default(),
+            mount: shared.reader(RootMount),
+            took: Duration::ZERO,
+        })]
     }
 
     fn show(system: &System) -> String {
@@ -30,6 +49,32 @@ impl Definition for Sensor {
                 system.root_read_only.map(|is| if is { "read-only" } else { "writable" }.to_owned()),
             ),
         ])
+    }
+}
+
+/// What never blocks is read at once, the rest by the worker.
+struct Parts {
+    root: Arc<Sysroot>,
+    state: SystemState,
+    mount: Reader<bool>,
+    took: Duration,
+}
+
+impl Ask<System> for Parts {
+    fn ask(&mut self, asked: Instant, now: Instant) -> Sampled<System> {
+        self.mount.ask(asked, now, |mount| mount.copied()).map(|root_read_only| {
+            let read = self.state.read(&self.root, root_read_only);
+            self.took = clock::now().since(now);
+            read
+        })
+    }
+
+    fn place(&self) -> String {
+        SystemState::place()
+    }
+
+    fn took(&self) -> Duration {
+        self.took.max(self.mount.took())
     }
 }
 

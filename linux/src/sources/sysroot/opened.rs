@@ -83,13 +83,20 @@ impl Deref for Opened {
 #[derive(Debug)]
 pub struct Reread {
     path: &'static str,
+    rewrite: Option<Rewrite>,
     file: Option<Opened>,
 }
 
 impl Reread {
     /// Nothing is opened before the first read.
     pub const fn new(path: &'static str) -> Self {
-        Self { path, file: None }
+        Self { path, rewrite: None, file: None }
+    }
+
+    /// With a way of its own to replace what is private in it.
+    pub(crate) fn rewritten_by(mut self, rewrite: Rewrite) -> Self {
+        self.rewrite = Some(rewrite);
+        self
     }
 
     /// Reads the beginning of the file as it is now.
@@ -100,7 +107,13 @@ impl Reread {
     pub fn read<'b>(&mut self, root: &Sysroot, buffer: &'b mut [u8]) -> Result<&'b [u8], SensorError> {
         let file = match self.file.take() {
             Some(file) => file,
-            None => root.open(self.path)?,
+            None => {
+                let file = root.open(self.path)?;
+                match self.rewrite {
+                    Some(rewrite) => file.rewritten_by(rewrite),
+                    None => file,
+                }
+            }
         };
         let is_whole = root.is_live();
         let read = read_from_start(&file, buffer, |free, read| is_whole && read < free)?;
