@@ -11,9 +11,9 @@
 mod common;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io::Write,
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -28,40 +28,72 @@ use serde_json::Value;
 /// Devices that beat at once.
 const DEVICES: usize = 8;
 
-/// Beats of one device as fast as they are answered. After a broken connection the same number is sent again, as a
-/// device does that does not know whether it arrived.
-fn device(
-    id: &str,
-    address: &Mutex<std::net::SocketAddr>,
-    stop: &AtomicBool,
-    acknowledged: &Mutex<HashMap<String, u64>>,
-) {
-    let mut number = 1;
-    'connection: while !stop.load(Ordering::Relaxed) {
-        let to = *address.lock().unwrap();
-        let Ok(mut stream) = TcpStream::connect(to) else {
-            thread::sleep(Duration::from_millis(2));
-            continue;
-        };
-        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-        while !stop.load(Ordering::Relaxed) {
-            let body = document(id, number).to_string();
-            let request = format!(
-                "POST /heartbeat.php HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            );
-            if stream.write_all(request.as_bytes()).is_err() {
-                continue 'connection;
-            }
-            match read_answer(&mut stream) {
-                Some(answer) if answer.status == 200 => {
-                    acknowledged.lock().unwrap().insert(id.to_owned(), number);
-                    number += 1;
-                }
-                _ => continue 'connection,
+/// A device that is not answered sends the heartbeat again at once, or queues it, as the agent does after a gateway's
+/// error, and sends it late when its number is below the ledger's window.
+const QUEUED_FOR: u64 = 70;
+
+/// Beats of one device as fast as they are answered. What it does not know to have arrived it sends again.
+struct Device {
+    id: String,
+    queues: bool,
+    number: u64,
+    queue: VecDeque<(u64, String)>,
+}
+
+impl Device {
+    fn run(
+        mut self,
+        address: &Mutex<SocketAddr>,
+        stop: &AtomicBool,
+        acknowledged: &Mutex<HashMap<String, u64>>,
+    ) {
+        while !stop.load(Ordering::Relaxed) || !self.queue.is_empty() {
+            let to = *address.lock().unwrap();
+            let Ok(mut stream) = TcpStream::connect(to) else {
+                thread::sleep(Duration::from_millis(2));
+                continue;
+            };
+            stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+            while self.beat(&mut stream, stop.load(Ordering::Relaxed)) {
+                acknowledged.lock().unwrap().insert(self.id.clone(), self.number - 1);
             }
         }
     }
+
+    /// Sends the oldest heartbeat of the queue if it is due, otherwise a new one; whether it was answered.
+    fn beat(&mut self, stream: &mut TcpStream, stopping: bool) -> bool {
+        let due = self.queue.front().filter(|(number, _)| stopping || number + QUEUED_FOR < self.number);
+        if let Some((_, body)) = due {
+            let arrived = post(stream, body);
+            if arrived {
+                self.queue.pop_front();
+            }
+            return arrived;
+        }
+        if stopping {
+            return false;
+        }
+        let mut body = document(&self.id, self.number);
+        let arrived = post(stream, &body.to_string());
+        if arrived {
+            self.number += 1;
+        } else if self.queues {
+            body["replayed"] = true.into();
+            self.queue.push_back((self.number, body.to_string()));
+            self.number += 1;
+        }
+        arrived
+    }
+}
+
+/// Whether a document was taken.
+fn post(stream: &mut TcpStream, body: &str) -> bool {
+    let request = format!(
+        "POST /heartbeat.php HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).is_ok()
+        && read_answer(stream).is_some_and(|answer| answer.status == 200)
 }
 
 #[test]
@@ -86,7 +118,9 @@ fn kill_under_load(mut server: Server) {
         .map(|n| {
             let (address, stop, acknowledged) =
                 (Arc::clone(&address), Arc::clone(&stop), Arc::clone(&acknowledged));
-            thread::spawn(move || device(&format!("pi{n}"), &address, &stop, &acknowledged))
+            let device =
+                Device { id: format!("pi{n}"), queues: n % 2 == 1, number: 1, queue: VecDeque::new() };
+            thread::spawn(move || device.run(&address, &stop, &acknowledged))
         })
         .collect();
     for kill in 0..kills {

@@ -31,8 +31,8 @@ struct Draft {
     /// Live heartbeats: place of the device, index in the batch.
     live: Vec<(usize, usize)>,
     verdicts: Vec<Verdict>,
-    /// Late heartbeats of this batch, which the database does not know yet.
-    late: HashSet<(usize, Sequence)>,
+    /// Heartbeats of this batch, which the database does not know yet.
+    new: HashSet<(usize, Sequence)>,
 }
 
 impl Engine {
@@ -71,7 +71,7 @@ impl Engine {
         self.refresh_stale(&places)?;
         self.add_boots(now, &beats, &places)?;
         for _ in 0..COMMIT_ATTEMPTS {
-            let known = self.known_late(&beats, &places)?;
+            let known = self.known(&beats, &places)?;
             let draft = self.draft_batch(now, &beats, &places, &known, &added);
             if draft.writes.is_empty() {
                 return Ok(self.adopt(now, beats, draft));
@@ -201,12 +201,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Which late heartbeats are in the history already.
-    fn known_late(
-        &mut self,
-        beats: &[(Beat, Option<String>)],
-        places: &[Option<usize>],
-    ) -> Result<Vec<bool>> {
+    /// Which of the heartbeats that come late are in the history already.
+    fn known(&mut self, beats: &[(Beat, Option<String>)], places: &[Option<usize>]) -> Result<Vec<bool>> {
         let mut known = vec![false; beats.len()];
         let mut asked = Vec::new();
         {
@@ -226,7 +222,7 @@ impl Engine {
             return Ok(known);
         }
         let questions: Vec<_> = asked.iter().map(|(_, question)| *question).collect();
-        for ((index, _), is_known) in asked.iter().zip(self.store.late_known(&questions)?) {
+        for ((index, _), is_known) in asked.iter().zip(self.store.known(&questions)?) {
             if let Some(known) = known.get_mut(*index) {
                 *known = is_known;
             }
@@ -252,15 +248,15 @@ impl Engine {
             return Verdict::Removed;
         }
         let expect = self.rules.expectations.of(device.labels.group.as_deref());
-        let Draft { tracked: copies, writes, alerts, live, late, .. } = draft;
+        let Draft { tracked: copies, writes, alerts, live, new, .. } = draft;
         let copy = copies.entry(place).or_insert_with(|| tracked.clone());
         let known =
-            known || beat.sequence.is_some_and(|sequence| beat.replayed && late.contains(&(place, sequence)));
+            known || beat.sequence.is_some_and(|sequence| beat.replayed && new.contains(&(place, sequence)));
         let Some(entry) = copy.ledger.book(now, beat, known, self.raw_days()) else {
             return Verdict::Repeated;
         };
-        if let Some(sequence) = beat.sequence.filter(|_| beat.replayed) {
-            late.insert((place, sequence));
+        if let Some(sequence) = beat.sequence {
+            new.insert((place, sequence));
         }
         let mut notices: Vec<Notice> = Vec::new();
         if !beat.replayed {

@@ -122,6 +122,7 @@ pub(super) const CHANNEL: &str = "[channels.me]\nkind = \"slack\"\nurl = \"http:
 both!(
     a_heartbeat_is_stored_once_however_often_it_comes,
     a_late_heartbeat_is_stored_once_and_changes_nothing_that_is_shown,
+    a_heartbeat_that_was_stored_live_is_not_stored_again_when_it_comes_late,
     minutes_hold_every_heartbeat_across_kills,
     a_restart_a_gap_and_a_new_device_are_events,
     a_removed_device_is_refused_until_it_is_restored,
@@ -160,6 +161,29 @@ fn a_late_heartbeat_is_stored_once_and_changes_nothing_that_is_shown(database: &
     let after = rig.device("pi1");
     assert_eq!((after.seen_at, &after.reading), (before.seen_at, &before.reading));
     assert_eq!(rig.stored("pi1", Step::Beat), 2);
+}
+
+fn a_heartbeat_that_was_stored_live_is_not_stored_again_when_it_comes_late(database: &Database) {
+    let mut rig = Rig::new(database, "");
+    for number in [1, 2, 3, 80] {
+        let now = T0.plus(5000 * i64::from(number));
+        rig.commit(now, &[document("pi1", u64::try_from(number).unwrap(), now)]);
+    }
+    let late = |number: u64| {
+        let mut late = document("pi1", number, T0.plus(5000 * number.cast_signed()));
+        late["replayed"] = true.into();
+        late
+    };
+    let now = T0.plus(500_000);
+    assert_eq!(rig.commit(now, &[late(2), late(4)]), [Verdict::Repeated, Verdict::Stored]);
+    // In one commit, before the database knows it.
+    let live: Vec<_> = [81, 82, 200].map(|number| document("pi1", number, now)).into();
+    assert_eq!(rig.commit(now.plus(1), &[live, vec![late(81)]].concat())[3], Verdict::Repeated);
+    rig.restart(now.plus(2));
+    assert_eq!(rig.commit(now.plus(3), &[late(2), late(4), late(82)]), [Verdict::Repeated; 3]);
+    assert_eq!(rig.stored("pi1", Step::Beat), 8);
+    rig.engine.tick(now.plus(1_000_000)).unwrap();
+    assert_eq!(rig.stored("pi1", Step::Minute), 8);
 }
 
 fn minutes_hold_every_heartbeat_across_kills(database: &Database) {

@@ -45,6 +45,10 @@ pub(crate) enum StoreError {
     Refused(String),
 }
 
+/// Rows on each side of the place of a live heartbeat, by its number, among which it is: those of a start come in order but
+/// for the 64 numbers of the ledger's window.
+const OUT_OF_ORDER: i64 = 128;
+
 /// Result of everything that asks the database.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -267,8 +271,8 @@ pub(crate) trait Store: Admin + Send {
     ) -> Result<Vec<(DeviceId, bool)>>;
     /// Starts of agents, made for those that are new.
     fn open_boots(&mut self, now: UnixMs, ids: &[(DeviceId, u64)]) -> Result<Vec<Boot>>;
-    /// Whether each late heartbeat is in the history: device, ordinal of the start, number.
-    fn late_known(&mut self, late: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>>;
+    /// Whether each heartbeat is in the history, live or late: device, ordinal of the start, number.
+    fn known(&mut self, asked: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>>;
     /// Makes all changes, or none; when they are done they are durable.
     fn apply(&mut self, writes: &Writes) -> Result<Applied>;
     /// Deletes a bounded number of rows that are too old; `true`: there are more.

@@ -52,7 +52,7 @@ both!(
     what_was_written_is_there_after_the_file_was_opened_again,
     a_start_is_found_again_and_a_new_one_is_the_next,
     summaries_add_up_in_minutes_and_hours,
-    late_heartbeats_are_known_and_live_ones_are_not_late,
+    a_heartbeat_is_known_whether_it_came_live_or_late,
     alerts_and_messages_last_until_they_are_over,
     tokens_logins_and_labels_raise_the_revision,
     the_first_value_of_a_setting_stays,
@@ -171,17 +171,39 @@ fn summaries_add_up_in_minutes_and_hours(database: &Database) {
     assert_eq!(hours[0].mean[Value::Cpu as usize], None);
 }
 
-fn late_heartbeats_are_known_and_live_ones_are_not_late(database: &Database) {
+fn a_heartbeat_is_known_whether_it_came_live_or_late(database: &Database) {
     let mut store = database.open().unwrap();
-    let device = store.device_ids(T0, &[("pi1", None)]).unwrap()[0].0;
-    let late = BeatRow { replayed: true, number: Some(3), ..beat(device, T0, 480) };
-    // Two at the same place: both are kept.
-    let other = BeatRow { number: Some(4), ..late.clone() };
-    store
-        .apply(&Writes { beats: vec![late, other, beat(device, T0.plus(1), 1)], ..Writes::default() })
-        .unwrap();
-    let known = store.late_known(&[(device, 1, 3), (device, 1, 4), (device, 1, 7), (device, 2, 3)]).unwrap();
-    assert_eq!(known, [true, true, false, false]);
+    let ids = store.device_ids(T0, &[("pi1", None), ("pi2", None)]).unwrap();
+    let (device, other) = (ids[0].0, ids[1].0);
+    let row = |boot: i64, number: u64, at: i64| BeatRow {
+        boot: Some(boot),
+        number: Some(number),
+        ..beat(device, T0.plus(at), 480)
+    };
+    let mut beats = vec![beat(other, T0, 480)];
+    // A start of which every third number is missing and two came in the wrong order; then a second start; late ones of
+    // both among them, two at the same place.
+    beats.extend((1..400u64).filter(|n| n % 3 != 0).map(|n| row(1, n, 5000 * n.cast_signed())));
+    for (place, number) in [(20, 40u64), (40, 20)] {
+        beats.retain(|row| row.number != Some(number) || row.device == other);
+        beats.push(row(1, number, 5000 * place));
+    }
+    beats.extend((1..100u64).map(|n| row(2, n, 5000 * (400 + n.cast_signed()))));
+    beats.push(BeatRow { boot: None, number: None, ..row(1, 0, 2_100_001) });
+    let late = |number, at| BeatRow { replayed: true, ..row(1, number, at) };
+    beats.extend([late(3, 15_000), late(6, 15_000), late(9, 2_010_001)]);
+    store.apply(&Writes { beats: beats.clone(), ..Writes::default() }).unwrap();
+    let asked: Vec<_> = (1..=3).flat_map(|boot| (1..420u64).map(move |n| (device, boot, n))).collect();
+    let known = store.known(&asked).unwrap();
+    assert_eq!(known.len(), asked.len());
+    for ((_, boot, number), known) in asked.iter().zip(known) {
+        let there = beats
+            .iter()
+            .any(|row| row.device == device && row.boot == Some(*boot) && row.number == Some(*number));
+        assert_eq!(known, there, "start {boot}, number {number}");
+    }
+    let empty = store.device_ids(T0, &[("pi3", None)]).unwrap()[0].0;
+    assert_eq!(store.known(&[(empty, 1, 1), (other, 1, 7)]).unwrap(), [false, true]);
 }
 
 fn alerts_and_messages_last_until_they_are_over(database: &Database) {

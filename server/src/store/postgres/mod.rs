@@ -11,12 +11,14 @@
 //! - [`session`][]: the connection, made again when it was lost, with a limit for each question
 //! - [`schema`][]: tables and partitions
 //! - [`mod@write`], [`beats`][], [`rows`][]: [`super::Store`], what the engine changes
+//! - [`known`][]: whether a heartbeat is there already
 //! - [`load`][]: the state that the engine starts with, and what other processes have changed
 //! - [`read`][]: [`super::Read`], history and events
 //! - [`admin`][]: [`super::Admin`], tokens, logins and labels
 
 mod admin;
 mod beats;
+mod known;
 mod load;
 mod read;
 mod rows;

@@ -10,7 +10,7 @@ use tokio_postgres::Transaction;
 use super::{
     Postgres, Version,
     beats::{self, Failure, Way},
-    load, rows,
+    known, load, rows,
     schema::{self, LOCK_LEAD, Table},
     session::{LOAD_TIMEOUT, Session, Statements},
 };
@@ -69,18 +69,8 @@ impl Store for Postgres {
         self.line.run(async |session| open_boots(session, now, ids).await)
     }
 
-    fn late_known(&mut self, late: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>> {
-        self.line.run(async |session| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM beat WHERE flags & 1 = 1 AND device = u.device AND boot = u.boot AND seq = u.seq)
-                       FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS u(device, boot, seq, place)
-                       ORDER BY place";
-            let statement = session.statements.get(&session.client, sql).await?;
-            let devices: Vec<_> = late.iter().map(|(device, ..)| device.0).collect();
-            let boots: Vec<_> = late.iter().map(|(_, boot, _)| *boot).collect();
-            let numbers: Vec<_> = late.iter().map(|(.., number)| number.cast_signed()).collect();
-            let rows = session.client.query(&statement, &[&devices, &boots, &numbers]).await?;
-            rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-        })
+    fn known(&mut self, asked: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>> {
+        self.line.run(async |session| known::known(session, asked).await)
     }
 
     fn apply(&mut self, writes: &Writes) -> Result<Applied> {

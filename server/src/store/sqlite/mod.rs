@@ -4,6 +4,7 @@
 //! committed survives a power cut. Readers have connections of their own and see the last commit.
 //!
 //! - [`mod@write`]: [`super::Store`], what the engine changes
+//! - [`known`][]: whether a heartbeat is there already
 //! - [`load`][]: the state that the engine starts with
 //! - [`read`][]: [`super::Read`], history and events
 //! - [`admin`][]: [`super::Admin`], tokens, logins and labels, which the command line changes too
@@ -11,6 +12,7 @@
 
 mod admin;
 pub(crate) mod backup;
+mod known;
 mod load;
 mod read;
 #[cfg(test)]

@@ -80,14 +80,8 @@ impl Store for Sqlite {
         Ok(boots)
     }
 
-    fn late_known(&mut self, late: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT 1 FROM beat INDEXED BY beat_late WHERE flags & 1 AND device = ?1 AND boot = ?2 AND seq = ?3",
-        )?;
-        let known = late.iter().map(|(device, boot, number)| {
-            Ok(select.exists(params![device.0, boot, number.cast_signed()])?)
-        });
-        known.collect()
+    fn known(&mut self, asked: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>> {
+        asked.iter().map(|(device, boot, number)| self.has_beat(*device, *boot, *number)).collect()
     }
 
     fn apply(&mut self, writes: &Writes) -> Result<Applied> {
