@@ -79,6 +79,8 @@ pub(crate) const PASSWORD_MAX: usize = 256;
 pub(crate) const ALERT_GRACE_MS: i64 = 60_000;
 /// A step of the server's clock by more than this counts as a start.
 pub(crate) const CLOCK_STEP_MS: i64 = 10_000;
+/// How long after a commit or a turn has failed a row is written to find out whether that is over, milliseconds.
+pub(crate) const PROBE_AFTER_MS: i64 = 5_000;
 /// Lines of one message; the others are counted.
 pub(crate) const MESSAGE_LINES: usize = 20;
 /// Time for one attempt to deliver a message.

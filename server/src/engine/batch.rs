@@ -47,12 +47,7 @@ impl Engine {
         let verdicts = match self.store_batch(now, beats) {
             Ok(verdicts) => verdicts,
             Err(error) => {
-                let mut fleet = write(&self.fleet);
-                fleet.failed += answers.len() as u64;
-                if fleet.trouble.is_none() {
-                    log::error!("heartbeats are refused with 503: {error}");
-                }
-                fleet.trouble = Some(error.to_string());
+                self.not_stored(now, answers.len(), &error);
                 vec![Verdict::Unavailable; answers.len()]
             }
         };
@@ -307,8 +302,9 @@ impl Engine {
         fleet.repeated +=
             draft.verdicts.iter().filter(|verdict| **verdict == Verdict::Repeated).count() as u64;
         fleet.revision += 1;
-        if fleet.trouble.take().is_some() {
-            log::info!("the database is available again");
+        drop(fleet);
+        if !draft.writes.is_empty() {
+            self.stored(now);
         }
         draft.verdicts
     }

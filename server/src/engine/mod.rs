@@ -6,11 +6,13 @@
 //!
 //! - [`batch`][]: heartbeats
 //! - [`follow`][]: what other processes on the same database have done
+//! - [`outage`][]: times in which nothing can be stored
 //! - [`tick`][]: what falls due with time: offline, messages, minutes
 //! - [`run`][]: the thread
 
 mod batch;
 mod follow;
+mod outage;
 pub(crate) mod run;
 #[cfg(test)]
 mod shared_tests;
@@ -178,6 +180,8 @@ pub(crate) struct Engine {
     digest: Digest,
     /// Since when heartbeats could be received; see `ALERT_GRACE_MS`.
     watching_since: UnixMs,
+    /// When a commit or a turn failed last; `None`: something has been written since.
+    failed_at: Option<UnixMs>,
     revision: i64,
     /// Of all processes on this database this one raises alerts, sends messages and deletes old rows.
     leads: bool,
@@ -223,6 +227,7 @@ impl Engine {
             delivery,
             digest: Digest::default(),
             watching_since: now,
+            failed_at: None,
             revision: 0,
             leads,
         };
@@ -262,7 +267,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Silence counts from `now` on: the server was not running until now, or its clock was set.
+    /// Silence counts from `now` on: the server was not running until now, could not store anything, or its clock was set.
     pub(crate) fn restart_watch(&mut self, now: UnixMs) {
         self.watching_since = now;
     }

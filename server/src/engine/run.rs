@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Command, Engine, Incoming, write};
+use super::{Command, Engine, Incoming};
 use crate::{
     limits::{BATCH_MAX, CLOCK_STEP_MS, RETENTION_EVERY_MS},
     time::UnixMs,
@@ -57,14 +57,8 @@ impl Turn {
                 self.engine.restart_watch(now);
             }
             clock = (Instant::now(), now);
-            if let Err(error) = self.engine.tick(now) {
-                let fleet = self.engine.fleet();
-                let mut fleet = write(&fleet);
-                if fleet.trouble.is_none() {
-                    log::error!("{error}");
-                }
-                fleet.trouble = Some(error.to_string());
-            }
+            // What failed is logged, shown on pages, and done in the next turn.
+            let _ = self.engine.tick(now);
             if now >= next_retention {
                 match self.engine.retain(now) {
                     Ok(true) => {}

@@ -392,6 +392,59 @@ fn a_hot_device_is_told_with_its_temperature(database: &Database) {
 }
 
 #[test]
+fn an_outage_of_the_database_raises_no_alert() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(&file(&directory), CHANNEL);
+    let path = path_in(directory.path());
+    let aside = directory.path().join("aside");
+    let away = 100..400;
+    let mut number = 0;
+    for second in 0..900i64 {
+        let now = T0.plus(second * 1000);
+        if second == away.start {
+            std::fs::rename(&path, &aside).unwrap();
+        } else if second == away.end {
+            std::fs::rename(&aside, &path).unwrap();
+        }
+        // One comes back at once, another one as late as the server's 503 told it; the third has really gone.
+        let ids = ["at once", "later", "gone"].into_iter().enumerate();
+        let beating = ids.filter(|(n, _)| match n {
+            0 => true,
+            1 => !(away.start..away.end + 65).contains(&second),
+            _ => second < away.start,
+        });
+        if second % 5 == 0 {
+            number += 1;
+            let documents: Vec<_> = beating.map(|(_, id)| document(id, number, now)).collect();
+            rig.commit(now, &documents);
+        }
+        let turn = rig.engine.tick(now);
+        assert!(turn.is_ok() || away.contains(&second), "{turn:?}");
+    }
+    let messages: Vec<_> = rig.messages.try_iter().map(|message| message.subject).collect();
+    assert_eq!(messages, ["gone: offline"]);
+}
+
+#[test]
+fn an_outage_is_over_when_something_can_be_written_although_no_device_sends_anything() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(&file(&directory), "");
+    let (path, aside) = (path_in(directory.path()), directory.path().join("aside"));
+    std::fs::rename(&path, &aside).unwrap();
+    assert_eq!(rig.commit(T0, &[document("pi1", 1, T0)]), [Verdict::Unavailable]);
+    let troubled = |rig: &Rig| read(&rig.engine.fleet()).trouble.is_some();
+    for second in 1..30 {
+        let _ = rig.engine.tick(T0.plus(second * 1000));
+        assert!(troubled(&rig), "it lasts, after {second} s");
+    }
+    std::fs::rename(&aside, &path).unwrap();
+    for second in 30..40 {
+        rig.engine.tick(T0.plus(second * 1000)).unwrap();
+    }
+    assert!(!troubled(&rig));
+}
+
+#[test]
 fn a_store_that_fails_changes_nothing_in_a_turn() {
     let directory = tempfile::tempdir().unwrap();
     let mut rig = Rig::new(&file(&directory), CHANNEL);
@@ -405,6 +458,6 @@ fn a_store_that_fails_changes_nothing_in_a_turn() {
     }
     assert!(rig.device("pi1").alerts.is_empty());
     std::fs::rename(&aside, &path).unwrap();
-    let messages = rig.pass(T0.plus(120_000), 30, |_, _| ());
+    let messages = rig.pass(T0.plus(120_000), 180, |_, _| ());
     assert_eq!(messages.len(), 1, "told when it could be stored");
 }

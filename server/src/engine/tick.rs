@@ -30,7 +30,16 @@ impl Engine {
     /// # Errors
     /// Those of the store.
     pub(crate) fn tick(&mut self, now: UnixMs) -> Result<()> {
+        let done = self.turn(now);
+        if let Err(error) = &done {
+            self.not_stored(now, 0, error);
+        }
+        done
+    }
+
+    fn turn(&mut self, now: UnixMs) -> Result<()> {
         self.reload()?;
+        self.probe(now)?;
         self.follow(now)?;
         let mut draft = Draft::default();
         self.look_at_devices(now, &mut draft);
@@ -198,7 +207,9 @@ impl Engine {
     }
 
     fn adopt_turn(&mut self, now: UnixMs, draft: Draft) {
-        let stored = !draft.writes.is_empty();
+        if !draft.writes.is_empty() {
+            self.stored(now);
+        }
         for row in draft.alerts {
             self.keep_alert(row);
         }
@@ -221,9 +232,6 @@ impl Engine {
         }
         let mut fleet = write(&self.fleet);
         fleet.messages = self.messages.len();
-        if stored && fleet.trouble.take().is_some() {
-            log::info!("the database is available again");
-        }
         if !draft.presences.is_empty() || !draft.tracked.is_empty() {
             fleet.revision += 1;
         }

@@ -275,6 +275,8 @@ pub(crate) trait Store: Admin + Send {
     fn known(&mut self, asked: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>>;
     /// Makes all changes, or none; when they are done they are durable.
     fn apply(&mut self, writes: &Writes) -> Result<Applied>;
+    /// Writes what is there already: whether anything can be stored.
+    fn probe(&mut self) -> Result<()>;
     /// Deletes a bounded number of rows that are too old; `true`: there are more.
     fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool>;
     /// Whether this process is the one of all on this database that raises alerts, sends messages and deletes old rows.

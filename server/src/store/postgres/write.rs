@@ -100,6 +100,13 @@ impl Store for Postgres {
         }
     }
 
+    fn probe(&mut self) -> Result<()> {
+        self.line.run(async |session| {
+            session.client.execute("UPDATE setting SET value = value WHERE key = 'revision'", &[]).await?;
+            Ok(())
+        })
+    }
+
     fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool> {
         let ages = [retention.beats, retention.minutes, retention.hours];
         for (table, age) in Table::ALL.into_iter().zip(ages) {

@@ -123,6 +123,12 @@ impl Store for Sqlite {
         Ok(Applied::Done)
     }
 
+    fn probe(&mut self) -> Result<()> {
+        self.check_file()?;
+        self.connection.execute("UPDATE setting SET value = value WHERE key = 'revision'", [])?;
+        Ok(())
+    }
+
     fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool> {
         let transaction = self.connection.transaction()?;
         let devices: Vec<i64> = {
