@@ -1,7 +1,7 @@
 //! What every store must do, tested with each of them.
 
 use super::{
-    AlertRow, BeatRow, EventRow, Labels, MessageRow, Step, SummaryRow, TokenRow, TokenUse, Writes,
+    AlertRow, Applied, BeatRow, EventRow, Labels, MessageRow, Step, SummaryRow, TokenRow, TokenUse, Writes,
     cluster::Cluster, database::Database, postgres::Server, sqlite::path_in,
 };
 use crate::{
@@ -54,6 +54,7 @@ both!(
     summaries_add_up_in_minutes_and_hours,
     a_heartbeat_is_known_whether_it_came_live_or_late,
     alerts_and_messages_last_until_they_are_over,
+    an_outage_of_a_large_fleet_is_one_commit,
     tokens_logins_and_labels_raise_the_revision,
     the_first_value_of_a_setting_stays,
 );
@@ -204,6 +205,25 @@ fn a_heartbeat_is_known_whether_it_came_live_or_late(database: &Database) {
     }
     let empty = store.device_ids(T0, &[("pi3", None)]).unwrap()[0].0;
     assert_eq!(store.known(&[(empty, 1, 1), (other, 1, 7)]).unwrap(), [false, true]);
+}
+
+fn an_outage_of_a_large_fleet_is_one_commit(database: &Database) {
+    let mut store = database.open().unwrap();
+    let alert = |device: i64, raised| AlertRow {
+        device: DeviceId(device),
+        kind: "offline".into(),
+        since: T0,
+        raised,
+        unannounced: false,
+        detail: String::new(),
+    };
+    // A statement a row would take longer than a question may.
+    let alerts: Vec<_> = (0..60_000).map(|device| alert(device, true)).collect();
+    assert_eq!(store.apply(&Writes { alerts, ..Writes::default() }).unwrap(), Applied::Done);
+    // Of two changes of one alert the last one holds.
+    let alerts = (0..60_000).flat_map(|device| [alert(device, device == 7), alert(device, device == 8)]);
+    store.apply(&Writes { alerts: alerts.collect(), ..Writes::default() }).unwrap();
+    assert_eq!(store.duties().unwrap().alerts, [alert(8, true)]);
 }
 
 fn alerts_and_messages_last_until_they_are_over(database: &Database) {

@@ -137,21 +137,32 @@ pub(super) async fn alerts(
     statements: &mut Statements,
     alerts: &[AlertRow],
 ) -> Result<()> {
-    for row in alerts {
-        if row.raised || row.unannounced {
-            let sql =
-                "INSERT INTO alert VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (device, kind) DO UPDATE SET
-                       since = $3, raised = $4, unannounced = $5, detail = $6";
-            let keep = statements.get(transaction, sql).await?;
-            let detail = storable(&row.detail);
-            let row: [&(dyn ToSql + Sync); 6] =
-                [&row.device.0, &row.kind, &row.since.0, &row.raised, &row.unannounced, &detail];
-            transaction.execute(&keep, &row).await?;
-        } else {
-            let sql = "DELETE FROM alert WHERE device = $1 AND kind = $2";
-            let delete = statements.get(transaction, sql).await?;
-            transaction.execute(&delete, &[&row.device.0, &row.kind]).await?;
-        }
+    // A statement changes a row once: the last of each device and kind.
+    let last: BTreeMap<(i64, &str), &AlertRow> =
+        alerts.iter().map(|row| ((row.device.0, row.kind.as_str()), row)).collect();
+    let (kept, over): (Vec<_>, Vec<_>) = last.into_values().partition(|row| row.raised || row.unannounced);
+    let keys = |rows: &[&AlertRow]| -> (Vec<i64>, Vec<String>) {
+        rows.iter().map(|row| (row.device.0, row.kind.clone())).unzip()
+    };
+    if !kept.is_empty() {
+        let sql = "INSERT INTO alert (device, kind, since, raised, unannounced, detail)
+                   SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::boolean[], $5::boolean[], $6::text[])
+                   ON CONFLICT (device, kind) DO UPDATE SET since = excluded.since, raised = excluded.raised,
+                   unannounced = excluded.unannounced, detail = excluded.detail";
+        let keep = statements.get(transaction, sql).await?;
+        let (devices, kinds) = keys(&kept);
+        let since: Vec<_> = kept.iter().map(|row| row.since.0).collect();
+        let raised: Vec<_> = kept.iter().map(|row| row.raised).collect();
+        let unannounced: Vec<_> = kept.iter().map(|row| row.unannounced).collect();
+        let details: Vec<_> = kept.iter().map(|row| storable(&row.detail)).collect();
+        transaction.execute(&keep, &[&devices, &kinds, &since, &raised, &unannounced, &details]).await?;
+    }
+    if !over.is_empty() {
+        let sql = "DELETE FROM alert USING unnest($1::bigint[], $2::text[]) AS u(device, kind)
+                   WHERE alert.device = u.device AND alert.kind = u.kind";
+        let delete = statements.get(transaction, sql).await?;
+        let (devices, kinds) = keys(&over);
+        transaction.execute(&delete, &[&devices, &kinds]).await?;
     }
     Ok(())
 }
@@ -162,21 +173,25 @@ pub(super) async fn messages(
     messages: &[MessageRow],
     done: &[i64],
 ) -> Result<()> {
-    for m in messages {
-        let sql = "INSERT INTO message VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET
-                   channel = $2, created_at = $3, next_at = $4, attempts = $5, doubtful = $6, subject = $7, body = $8";
+    if !messages.is_empty() {
+        let last: BTreeMap<i64, &MessageRow> = messages.iter().map(|m| (m.id, m)).collect();
+        let sql = "INSERT INTO message (id, channel, created_at, next_at, attempts, doubtful, subject, body)
+                   SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],
+                                        $6::boolean[], $7::text[], $8::bytea[])
+                   ON CONFLICT (id) DO UPDATE SET channel = excluded.channel, created_at = excluded.created_at,
+                   next_at = excluded.next_at, attempts = excluded.attempts, doubtful = excluded.doubtful,
+                   subject = excluded.subject, body = excluded.body";
         let keep = statements.get(transaction, sql).await?;
-        let (attempts, subject) = (i64::from(m.attempts), storable(&m.subject));
-        let row: [&(dyn ToSql + Sync); 8] = [
-            &m.id,
-            &m.channel,
-            &m.created_at.0,
-            &m.next_at.0,
-            &attempts,
-            &m.doubtful,
-            &subject,
-            &m.body.as_bytes(),
-        ];
+        let ids: Vec<_> = last.keys().copied().collect();
+        let channels: Vec<_> = last.values().map(|m| m.channel.as_str()).collect();
+        let created: Vec<_> = last.values().map(|m| m.created_at.0).collect();
+        let next: Vec<_> = last.values().map(|m| m.next_at.0).collect();
+        let attempts: Vec<_> = last.values().map(|m| i64::from(m.attempts)).collect();
+        let doubtful: Vec<_> = last.values().map(|m| m.doubtful).collect();
+        let subjects: Vec<_> = last.values().map(|m| storable(&m.subject)).collect();
+        let bodies: Vec<_> = last.values().map(|m| m.body.as_bytes()).collect();
+        let row: [&(dyn ToSql + Sync); 8] =
+            [&ids, &channels, &created, &next, &attempts, &doubtful, &subjects, &bodies];
         transaction.execute(&keep, &row).await?;
     }
     if !done.is_empty() {
