@@ -16,7 +16,7 @@
 //! - `delivery`: webhooks and mail, again and again until a message has arrived
 //! - `page`: HTML and the stream of changes
 //! - `api`: JSON, CSV, metrics
-//! - `config`, `cli`, `limits`, `time`: settings, commands, bounds, milliseconds
+//! - `config`, `cli`, `limits`, `text`, `time`: settings, commands, bounds, text on one line, milliseconds
 //! - `local`: all of it in a thread of another program, for demonstrations
 //!
 //! Arrows point one way: `serve` → `page`, `api`, `receive` → `engine` → `model`, `alerts`, `store`. What decides takes
@@ -39,4 +39,5 @@ mod presence;
 mod receive;
 mod serve;
 mod store;
+mod text;
 mod time;

@@ -83,6 +83,8 @@ pub(crate) const CLOCK_STEP_MS: i64 = 10_000;
 pub(crate) const PROBE_AFTER_MS: i64 = 5_000;
 /// Lines of one message; the others are counted.
 pub(crate) const MESSAGE_LINES: usize = 20;
+/// Alerts of one message for programs: some 200 KB, which webhooks take. The others are counted.
+pub(crate) const MESSAGE_ALERTS: usize = 1_000;
 /// Time for one attempt to deliver a message.
 pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest pause between two attempts to deliver a message, milliseconds.

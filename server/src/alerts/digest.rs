@@ -5,10 +5,13 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::kind::Kind;
-use crate::{limits::MESSAGE_LINES, time::UnixMs};
+use crate::{
+    limits::{MESSAGE_ALERTS, MESSAGE_LINES},
+    time::UnixMs,
+};
 
 /// One line of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,8 +54,33 @@ impl Digest {
     }
 }
 
-/// The message: one line that says it all, and a text with the devices.
+/// What a message holds for programs.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ForPrograms {
+    pub(crate) alerts: Vec<serde_json::Value>,
+    /// Alerts beyond those; the API lists them.
+    pub(crate) more: usize,
+}
+
+/// The message: one line that says it all, and a body.
 pub(crate) fn compose(lines: &[Line]) -> (String, String) {
+    let (subject, text) = describe(lines);
+    let listed = lines.iter().take(MESSAGE_ALERTS);
+    let alerts = listed.filter_map(|line| serde_json::to_value(line).ok()).collect();
+    let more = lines.len().saturating_sub(MESSAGE_ALERTS);
+    let programs = serde_json::to_string(&ForPrograms { alerts, more }).unwrap_or_default();
+    (subject, format!("{text}\0{programs}"))
+}
+
+/// The two parts of a body: the text for people, and what is for programs. JSON holds no NUL.
+pub(crate) fn parts(body: &str) -> (&str, ForPrograms) {
+    match body.rsplit_once('\0') {
+        Some((text, programs)) => (text, serde_json::from_str(programs).unwrap_or_default()),
+        None => (body, ForPrograms::default()),
+    }
+}
+
+fn describe(lines: &[Line]) -> (String, String) {
     let mut counts: BTreeMap<(bool, &str), usize> = BTreeMap::new();
     for line in lines {
         *counts.entry((!line.raised, words(line))).or_default() += 1;
@@ -119,13 +147,16 @@ mod tests {
     fn one_alert_is_named_in_the_subject() {
         let mut line = line(1, Kind::Hot, true);
         line.detail = "83.1 °C".to_owned();
-        assert_eq!(compose(&[line]), ("pi1: hot".to_owned(), "pi1 (south): hot, 83.1 °C\n".to_owned()));
+        assert_eq!(describe(&[line]), ("pi1: hot".to_owned(), "pi1 (south): hot, 83.1 °C\n".to_owned()));
     }
 
     #[test]
     fn a_mass_outage_is_one_message_of_bounded_size() {
         let lines: Vec<_> = (0..28_000).map(|number| line(number, Kind::Offline, true)).collect();
-        let (subject, body) = compose(&lines);
+        let (subject, whole) = compose(&lines);
+        let (body, programs) = parts(&whole);
+        assert_eq!((programs.alerts.len(), programs.more), (MESSAGE_ALERTS, 28_000 - MESSAGE_ALERTS));
+        assert_eq!(programs.alerts[7]["hardware_id"], "pi7");
         assert_eq!(subject, "28000 offline");
         assert!(body.len() < 2000, "{}", body.len());
         assert!(body.ends_with("and 27980 more\nby group: north 14000, south 14000\n"), "{body}");
@@ -134,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_before_what_is_over() {
         let lines = [line(1, Kind::Offline, false), line(2, Kind::Hot, true), line(3, Kind::Offline, false)];
-        assert_eq!(compose(&lines).0, "1 hot, 2 back");
+        assert_eq!(describe(&lines).0, "1 hot, 2 back");
     }
 
     #[test]

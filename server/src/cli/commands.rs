@@ -14,6 +14,7 @@ use crate::{
     page::checked_labels,
     presence::Presence,
     store::{Labels, Store, TokenRow, TokenUse},
+    text::{is_plain, one_line},
     time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs},
 };
 
@@ -60,6 +61,9 @@ pub(super) fn add_token(config: &Config, add: TokenAdd) -> Result<(), Failure> {
     if add.group.as_ref().is_some_and(|group| group.len() > LABEL_MAX) {
         return Err(Failure::Other(format!("a group has {LABEL_MAX} bytes at most")));
     }
+    if add.device.as_ref().is_some_and(|id| !id.chars().all(is_plain)) {
+        return Err(Failure::Other("a hardware id has no control characters".to_owned()));
+    }
     let secret = secret::new_secret().map_err(Failure::Other)?;
     let now = UnixMs::now();
     let purpose = match (add.device, add.enrol, add.read) {
@@ -89,7 +93,7 @@ pub(super) fn list_tokens(config: &Config) -> Result<(), Failure> {
     for token in open(config)?.tokens()? {
         let purpose = match token.purpose {
             TokenUse::Devices => "heartbeats".to_owned(),
-            TokenUse::Device(device) => format!("device {device}"),
+            TokenUse::Device(device) => format!("device {}", one_line(&device)),
             TokenUse::Enrol => "enrolment".to_owned(),
             TokenUse::Read => "reading".to_owned(),
         };
@@ -135,7 +139,8 @@ pub(super) fn list_devices(config: &Config) -> Result<(), Failure> {
         let (name, group) = (labels.name.unwrap_or_default(), labels.group.unwrap_or_default());
         writeln!(
             out,
-            "{hardware_id:<24}  {state:<8}  {heard:<19}  {name:<20}  {group:<16}  {}",
+            "{:<24}  {state:<8}  {heard:<19}  {name:<20}  {group:<16}  {}",
+            one_line(&hardware_id),
             labels.tags.join(" ")
         )?;
     }

@@ -6,8 +6,8 @@ use lettre::{
     Message, SmtpTransport, Transport, message::Mailbox, transport::smtp::authentication::Credentials,
 };
 
-use super::{Attempt, split, subject, webhook::secret};
-use crate::{limits::DELIVERY_TIMEOUT, store::MessageRow};
+use super::{Attempt, subject, webhook::secret};
+use crate::{alerts::digest::parts, limits::DELIVERY_TIMEOUT, store::MessageRow};
 
 /// Sends a message to all of `to`.
 pub(super) fn send(
@@ -38,7 +38,7 @@ fn mail(from: &str, to: &[String], message: &MessageRow) -> Result<Message, Stri
     for to in to {
         mail = mail.to(address(to)?);
     }
-    mail.body(split(message).0.to_owned()).map_err(|error| error.to_string())
+    mail.body(parts(&message.body).0.to_owned()).map_err(|error| error.to_string())
 }
 
 fn transport(smtp: &str, password_file: Option<&Path>) -> Result<SmtpTransport, String> {

@@ -51,8 +51,3 @@ fn subject(message: &MessageRow) -> String {
         message.subject.clone()
     }
 }
-
-/// The text for people; the lines for programs follow it, separated by a NUL, which no text holds.
-fn split(message: &MessageRow) -> (&str, &str) {
-    message.body.split_once('\0').unwrap_or((&message.body, "[]"))
-}

@@ -18,7 +18,8 @@ fn message(doubtful: bool) -> MessageRow {
         attempts: 1,
         doubtful,
         subject: "pi1: heiß".to_owned(),
-        body: "pi1: hot, 83.2 °C\n\0[{\"hardware_id\":\"pi1\",\"kind\":\"hot\"}]".to_owned(),
+        body: "pi1: hot, 83.2 °C\n\0{\"alerts\":[{\"hardware_id\":\"pi1\",\"kind\":\"hot\"}],\"more\":3}"
+            .to_owned(),
     }
 }
 
@@ -59,6 +60,7 @@ fn each_form_of_webhook_gets_what_it_understands() {
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&body["alerts"][0]["kind"], &body["may_be_repeated"]), (&"hot".into(), &true.into()));
     assert_eq!(body["text"], "pi1: hot, 83.2 °C\n");
+    assert_eq!(body["more_alerts"], 3);
 
     let (url, sink) = webhook(OK);
     let ntfy = Channel::Ntfy { url, token_file: None };
@@ -73,6 +75,15 @@ fn each_form_of_webhook_gets_what_it_understands() {
 }
 
 #[test]
+fn nothing_in_a_message_is_a_mention_for_slack() {
+    let (url, sink) = webhook(OK);
+    let message = MessageRow { body: "<!channel> & <http://x|y>".to_owned(), ..message(false) };
+    webhook::send(&webhook::client(), &Channel::Slack { url }, &message);
+    let body: serde_json::Value = serde_json::from_str(&sink.join().unwrap().1).unwrap();
+    assert_eq!(body["text"], "*pi1: heiß*\n&lt;!channel&gt; &amp; &lt;http://x|y&gt;");
+}
+
+#[test]
 fn what_has_not_arrived_is_told_from_what_may_have() {
     let send = |url: String| webhook::send(&webhook::client(), &Channel::Slack { url }, &message(false));
     for refusal in [
@@ -82,6 +93,14 @@ fn what_has_not_arrived_is_told_from_what_may_have() {
         let (url, sink) = webhook(refusal);
         let attempt = send(url);
         assert!(matches!(attempt, Attempt::Failed(_)), "{attempt:?}");
+        sink.join().unwrap();
+    }
+    for gateway in
+        ["HTTP/1.1 502 No\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 504 No\r\ncontent-length: 0\r\n\r\n"]
+    {
+        let (url, sink) = webhook(gateway);
+        let attempt = send(url);
+        assert!(matches!(attempt, Attempt::Doubtful(_)), "a gateway: {attempt:?}");
         sink.join().unwrap();
     }
     let (url, sink) = webhook("");

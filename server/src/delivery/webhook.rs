@@ -9,8 +9,8 @@ use ureq::{
     tls::{RootCerts, TlsConfig, TlsProvider},
 };
 
-use super::{Attempt, split, subject};
-use crate::{config::Channel, limits::DELIVERY_TIMEOUT, store::MessageRow};
+use super::{Attempt, subject};
+use crate::{alerts::digest::parts, config::Channel, limits::DELIVERY_TIMEOUT, store::MessageRow};
 
 /// A client that trusts the system's authorities.
 pub(super) fn client() -> Agent {
@@ -31,14 +31,13 @@ pub(super) fn client() -> Agent {
 
 /// Posts a message.
 pub(super) fn send(client: &Agent, channel: &Channel, message: &MessageRow) -> Attempt {
-    let (text, lines) = split(message);
+    let (text, programs) = parts(&message.body);
     let subject = subject(message);
     let (url, token_file, kind, body) = match channel {
         Channel::Json { url, token_file } => {
-            let alerts: serde_json::Value = serde_json::from_str(lines).unwrap_or_default();
             let body = json!({
                 "id": message.id, "time": message.created_at.rfc3339(), "subject": subject, "text": text,
-                "alerts": alerts, "attempt": message.attempts, "may_be_repeated": message.doubtful,
+                "alerts": programs.alerts, "more_alerts": programs.more, "attempt": message.attempts, "may_be_repeated": message.doubtful,
             });
             (url, token_file.as_deref(), "application/json", body.to_string())
         }
@@ -46,7 +45,8 @@ pub(super) fn send(client: &Agent, channel: &Channel, message: &MessageRow) -> A
             (url, token_file.as_deref(), "text/plain", format!("{subject}\n{text}"))
         }
         Channel::Slack { url } => {
-            (url, None, "application/json", json!({"text": format!("*{subject}*\n{text}")}).to_string())
+            let text = escaped(&format!("*{subject}*\n{text}"));
+            (url, None, "application/json", json!({ "text": text }).to_string())
         }
         Channel::Mail { .. } => return Attempt::Failed("not a webhook".to_owned()),
     };
@@ -58,8 +58,8 @@ pub(super) fn send(client: &Agent, channel: &Channel, message: &MessageRow) -> A
     }
     match request.send(body) {
         Ok(response) if response.status().is_success() => Attempt::Delivered,
-        Ok(response) => Attempt::Failed(format!("answered {}", response.status())),
-        Err(Error::StatusCode(status)) => Attempt::Failed(format!("answered {status}")),
+        Ok(response) => not_taken(response.status().as_u16()),
+        Err(Error::StatusCode(status)) => not_taken(status),
         Err(
             error @ (Error::HostNotFound | Error::ConnectionFailed | Error::BadUri(_) | Error::Rustls(_)),
         ) => Attempt::Failed(error.to_string()),
@@ -71,6 +71,17 @@ pub(super) fn send(client: &Agent, channel: &Channel, message: &MessageRow) -> A
         }
         Err(error) => Attempt::Doubtful(error.to_string()),
     }
+}
+
+/// A gateway does not say whether what is behind it has taken the message.
+fn not_taken(status: u16) -> Attempt {
+    let text = format!("answered {status}");
+    if matches!(status, 502 | 504) { Attempt::Doubtful(text) } else { Attempt::Failed(text) }
+}
+
+/// Text of which nothing is a link or a mention: <https://docs.slack.dev/messaging/formatting-message-text#escaping>.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A secret from a file, without the line break at its end.

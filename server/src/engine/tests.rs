@@ -135,7 +135,8 @@ both!(
     a_step_of_the_servers_clock_raises_no_alert,
     an_alert_that_was_not_delivered_is_sent_after_a_kill,
     a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition,
-    a_hot_device_is_told_with_its_temperature
+    a_hot_device_is_told_with_its_temperature,
+    text_of_a_device_stays_in_its_line_of_a_message
 );
 
 fn a_heartbeat_is_stored_once_however_often_it_comes(database: &Database) {
@@ -374,6 +375,30 @@ fn a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition(databa
     rig.restart(second_at.plus(602_000));
     rig.engine.tick(second_at.plus(602_000)).unwrap();
     assert!(rig.messages.try_recv().is_err());
+}
+
+fn text_of_a_device_stays_in_its_line_of_a_message(database: &Database) {
+    let mut rig = Rig::new(database, CHANNEL);
+    let messages = rig.pass(T0, 120, |rig, now| {
+        let second = now.since(T0) / 1000;
+        if second % 5 == 0 {
+            let number = u64::try_from(second).unwrap() / 5 + 1;
+            let mut forger = document("forger", number, now);
+            let version = if second < 80 { "1" } else { "2\0[]\npi9: offline" };
+            forger["app_version"] = json!(version);
+            let mut other = document("zero", number, now);
+            other["diagnostics"]["throttled"] = json!(i32::from(second >= 80));
+            rig.commit(now, &[forger, other]);
+        }
+    });
+    assert_eq!(messages.len(), 1);
+    let (text, programs) = crate::alerts::digest::parts(&messages[0].body);
+    assert!(
+        text.starts_with("forger: version changed, from 1 to 2\u{fffd}[]\u{fffd}pi9: offline\n"),
+        "{text}"
+    );
+    assert!(text.contains("\nzero: under-voltage"), "{text}");
+    assert_eq!(programs.alerts.len(), 2);
 }
 
 fn a_hot_device_is_told_with_its_temperature(database: &Database) {

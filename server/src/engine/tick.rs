@@ -9,6 +9,7 @@ use crate::{
     },
     presence::Presence,
     store::{AlertRow, Applied, MessageRow, Result, SummaryRow, Writes},
+    text::one_line,
     time::{HOUR_MS, UnixMs},
 };
 
@@ -121,13 +122,14 @@ impl Engine {
                 continue;
             };
             lines.push(Line {
-                hardware_id: device.hardware_id.to_string(),
-                name: device.labels.name.clone(),
-                group: device.labels.group.clone(),
+                hardware_id: one_line(&device.hardware_id),
+                name: device.labels.name.as_deref().map(one_line),
+                group: device.labels.group.as_deref().map(one_line),
                 kind: kind.word(),
                 raised: row.raised || kind == Kind::Version,
                 since: row.since.rfc3339(),
-                detail: row.detail.clone(),
+                // Versions are what a device says.
+                detail: one_line(&row.detail),
             });
             let told = AlertRow { unannounced: false, ..row.clone() };
             draft.writes.alerts.push(told.clone());
@@ -141,10 +143,7 @@ impl Engine {
                 &b.hardware_id,
             ))
         });
-        let (subject, mut body) = compose(&lines);
-        // For programs, after a NUL.
-        body.push('\0');
-        body.push_str(&serde_json::to_string(&lines).unwrap_or_default());
+        let (subject, body) = compose(&lines);
         let first = self.messages.keys().next_back().map_or(now.0, |last| (last + 1).max(now.0));
         for (id, channel) in (first..).zip(&self.rules.channels) {
             let message = MessageRow {

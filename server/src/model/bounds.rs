@@ -1,6 +1,9 @@
 //! Ranges of numbers and lengths of texts of a document.
 
-use crate::model::document::{Document, DocumentError};
+use crate::{
+    model::document::{Document, DocumentError},
+    text::is_plain,
+};
 
 impl Document {
     /// Checks what types alone do not say.
@@ -69,9 +72,9 @@ impl Document {
         if self.hardwareid.trim().is_empty() {
             return Err(DocumentError::NotVersion1("hardwareid is empty".to_owned()));
         }
-        // No database could find it again, and no token could name it.
-        if self.hardwareid.contains('\0') {
-            return Err(DocumentError::NotVersion1("hardwareid has a NUL character".to_owned()));
+        // No operator could type it, and it would forge lines of logs.
+        if !self.hardwareid.chars().all(is_plain) {
+            return Err(DocumentError::NotVersion1("hardwareid has a control character".to_owned()));
         }
         if self.seq == Some(0) {
             return Err(DocumentError::NotVersion1("seq begins at 1".to_owned()));

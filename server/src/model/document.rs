@@ -302,6 +302,8 @@ mod tests {
             (json!({"temp": "hot"}), "expected f64"),
             (json!({"hardwareid": ""}), "hardwareid"),
             (json!({"hardwareid": "a\0b"}), "hardwareid"),
+            (json!({"hardwareid": "a\nb"}), "hardwareid"),
+            (json!({"hardwareid": "\u{1b}[2J"}), "hardwareid"),
             (json!({"hardwareid": "x".repeat(65)}), "hardwareid"),
             (json!({"boot_id": "0123456789ABCDEF"}), "boot_id"),
             (json!({"seq": 0}), "seq"),

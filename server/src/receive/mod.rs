@@ -31,6 +31,7 @@ use crate::{
     limits::{BODY_TIMEOUT, COMMIT_TIMEOUT, DOCUMENT_MAX, RETRY_AFTER_MIN, RETRY_AFTER_SPREAD},
     model::document::{Beat, DocumentError},
     store::{TokenRow, TokenUse},
+    text::is_plain,
     time::UnixMs,
 };
 
@@ -198,8 +199,11 @@ pub(crate) async fn enrol(State(app): State<Arc<App>>, request: Request<Body>) -
     };
     let id = enrolment.hardwareid;
     let longest = heartbeat_core::limits::HARDWARE_ID_MAX;
-    if id.trim().is_empty() || id.chars().count() > longest || id.contains('\0') {
-        return text(StatusCode::UNPROCESSABLE_ENTITY, "hardwareid has 1 to 64 characters, and no NUL");
+    if id.trim().is_empty() || id.chars().count() > longest || !id.chars().all(is_plain) {
+        return text(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "hardwareid has 1 to 64 characters, and no control characters",
+        );
     }
     // Another process, or the command line, may have made one meanwhile.
     app.reload().await;
