@@ -74,7 +74,8 @@ fn survives(reason: &str, misbehave: impl Fn(&mut TcpStream) -> io::Result<()> +
     good.store(true, Ordering::SeqCst);
     daemon.logs("heartbeats are delivered again after");
     daemon.stop();
-    let complaints = daemon.log.iter().filter(|line| line.starts_with("warning: ")).count();
+    // On a slow machine more beats have failed, and a back-off may have begun, which is a warning, too.
+    let complaints = daemon.log.iter().filter(|line| line.contains("heartbeat not delivered")).count();
     assert_eq!(complaints, 1, "{:#?}", daemon.log);
 }
 
