@@ -16,7 +16,7 @@ use crate::{
             streamer,
         },
         iw, mmcli,
-        network::{addresses, permanent_address, routes},
+        network::{addresses, ipv6_routes, permanent_address, routes},
         pidfiles, proc_wireless, procfs,
         radio::{Details, Seen},
         scan,
@@ -119,6 +119,7 @@ pub fn nl80211(bytes: &[u8]) {
         let _ = scan::associated_ssid(message.payload);
         let _ = (Details::new("wlan0", &seen), addresses::parse(message.payload));
         let _ = permanent_address::permanent_address(message.payload);
+        let _ = ipv6_routes::parse(message.payload);
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod addresses;
 mod attributes;
 mod changes;
 pub(crate) mod interfaces;
+pub(crate) mod ipv6_routes;
 pub(crate) mod permanent_address;
 pub(crate) mod routes;
 
@@ -65,7 +66,7 @@ impl Source for Network {
             // Another device may have the name of the one before.
             self.interfaces = Interfaces::default();
         }
-        let routes = routes::default_interfaces(root);
+        let routes = routes::default_interfaces(&mut self.netlink, root);
         let interfaces = self.interfaces.list(root)?;
         // Without addresses there are interfaces, still.
         let addresses = Addresses::read(&mut self.netlink, root);

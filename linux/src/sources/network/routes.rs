@@ -1,10 +1,13 @@
-//! The default routes, from `/proc/net/route` and `/proc/net/ipv6_route`.
+//! The default routes: of IPv4 from `/proc/net/route`, of IPv6 from the kernel ([`ipv6_routes`]), or in a captured tree from
+//! `/proc/net/ipv6_route`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
 use heartbeat_core::SensorError;
 
+use super::ipv6_routes;
 use crate::sources::{
+    netlink::Netlink,
     stand_ins::StandIns,
     sysroot::{Sysroot, read_whole},
 };
@@ -13,6 +16,8 @@ use crate::sources::{
 const RTF_UP: u32 = 0x0001;
 const RTF_REJECT: u32 = 0x0200;
 
+/// Where a captured tree has the default routes of IPv6.
+const IPV6: &str = "/proc/net/ipv6_route";
 /// A table of this size has a thousand routes; a Pi has ten.
 const TABLE_MAX: u64 = 128 * 1024;
 
@@ -21,18 +26,30 @@ const TABLE_MAX: u64 = 128 * 1024;
 /// # Errors
 ///
 /// When the kernel's table cannot be read.
-pub(super) fn default_interfaces(root: &Sysroot) -> Result<Vec<String>, SensorError> {
+pub(super) fn default_interfaces(
+    netlink: &mut Option<Netlink>,
+    root: &Sysroot,
+) -> Result<Vec<String>, SensorError> {
     let ipv4 = read_whole(root.open("/proc/net/route")?.rewritten_by(rewrite_ipv4), TABLE_MAX)?;
-    // A kernel without IPv6 has no such file.
-    let ipv6 = root.open("/proc/net/ipv6_route").map(|file| file.rewritten_by(rewrite_ipv6));
-    let ipv6 = ipv6.and_then(|file| read_whole(file, TABLE_MAX)).unwrap_or_default();
     let mut names = parse_ipv4(&ipv4);
-    for name in parse_ipv6(&ipv6) {
+    // Without those of IPv6 there are the others, still.
+    for name in ipv6_interfaces(netlink, root).unwrap_or_default() {
         if !names.contains(&name) {
             names.push(name);
         }
     }
     Ok(names)
+}
+
+fn ipv6_interfaces(netlink: &mut Option<Netlink>, root: &Sysroot) -> Result<Vec<String>, SensorError> {
+    if !root.is_live() {
+        return read_whole(root.open(IPV6)?, TABLE_MAX).map(|table| parse_ipv6(&table));
+    }
+    let asked = ipv6_routes::ask(netlink);
+    let table = asked.as_ref().map(|routes| ipv6_routes::as_table(routes));
+    root.note_answer(IPV6, None, table.as_ref().map_err(|error| **error));
+    let routes = asked?;
+    Ok(by_metric(routes.iter().map(|(metric, name)| (*metric, name.as_str()))))
 }
 
 fn lines(table: &[u8]) -> impl Iterator<Item = Vec<&str>> {
@@ -84,57 +101,19 @@ fn rewrite_ipv4(table: &[u8], names: &mut StandIns) -> Vec<u8> {
         };
         Some(format!("{stand_in:08X}"))
     };
-    rewrite(
-        table,
-        "\t",
-        |fields, names| {
-            let [name, destination, second, rest @ ..] = fields else { return None };
-            match (*destination, gateway(names, second)) {
-                ("Destination", _) => Some(fields.iter().map(ToString::to_string).collect()),
-                ("00000000", Some(gateway)) => {
-                    let line = [name, destination, gateway.as_str()].into_iter().chain(rest.iter().copied());
-                    Some(line.map(str::to_owned).collect())
-                }
-                _ => None,
+    let lines = lines(table).filter_map(|fields| {
+        let [name, destination, second, rest @ ..] = fields.as_slice() else { return None };
+        let line = match (*destination, gateway(names, second)) {
+            ("Destination", _) => fields.join("\t"),
+            ("00000000", Some(gateway)) => {
+                let line: Vec<_> =
+                    [*name, *destination, gateway.as_str()].into_iter().chain(rest.iter().copied()).collect();
+                line.join("\t")
             }
-        },
-        names,
-    )
-}
-
-/// As [`rewrite_ipv4`].
-fn rewrite_ipv6(table: &[u8], names: &mut StandIns) -> Vec<u8> {
-    rewrite(
-        table,
-        " ",
-        |fields, names| {
-            let [destination, prefix @ "00", source, source_prefix, gateway, rest @ ..] = fields else {
-                return None;
-            };
-            let stand_in = |names: &mut StandIns, field: &str| {
-                let address = u128::from_str_radix(field, 16).ok()?;
-                match names.ip(Ipv6Addr::from(address).into()) {
-                    std::net::IpAddr::V6(v6) => Some(format!("{:032x}", u128::from(v6))),
-                    std::net::IpAddr::V4(_) => None,
-                }
-            };
-            let (source, gateway) = (stand_in(names, source)?, stand_in(names, gateway)?);
-            let line = [destination, prefix, source.as_str(), source_prefix, gateway.as_str()];
-            Some(line.into_iter().chain(rest.iter().copied()).map(str::to_owned).collect())
-        },
-        names,
-    )
-}
-
-/// Rewrites each line, or leaves it out.
-fn rewrite(
-    table: &[u8],
-    separator: &str,
-    line: impl Fn(&[&str], &mut StandIns) -> Option<Vec<String>>,
-    names: &mut StandIns,
-) -> Vec<u8> {
-    let lines =
-        lines(table).filter_map(|fields| line(&fields, names).map(|fields| fields.join(separator) + "\n"));
+            _ => return None,
+        };
+        Some(line + "\n")
+    });
     lines.collect::<String>().into_bytes()
 }
 
@@ -183,16 +162,16 @@ mod tests {
         assert_eq!(parse_ipv4(rewritten.as_bytes()), parse_ipv4(ipv4));
         assert_eq!(rewritten.lines().count(), 3, "{rewritten}");
         assert!(!rewritten.contains("A8C0") && rewritten.contains("ppp0\t00000000\t00000000"), "{rewritten}");
+    }
 
-        let zero = "0".repeat(32);
-        let gateway = "20010db8111111110000000000000001";
-        let ipv6 = format!(
-            "{zero} 00 {zero} 00 {gateway} 00000400 00000001 00000000 00450003    wlan0\n\
-             {gateway} 40 {zero} 00 {zero} 00000100 00000001 00000000 00000001     eth0\n"
-        );
-        let rewritten = String::from_utf8(rewrite_ipv6(ipv6.as_bytes(), &mut names)).expect("text");
-        assert_eq!(parse_ipv6(rewritten.as_bytes()), ["wlan0"]);
-        assert!(!rewritten.contains(gateway) && rewritten.lines().count() == 1, "{rewritten}");
+    #[test]
+    fn a_captured_table_has_what_the_kernel_said() {
+        let routes =
+            [(1024, "wlan0".to_owned()), (100, "eth0".to_owned()), (100, "enxdca632010203".to_owned())];
+        let crate::sources::sysroot::Answer::Text(table) = ipv6_routes::as_table(&routes) else {
+            panic!("no complaint")
+        };
+        assert_eq!(parse_ipv6(&table), ["eth0", "enxdca632010203", "wlan0"]);
     }
 
     proptest! {
@@ -202,7 +181,6 @@ mod tests {
                 let _ = (parse_ipv4(input), parse_ipv6(input));
                 let mut names = StandIns::new(std::path::Path::new("/tmp"));
                 prop_assert_eq!(parse_ipv4(&rewrite_ipv4(input, &mut names)), parse_ipv4(input));
-                let _ = rewrite_ipv6(input, &mut names);
             }
         }
     }
