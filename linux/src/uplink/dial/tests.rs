@@ -145,6 +145,27 @@ fn failure_of_all_addresses_is_the_most_telling_one() {
     assert_eq!((failure.cause, failure.address), (Cause::Refused, Some(SocketAddr::new(ip(2), port))));
 }
 
+/// When no address is left to try, nothing is due before the end.
+#[test]
+fn silence_of_the_only_address_is_waited_for_without_spinning() {
+    let listener = listen(1, 0);
+    let mut race = Race::between(port_of(&listener), true, &[1]);
+    let _connections = silent(listener);
+    let mut dial = race.begin(Doubt::None);
+    // Longer than a handshake is preferred to other addresses, and than more of them are waited for.
+    dial.until = Instant::now() + Duration::from_millis(3_500);
+    let mut turns = 0;
+    loop {
+        let (mut context, wake_ups) = race.context();
+        match dial.turn(&mut context, wake_ups, None) {
+            Turn::Waiting => turns += 1,
+            Turn::Connected(connection) => panic!("{connection:?}"),
+            Turn::Failed(_) => break,
+        }
+    }
+    assert!(turns < 30, "{turns} turns");
+}
+
 /// An address that accepts and is silent was tried for ever.
 #[test]
 fn silent_handshake_lets_another_address_in() {

@@ -212,6 +212,16 @@ fn reply_that_breaks_off_counts_if_its_head_was_complete() {
     }
 }
 
+/// Many servers leave the end out that TLS provides for.
+#[test]
+fn end_without_the_end_of_tls_is_an_end() {
+    let pki = Pki::new();
+    let address = secured(pki.server(), |_, stream| request(stream));
+    let outcome = Device::new(&https(address), pki.trust(), LONG).beat();
+    let why = "the server closed the connection before it answered";
+    assert!(outcome.detail.as_str().ends_with(why), "{}", outcome.detail);
+}
+
 /// The deadline is that of the whole reply, not of each byte.
 #[test]
 fn reply_that_trickles_ends_with_the_heartbeat() {
