@@ -1,7 +1,7 @@
 //! The configuration file: TOML, one key per setting, nothing unknown.
 
 use std::{
-    io::ErrorKind,
+    io::{self, ErrorKind},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -44,6 +44,11 @@ impl ConfigFile {
     }
 }
 
+/// The link, in the path or at its end, that leads nowhere.
+fn dangling_link(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|part| part.is_symlink() && !part.exists())
+}
+
 impl Layers {
     /// Adds what the configuration file says. Returns warnings about the file itself.
     ///
@@ -53,9 +58,19 @@ impl Layers {
     pub fn add_file(&mut self, file: &ConfigFile) -> Result<Vec<String>, SettingsError> {
         let path = file.path();
         let (bytes, metadata) = match files::read(path, SIZE_MAX, Links::Follow) {
-            Err(error) if error.kind() == ErrorKind::NotFound && *file == ConfigFile::Default => {
-                return Ok(Vec::new());
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => match dangling_link(path) {
+                // Somebody meant settings that cannot be seen: the defaults would send elsewhere.
+                Some(link) => {
+                    let problem = format!(
+                        "{} is a link to what is not there or, as the homes are, hidden from the service",
+                        link.display()
+                    );
+                    let source = io::Error::new(ErrorKind::NotFound, problem);
+                    return Err(SettingsError::Unreadable { path: path.to_owned(), source });
+                }
+                None if *file == ConfigFile::Default => return Ok(Vec::new()),
+                None => return Err(SettingsError::Unreadable { path: path.to_owned(), source: error }),
+            },
             read => read.map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?,
         };
         let text = str::from_utf8(&bytes).map_err(|error| {
@@ -299,5 +314,17 @@ mod tests {
             std::fs::write(file.path(), bytes).expect("written");
             let _ = Layers::default().add_file(&ConfigFile::Named(file.path().to_owned()));
         }
+    }
+
+    #[test]
+    fn link_that_leads_nowhere_is_no_missing_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| dir.path().join(name);
+        std::os::unix::fs::symlink("gone", path("link")).expect("linked");
+        std::os::unix::fs::symlink(".", path("here")).expect("linked");
+        assert_eq!(dangling_link(&path("link")), Some(path("link").as_path()));
+        assert_eq!(dangling_link(&path("link/config.toml")), Some(path("link").as_path()));
+        assert_eq!(dangling_link(&path("here/config.toml")), None);
+        assert_eq!(dangling_link(&path("config.toml")), None);
     }
 }
