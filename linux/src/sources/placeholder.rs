@@ -3,8 +3,9 @@
 /// Numbers that are known to be the same on many boards, in lower case.
 ///
 /// The first is what the vendor's boot loader for Rockchip boards falls back to; the second stands in the Ethernet driver of
-/// Nuvoton's NUC980.
-const KNOWN: [&str; 2] = ["c3d9b8674f4b94f6", "080027000192"];
+/// Nuvoton's NUC980. The third is that of each of Huawei's mobile routers on USB (HiLink), the fourth that of USB adapters whose
+/// chip is a copy of Davicom's DM9601; both are in the reports of many people.
+const KNOWN: [&str; 4] = ["c3d9b8674f4b94f6", "080027000192", "0c5b8f279a64", "00e04c534458"];
 
 /// The first half of addresses that stand in Broadcom's firmware and in the sample files beside it (`macaddr=00:90:4c:...`).
 const BROADCOM_SAMPLE: &str = "00904c";
@@ -72,6 +73,8 @@ mod tests {
             "00904C0DF43E",
             "001122334455",
             "080027000192",
+            "0C5B8F279A64",
+            "00e04c534458",
         ] {
             assert!(is_placeholder(shared), "{shared}");
         }

@@ -35,9 +35,9 @@ pub(crate) struct Station {
 }
 
 impl Seen {
-    /// Whether this is a client in a network without a name. Since Linux 6.0 the kernel tells the name with the interface only
-    /// if the driver connects by itself, as brcmfmac of the Pi does; with others, such as those of most USB adapters, it is
-    /// only in the list of networks.
+    /// Whether this is a client in a network without a name. Since Linux 5.19.2 (systemd's issue 24585) the kernel tells the
+    /// name with the interface only if the driver connects by itself, as brcmfmac of the Pi does; with others, such as those of
+    /// most USB adapters, it is only in the list of networks.
     pub(super) fn lacks_ssid(&self) -> bool {
         let is_client = matches!(self.kind, Some(NL80211_IFTYPE_STATION | NL80211_IFTYPE_P2P_CLIENT));
         is_client

@@ -66,6 +66,14 @@ impl<'r> Attributes<'r> {
             && self.integer(name, "addr_assign_type") != Some(NET_ADDR_SET)
     }
 
+    /// The maker of its hardware on USB (`PRODUCT=12d1/14db/102`, `usb_uevent` in `drivers/usb/core/driver.c`).
+    pub(super) fn is_made_by(&mut self, name: &str, makers: &[&str]) -> bool {
+        let mut buffer = [0; 512];
+        let uevent = self.text(name, "device/uevent", &mut buffer).unwrap_or_default();
+        let maker = variable(uevent, "PRODUCT=").and_then(|product| product.split('/').next());
+        maker.is_some_and(|maker| makers.contains(&maker))
+    }
+
     /// The interfaces whose packets it carries: links of these names (`net/core/dev.c`,
     /// `netdev_adjacent_sysfs_add`). Of a bond that has one active part only that (`Documentation/networking/bonding.rst`).
     pub(super) fn below(&mut self, name: &str) -> Vec<String> {

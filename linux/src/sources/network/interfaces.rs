@@ -31,6 +31,9 @@ const TETHERING: [&str; 2] = ["rndis_host", "ipheth"];
 /// Drivers of the USB classes for networks, which adapters have as well. An address of local administration tells the hosts
 /// from these: by it the kernel gives the name `usb0` in place of `eth0` (`usbnet_probe` in drivers/net/usb/usbnet.c).
 const USB_CLASSES: [&str; 4] = ["cdc_ether", "cdc_ncm", "cdc_eem", "cdc_subset"];
+/// Makers of modems, by the numbers that `drivers/usb/serial/option.c` knows them by (Huawei, ZTE, SIMCom, Quectel, Telit, Fibocom,
+/// Alcatel), and the newer one of Huawei's E3372-325. The addresses of their routers can look like those of adapters.
+const MODEM_MAKERS: [&str; 8] = ["12d1", "19d2", "1e0e", "2c7c", "1bc7", "2cb7", "1bbb", "3566"];
 
 /// How long the kinds are kept: long enough to cost nothing, short enough for a modem that was swapped for another
 /// device of the same name. What could not be read is looked up again at once.
@@ -153,7 +156,8 @@ fn kind(sysfs: &mut Attributes<'_>, name: &str, devtype: Option<&str>, above: u3
         (None, ARPHRD_ETHER) if sysfs.has(name, "tun_flags") => None,
         (None, ARPHRD_ETHER) if sysfs.has(name, "device") => {
             let is_tethered = sysfs.is_driven_by(name, &TETHERING)
-                || sysfs.is_driven_by(name, &USB_CLASSES) && sysfs.came_with_local_address(name);
+                || sysfs.is_driven_by(name, &USB_CLASSES)
+                    && (sysfs.came_with_local_address(name) || sysfs.is_made_by(name, &MODEM_MAKERS));
             Some(if is_tethered { Kind::Tethered } else { Kind::Ethernet })
         }
         (None, ARPHRD_ETHER) if sysfs.is_alone(name) => None,
@@ -312,14 +316,19 @@ mod tests {
 
     #[test]
     fn a_host_behind_a_usb_cable_is_no_wired_connection() {
-        // rndis_host: Android, and modems such as the SIM7600; ipheth: iPhones. r8152 and cdc_ncm are adapters.
-        for (driver, kind) in [
-            ("rndis_host", Kind::Tethered),
-            ("ipheth", Kind::Tethered),
-            ("r8152", Kind::Ethernet),
-            ("cdc_ncm", Kind::Ethernet),
+        // rndis_host: Android, and modems such as the SIM7600; ipheth: iPhones. r8152 and cdc_ncm are adapters, unless a maker
+        // of modems has made them.
+        for (driver, product, kind) in [
+            ("rndis_host", "18d1/4ee4/510", Kind::Tethered),
+            ("ipheth", "5ac/12a8/1203", Kind::Tethered),
+            ("r8152", "bda/8153/3100", Kind::Ethernet),
+            ("cdc_ncm", "bda/8153/3100", Kind::Ethernet),
+            ("cdc_ether", "12d1/14db/102", Kind::Tethered),
+            ("cdc_ether", "1e0e/9018/318", Kind::Tethered),
+            ("cdc_ncm", "3566/2001/ffff", Kind::Tethered),
+            ("r8152", "12d1/14db/102", Kind::Ethernet),
         ] {
-            let uevent = format!("DEVTYPE=usb_interface\nDRIVER={driver}\n");
+            let uevent = format!("DEVTYPE=usb_interface\nDRIVER={driver}\nPRODUCT={product}\n");
             let files = [("type", "1"), ("device/uevent", uevent.as_str())];
             expect(&kinds(&[("usb0", &files)], &[]), &[("usb0", kind, true, false)]);
         }
