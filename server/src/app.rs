@@ -131,7 +131,8 @@ impl App {
         let forwarded =
             headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
         let forwarded = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
-        forwarded.filter(|_| self.is_proxy(peer)).unwrap_or(peer.0.ip())
+        let client: IpAddr = forwarded.filter(|_| self.is_proxy(peer)).unwrap_or(peer.0.ip());
+        client.to_canonical()
     }
 }
 

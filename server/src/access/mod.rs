@@ -7,6 +7,7 @@
 //! - [`forms`][]: requests that another site has a browser make
 
 pub(crate) mod forms;
+pub(crate) mod network;
 pub(crate) mod password;
 pub(crate) mod secret;
 pub(crate) mod throttle;

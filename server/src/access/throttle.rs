@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::network::network;
 use crate::limits::{LOGIN_ADDRESSES_MAX, LOGIN_BURST, LOGIN_EVERY};
 
 /// Tries of all addresses. Time is an argument.
@@ -41,14 +42,6 @@ impl Throttle {
     /// What a refused client is told to wait.
     pub(crate) fn pause() -> Duration {
         LOGIN_EVERY
-    }
-}
-
-/// An IPv6 host has 2^64 addresses: its network counts.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
     }
 }
 

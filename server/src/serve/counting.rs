@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::limits::CONNECTIONS_PER_ADDRESS;
+use crate::{access::network::network, limits::CONNECTIONS_PER_ADDRESS};
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -36,10 +36,12 @@ impl Connections {
     /// A place for a connection from `address`; `None`: there is none. While half of all are free an address may have
     /// any number: a proxy, or a site behind one address.
     pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
+        let local = address.to_canonical().is_loopback();
+        let address = network(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let all = counts.all;
         let mine = counts.by_address.entry(address).or_default();
-        let greedy = all * 2 > self.most && *mine >= CONNECTIONS_PER_ADDRESS && !address.is_loopback();
+        let greedy = all * 2 > self.most && *mine >= CONNECTIONS_PER_ADDRESS && !local;
         if all >= self.most || greedy {
             return None;
         }
@@ -76,6 +78,21 @@ mod tests {
         assert_eq!(others.len(), CONNECTIONS_PER_ADDRESS);
         drop(places);
         assert!(connections.enter(greedy).is_some());
+    }
+
+    #[test]
+    fn a_host_with_many_ipv6_addresses_is_one_client() {
+        let connections = Connections::new(2000);
+        let mut host = 0u16;
+        let places: Vec<_> = std::iter::from_fn(|| {
+            host += 1;
+            connections.enter(format!("2001:db8::{host:x}").parse().unwrap())
+        })
+        .collect();
+        assert_eq!(places.len(), 1001);
+        let local = "::ffff:127.0.0.1".parse().unwrap();
+        let local: Vec<_> = std::iter::from_fn(|| connections.enter(local)).collect();
+        assert_eq!(local.len(), 999, "this machine may have the rest");
     }
 
     #[test]
