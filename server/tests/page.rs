@@ -264,3 +264,52 @@ fn there_are_places_for_a_bounded_number_of_viewers() {
         line.contains("200")
     });
 }
+
+/// The head of a login of which nothing follows.
+fn begin_login(server: &Server, length: usize) -> std::net::TcpStream {
+    let mut stream = server.connect();
+    let head =
+        format!("POST /login HTTP/1.1\r\nHost: {}\r\n{FORM}Content-Length: {length}\r\n\r\n", server.address);
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn a_login_is_refused_before_its_form_is_read() {
+    let server = Server::start();
+    server.command(&["password"], "correct horse\n");
+    let large = common::read_answer(&mut begin_login(&server, 8193)).unwrap();
+    assert_eq!(large.status, 413);
+    let slow = common::read_answer(&mut begin_login(&server, 20)).unwrap();
+    assert_eq!(slow.status, 408);
+    for _ in 0..3 {
+        log_in(&server, "guess guess");
+    }
+    let throttled = common::read_answer(&mut begin_login(&server, 20)).unwrap();
+    assert_eq!(throttled.status, 429);
+}
+
+#[test]
+fn a_login_from_a_filtered_list_leads_to_that_list() {
+    let server = Server::start();
+    server.command(&["password"], "correct horse\n");
+    let answer = server.request("POST", "/login", FORM, "password=correct+horse&to=%3Fstate%3Dlate");
+    assert_eq!(answer.header("location").as_deref(), Some("./?state=late"));
+    let again = server.request("GET", "/login?to=map", &cookie(&answer), "");
+    assert_eq!((again.status, again.header("location").as_deref()), (303, Some("map")));
+}
+
+#[test]
+fn a_new_password_ends_open_streams() {
+    let server = Server::start();
+    server.command(&["password"], "correct horse\n");
+    let cookie = cookie(&log_in(&server, "correct+horse"));
+    let mut stream = server.connect();
+    let request = format!("GET /events?view=fleet HTTP/1.1\r\nHost: {}\r\n{cookie}\r\n", server.address);
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    assert!(lines.by_ref().any(|line| line.unwrap().contains("data:")), "it has begun");
+    server.command(&["password"], "another horse\n");
+    // The stream ends; otherwise the last line is an error after the longest time that is waited for.
+    eventually("the stream has ended", || lines.next().is_none_or(|line| line.unwrap() == "0"));
+}

@@ -12,8 +12,9 @@ use std::{
 };
 
 use axum::{
+    Extension,
     extract::{Query as QueryString, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{
         IntoResponse, Response,
         sse::{Event, Sse},
@@ -23,9 +24,13 @@ use futures_util::stream;
 use serde::Deserialize;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::{Part, device, fleet, layout, map, problems};
+use super::{
+    Part, device, fleet,
+    guard::{self, Stranger},
+    layout, map, problems,
+};
 use crate::{
-    app::App,
+    app::{App, Peer},
     engine::read,
     fleet::query::{Query, QueryKeys},
     time::UnixMs,
@@ -40,6 +45,9 @@ const CHARTS_EVERY: Duration = Duration::from_secs(30);
 /// How often a stream says that it is there, when nothing else happens.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
 
+/// How often it is asked whether the viewer may still see the page: a logout or a new password ends a stream.
+const ALLOWED_EVERY: Duration = Duration::from_secs(10);
+
 /// What a viewer looks at.
 #[derive(Debug, Deserialize)]
 pub(super) struct View {
@@ -51,6 +59,10 @@ pub(super) struct View {
 
 struct Viewer {
     app: Arc<App>,
+    peer: Peer,
+    headers: HeaderMap,
+    /// When it was known last that the viewer may see the page.
+    allowed_at: Instant,
     view: View,
     query: Arc<Query>,
     /// What this viewer has: the hash of each part.
@@ -65,6 +77,8 @@ struct Viewer {
 /// The stream.
 pub(super) async fn stream(
     State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
     QueryString(view): QueryString<View>,
     QueryString(keys): QueryString<QueryKeys>,
 ) -> Response {
@@ -74,6 +88,9 @@ pub(super) async fn stream(
     let now = Instant::now();
     let viewer = Viewer {
         app,
+        peer,
+        headers,
+        allowed_at: now,
         view,
         query: Arc::new(Query::from(keys)),
         has: HashMap::new(),
@@ -96,7 +113,17 @@ pub(super) async fn stream(
 }
 
 impl Viewer {
-    /// The next event; `None` when the server stops.
+    /// Whether the viewer may see the page, as far as it is known: a database that is away does not end a stream.
+    async fn is_allowed(&mut self) -> bool {
+        if self.allowed_at.elapsed() < ALLOWED_EVERY {
+            return true;
+        }
+        self.allowed_at = Instant::now();
+        let visitor = guard::visitor(&self.app, self.peer, &self.headers).await;
+        matches!(visitor, Ok(_) | Err(Stranger::Unavailable))
+    }
+
+    /// The next event; `None` when the server stops, or the viewer has been logged out.
     async fn next_event(&mut self) -> Option<Event> {
         let mut stopping = self.app.stopping.clone();
         loop {
@@ -105,6 +132,9 @@ impl Viewer {
                 _ = stopping.wait_for(|stopping| *stopping) => return None,
             }
             self.next = Instant::now() + EVERY;
+            if !self.is_allowed().await {
+                return None;
+            }
             let changed = self.changed_parts().await;
             if !changed.is_empty() || self.sent_at.elapsed() >= ALIVE_EVERY {
                 self.sent_at = Instant::now();

@@ -46,7 +46,7 @@ impl Visitor {
 }
 
 /// Why access is denied.
-enum Stranger {
+pub(super) enum Stranger {
     /// A login would help.
     LogIn,
     Refused(&'static str),
@@ -112,7 +112,8 @@ pub(crate) async fn programs(
     next.run(request).await
 }
 
-async fn visitor(app: &Arc<App>, peer: Peer, headers: &HeaderMap) -> Result<Visitor, Stranger> {
+/// Who sends a request with these headers.
+pub(super) async fn visitor(app: &Arc<App>, peer: Peer, headers: &HeaderMap) -> Result<Visitor, Stranger> {
     let header = app.config.access.proxy_header.as_deref();
     if let Some(name) = header
         && app.is_proxy(peer)

@@ -7,8 +7,9 @@ use std::{
 
 use axum::{
     Extension, Form,
-    extract::{Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{Query, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 use maud::html;
@@ -16,7 +17,7 @@ use serde::Deserialize;
 
 use super::{
     failure,
-    guard::{COOKIE, Visitor, cookie},
+    guard::{self, COOKIE, Visitor, cookie},
     layout,
 };
 use crate::{
@@ -42,8 +43,41 @@ pub(super) struct Login {
 }
 
 /// The form.
-pub(super) async fn page(Query(to): Query<To>) -> Response {
-    form(StatusCode::OK, &to.to, None)
+pub(super) async fn page(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    Query(to): Query<To>,
+) -> Response {
+    match guard::visitor(&app, peer, &headers).await {
+        Ok(Visitor::LoggedIn(_) | Visitor::Proxied(_)) => Redirect::to(&destination(&to.to)).into_response(),
+        _ => form(StatusCode::OK, &to.to, None),
+    }
+}
+
+/// Counts tries to log in, before anything of the form is read.
+pub(super) async fn throttled(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    if !forms::is_same_site(request.headers()) {
+        return failure(StatusCode::FORBIDDEN, "Refused", "This form came from another site.");
+    }
+    let client = app.client(peer, request.headers());
+    if app.throttle.lock().unwrap_or_else(PoisonError::into_inner).allow(client, Instant::now()) {
+        return next.run(request).await;
+    }
+    log::warn!("logins from {client} are refused for a while");
+    let mut answer = form(StatusCode::TOO_MANY_REQUESTS, "", Some("Too many tries. Wait half a minute."));
+    let headers = answer.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(Throttle::pause().as_secs()));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 fn form(status: StatusCode, to: &str, wrong: Option<&str>) -> Response {
@@ -69,21 +103,10 @@ pub(super) async fn login(
     headers: HeaderMap,
     Form(login): Form<Login>,
 ) -> Response {
-    if !forms::is_same_site(&headers) {
-        return failure(StatusCode::FORBIDDEN, "Refused", "This form came from another site.");
-    }
     let client = app.client(peer, &headers);
-    let allowed = app.throttle.lock().unwrap_or_else(PoisonError::into_inner).allow(client, Instant::now());
     let Ok(_turn) = app.logins.acquire().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    if !allowed {
-        log::warn!("logins from {client} are refused for a while");
-        let mut answer =
-            form(StatusCode::TOO_MANY_REQUESTS, &login.to, Some("Too many tries. Wait half a minute."));
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(Throttle::pause().as_secs()));
-        return answer;
-    }
     let Ok(secret) = secret::new_secret() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let hash = secret::hash(&secret);
     let checked = app
@@ -103,7 +126,7 @@ pub(super) async fn login(
     match checked {
         Ok(true) => {
             app.throttle.lock().unwrap_or_else(PoisonError::into_inner).succeeded(client);
-            let mut answer = Redirect::to(destination(&login.to)).into_response();
+            let mut answer = Redirect::to(&destination(&login.to)).into_response();
             let secure = if is_https(&app, peer, &headers) { "; Secure" } else { "" };
             let age = SESSION_AGE.as_secs();
             // Without `Path`: that of this page, wherever a proxy has put it.
@@ -154,11 +177,16 @@ pub(super) async fn logout(
 }
 
 /// Where to go after the login: a page of this server, and nowhere else.
-fn destination(to: &str) -> &str {
+fn destination(to: &str) -> String {
     let page = to.split('?').next().unwrap_or_default();
     let known = ["device", "problems", "map"].contains(&page) || (page.is_empty() && !to.is_empty());
     let plain = to.bytes().all(|byte| byte.is_ascii_graphic());
-    if known && plain { to } else { "." }
+    match (known && plain, page.is_empty()) {
+        (false, _) => ".".to_owned(),
+        // Relative to this page, a mere query would be one of the login.
+        (true, true) => format!("./{to}"),
+        (true, false) => to.to_owned(),
+    }
 }
 
 fn is_https(app: &App, peer: Peer, headers: &HeaderMap) -> bool {
@@ -172,9 +200,10 @@ mod tests {
 
     #[test]
     fn a_login_leads_only_to_pages_of_this_server() {
-        for to in ["device?id=a%20b", "map", "?state=late"] {
+        for to in ["device?id=a%20b", "map"] {
             assert_eq!(destination(to), to);
         }
+        assert_eq!(destination("?state=late"), "./?state=late", "the fleet, not the login");
         for to in
             ["", "//evil.example", "https://evil.example", "/device", "\\\\evil", "map\r\nX: y", "events"]
         {

@@ -6,6 +6,7 @@
 //! - [`layout`][]: what all pages have
 //! - [`guard`][]: who may see them
 //! - [`fleet`], [`device`], [`problems`], [`map`], [`login`][]: the pages
+//! - [`form`][]: bodies of forms
 //! - [`labels`][]: the form on the page of a device
 //! - [`events`][]: changes, once a second
 //! - [`chart`][]: a value over time as SVG
@@ -14,6 +15,7 @@ mod chart;
 mod device;
 mod events;
 mod fleet;
+mod form;
 pub(crate) mod guard;
 mod labels;
 mod layout;
@@ -56,10 +58,17 @@ pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/map", get(map::page))
         .route("/events", get(events::stream))
         .route("/logout", post(login::logout))
+        .route_layer(middleware::from_fn(form::bounded))
         .route_layer(middleware::from_fn_with_state(Arc::clone(app), guard::people));
     Router::new()
         .merge(pages)
-        .route("/login", get(login::page).post(login::login))
+        .route(
+            "/login",
+            get(login::page)
+                .post(login::login)
+                .layer(middleware::from_fn(form::bounded))
+                .layer(middleware::from_fn_with_state(Arc::clone(app), login::throttled)),
+        )
         .route("/style.css", get(|| asset("text/css; charset=utf-8", include_str!("style.css"))))
         .route("/live.js", get(|| asset("text/javascript; charset=utf-8", include_str!("live.js"))))
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("icon.svg"))))

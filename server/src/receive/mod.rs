@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
     response::{IntoResponse, Response},
@@ -99,12 +99,17 @@ async fn read_body(request: Request<Body>) -> Result<Vec<u8>, Box<Response>> {
             "expected a body without Content-Encoding",
         )));
     }
-    if request.body().size_hint().lower() > DOCUMENT_MAX as u64 {
+    Ok(whole(request.into_body()).await?.to_vec())
+}
+
+/// Reads a body to its end: of a document's length at most, and not for ever.
+pub(crate) async fn whole(body: Body) -> Result<Bytes, Box<Response>> {
+    if body.size_hint().lower() > DOCUMENT_MAX as u64 {
         return Err(Box::new(closing(StatusCode::PAYLOAD_TOO_LARGE, &DocumentError::TooLarge.to_string())));
     }
-    let body = Limited::new(request.into_body(), DOCUMENT_MAX).collect();
+    let body = Limited::new(body, DOCUMENT_MAX).collect();
     match tokio::time::timeout(BODY_TIMEOUT, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             Err(Box::new(closing(StatusCode::PAYLOAD_TOO_LARGE, &DocumentError::TooLarge.to_string())))
         }
