@@ -215,7 +215,11 @@ fn a_backup_of_the_running_server_can_be_started_from() {
 
 #[test]
 fn a_public_address_without_password_and_tokens_is_refused() {
-    let server = Server::start();
+    let mut server = Server::start();
+    // Two servers do not share a file.
+    let (ok, _, error) = server.command(&["--listen", "127.0.0.1:0"], "");
+    assert!(!ok && error.contains("a heartbeat-server uses"), "{error}");
+    server.stop();
     let (ok, _, error) = server.command(&["--listen", "0.0.0.0:0"], "");
     assert!(!ok && error.contains("receive.require_token = true and a password"), "{error}");
 }

@@ -185,6 +185,11 @@ pub(super) fn backup(config: &Config, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+pub(super) fn restore(config: &Config, file: &Path) -> Result<(), Failure> {
+    config.database()?.restore(file)?;
+    Ok(())
+}
+
 /// A time such as `90m`, `12h`, `30d`, in milliseconds.
 pub(super) fn lifetime(text: &str) -> Result<i64, String> {
     let units = [("m", MINUTE_MS), ("h", HOUR_MS), ("d", DAY_MS)];

@@ -65,6 +65,11 @@ enum Command {
         /// File that does not exist yet
         file: PathBuf,
     },
+    /// Put a copy in place of the database of a stopped server
+    Restore {
+        /// What `backup` made
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -181,6 +186,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Device(DeviceCommand::Remove { id }) => commands::set_removed(&config, &id, true),
         Command::Device(DeviceCommand::Restore { id }) => commands::set_removed(&config, &id, false),
         Command::Backup { file } => commands::backup(&config, &file),
+        Command::Restore { file } => commands::restore(&config, &file),
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn run_until(
     stopped: impl Future<Output = io::Result<()>>,
 ) -> Result<(), Failure> {
     let database = config.database()?;
+    let _held = database.hold()?;
     let mut store = database.open()?;
     config.check_public(Some(store.setting(password::SETTING)?.is_some()))?;
     // The same for all processes on this database: a form may be sent to another one than the page came from.

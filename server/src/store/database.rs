@@ -1,6 +1,7 @@
 //! Which database it is: the one place that knows.
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -8,7 +9,7 @@ use std::{
 use super::{
     Read, Readers, Result, Store, StoreError,
     postgres::{Postgres, Server},
-    sqlite::{self, Sqlite},
+    sqlite::{self, Sqlite, restore},
 };
 
 /// Where everything is kept.
@@ -46,6 +47,30 @@ impl Database {
     pub(crate) fn readers(&self) -> Readers {
         let this = self.clone();
         Readers::new(move || this.open_reader())
+    }
+
+    /// Marks it as in use by a server while the answer lives. A database of PostgreSQL may have several.
+    ///
+    /// # Errors
+    /// Another server uses the file.
+    pub(crate) fn hold(&self) -> Result<Option<File>> {
+        match self {
+            Self::Sqlite(path) => restore::hold(path).map(Some),
+            Self::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// Puts a backup in its place.
+    ///
+    /// # Errors
+    /// A server runs, or the file is no whole backup.
+    pub(crate) fn restore(&self, from: &Path) -> Result<()> {
+        match self {
+            Self::Sqlite(path) => restore::restore(from, path),
+            Self::Postgres(_) => {
+                Err(StoreError::Refused("a database of PostgreSQL is restored with pg_restore".to_owned()))
+            }
+        }
     }
 
     /// Opens it for questions.

@@ -9,12 +9,14 @@
 //! - [`read`][]: [`super::Read`], history and events
 //! - [`admin`][]: [`super::Admin`], tokens, logins and labels, which the command line changes too
 //! - [`backup`][]: a copy while all that goes on
+//! - [`restore`][]: such a copy in place of the database
 
 mod admin;
 pub(crate) mod backup;
 mod known;
 mod load;
 mod read;
+pub(crate) mod restore;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -184,7 +186,7 @@ fn at(path: &Path, error: rusqlite::Error) -> StoreError {
         StoreError::Unavailable(text) => StoreError::Unavailable(format!("{}: {text}", path.display())),
         refused @ StoreError::Refused(_) => refused,
         StoreError::Damaged(text) => StoreError::Damaged(format!(
-            "{}: {text}; restore a backup (`heartbeat-server backup` made it)",
+            "{}: {text}; restore a backup (`heartbeat-server restore FILE`)",
             path.display()
         )),
     }
