@@ -37,6 +37,8 @@ const PI: &[&str] = &["identity", "temperature", "throttled"];
 const PI5: &[&str] = &["identity", "temperature", "throttled", "power"];
 /// A mainline kernel under QEMU has no firmware that answers.
 const EMULATED_PI: &[&str] = &["identity", "temperature"];
+/// What `hil-tests/emulated-board` gives its guest; its clock may be set.
+const EMULATED_BOARD: &[&str] = &["power", "supply", "wifi", "4g", "gps", "service.clock-step"];
 
 /// The boards that are known.
 pub const PROFILES: &[Profile] = &[
@@ -45,6 +47,7 @@ pub const PROFILES: &[Profile] = &[
     Profile { name: "pi4", model: "Raspberry Pi 4", checks: PI },
     Profile { name: "pi5", model: "Raspberry Pi 5", checks: PI5 },
     Profile { name: "emulated-pi", model: "Raspberry Pi", checks: EMULATED_PI },
+    Profile { name: "emulated-board", model: "Emulated board", checks: EMULATED_BOARD },
 ];
 
 impl Profile {
@@ -83,6 +86,6 @@ mod tests {
         assert!(pi4.fits(Some("Raspberry Pi 4 Model B Rev 1.4")));
         assert!(!pi4.fits(Some("Raspberry Pi 5 Model B Rev 1.0")) && !pi4.fits(None));
         assert!(pi4.requires("throttled") && !pi4.requires("power") && pi4.requires("service.kill"));
-        assert!(Profile::named("emulated-board").is_none());
+        assert!(Profile::named("pi6").is_none());
     }
 }
