@@ -14,7 +14,6 @@ pub struct Profile {
 /// What every machine has that runs the service.
 const EVERYWHERE: &[&str] = &[
     "document",
-    "cpu",
     "memory",
     "disk",
     "network",
@@ -31,10 +30,10 @@ const EVERYWHERE: &[&str] = &[
     "service.budget",
 ];
 
-/// What every Raspberry Pi has besides.
-const PI: &[&str] = &["identity", "temperature", "throttled"];
+/// What every Raspberry Pi has besides. An emulated processor is as busy as its host, so that `cpu` may be skipped there.
+const PI: &[&str] = &["cpu", "identity", "temperature", "throttled"];
 /// The Pi 5's PMIC measures its rails.
-const PI5: &[&str] = &["identity", "temperature", "throttled", "power"];
+const PI5: &[&str] = &["cpu", "identity", "temperature", "throttled", "power"];
 /// A mainline kernel under QEMU has no firmware that answers.
 const EMULATED_PI: &[&str] = &["identity", "temperature"];
 /// What `hil-tests/emulated-board` gives its guest; its clock may be set.
