@@ -296,12 +296,12 @@ impl Render for Position {
             or_null(of_fix(self.altitude_m.and_then(|it| within(it.raw(), -10_000, 1_000_000, 1)))),
             or_null(of_fix(self.speed_mps.and_then(|it| within(it.raw(), 0, 100_000, 2)))),
             // A full turn is none.
-            or_null(self.heading.and_then(|it| within(
+            or_null(of_fix(self.heading.and_then(|it| within(
                 if it.raw() == 3_600 { 0 } else { it.raw() },
                 0,
                 3_599,
                 1
-            ))),
+            )))),
             or_null(self.satellites.map(|it| it.to_string())),
         )
     }
