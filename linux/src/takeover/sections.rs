@@ -1,4 +1,4 @@
-//! Files in sections of `key=value` that start a command: programs of supervisor (supervisord.org, "[program:x] Section
+//! Files in sections of `key=value` that start a command: programs of supervisor (supervisord.org, "`[program:x]` Section
 //! Values") and entries for a desktop (Desktop Entry Specification).
 
 use super::{command::Started, unit::split_words};

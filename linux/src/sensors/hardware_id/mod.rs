@@ -202,7 +202,7 @@ impl Chosen {
     }
 }
 
-/// As [`find`], and between serials and what a board may lose the id that was once chosen for it ([`kept`]).
+/// As [`find`], and between serials and what a board may lose the id that was once chosen for it (`kept`).
 ///
 /// # Errors
 ///

@@ -38,7 +38,7 @@ fn dmi(root: &Sysroot) -> Result<Text<MODEL_MAX>, SensorError> {
     Err(trouble)
 }
 
-/// A name with a NUL (Devicetree Specification 0.4, 2.2.4 "<string>") or a line's end behind it.
+/// A name with a NUL (Devicetree Specification 0.4, 2.2.4 "`<string>`") or a line's end behind it.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Text<MODEL_MAX>> {
     let name = bytes.split(|byte| matches!(byte, 0 | b'\n')).next().unwrap_or_default().trim_ascii();
     (!name.is_empty()).then(|| Text::from_bytes(name))
