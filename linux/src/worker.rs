@@ -23,8 +23,9 @@ use crate::{clock, waker::Waker};
 /// A job that takes longer than this no longer keeps the others waiting. A prompt one takes a few milliseconds at most.
 const PROMPT: Duration = Duration::from_millis(50);
 
-/// Enough for reading files and netlink; the default of 2 MiB is only address space, but counts in limits.
-const STACK_SIZE: usize = 256 * 1024;
+/// Enough for reading files and netlink; the default of 2 MiB is only address space, but counts in limits. Without
+/// optimisation each buffer of a walk through folders has a place of its own.
+const STACK_SIZE: usize = if cfg!(debug_assertions) { 2048 } else { 256 } * 1024;
 
 /// Something that may block.
 pub trait Job: Send + Sync {

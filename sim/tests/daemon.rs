@@ -41,6 +41,23 @@ fn beats_arrive_one_after_the_other_on_one_connection() {
 }
 
 #[test]
+fn version_comes_from_the_newest_file_below_app_dir() {
+    let (receiver, dir) = (receiver(), tempfile::tempdir().expect("a directory"));
+    fs::create_dir_all(dir.path().join("app/streamer/views")).expect("created");
+    write(dir.path(), "app/streamer/views/live.py", b"pass");
+    let config = dir.path().join("config.toml");
+    let (app, address) = (dir.path().join("app"), receiver.address());
+    let text =
+        format!("url = 'http://{address}/'\ninterval = 0.2\npidfile = ''\napp_dir = '{}'\n", app.display());
+    fs::write(&config, text).expect("written");
+    let _daemon = Daemon::start(command(&["run", "--config", config.to_str().expect("UTF-8")]));
+    let began = Instant::now();
+    while !beat(&receiver).value["app_version"].is_string() {
+        assert!(began.elapsed() < PATIENCE, "no version");
+    }
+}
+
+#[test]
 fn delivers_the_deprecated_get_form() {
     let receiver = receiver();
     let _daemon = Daemon::sending_to(receiver.address(), "0.2", &["--method", "get"]);
