@@ -84,10 +84,10 @@ fn caddy(server: &Server) -> Proxy {
     let directory = tempfile::tempdir().unwrap();
     let port = free_port();
     let recipe = include_str!("../packaging/Caddyfile");
-    assert!(recipe.contains("handle_path /heartbeat/* { reverse_proxy 127.0.0.1:8080 }"));
+    let (_, site) = recipe.split_once("heartbeat.example.org {\n").unwrap();
+    let site = site.replace("127.0.0.1:8080", &server.address.to_string());
     let config = format!(
-        "{{\n\tadmin off\n}}\nhttp://127.0.0.1:{port} {{\n\thandle_path /heartbeat/* {{\n\t\treverse_proxy {}\n\t}}\n}}\n",
-        server.address
+        "{{\n\tadmin off\n}}\nhttp://127.0.0.1:{port} {{\n\thandle_path /heartbeat/* {{\n{site}\n}}\n"
     );
     fs::write(directory.path().join("Caddyfile"), config).unwrap();
     let mut command = Command::new("caddy");
@@ -138,16 +138,30 @@ fn works_below_a_path(server: &Server, proxy: &Proxy) {
     }
 }
 
+const PROXY: &str = "[access]\nproxies = [\"127.0.0.1\"]";
+const PROXY_THAT_NAMES_USERS: &str = "[access]\nproxies = [\"127.0.0.1\"]\nproxy_header = \"X-Remote-User\"";
+
+/// The server believes the header, so the proxy must not pass on a client's.
+fn clients_cannot_name_themselves(server: &Server, proxy: &Proxy) {
+    let named = "X-Remote-User: admin\r\n";
+    assert_eq!(server.request("GET", "/", named, "").status, 200);
+    assert_ne!(proxy.request("GET", "/heartbeat/", named, "").status, 200);
+}
+
 #[test]
 #[ignore = "needs nginx: server/check"]
 fn nginx_below_a_path() {
-    let server = Server::with("[access]\nproxies = [\"127.0.0.1\"]");
+    let server = Server::with(PROXY);
     works_below_a_path(&server, &nginx(&server));
+    let server = Server::with(PROXY_THAT_NAMES_USERS);
+    clients_cannot_name_themselves(&server, &nginx(&server));
 }
 
 #[test]
 #[ignore = "needs caddy: server/check"]
 fn caddy_below_a_path() {
-    let server = Server::with("[access]\nproxies = [\"127.0.0.1\"]");
+    let server = Server::with(PROXY);
     works_below_a_path(&server, &caddy(&server));
+    let server = Server::with(PROXY_THAT_NAMES_USERS);
+    clients_cannot_name_themselves(&server, &caddy(&server));
 }

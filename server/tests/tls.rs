@@ -102,7 +102,8 @@ fn handshakes_that_never_end_are_ended_and_no_other_client_waits() {
 
 #[test]
 fn a_certificate_that_cannot_be_used_is_said_at_the_start() {
-    let server = Server::start();
+    let mut server = Server::start();
+    server.kill();
     let config = server.directory.path().join("config.toml");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{text}\n[tls]\ncertificate = \"/nowhere.pem\"\nkey = \"/nowhere.key\""))

@@ -68,6 +68,9 @@ pub(crate) fn run_until(
     let _held = database.hold()?;
     let mut store = database.open()?;
     config.check_public(Some(store.setting(password::SETTING)?.is_some()))?;
+    if !config.access.proxies.is_empty() && !config.receive.require_token {
+        log::warn!("receive.require_token is not set: all whom the proxy lets through may send heartbeats");
+    }
     // The same for all processes on this database: a form may be sent to another one than the page came from.
     let secret = secret::new_secret().map_err(Failure::Other)?;
     let forms = FormKey::new(&store.setting_or(forms::SETTING, &secret)?);
