@@ -15,7 +15,7 @@ config=/etc/heartbeat-daemon/config.toml
 step() { echo "=== $* (the board is up for $(cut -d. -f1 /proc/uptime) s)"; }
 ok() { echo "ok  $*"; }
 
-# end: switches the board off. Its logs stay with the host.
+# end: switches the board off. Its logs stay with the host. A log that cannot be written changes no result.
 end() {
     journalctl -b --no-pager -o short-monotonic >"$out/journal.$(cat /proc/sys/kernel/random/boot_id)" 2>&1 || true
     sync -f $out || true
@@ -25,6 +25,7 @@ end() {
 fail() {
     trap - ERR
     echo "FAILED: $*"
+    # What helps to understand it, as far as it is there.
     journalctl --no-pager -u $service -n 20 || true
     tail -n 1 $received || true
     end

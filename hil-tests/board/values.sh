@@ -26,6 +26,7 @@ CONFIG
 judge() {
     step 'heartbeat-hil judges'
     eventually 'ModemManager knows a modem' modem_is_known
+    # Fails if the modem is enabled already; what it reports is judged below.
     mmcli -m any -e >/dev/null 2>&1 || true
     eventually 'which is registered' modem_is_registered
     # Between heartbeats the board should be idle.

@@ -23,6 +23,7 @@ check '  what starts it again is named' said 'ATTENTION: keeper.service has star
 check '  and is not stopped' inside systemctl --quiet is-active keeper.service
 check '  the new service runs' ours
 eventually '  the older one is started again' old_runs
+# Its exit status tells of values that are missing in a container; what it says is checked.
 inside heartbeat-daemon doctor >"$work/said" 2>&1 || true
 check '  which doctor says' said 'an older heartbeat service still runs: process'
 

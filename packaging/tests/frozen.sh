@@ -89,6 +89,7 @@ inside umount -l /srv/app
 state=/var/lib/heartbeat-daemon
 inside systemctl stop $service
 inside mount -t tmpfs -o "size=16k,uid=$(shell 'id -u heartbeat-daemon'),mode=755" full $state
+# It ends with an error when the filesystem is full, which is wanted.
 shell "head -c 16384 /dev/zero >$state/filler 2>/dev/null" || true
 outage=$(date +%s.%N)
 ip -n "$name-server" link set eth0 down

@@ -56,6 +56,7 @@ shown systemctl --no-pager --full status $service
 shell "sed -i '/intervall/d' $config; mkdir -p /run/systemd/system/$service.d
     printf '[Service]\nEnvironment=HEARTBEAT_INTERVAL=2\n' >/run/systemd/system/$service.d/50-environment.conf; systemctl daemon-reload"
 inside systemctl restart $service
+# Its exit status tells of values that are missing in a container; what it says is checked.
 inside heartbeat-daemon doctor >"$work/said" 2>&1 || true
 check 'doctor says what the service has from elsewhere' said 'the service has another interval: from environment variable HEARTBEAT_INTERVAL'
 inside env HEARTBEAT_INTERVAL=3 heartbeat-daemon check-config >"$work/said" 2>&1 || true

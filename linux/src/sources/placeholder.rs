@@ -32,8 +32,8 @@ pub(crate) fn is_placeholder(number: &str) -> bool {
         || is_address && number.starts_with(BROADCOM_SAMPLE)
 }
 
-/// What boards that nobody has named call themselves, in lower case: texts of firmware vendors for the makers of boards to
-/// replace.
+/// Default texts of firmware vendors, in lower case: the maker of a board should have replaced them with its name or serial
+/// number, and has not.
 const NAMES: [&str; 12] = [
     "default string",
     "n/a",
