@@ -28,7 +28,8 @@ pub(super) const HOLD_OFF: Duration = Duration::from_millis(100);
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How often a reader looks whether there is an answer.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(2);
-/// How often events are read at once; what is left is read in the next turn.
+/// How often events are read at once, so that a program that opens the file again and again does not hold the main loop; what
+/// is left is read in a later turn.
 const READS_MAX: u32 = 16;
 
 /// A watch on the directory of the file, which lasts when the file is replaced.
@@ -52,22 +53,20 @@ impl Watch {
 
     /// Whether the file has been opened or removed since the last call. Never waits.
     pub(super) fn take(&self) -> bool {
+        let mut is_asked = false;
         for _ in 0..READS_MAX {
             match self.0.read_events() {
                 // One without a name says that the watch has ended or that events were lost.
                 Ok(events) => {
-                    if events.iter().any(|event| event.name.as_ref().is_none_or(|name| name == NAME)) {
-                        // What else is there is from before the answer.
-                        while self.0.read_events().is_ok() {}
-                        return true;
-                    }
+                    is_asked |=
+                        events.iter().any(|event| event.name.as_ref().is_none_or(|name| name == NAME));
                 }
-                Err(Errno::EAGAIN) => return false,
+                Err(Errno::EAGAIN) => break,
                 Err(Errno::EINTR) => {}
                 Err(_) => return true,
             }
         }
-        false
+        is_asked
     }
 }
 
