@@ -75,6 +75,11 @@ impl Duration {
     pub const fn as_secs(self) -> u64 {
         self.0 / 1_000_000
     }
+
+    /// The span in whole seconds, rounded up: for people, to whom a wait of 0.3 s is not one of 0 s.
+    pub const fn as_secs_rounded_up(self) -> u64 {
+        self.0.div_ceil(1_000_000)
+    }
 }
 
 impl Add<Duration> for Instant {
@@ -148,6 +153,7 @@ mod tests {
     fn duration_converts_between_units() {
         let span = Duration::from_micros(7_654_321);
         assert_eq!((span.as_micros(), span.as_millis(), span.as_secs()), (7_654_321, 7_654, 7));
+        assert_eq!((span.as_secs_rounded_up(), Duration::from_secs(7).as_secs_rounded_up()), (8, 7));
         assert_eq!(span / 2, Duration::from_micros(3_827_160));
         assert_eq!(span / 0, Duration::ZERO);
         let theirs = core::time::Duration::from_micros(7_654_321);

@@ -29,7 +29,8 @@ impl BackoffLog {
         let is_logged = self.limit.allow(now, BACKOFF_LOG_INTERVAL);
         self.current = Some(Current { withheld: 0, is_logged });
         if is_logged {
-            log_warn!("backing off: no heartbeat is tried for {} s, because {}", pause.as_secs(), reason);
+            let secs = pause.as_secs_rounded_up();
+            log_warn!("backing off: no heartbeat is tried for {} s, because {}", secs, reason);
         }
     }
 
