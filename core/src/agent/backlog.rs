@@ -151,7 +151,9 @@ impl<'s> Backlog<'s> {
                 self.remove_oldest();
             }
             Verdict::Failed { may_have_arrived: true, .. } => self.drop_oldest(),
-            Verdict::Refused { .. } => {
+            // "Later" says nothing about this heartbeat.
+            Verdict::Refused { retry_after: Some(_) } => {}
+            Verdict::Refused { retry_after: None } => {
                 self.refusals = self.refusals.saturating_add(1);
                 if self.refusals >= LATE_REFUSALS_MAX {
                     self.drop_oldest();
@@ -278,6 +280,18 @@ mod tests {
             assert!(backlog.on_outcome(now, Verdict::Accepted));
             assert_eq!(backlog.unlogged, [unlogged, 0]);
         }
+    }
+
+    /// A rate limit that lets the live heartbeat through and not the late one would empty the backlog.
+    #[test]
+    fn server_that_asks_for_time_costs_no_heartbeat() {
+        let mut memory = Storage::<1_000>::new();
+        let mut backlog = Backlog::new(memory.as_mut_view());
+        backlog.enqueue(document(0).as_bytes(), 10);
+        for _ in 0..10 {
+            assert!(!send(&mut backlog, Verdict::Refused { retry_after: Some(crate::time::Duration::ZERO) }));
+        }
+        assert_eq!((backlog.len(), backlog.counts().dropped), (1, 0));
     }
 
     #[test]

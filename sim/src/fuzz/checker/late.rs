@@ -149,7 +149,8 @@ impl Late {
                 self.refusals = 0;
                 self.counts.replayed += 1;
             }
-            Verdict::Refused { .. } => {
+            Verdict::Refused { retry_after: Some(_) } => self.left = 0,
+            Verdict::Refused { retry_after: None } => {
                 self.left = 0;
                 self.refusals += 1;
                 if self.refusals >= 3 {
