@@ -9,6 +9,8 @@ use std::{
     path::Path,
 };
 
+use nix::libc;
+
 use crate::files::{self, Durability, Links};
 
 /// More than the backlog can fill.
@@ -66,9 +68,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
 pub(super) fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let read = files::read(path, SIZE_MAX, Links::Refuse);
     let documents = match &read {
-        Ok((bytes, _)) => decode(bytes),
+        Ok((bytes, _)) => decode(bytes).map_err(str::to_owned),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) if error.kind() == ErrorKind::FileTooLarge => Err("it is too large"),
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => Err("it is too large".to_owned()),
+        // Its next version would replace it.
+        Err(error) if is_of_the_system(error) => Err(error.to_string()),
         Err(error) => return Err(error.to_string()),
     };
     let documents = documents.map_err(|problem| {
@@ -79,6 +83,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
         }
     })?;
     Ok(documents.into_iter().map(<[u8]>::to_vec).collect())
+}
+
+/// Whether the system could not read it, such as an SD card that fails, and not this program that does not want to.
+fn is_of_the_system(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| code != libc::ELOOP)
 }
 
 /// Replaces the file.
@@ -131,6 +140,13 @@ mod tests {
         fs::File::create(&path).expect("created").set_len(SIZE_MAX + 1).expect("set");
         assert!(read(&path).is_err_and(|error| error.starts_with("it is too large; put aside as ")));
         assert_eq!(read(&path), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn failing_storage_is_told_from_what_is_no_file() {
+        assert!(is_of_the_system(&io::Error::from_raw_os_error(libc::EIO)));
+        assert!(!is_of_the_system(&io::Error::from_raw_os_error(libc::ELOOP)), "a symbolic link");
+        assert!(!is_of_the_system(&io::Error::other("a directory")));
     }
 
     #[test]
