@@ -124,7 +124,7 @@ pub trait Uplink {
     fn poll(&mut self) -> Poll<Outcome>;
 
     /// Forgets the request: its outcome must never be returned by a later `poll`. Returns what the request failed with, by
-    /// what it was waiting for: as far as that is not known, a fault of the server that may have arrived.
+    /// what it was waiting for.
     fn cancel(&mut self) -> Outcome;
 }
 

@@ -20,12 +20,26 @@ use super::{
     tunnel::{Tunnel, TunnelTarget},
 };
 
-/// Longest time for TCP to connect.
-const CONNECT_MAX: Duration = Duration::from_secs(4);
-/// Longest time for the tunnel. Proxies try longer to reach a server.
-const TUNNEL_MAX: Duration = Duration::from_secs(10);
-/// Longest time for the TLS handshake.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// How long an attempt may take in its phases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AttemptLimits {
+    /// For TCP to connect.
+    pub(super) connect: Duration,
+    /// For the tunnel, and after it for the TLS handshake. Proxies try longer than one round trip to reach a server.
+    pub(super) handshake: Duration,
+}
+
+impl AttemptLimits {
+    /// Shares of the time of a dial: 4 s and 10 s of the default 15 s, and not less where that time is shorter, because then
+    /// the dial ends the attempt. Where one answer may take longer, the operator knows that the link is slow, and the
+    /// connection may take as long.
+    pub(super) fn new(dial: Duration, answer: Duration) -> Self {
+        Self {
+            connect: (dial * 4 / 15).max(Duration::from_secs(4)).max(answer),
+            handshake: (dial * 2 / 3).max(Duration::from_secs(10)).max(answer),
+        }
+    }
+}
 /// How long a handshake is waited for before another address is tried as well; three round trips if those are longer.
 const HANDSHAKE_GRACE: Duration = Duration::from_secs(2);
 
@@ -46,8 +60,15 @@ pub(super) struct AttemptContext<'d> {
 #[derive(Debug)]
 pub(super) struct Attempt {
     address: SocketAddr,
-    began: Instant,
+    timing: Timing,
     phase: Phase,
+}
+
+/// When an attempt began, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+struct Timing {
+    began: Instant,
+    limits: AttemptLimits,
 }
 
 #[derive(Debug)]
@@ -81,11 +102,13 @@ impl Attempt {
     /// # Errors
     ///
     /// What fails at once, such as a missing route.
-    pub(super) fn begin(address: SocketAddr, steps: &Steps) -> Result<Self, Failure> {
+    pub(super) fn begin(address: SocketAddr, limits: AttemptLimits, steps: &Steps) -> Result<Self, Failure> {
         let began = Instant::now();
         steps.note(steps::Step::Connecting(address));
         match tcp::begin(address) {
-            Ok(stream) => Ok(Self { address, began, phase: Phase::Connecting(stream) }),
+            Ok(stream) => {
+                Ok(Self { address, timing: Timing { began, limits }, phase: Phase::Connecting(stream) })
+            }
             Err(error) => Err(Failure::io(Stage::Connect, &error).at(address)),
         }
     }
@@ -96,7 +119,7 @@ impl Attempt {
         match self.phase {
             Phase::Connecting(stream) if happened => match stream.take_error() {
                 Ok(None) => {
-                    let took = self.began.elapsed();
+                    let took = self.timing.began.elapsed();
                     context.steps.note(steps::Step::Connected(address, took));
                     let facts = Facts {
                         address,
@@ -112,15 +135,15 @@ impl Attempt {
             Phase::Connected(stream, facts) if may_handshake => {
                 let facts = Facts { since: Instant::now(), ..facts };
                 match context.tunnel {
-                    Some(target) => tunnel(self.began, stream, facts, Tunnel::new(target), context),
-                    None => secure(self.began, stream, facts, context),
+                    Some(target) => tunnel(self.timing, stream, facts, Tunnel::new(target), context),
+                    None => secure(self.timing, stream, facts, context),
                 }
             }
             Phase::Tunnelling(stream, facts, negotiation) if happened => {
-                tunnel(self.began, stream, facts, negotiation, context)
+                tunnel(self.timing, stream, facts, negotiation, context)
             }
             Phase::Handshaking(connection) if happened => {
-                handshake(address, self.began, connection, context.steps)
+                handshake(address, self.timing, connection, context.steps)
             }
             phase => Step::Waiting(Self { phase, ..self }),
         }
@@ -134,10 +157,10 @@ impl Attempt {
     /// When its time is over; `None` while it waits for another attempt.
     pub(super) fn until(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Connecting(_) => Some(self.began + CONNECT_MAX),
+            Phase::Connecting(_) => Some(self.timing.began + self.timing.limits.connect),
             Phase::Connected(..) => None,
-            Phase::Tunnelling(_, facts, _) => Some(facts.since + TUNNEL_MAX),
-            Phase::Handshaking(connection) => Some(connection.facts().since + HANDSHAKE_MAX),
+            Phase::Tunnelling(_, facts, _) => Some(facts.since + self.timing.limits.handshake),
+            Phase::Handshaking(connection) => Some(connection.facts().since + self.timing.limits.handshake),
         }
     }
 
@@ -160,7 +183,7 @@ impl Attempt {
     pub(super) fn waiting(&self, now: Instant) -> Failure {
         let (stage, detail) = match &self.phase {
             Phase::Connecting(_) => {
-                let waited = now.saturating_duration_since(self.began);
+                let waited = now.saturating_duration_since(self.timing.began);
                 (Stage::Connect, format!("after {:.1} s", waited.as_secs_f64()))
             }
             Phase::Connected(_, facts) => (Stage::Handshake, handshake_words(facts, now)),
@@ -206,7 +229,7 @@ fn handshake_words(facts: &Facts, now: Instant) -> String {
 
 /// Asks the proxy as far as that needs no waiting, then goes on to the server.
 fn tunnel(
-    began: Instant,
+    timing: Timing,
     mut stream: TcpStream,
     facts: Facts,
     mut negotiation: Tunnel,
@@ -218,35 +241,52 @@ fn tunnel(
             context.steps.note(steps::Step::Tunnel(address, took));
             // The way to the server is longer than that to the proxy.
             let connect_time = facts.connect_time.max(took);
-            secure(began, stream, Facts { connect_time, since: Instant::now(), ..facts }, context)
+            secure(timing, stream, Facts { connect_time, since: Instant::now(), ..facts }, context)
         }
         Ok(None) => {
-            Step::Waiting(Attempt { address, began, phase: Phase::Tunnelling(stream, facts, negotiation) })
+            Step::Waiting(Attempt { address, timing, phase: Phase::Tunnelling(stream, facts, negotiation) })
         }
         Err(failure) => Step::Failed(failure.at(address)),
     }
 }
 
 /// Begins TLS, if that is wanted.
-fn secure(began: Instant, stream: TcpStream, facts: Facts, context: &AttemptContext<'_>) -> Step {
+fn secure(timing: Timing, stream: TcpStream, facts: Facts, context: &AttemptContext<'_>) -> Step {
     let address = facts.address;
     let Some((config, name)) = context.tls else {
         return Step::Ready(Connection::plain(stream, facts, context.traffic));
     };
     match Connection::secured(stream, facts, context.traffic, config, name) {
-        Ok(connection) => handshake(address, began, connection, context.steps),
+        Ok(connection) => handshake(address, timing, connection, context.steps),
         Err(error) => Step::Failed(Failure::tls(Stage::Handshake, &error).at(address)),
     }
 }
 
-fn handshake(address: SocketAddr, began: Instant, mut connection: Connection, steps: &Steps) -> Step {
+fn handshake(address: SocketAddr, timing: Timing, mut connection: Connection, steps: &Steps) -> Step {
     match connection.handshake() {
         Ok(true) => {
             let session = connection.session().unwrap_or_default();
             steps.note(steps::Step::Secured(address, session, connection.issued()));
             Step::Ready(connection)
         }
-        Ok(false) => Step::Waiting(Attempt { address, began, phase: Phase::Handshaking(connection) }),
+        Ok(false) => Step::Waiting(Attempt { address, timing, phase: Phase::Handshaking(connection) }),
         Err(error) => Step::Failed(Failure::io(Stage::Handshake, &error).at(address)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_follow_what_the_operator_allows() {
+        let secs = |dial, answer| {
+            let limits = AttemptLimits::new(Duration::from_secs(dial), Duration::from_secs(answer));
+            (limits.connect.as_secs(), limits.handshake.as_secs())
+        };
+        assert_eq!(secs(15, 2), (4, 10), "the defaults");
+        assert_eq!(secs(2, 1), (4, 10), "the dial ends before");
+        assert_eq!(secs(60, 2), (16, 40));
+        assert_eq!(secs(15, 12), (12, 12), "an answer may take longer");
     }
 }

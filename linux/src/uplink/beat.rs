@@ -71,7 +71,9 @@ impl Waiting {
 pub(super) struct Used {
     /// The server's address; `None` before the first use.
     pub(super) address: Option<SocketAddr>,
-    /// For how long it had been idle; `None` if it was new.
+    /// It stood before the heartbeat began.
+    pub(super) was_kept: bool,
+    /// For how long it had been idle since a reply; `None` if it was not used before.
     pub(super) idle_for: Option<Duration>,
     /// When the request began.
     pub(super) began: Option<Instant>,

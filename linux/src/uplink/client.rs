@@ -18,7 +18,8 @@ use ureq::{
 use super::{
     authorities::TrustError,
     beat::{Beat, Limits},
-    connector::{BODY_READ_MAX, Lender, NoResolver},
+    connection::BODY_READ_MAX,
+    connector::{Lender, NoResolver},
     failure::{Cause, Failure, Stage},
     link::Link,
     outcome::Reply,
@@ -44,6 +45,8 @@ const OUTPUT: usize = 2 * 1024;
 const TOKEN_MAX: u64 = 4 * 1024;
 /// Bytes of a document's byte in a URL.
 const ESCAPED: usize = 3;
+/// A server's word that a request did not come in time.
+const REQUEST_TIMEOUT: u16 = 408;
 /// Limits of how long a connection is kept idle.
 const IDLE: std::ops::RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from_secs(300);
 
@@ -165,7 +168,7 @@ impl Sender {
 
     /// Sends one document and waits for the status, which is the answer: what follows it is left to [`Self::finish`].
     ///
-    /// A connection that had been idle and that the server closed in the same moment costs one more attempt, at once and
+    /// A connection that had been idle and that the server gave up in the same moment costs one more attempt, at once and
     /// within the same deadline.
     ///
     /// # Errors
@@ -174,11 +177,23 @@ impl Sender {
     pub(super) fn exchange(&mut self, body: &[u8], beat: Beat) -> Result<Answer, Failure> {
         self.lender.link().begin(beat);
         let mut answer = self.attempt(body);
-        if let Err(Failure { cause: Cause::Lost, stage: Stage::Exchange, .. }) = &answer {
-            let used = self.lender.link().used();
-            if used.idle_for.is_some() && !used.was_answered && Instant::now() < beat.until {
-                log::debug!("the server closed the kept connection: once more");
-                answer = self.attempt(body);
+        let used = self.lender.link().used();
+        if used.was_kept && Instant::now() < beat.until {
+            match &answer {
+                Err(Failure { cause: Cause::Lost, stage: Stage::Exchange, .. }) if !used.was_answered => {
+                    log::debug!("the server closed the kept connection: once more");
+                    // The server may have taken the first one, whatever becomes of the second.
+                    self.lender.link().repeat();
+                    answer = self.attempt(body).map_err(|failure| failure.after_sending(true));
+                }
+                // The server's notice that the connection was idle for too long has crossed with the request (RFC 9110,
+                // section 15.5.9).
+                Ok(Answer { reply: Reply { status: REQUEST_TIMEOUT, .. }, .. }) => {
+                    log::debug!("the server gave the kept connection up (408): once more");
+                    drop(answer);
+                    answer = self.attempt(body);
+                }
+                Ok(_) | Err(_) => {}
             }
         }
         let is_proxied = self.lender.link().is_proxied();

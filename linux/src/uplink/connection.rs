@@ -27,6 +27,9 @@ use super::{
 pub(super) const HANDSHAKE_MAX: u64 = 64 * 1024;
 /// Bytes from the wire for one reply: 64 KiB of header, 16 KiB of body, and what TLS adds.
 pub(super) const REPLY_MAX: u64 = 128 * 1024;
+/// Bytes of a reply's body. They are read for no other reason than that the connection can be used again, which costs less
+/// than a new one as long as they fit into what a server sends at once.
+pub(super) const BODY_READ_MAX: u64 = 16 * 1024;
 /// Bytes from the wire while nothing is asked: session tickets.
 pub(super) const IDLE_MAX: u64 = 16 * 1024;
 /// Reads from the wire in one turn, after which the caller looks at the time again.
@@ -52,19 +55,28 @@ impl Facts {
         self.connect_time.max(self.handshake_round_trip)
     }
 
-    /// A request had no answer, although it had this much time. The server is not blamed when the link alone needs half of
-    /// it.
-    pub(super) fn no_answer_within(&self, timeout: Duration) -> Failure {
+    /// A request had no answer, although it had this much of its time. The server is not blamed when the link alone needs
+    /// half of that time, or when making the connection had taken more than a quarter of it.
+    pub(super) fn no_answer_within(&self, had: Duration, timeout: Duration) -> Failure {
+        let is_cut_short = had < nearly(timeout);
+        let left =
+            if is_cut_short { format!(", {} ms of it were left", had.as_millis()) } else { String::new() };
+        let words = self.round_trip_words();
         Failure::new(Stage::Exchange, Cause::Timeout)
             .at(self.address)
-            .because(format!("{}, the timeout is {} ms", self.round_trip_words(), timeout.as_millis()))
-            .excused(self.round_trip() > timeout / 2)
+            .because(format!("{words}, the timeout is {} ms{left}", timeout.as_millis()))
+            .excused(is_cut_short || self.round_trip() > timeout / 2)
     }
 
     /// How far away the server is, for people.
     pub(super) fn round_trip_words(&self) -> String {
         format!("the link's round trip was {} ms", self.round_trip().as_millis())
     }
+}
+
+/// As much of a request's time as makes no difference.
+pub(super) fn nearly(timeout: Duration) -> Duration {
+    timeout * 3 / 4
 }
 
 /// A connection to the server.

@@ -21,15 +21,12 @@ use ureq::{
 };
 
 use super::{
-    connection::{Connection, Input},
+    connection::{BODY_READ_MAX, Connection, Input},
     failure::{Cause, Failure, Stage},
     head::{Body, Head, HeadReader},
     link::Link,
 };
 
-/// Bytes of a reply's body. They are read for no other reason than that the connection can be used again, which costs less
-/// than a new one as long as they fit into what a server sends at once.
-pub(super) const BODY_READ_MAX: u64 = 16 * 1024;
 /// Room for what is received: a minimal head and what came with it.
 const INPUT: usize = 4 * 1024;
 /// Bytes that are read at once while a head is expected.
@@ -75,7 +72,7 @@ impl Connector for Lender {
             is_new: connection.idle_for(Instant::now()).is_none(),
             connection: Some(connection),
             until: beat.until.min(Instant::now() + beat.timeout),
-            timeout: beat.timeout,
+            had: beat.until.saturating_duration_since(Instant::now()).min(beat.timeout),
             has_sent: false,
             reader: HeadReader::new(),
             head: None,
@@ -95,8 +92,8 @@ pub(super) struct Loan {
     is_new: bool,
     /// Until when the status must be here.
     until: Instant,
-    /// How much time a request has that is not cut short.
-    timeout: Duration,
+    /// How much time it has for that.
+    had: Duration,
     /// Bytes of the request may have left.
     has_sent: bool,
     reader: HeadReader,
@@ -158,11 +155,14 @@ impl Loan {
         let is_accepted = (200..300).contains(&head.status);
         let body = match head.body {
             Body::Length(length) if length > BODY_READ_MAX => Body::None,
-            // What cannot be used again anyway is read for the sake of the server's script, and only if that did well.
+            // The connection cannot be used again. What is small is read all the same, so that the server's script can end.
             _ if head.closes && !is_accepted => Body::None,
             Body::Unclear => Body::None,
             body => body,
         };
+        if is_accepted && body == Body::None && head.body != Body::None {
+            self.lender.link().warn_of_large_page();
+        }
         let text = head.render(body);
         let is_read = body != Body::None || head.body == Body::None;
         let input = self.buffers.input_append_buf();
@@ -212,7 +212,7 @@ impl Loan {
     fn failure(&self, cause: Cause) -> Failure {
         let failure = Failure::new(Stage::Exchange, cause);
         let failure = match self.connection.as_ref().map(Connection::facts) {
-            Some(facts) if cause == Cause::Timeout => facts.no_answer_within(self.timeout),
+            Some(facts) if cause == Cause::Timeout => self.lender.link().no_answer(facts, self.had),
             Some(facts) => failure.at(facts.address),
             None => failure,
         };

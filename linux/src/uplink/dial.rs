@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags};
 use rustls::ClientConfig;
 
 use super::{
-    attempt::{Attempt, AttemptContext, Step},
+    attempt::{Attempt, AttemptContext, AttemptLimits, Step},
     book::Book,
     connection::Connection,
     failure::{Cause, Failure, Stage},
@@ -65,6 +65,8 @@ pub(super) struct DialContext<'l> {
 pub(super) struct Dial {
     began: Instant,
     until: Instant,
+    attempt_limits: AttemptLimits,
+    via_proxy: bool,
     attempts: Vec<Attempt>,
     tried: Vec<SocketAddr>,
     /// When the next attempt may begin.
@@ -92,12 +94,15 @@ pub(super) enum Turn {
 }
 
 impl Dial {
-    /// Begins, for at most `limit`; has the name looked up if what is known of it is old or in doubt.
-    pub(super) fn begin(context: &DialContext<'_>, doubt: Doubt, limit: Duration) -> Self {
+    /// Begins, for at most `limit`; has the name looked up if what is known of it is old or in doubt. `timeout` is what one
+    /// answer may take.
+    pub(super) fn begin(context: &DialContext<'_>, doubt: Doubt, limit: Duration, timeout: Duration) -> Self {
         let began = Instant::now();
         let mut dial = Self {
             began,
             until: began + limit,
+            attempt_limits: AttemptLimits::new(limit, timeout),
+            via_proxy: context.target.tunnel.is_some(),
             attempts: Vec::new(),
             tried: Vec::new(),
             next: began,
@@ -234,7 +239,7 @@ impl Dial {
                 return;
             }
             self.tried.push(address);
-            match Attempt::begin(address, &self.steps) {
+            match Attempt::begin(address, self.attempt_limits, &self.steps) {
                 Ok(attempt) => {
                     self.attempts.push(attempt);
                     self.next = now + book.stagger();
@@ -245,7 +250,7 @@ impl Dial {
     }
 
     fn failed(&mut self, book: &mut Book, failure: Failure, now: Instant) {
-        self.steps.note(steps::Step::Failed(failure.clone()));
+        self.steps.note(steps::Step::Failed(failure.clone().through_proxy(self.via_proxy)));
         if let Some(address) = failure.address.filter(|_| failure.cause != Cause::Local) {
             book.failed(address);
         }

@@ -37,7 +37,7 @@ pub enum Cause {
     NoSuchName,
     /// The name servers failed or were not reached.
     NameServer,
-    /// This device has no route to the address, or its own firewall refuses.
+    /// This device has no route to the address, its own firewall refuses, or a router on the way does.
     NoRoute,
     /// The host answered that no process listens on the port.
     Refused,
@@ -149,21 +149,13 @@ impl Failure {
             Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EAGAIN) => {
                 Cause::Local
             }
-            Some(Errno::EADDRNOTAVAIL | Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT)
-                if stage == Stage::Connect =>
-            {
-                Cause::NoRoute
-            }
             _ => match error.kind() {
                 ErrorKind::ConnectionRefused if stage == Stage::Connect => Cause::Refused,
                 ErrorKind::TimedOut => Cause::Timeout,
                 // More than the TLS library keeps of messages that are not complete.
                 ErrorKind::InvalidData => Cause::Tls,
-                ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown
-                    if stage == Stage::Connect =>
-                {
-                    Cause::NoRoute
-                }
+                // No peer was reached: a firewall, a route that leads nowhere (EINVAL), a message of a router on the way.
+                _ if stage == Stage::Connect => Cause::NoRoute,
                 _ => Cause::Lost,
             },
         };

@@ -4,6 +4,8 @@
 //! All of it lives on the uplink's thread. A heartbeat takes the connection, or drives the making of one for as long as it
 //! may wait; what is not done by then goes on while the thread waits for the next heartbeat.
 
+mod ahead;
+mod ended;
 mod idle;
 
 use std::{
@@ -14,13 +16,14 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags};
 
+use self::ahead::Ahead;
 use super::{
     beat::{Beat, Cancelled, Limits, Used, Waiting},
     book::Book,
     byte_budget::ByteBudget,
-    certificate_backoff::CertificateBackoff,
-    connection::Connection,
+    connection::{BODY_READ_MAX, Connection, Facts, nearly},
     dial::{Dial, DialContext, Doubt, Turn},
+    dial_backoff::DialBackoff,
     failure::{Cause, Failure, Stage},
     names::Names,
     outcome,
@@ -32,6 +35,8 @@ use super::{
 };
 use crate::waker::{WakeUps, Waker};
 
+/// Requests without any answer in a row that a slow link excuses. Then the server is taken to be silent, and asked less often.
+const EXCUSED_MAX: u8 = 6;
 /// The way to the server.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -48,10 +53,11 @@ pub(super) struct Link {
     is_quiet: bool,
     /// The connection that is being made.
     dial: Option<Dial>,
+    ahead: Ahead,
     doubt: Doubt,
     /// The latest dial that has ended failed at the server, so that the next one that takes long is not only slow.
     is_server_failing: bool,
-    certificate_backoff: CertificateBackoff,
+    dial_backoff: DialBackoff,
     byte_budget: ByteBudget,
     /// Bytes of the wire whose outcome is known.
     accounted: u64,
@@ -64,6 +70,12 @@ pub(super) struct Link {
     wake_ups: WakeUps,
     /// Of the connection of the latest request.
     used: Used,
+    /// The request is sent for the second time.
+    is_repeated: bool,
+    /// Requests in a row without any answer.
+    silent: u8,
+    /// The log says that this server confirms with large pages.
+    is_large_page_logged: bool,
 }
 
 impl Link {
@@ -90,9 +102,10 @@ impl Link {
             kept: None,
             is_quiet: false,
             dial: None,
+            ahead: Ahead::default(),
             doubt: Doubt::None,
             is_server_failing: false,
-            certificate_backoff: CertificateBackoff::default(),
+            dial_backoff: DialBackoff::default(),
             byte_budget: ByteBudget::default(),
             accounted: 0,
             refusal: None,
@@ -102,6 +115,9 @@ impl Link {
             waker,
             wake_ups,
             used: Used::default(),
+            is_repeated: false,
+            silent: 0,
+            is_large_page_logged: false,
         }
     }
 
@@ -125,7 +141,8 @@ impl Link {
             self.trust = trust;
         }
         if target != self.target {
-            self.book = Book::default();
+            (self.book, self.ahead) = (Book::default(), Ahead::default());
+            self.is_large_page_logged = false;
         }
         self.release();
         (self.target, self.limits) = (target, limits);
@@ -139,16 +156,29 @@ impl Link {
     /// A heartbeat begins.
     pub(super) fn begin(&mut self, beat: Beat) {
         self.beat = beat;
-        self.used = Used::default();
+        (self.used, self.is_repeated) = (Used::default(), false);
         self.waiting.set(None);
+        self.take_renewal();
+    }
+
+    /// Takes over certificates that were read again. A server that refused the old ones is to see the new ones.
+    fn take_renewal(&mut self) {
         if self.trust.as_mut().is_some_and(Trust::take_renewal) {
+            if self.doubt == Doubt::Refused {
+                self.close();
+            }
             self.release();
         }
     }
 
+    /// The request is sent once more. The server may have taken the first one.
+    pub(super) fn repeat(&mut self) {
+        self.is_repeated = true;
+    }
+
     /// There is a reason to try again at once.
     fn release(&mut self) {
-        self.certificate_backoff.release();
+        self.dial_backoff.release();
         self.byte_budget.clear();
     }
 
@@ -169,6 +199,7 @@ impl Link {
 
     /// Tells what the heartbeat would fail with if it were cancelled now.
     fn announce(&mut self, failure: Failure) {
+        let failure = if self.is_repeated { failure.after_sending(true) } else { failure };
         self.waiting.set(Some(failure.through_proxy(self.is_proxied())));
     }
 
@@ -186,24 +217,30 @@ impl Link {
         if let Some(failure) = self.too_costly(Instant::now()) {
             return Err(failure);
         }
-        let connection = match self.take_kept() {
-            Some(kept) => kept,
-            None => self.make()?,
-        };
+        let kept = self.take_kept();
+        let was_kept = kept.is_some();
+        let connection = kept.map_or_else(|| self.make(), Ok)?;
         let facts = connection.facts();
         let idle_for = connection.idle_for(Instant::now());
         self.used = Used {
             address: Some(facts.address),
+            was_kept,
             idle_for,
             began: Some(Instant::now()),
             was_answered: false,
             took: None,
         };
-        let left = self.beat.until.saturating_duration_since(Instant::now());
-        self.steps.note(Step::Request(left.min(self.beat.timeout)));
-        let failure = facts.no_answer_within(self.beat.timeout);
-        self.announce(failure.after_sending(true));
+        let left = self.beat.until.saturating_duration_since(Instant::now()).min(self.beat.timeout);
+        self.steps.note(Step::Request(left));
+        self.announce(self.no_answer(facts, left).after_sending(true));
         Ok(connection)
+    }
+
+    /// What a request fails with that had no answer in this time.
+    pub(super) fn no_answer(&self, facts: &Facts, had: Duration) -> Failure {
+        let failure = facts.no_answer_within(had, self.beat.timeout);
+        let is_only_slow = failure.is_only_slow && self.silent < EXCUSED_MAX;
+        failure.excused(is_only_slow)
     }
 
     /// Makes a connection, or goes on with one that is being made.
@@ -219,13 +256,18 @@ impl Link {
             match self.drive(&mut dial, Some(self.beat.until)) {
                 Turn::Connected(connection) if self.is_too_late_for(&connection) => {
                     let (facts, took) = (connection.facts(), dial.began().elapsed());
+                    self.ahead.connected(took, true);
                     let failure = Failure::new(Stage::Handshake, Cause::Late).at(facts.address).because(
                         format!("it took {:.1} s, {}", took.as_secs_f64(), facts.round_trip_words()),
                     );
                     self.kept = Some(connection);
                     return Err(failure);
                 }
-                Turn::Connected(connection) => return Ok(connection),
+                Turn::Connected(connection) => {
+                    // What an earlier heartbeat began was too late for that one.
+                    self.ahead.connected(dial.began().elapsed(), dial.began() < self.beat.began);
+                    return Ok(connection);
+                }
                 Turn::Failed(failure) => {
                     self.note_failure(&failure);
                     // What an earlier heartbeat began has not cost this one its own attempt.
@@ -248,51 +290,24 @@ impl Link {
     }
 
     fn begin_dial(&mut self) -> Result<Dial, Failure> {
-        if let Some(failure) = self.certificate_backoff.suppressed(Instant::now(), SystemTime::now()) {
+        if let Some(failure) = self.dial_backoff.suppressed(Instant::now(), SystemTime::now()) {
             return Err(failure);
         }
-        let (doubt, limit) = (self.doubt, self.limits.connect);
-        Ok(Dial::begin(&self.context().0, doubt, limit))
-    }
-
-    /// The latest refusal, if refusals have cost so much that the server is not asked now. What is being made goes on.
-    fn too_costly(&mut self, now: Instant) -> Option<Failure> {
-        if self.certificate_backoff.clock_was_set(now, SystemTime::now()) {
-            self.release();
-        }
-        let pause = self.byte_budget.pause(now);
-        if pause.is_zero() || self.dial.is_some() {
-            return None;
-        }
-        log::debug!("not tried for {} s: refusals cost too many bytes", pause.as_secs());
-        self.refusal.clone().map(|refusal| refusal.after_sending(false))
-    }
-
-    /// What was sent and received since the last time has led to this. Failures of the network are not charged.
-    fn account(&mut self, refusal: Option<&Failure>) {
-        let total = self.traffic.sent().saturating_add(self.traffic.received());
-        let bytes = total.saturating_sub(self.accounted);
-        self.accounted = total;
-        let is_refusal =
-            |failure: &&Failure| failure.is_about_certificates() || outcome::verdict(failure).backs_off();
-        if let Some(refusal) = refusal.filter(is_refusal) {
-            self.byte_budget.charge(bytes, Instant::now());
-            self.refusal = Some(refusal.clone());
-        }
+        let (doubt, limit, timeout) = (self.doubt, self.limits.connect, self.beat.timeout);
+        Ok(Dial::begin(&self.context().0, doubt, limit, timeout))
     }
 
     /// Whether a request over this new connection would be cut off before the reply can be here. It would be given up
     /// and the connection with it, and the next heartbeat would be as late.
     fn is_too_late_for(&self, connection: &Connection) -> bool {
         let left = self.beat.until.saturating_duration_since(Instant::now());
-        let needed = self.book.reply_time().max(connection.facts().round_trip()) * 3 / 2;
-        left < needed.min(nearly(self.beat.timeout))
+        left < self.needed_for_reply(connection)
     }
 
-    /// Whether the latest request had less time than it should have, so that the connection may have been good.
-    fn was_cut_short(&self) -> bool {
-        let had = self.used.began.map(|began| self.beat.until.saturating_duration_since(began));
-        had.is_some_and(|had| had < nearly(self.beat.timeout))
+    /// Time that a reply over this connection needs.
+    fn needed_for_reply(&self, connection: &Connection) -> Duration {
+        let needed = self.book.reply_time().max(connection.facts().round_trip()) * 3 / 2;
+        needed.min(nearly(self.beat.timeout))
     }
 
     fn context(&mut self) -> (DialContext<'_>, &mut WakeUps) {
@@ -310,22 +325,6 @@ impl Link {
             Turn::Failed(failure) => self.is_server_failing = outcome::verdict(failure).backs_off(),
         }
         turn
-    }
-
-    fn note_failure(&mut self, failure: &Failure) {
-        self.account(Some(failure));
-        if self.doubt == Doubt::None {
-            self.doubt = Doubt::Failed;
-        }
-        if failure.is_about_certificates() {
-            self.doubt = Doubt::Refused;
-            self.certificate_backoff.failed(failure.clone());
-            let is_renewable =
-                |trust: &&Trust| failure.cause != Cause::ClientCertificate || trust.has_client_certificate();
-            if let Some(trust) = self.trust.as_ref().filter(is_renewable) {
-                trust.renew(Some(self.waker.clone()));
-            }
-        }
     }
 
     /// Waits on behalf of a request until something happens on its connection, or until `until`. True when the request
@@ -347,6 +346,17 @@ impl Link {
         Ok(self.cancelled.includes(&self.beat))
     }
 
+    /// A confirmation has so long a page that it is not read to its end, once for each server.
+    pub(super) fn warn_of_large_page(&mut self) {
+        if !std::mem::replace(&mut self.is_large_page_logged, true) {
+            log::warn!(
+                "the server confirms heartbeats with a page of more than {} KiB, so that each costs a new connection: \
+                 check the url",
+                BODY_READ_MAX / 1024
+            );
+        }
+    }
+
     /// Something of a reply has come; its status when the head is complete.
     pub(super) fn is_answered(&mut self, status: Option<u16>) {
         self.used.was_answered = true;
@@ -356,51 +366,7 @@ impl Link {
             self.steps.note(Step::Reply(status, took));
         }
     }
-
-    /// A heartbeat has ended: with this status, or why not.
-    pub(super) fn conclude(&mut self, outcome: Result<u16, &Failure>) {
-        let Used { address, idle_for, was_answered, took, .. } = self.used;
-        match outcome {
-            Ok(status) => {
-                took.into_iter().for_each(|took| self.book.replied_after(took));
-                self.certificate_backoff.release();
-                self.book.answered_after(idle_for, Instant::now());
-                if (200..300).contains(&status) {
-                    self.account(None);
-                    self.byte_budget.clear();
-                    self.doubt = Doubt::None;
-                    address.into_iter().for_each(|address| self.book.worked(address));
-                } else {
-                    let refusal = Failure::new(Stage::Exchange, Cause::TooMuch);
-                    let why = format!("status {status} came with it; it is asked less often");
-                    self.account(Some(&Failure { address, ..refusal.because(why) }));
-                    self.doubt = Doubt::Refused;
-                }
-            }
-            // Without a request nothing new is known.
-            Err(_) if self.used.began.is_none() => {}
-            Err(failure) if failure.stage == Stage::Exchange && failure.cause != Cause::Cancelled => {
-                self.note_failure(failure);
-                failure.address.into_iter().for_each(|address| self.book.failed(address));
-                if failure.cause == Cause::Timeout && self.was_cut_short() {
-                    self.book.replied_after(self.beat.timeout);
-                }
-                if failure.is_only_slow && self.dial.is_none() {
-                    // On a slow link a new connection is not ready in time unless it is begun now.
-                    self.dial = self.begin_dial().ok();
-                }
-                if let (Cause::Timeout, false, Some(idle_for)) = (failure.cause, was_answered, idle_for) {
-                    self.book.silent_after(idle_for);
-                }
-            }
-            // What is being made has no outcome yet.
-            Err(_) if self.dial.is_some() => {}
-            Err(_) => self.account(None),
-        }
-    }
 }
 
-/// As much of a request's time as makes no difference.
-fn nearly(timeout: Duration) -> Duration {
-    timeout * 3 / 4
-}
+#[cfg(test)]
+mod tests;

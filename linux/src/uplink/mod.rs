@@ -2,7 +2,7 @@
 //!
 //! - `names` and `target`: where the server is. `book`: what was learnt of it.
 //! - `dial` and `attempt` make a connection over `tcp`, through a `tunnel` if there is a proxy; `connection` is one; `link` is what there is of both.
-//! - `authorities`, `trust`, `verifier`, `certificate`, `certificate_backoff`: TLS, the trust anchors, and what happens
+//! - `authorities`, `trust`, `verifier`, `certificate`, `dial_backoff`: TLS, the trust anchors, and what happens
 //!   when there is no trust. `byte_budget`: what refusals may cost.
 //! - `connector` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what belongs to one.
 //! - `failure` says what went wrong; `outcome` tells the core; `steps` is the whole story, and `advice` what to do.
@@ -17,11 +17,11 @@ mod beat;
 mod book;
 mod byte_budget;
 mod certificate;
-mod certificate_backoff;
 mod client;
 mod connection;
 mod connector;
 mod dial;
+mod dial_backoff;
 mod failure;
 mod head;
 mod link;

@@ -99,6 +99,8 @@ struct Busy {
     since: Instant,
     /// Its first answer has come.
     has_answered: bool,
+    /// The log says that it hangs.
+    is_reported: bool,
 }
 
 /// What is known of one family.
@@ -161,6 +163,10 @@ impl Names {
                 state.generation = state.generation.wrapping_add(1);
                 (state.busy, state.has_thread) = (None, false);
             }
+            Some(busy) if busy.since.elapsed() > HANGS && !busy.is_reported => {
+                log::warn!("names are not looked up any more: lookups hang; a restart of the service helps");
+                state.busy.iter_mut().for_each(|busy| busy.is_reported = true);
+            }
             Some(busy) if state.host == host && !busy.has_answered => return Ok(()),
             _ => {}
         }
@@ -192,7 +198,7 @@ impl Shared {
                 state.host.clone_from(&host);
                 (state.v4, state.v6, state.answered) = Default::default();
             }
-            state.busy = Some(Busy { since: Instant::now(), has_answered: false });
+            state.busy = Some(Busy { since: Instant::now(), has_answered: false, is_reported: false });
             for family in [Family::V4, Family::V6] {
                 drop(state);
                 let answer = (self.lookup)(&host, family);

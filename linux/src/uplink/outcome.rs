@@ -33,7 +33,7 @@ pub fn outcome(ended: &Result<Reply, Failure>) -> Outcome {
 }
 
 fn of_reply(Reply { status, retry_after, address }: Reply) -> Outcome {
-    // Only these two statuses may ask for time (RFC 9110 section 10.2.3, RFC 6585 section 4).
+    // The two statuses that mean "later" (RFC 9110 section 15.6.4, RFC 6585 section 4). With others it is not listened to.
     let retry_after = retry_after.filter(|_| matches!(status, 429 | 503));
     let name = match status {
         200..=299 => return Outcome::new(Verdict::Accepted, &format!("status {status}")),

@@ -62,17 +62,25 @@ fn handshake_is_complete_with_the_last_read_of_a_turn() {
 #[test]
 fn silence_on_a_slow_link_is_not_blamed_on_the_server() {
     let (limit, address) = (Duration::from_secs(2), SocketAddr::from(([192, 0, 2, 1], 443)));
-    let silent = |connect_ms, handshake_ms| {
+    let silent_after = |had_ms, connect_ms, handshake_ms| {
         let connect_time = Duration::from_millis(connect_ms);
         let handshake_round_trip = Duration::from_millis(handshake_ms);
         let since = Instant::now();
-        Facts { address, connect_time, handshake_round_trip, since }.no_answer_within(limit)
+        let facts = Facts { address, connect_time, handshake_round_trip, since };
+        facts.no_answer_within(Duration::from_millis(had_ms), limit)
     };
+    let silent = |connect_ms, handshake_ms| silent_after(1_950, connect_ms, handshake_ms);
     assert!(outcome::verdict(&silent(100, 200)).backs_off());
     assert!(!outcome::verdict(&silent(1_200, 0)).backs_off());
     assert!(!outcome::verdict(&silent(1, 1_200)).backs_off(), "somebody on the way answers for the server");
     assert_eq!(
         silent(100, 0).to_string(),
         "no complete answer in time [IPv4 192.0.2.1:443]: the link's round trip was 100 ms, the timeout is 2000 ms"
+    );
+    let cut_short = silent_after(1_200, 100, 0);
+    assert!(!outcome::verdict(&cut_short).backs_off(), "most of its time went into the connection");
+    assert_eq!(
+        cut_short.detail.as_deref(),
+        Some("the link's round trip was 100 ms, the timeout is 2000 ms, 1200 ms of it were left")
     );
 }

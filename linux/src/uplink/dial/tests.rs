@@ -78,7 +78,7 @@ impl Race {
     }
 
     fn begin(&mut self, doubt: Doubt) -> Dial {
-        Dial::begin(&self.context().0, doubt, Duration::from_secs(15))
+        Dial::begin(&self.context().0, doubt, Duration::from_secs(15), Duration::from_secs(2))
     }
 
     /// Until the end of the dial.

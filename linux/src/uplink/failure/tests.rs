@@ -91,3 +91,14 @@ fn refusal_of_a_proxy_tells_more_than_vague_failures_of_other_addresses() {
     let expired = Failure::new(Stage::Handshake, Cause::CertificateExpired);
     assert_eq!(refused.or_more_telling(expired.clone()), expired, "the proxy let this one through");
 }
+
+/// A route that leads nowhere (EINVAL), a message of a router on the way, a firewall: each beat is tried.
+#[test]
+fn no_error_of_an_attempt_to_connect_is_the_fault_of_the_server() {
+    for code in [Errno::EINVAL, Errno::EHOSTDOWN, Errno::ENOPROTOOPT, Errno::EPERM, Errno::ENETUNREACH] {
+        let error = io::Error::from(code);
+        let failure = Failure::io(Stage::Connect, &error);
+        assert_eq!((failure.cause, failure.detail.as_deref()), (Cause::NoRoute, Some(code.desc())));
+        assert_eq!(Failure::io(Stage::Exchange, &error).cause, Cause::Lost, "{code}");
+    }
+}

@@ -12,10 +12,9 @@ use nix::poll::{PollFd, PollFlags};
 use super::{
     super::{
         connection::Connection,
-        dial::Turn,
+        dial::{Doubt, Turn},
         failure::{Failure, Stage},
         tcp,
-        trust::Trust,
     },
     Link,
 };
@@ -78,13 +77,17 @@ impl Link {
 
     /// Waits for a heartbeat, or until something else has happened.
     pub(in super::super) fn idle(&mut self) {
-        if self.trust.as_mut().is_some_and(Trust::take_renewal) {
-            self.release();
-        }
+        self.take_renewal();
+        self.begin_ahead();
         if let Some(mut dial) = self.dial.take() {
             match self.drive(&mut dial, None) {
                 Turn::Waiting => self.dial = Some(dial),
-                Turn::Connected(connection) => self.kept = Some(connection),
+                Turn::Connected(connection) => {
+                    let took = dial.began().elapsed();
+                    let had = self.beat.until.saturating_duration_since(self.beat.began);
+                    self.ahead.connected(took, took + self.needed_for_reply(&connection) > had);
+                    self.kept = Some(connection);
+                }
                 Turn::Failed(failure) => self.note_failure(&failure),
             }
             return;
@@ -96,10 +99,32 @@ impl Link {
         }
     }
 
+    /// Begins the connection for the next heartbeat, if it is time.
+    fn begin_ahead(&mut self) {
+        let now = Instant::now();
+        if self.dial.is_none() && self.ahead_due(now).is_some_and(|due| now >= due) {
+            log::debug!("new connections come too late: one is begun ahead of the next heartbeat");
+            self.ahead.begin(&self.beat);
+            self.dial = self.begin_dial().ok();
+        }
+    }
+
+    /// When to begin the connection for the next heartbeat; `None` if there is one, or if the server does not want it.
+    fn ahead_due(&self, now: Instant) -> Option<Instant> {
+        let is_wanted = self.kept.is_none()
+            && self.doubt != Doubt::Refused
+            && !self.is_server_failing
+            && self.byte_budget.pause(now).is_zero();
+        self.ahead.due(&self.beat, self.limits.interval).filter(|_| is_wanted)
+    }
+
     /// Waits for a wake-up, and watches the idle connection.
     fn wait_idle(&mut self) -> io::Result<()> {
         let wake_ups = PollFd::new(self.wake_ups.as_fd(), PollFlags::POLLIN);
-        let until = self.kept.as_ref().map(|kept| kept.idle_since() + self.limits.idle);
+        let until = match &self.kept {
+            Some(kept) => Some(kept.idle_since() + self.limits.idle),
+            None => self.ahead_due(Instant::now()),
+        };
         let has_happened = |fd: PollFd<'_>| fd.any().unwrap_or(false);
         let [is_woken, is_about_connection] = if let Some(kept) = &self.kept {
             let mut fds = [wake_ups, PollFd::new(kept.as_fd(), kept.interest())];
@@ -107,7 +132,7 @@ impl Link {
             fds.map(has_happened)
         } else {
             let mut fds = [wake_ups];
-            tcp::wait(&mut fds, None)?;
+            tcp::wait(&mut fds, until)?;
             let [is_woken] = fds.map(has_happened);
             [is_woken, false]
         };

@@ -51,6 +51,29 @@ fn slow_link_has_its_next_connection_begun_at_once() {
     assert_eq!([(); 2].map(|()| connections.recv_timeout(LONG)), [Ok(0), Ok(1)]);
 }
 
+/// Otherwise each second heartbeat would come too late where the server closes every connection, and each where none is
+/// kept until the next heartbeat.
+#[test]
+fn connection_is_made_ahead_of_the_next_heartbeat_where_it_would_be_late() {
+    let pki = Pki::new();
+    let (late, may_go_on) = mpsc::channel::<()>();
+    let (opened, connections) = mpsc::channel();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let address = secured(pki.server(), move |number, stream| {
+        let _ = opened.send(number);
+        let _ = may_go_on.lock().expect("no panic").recv();
+        request(stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+    });
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    assert!(!device.beat_within(Duration::from_millis(300)).verdict.is_accepted());
+    late.send(()).expect("it waits");
+    assert_eq!(device.status(), 200);
+    assert_eq!([(); 2].map(|()| connections.recv_timeout(LONG)), [Ok(0), Ok(1)], "without a heartbeat");
+    late.send(()).expect("it waits");
+    assert_eq!(device.status(), 200);
+}
+
 /// The failure is that of the heartbeat before, which has ended already.
 #[test]
 fn connection_that_fails_late_does_not_cost_the_next_heartbeat() {
@@ -177,4 +200,69 @@ fn slow_handshake_after_a_failed_one_backs_off() {
     let silent = device.beat_within(Duration::from_millis(300));
     assert_eq!(message(&silent), "no end of the TLS handshake in time");
     assert!(silent.verdict.backs_off());
+}
+
+/// Connection 0 is made for a heartbeat that has ended, and the server closes it as the next one uses it.
+#[test]
+fn connection_that_stood_and_was_never_used_costs_one_more_attempt() {
+    let pki = Pki::new();
+    let (late, may_go_on) = mpsc::channel::<()>();
+    let (ended, handshakes) = mpsc::channel();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let address = secured(pki.server(), move |number, stream| {
+        if number == 0 {
+            let _ = may_go_on.lock().expect("no panic").recv();
+            while stream.conn.is_handshaking() {
+                stream.conn.complete_io(&mut stream.sock)?;
+            }
+            let _ = ended.send(());
+            return request(stream);
+        }
+        answer(stream, OK)
+    });
+    let mut device = Device::new(&https(address), pki.trust(), LONG);
+    assert!(!device.beat_within(Duration::from_millis(300)).verdict.is_accepted());
+    late.send(()).expect("it waits");
+    handshakes.recv_timeout(LONG).expect("a handshake");
+    assert_eq!(device.status(), 200);
+}
+
+/// The server gives the connection up as the request arrives.
+#[test]
+fn request_timeout_on_a_kept_connection_costs_one_more_attempt() {
+    let address = server(|number, mut stream| {
+        if number == 0 {
+            request(&mut stream)?;
+            stream.write_all(OK)?;
+            request(&mut stream)?;
+            return stream.write_all(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n");
+        }
+        answer(&mut stream, OK)
+    });
+    let mut device = Device::new(&url(address), None, LONG);
+    assert_eq!([(); 2].map(|()| device.status()), [200; 2]);
+    let address = server(|_, mut stream| {
+        answer(&mut stream, b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
+    });
+    assert_eq!(Device::new(&url(address), None, LONG).status(), 408, "a new connection is not idle");
+}
+
+/// The server has read the request and ends; the second attempt does not reach it.
+#[test]
+fn failed_repetition_does_not_hide_that_the_first_attempt_may_have_arrived() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || -> io::Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        request(&mut stream)?;
+        stream.write_all(OK)?;
+        request(&mut stream)?;
+        drop(listener);
+        Ok(())
+    });
+    let mut device = Device::new(&url(address), None, LONG);
+    assert_eq!(device.status(), 200);
+    let ended = device.beat();
+    assert_eq!(message(&ended), "connection refused");
+    assert!(ended.verdict.may_have_arrived());
 }

@@ -184,3 +184,20 @@ fn proxy_that_dies_and_comes_back_is_used_again() {
         listener = TcpListener::bind(address).expect("the port once more");
     }
 }
+
+/// Its answer costs some kilobytes, and the next one would be the same.
+#[test]
+fn proxy_that_does_not_reach_the_server_is_not_asked_each_time() {
+    let (asked, requests) = mpsc::channel();
+    let address = server(move |number, mut stream| {
+        let _ = asked.send(number);
+        head(&mut stream)?;
+        stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+    });
+    let mut device =
+        Device::through(Some(&format!("http://{address}")), "https://localhost:1/", Pki::new().trust(), LONG);
+    for _ in 0..20 {
+        assert_eq!(message(&device.beat()), "the proxy does not reach the server");
+    }
+    assert_eq!(requests.try_iter().count(), 3);
+}

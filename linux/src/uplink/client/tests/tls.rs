@@ -1,5 +1,7 @@
 //! Certificates, sessions and proofs of identity.
 
+use rustls::pki_types::pem::PemObject;
+
 use super::*;
 
 #[test]
@@ -151,4 +153,42 @@ fn long_head_in_one_record_is_read_to_its_end() {
     let address = secured(pki.server(), move |_, stream| answer(stream, reply.as_bytes()));
     let mut device = Device::new(&https(address), pki.trust(), LONG);
     assert_eq!([device.status(), device.status()], [204; 2]);
+}
+
+/// nginx completes the handshake with any certificate and refuses by a status.
+#[test]
+fn client_certificate_that_a_status_refuses_is_read_again() {
+    let pki = Pki::new();
+    let ((old, old_key), (new, new_key)) = (pki.device(), pki.device());
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name| dir.path().join(name);
+    let write = |certificate: &str, key: &str| {
+        fs::write(path("device.pem"), certificate).expect("written");
+        fs::write(path("device.key"), key).expect("written");
+        fs::set_permissions(path("device.key"), fs::Permissions::from_mode(0o600)).expect("set");
+    };
+    fs::write(path("ca.pem"), pki.authority.pem()).expect("written");
+    write(&old, &old_key);
+    let client = ClientCertificate { certificate: path("device.pem"), key: path("device.key") };
+    let trust = Trust::load(TrustFiles { ca_file: Some(path("ca.pem")), client: Some(client) });
+    let accepted = CertificateDer::from_pem_slice(new.as_bytes()).expect("a certificate");
+    let address = secured(pki.demanding(), move |_, stream| {
+        loop {
+            request(stream)?;
+            let is_new = stream.conn.peer_certificates().is_some_and(|shown| shown.contains(&accepted));
+            stream.write_all(if is_new {
+                OK
+            } else {
+                b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+            })?;
+            stream.flush()?;
+        }
+    });
+    let mut device = Device::new(&https(address), Some(trust.expect("loaded")), LONG);
+    write(&new, &new_key);
+    // Files are read on a thread of their own.
+    let until = Instant::now() + LONG;
+    while device.status() != 200 {
+        assert!(Instant::now() < until, "the new certificate is never shown");
+    }
 }

@@ -14,7 +14,7 @@ const CLOCK_STEP: Duration = Duration::from_secs(2);
 
 /// Failures of certificates in a row.
 #[derive(Debug, Default)]
-pub(super) struct CertificateBackoff {
+pub(super) struct DialBackoff {
     failures: u32,
     latest: Option<Latest>,
 }
@@ -26,7 +26,7 @@ struct Latest {
     wall: SystemTime,
 }
 
-impl CertificateBackoff {
+impl DialBackoff {
     /// A certificate was refused.
     pub(super) fn failed(&mut self, failure: Failure) {
         self.failures = self.failures.saturating_add(1);
@@ -64,13 +64,13 @@ mod tests {
 
     /// How long the next handshake has to wait after so many failures.
     fn pause(failures: u32) -> Duration {
-        let mut certificate_backoff = CertificateBackoff::default();
+        let mut dial_backoff = DialBackoff::default();
         for _ in 0..failures {
-            certificate_backoff.failed(Failure::new(Stage::Handshake, Cause::CertificateNotYetValid));
+            dial_backoff.failed(Failure::new(Stage::Handshake, Cause::CertificateNotYetValid));
         }
         let (now, wall) = (Instant::now(), SystemTime::now());
         let secs = (0..100).map(Duration::from_secs);
-        secs.take_while(|passed| certificate_backoff.suppressed(now + *passed, wall + *passed).is_some())
+        secs.take_while(|passed| dial_backoff.suppressed(now + *passed, wall + *passed).is_some())
             .last()
             .unwrap_or_default()
     }
@@ -86,16 +86,16 @@ mod tests {
 
     #[test]
     fn clock_that_is_set_ends_the_pause() {
-        let mut certificate_backoff = CertificateBackoff::default();
+        let mut dial_backoff = DialBackoff::default();
         for _ in 0..9 {
-            certificate_backoff.failed(Failure::new(Stage::Handshake, Cause::CertificateNotYetValid));
+            dial_backoff.failed(Failure::new(Stage::Handshake, Cause::CertificateNotYetValid));
         }
         let (now, wall) = (Instant::now(), SystemTime::now());
-        assert!(certificate_backoff.suppressed(now, wall).is_some());
+        assert!(dial_backoff.suppressed(now, wall).is_some());
         let year = Duration::from_secs(365 * 86_400);
-        assert!(certificate_backoff.suppressed(now, wall + year).is_none());
-        assert!(certificate_backoff.suppressed(now, wall - year).is_none());
-        certificate_backoff.release();
-        assert!(certificate_backoff.suppressed(now, wall).is_none());
+        assert!(dial_backoff.suppressed(now, wall + year).is_none());
+        assert!(dial_backoff.suppressed(now, wall - year).is_none());
+        dial_backoff.release();
+        assert!(dial_backoff.suppressed(now, wall).is_none());
     }
 }
