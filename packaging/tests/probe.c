@@ -211,8 +211,8 @@ int main(int argc, char **argv) {
         state = "/var/lib/heartbeat-daemon";
 
     const char *directories[] = {"/etc",       "/usr/bin", "/boot",     "/var/lib", "/var/log", "/tmp", "/var/tmp",
-                                 "/dev/shm",   "/home",    "/home/pi",  "/root",    "/run",     "/run/lock",
-                                 "/run/user",  "/run/user/1000",        "/sys/fs/cgroup"};
+                                 "/dev",      "/dev/shm", "/home",    "/home/pi", "/root",    "/run", "/run/lock",
+                                 "/run/user",  "/run/user/1000",        "/run/heartbeat-daemon-dev",  "/sys/fs/cgroup"};
     char what[256];
     for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
         snprintf(what, sizeof what, "write in %s", directories[i]);
