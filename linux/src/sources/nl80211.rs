@@ -7,6 +7,7 @@ use super::{
     Source, iw,
     netlink::{NLM_F_DUMP, Netlink, attribute, u32_of},
     network::interfaces::{Interfaces, Kind},
+    proc_wireless,
     radio::{Details, Seen, Station},
     scan,
     sysroot::{Answer, Sysroot},
@@ -149,7 +150,15 @@ impl Source for Nl80211 {
                 None => captured(root, name),
             };
             match seen {
-                Ok(seen) => all.push(Details::new(name, &seen)),
+                Ok(seen) => {
+                    let mut details = Details::new(name, &seen);
+                    if details.lacks_level() {
+                        // The kernel asks the driver for the one station that it knows to be the access point
+                        // (`cfg80211_wireless_stats` in net/wireless/wext-compat.c).
+                        details.signal = proc_wireless::level(root, name);
+                    }
+                    all.push(details);
+                }
                 Err(error) if trouble == SensorError::Absent => trouble = error,
                 Err(_) => {}
             }

@@ -28,6 +28,12 @@ impl Source for ProcWireless {
     }
 }
 
+/// The level of one interface, if the table has one.
+pub(super) fn level(root: &Sysroot, interface: &str) -> Option<Dbm> {
+    let levels = ProcWireless.read(root).ok()?;
+    levels.into_iter().find(|(name, _)| name == interface).map(|(_, level)| level)
+}
+
 /// The level in each line: `wlan0: 0000   59.  -51.  -256 ...` (kernel, `net/wireless/wext-proc.c`).
 pub(crate) fn parse(table: &[u8]) -> Vec<(String, Dbm)> {
     let lines = table.split(|byte| *byte == b'\n').filter_map(|line| str::from_utf8(line).ok());

@@ -68,7 +68,7 @@ pub(crate) struct Details {
     pub(crate) interface: String,
     pub(super) mode: Option<WifiMode>,
     pub(super) ssid: Option<Text<SSID_MAX>>,
-    pub(super) signal: Option<Dbm>,
+    pub(crate) signal: Option<Dbm>,
     pub(super) clients: Option<u16>,
 }
 
@@ -95,6 +95,12 @@ impl Details {
             signal: level.map(|level| Dbm(level.into())).filter(|level| Dbm::RANGE.contains(level)),
             clients: clients.map(|clients| u16::try_from(clients.len()).unwrap_or(u16::MAX)),
         }
+    }
+
+    /// Whether the level of a client's access point is still to be found. Some drivers list no station although they are
+    /// associated with one: rtl8723bs (mdlayher/wifi, issue 27), rtl8812au (abperiasamy/rtl8812AU_8821AU_linux, issue 69).
+    pub(crate) fn lacks_level(&self) -> bool {
+        self.mode == Some(WifiMode::Client) && self.signal.is_none()
     }
 
     /// Completes what the kernel's list of interfaces says.

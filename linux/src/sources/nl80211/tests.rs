@@ -126,6 +126,35 @@ fn a_tree_has_the_answers_of_iw() {
     assert_eq!((details[0].ssid.clone(), details[0].signal), (Some("home".into()), Some(Dbm(-61))));
 }
 
+/// rtl8723bs is associated and lists no station (mdlayher/wifi, issue 27).
+#[test]
+fn a_client_whose_driver_lists_no_station_has_the_level_of_the_kernels_table() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = |path: &str, text: &str| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+        fs::write(path, text).expect("written");
+    };
+    for name in ["wlan0", "wlan1"] {
+        write(&format!("sys/class/net/{name}/phy80211/name"), "phy0");
+        write(&format!("sys/class/net/{name}/type"), "1");
+    }
+    write("proc/net/wireless", " wlan0: 0000 66. -44. -256 0\n wlan1: 0000 66. -33. -256 0\n");
+    write("iw/wlan0/stations", "");
+    let level = |kind: &str| {
+        write("iw/wlan0/info", &format!("Interface wlan0\n\tssid home\n\ttype {kind}\n"));
+        let root = Sysroot::new(dir.path()).expect("opened");
+        Nl80211::new(&root).read(&root).expect("details")[0].signal
+    };
+    assert_eq!(level("managed"), Some(Dbm(-44)));
+    assert_eq!(level("AP"), None, "a hotspot has none");
+    write("iw/wlan0/stations", "Station 02:00:00:00:00:02 (on wlan0)\n\tsignal:  \t-61 dBm\n");
+    assert_eq!(level("managed"), Some(Dbm(-61)));
+    write("iw/wlan0/stations", "");
+    write("proc/net/wireless", " wlan0: 0000 0 0 0 0\n");
+    assert_eq!(level("managed"), None, "it is not associated");
+}
+
 #[test]
 fn a_station_that_has_not_entered_does_not_count() {
     let flags = |known: u32, set: u32| {
