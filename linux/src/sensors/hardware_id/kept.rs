@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::IdSource;
 use crate::{
     files::{self, Durability, Links},
-    sources::{network::permanent_address, sysroot::Sysroot},
+    sources::{network::permanent_address, placeholder::is_placeholder, sysroot::Sysroot},
 };
 
 /// Where systemd makes the service's (`StateDirectory=`, systemd.exec(5)).
@@ -132,7 +132,9 @@ pub(super) fn load(path: &Path) -> Result<Option<Kept>, SensorError> {
 pub(crate) fn parse(bytes: &[u8]) -> Option<Kept> {
     let kept: Kept = serde_json::from_slice(bytes).ok()?;
     let is_id = (8..=HARDWARE_ID_MAX).contains(&kept.id.len())
-        && kept.id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        && kept.id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        // It may have been chosen before this number was known to be the same on many boards.
+        && !is_placeholder(&kept.id);
     is_id.then_some(kept)
 }
 
@@ -216,6 +218,7 @@ mod tests {
             "dca632010203",
             &text.replace("dca632010203", "dca6"),
             &text.replace("dca", "\\u001b["),
+            &text.replace("dca632010203", "00e04c534458"),
         ] {
             assert_eq!(parse(bad.as_bytes()), None, "{bad}");
         }
