@@ -156,6 +156,10 @@ impl Process {
     /// A number that another process has by now is not told apart: the age of the pidfile does not show it on a board that
     /// writes it before its clock is set, and a command line may hold what is private.
     fn lives(&self, root: &Sysroot) -> bool {
+        // The number of the application of another start is this program's now.
+        if root.is_live() && u32::try_from(self.pid) == Ok(std::process::id()) {
+            return false;
+        }
         let process = format!("/proc/{}", self.pid);
         let mut buffer = [0; 512];
         if let Ok(status) = root.read(format!("{process}/status"), &mut buffer)
@@ -305,11 +309,14 @@ mod tests {
         }
     }
 
+    /// The number in a file that was left behind can be that of the very program that reads it (vesoft-inc/nebula, pull
+    /// request 806).
     #[test]
-    fn sees_that_this_process_lives() {
+    fn sees_that_another_process_lives_and_does_not_take_itself_for_one() {
         let root = Sysroot::new(Path::new("/")).expect("opened");
         let pid = i32::try_from(std::process::id()).expect("a pid");
-        assert!(Process { pid, details: Vec::new() }.lives(&root));
+        assert!(!Process { pid, details: Vec::new() }.lives(&root));
+        assert!(Process { pid: nix::unistd::getppid().as_raw(), details: Vec::new() }.lives(&root));
         assert!(answers_signals(pid));
         assert!(!Process { pid: i32::MAX, details: Vec::new() }.lives(&root));
     }

@@ -16,6 +16,9 @@ use crate::sources::{
 
 /// How old the position of a receiver may be: three intervals of 5 s, as any value of the heartbeat.
 const FRESH: Duration = Duration::from_secs(15);
+/// A receiver counts the weeks from 0 to 1023, so that an old one is wrong by so much, or a multiple of it, and else right (IS-GPS-200,
+/// 20.3.3.3.1.1).
+const WEEKS_MS: i64 = 1024 * 7 * 24 * 3600 * 1000;
 /// `status` of a fix that a receiver or a program makes up (gpsd_json(5), "Simulated").
 const SIMULATED: i64 = 8;
 /// Receivers that are looked at.
@@ -215,7 +218,8 @@ impl Receivers {
         let age = poll.time.as_deref().and_then(at).zip(at(&heard.time));
         let limit = i64::try_from(FRESH.as_millis()).unwrap_or(i64::MAX);
         let is_old = |(now, then): (Timestamp, Timestamp)| {
-            now.as_millisecond().saturating_sub(then.as_millisecond()) >= limit
+            let age = now.as_millisecond().saturating_sub(then.as_millisecond());
+            age >= limit && (limit..=WEEKS_MS - limit).contains(&(age % WEEKS_MS))
         };
         heard.has_moved || !age.is_some_and(is_old)
     }

@@ -27,6 +27,7 @@ const IFA_LOCAL: u16 = 2;
 const IFA_FLAGS: u16 = 8;
 /// Of IPv6: made by the privacy extensions (RFC 8981). Of IPv4: not the first of its network.
 const IFA_F_SECONDARY: u32 = 0x01;
+const IFA_F_OPTIMISTIC: u32 = 0x04;
 const IFA_F_DADFAILED: u32 = 0x08;
 const IFA_F_DEPRECATED: u32 = 0x20;
 const IFA_F_TENTATIVE: u32 = 0x40;
@@ -49,7 +50,10 @@ pub(crate) struct Address {
     /// Not for new connections (RFC 4862, 5.5.4).
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "std::ops::Not::not")]
     deprecated: bool,
-    /// Not yet known to be unique; it cannot be used.
+    /// Used before it is known to be unique, as one that is deprecated (RFC 4429, 3.1).
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "std::ops::Not::not")]
+    optimistic: bool,
+    /// Not yet known to be unique; unless it is optimistic, it cannot be used.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "std::ops::Not::not")]
     tentative: bool,
     /// Known not to be unique; it cannot be used.
@@ -97,6 +101,7 @@ impl Address {
             temporary: is_secondary && ip.is_ipv6(),
             secondary: is_secondary && ip.is_ipv4(),
             deprecated: flags & IFA_F_DEPRECATED != 0,
+            optimistic: flags & IFA_F_OPTIMISTIC != 0,
             tentative: flags & IFA_F_TENTATIVE != 0,
             dadfailed: flags & IFA_F_DADFAILED != 0,
         }
@@ -116,13 +121,18 @@ impl Address {
     }
 
     const fn is_usable(&self) -> bool {
-        !self.tentative && !self.dadfailed
+        (!self.tentative || self.optimistic) && !self.dadfailed
     }
 
     /// How well it serves; less is better. Link-local addresses count only when there is nothing else (RFC 3927, RFC
-    /// 4291), deprecated ones after those that are not.
+    /// 4291), deprecated and optimistic ones after those that are not.
     fn rank(&self) -> impl Ord + use<> {
-        (!self.is_global(), self.deprecated, self.ip.is_ipv6(), self.temporary || self.secondary)
+        (
+            !self.is_global(),
+            self.deprecated || self.optimistic,
+            self.ip.is_ipv6(),
+            self.temporary || self.secondary,
+        )
     }
 }
 
@@ -229,6 +239,16 @@ mod tests {
         addresses.0.push(address("192.0.2.9", 0));
         assert_eq!(addresses.of("eth0").map(Address::text), Some("192.0.2.7".into()), "the first of equals");
         assert_eq!(addresses.of("wlan0"), None);
+    }
+
+    /// RFC 4429, 2.1; the kernel sets both flags until nobody else has been found to have the address.
+    #[test]
+    fn an_optimistic_address_is_used_as_a_deprecated_one() {
+        let optimistic = address("2001:db8::7", IFA_F_OPTIMISTIC | IFA_F_TENTATIVE);
+        let mut addresses = Addresses(vec![optimistic, address("fe80::7", 0)]);
+        assert_eq!(addresses.of("eth0").map(Address::text), Some("2001:db8::7".into()));
+        addresses.0.push(address("2001:db8::8", 0));
+        assert_eq!(addresses.of("eth0").map(Address::text), Some("2001:db8::8".into()));
     }
 
     #[test]

@@ -160,7 +160,11 @@ fn kind(sysfs: &mut Attributes<'_>, name: &str, devtype: Option<&str>, above: u3
                     && (sysfs.came_with_local_address(name) || sysfs.is_made_by(name, &MODEM_MAKERS));
             Some(if is_tethered { Kind::Tethered } else { Kind::Ethernet })
         }
-        (None, ARPHRD_ETHER) if sysfs.is_alone(name) => None,
+        (None, ARPHRD_ETHER) if sysfs.is_alone(name) => {
+            // A team has no mark of its own (drivers/net/team), but names its parts.
+            let is_empty = sysfs.below(name).is_empty();
+            if is_empty { None } else { kind_below(sysfs, name, above) }
+        }
         (None, ARPHRD_ETHER) => Some(Kind::Ethernet),
         (Some(devtype), ARPHRD_ETHER) if STACKED.contains(&devtype) => kind_below(sysfs, name, above),
         (Some(devtype), ARPHRD_ETHER) if WIRED.contains(&devtype) => Some(Kind::Ethernet),

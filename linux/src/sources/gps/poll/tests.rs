@@ -108,6 +108,38 @@ fn a_receiver_without_a_clock_is_silent_when_its_report_stands_still() {
     assert_eq!(fix(48.000_02, 3_620), Some(Fix::None));
 }
 
+/// The receiver of a SIM5360 since November 2019 (openvehicles/Open-Vehicle-Monitoring-System-3, issue 284).
+#[test]
+fn a_receiver_whose_weeks_have_rolled_over_has_a_fix() {
+    let fix = |receiver: &str| {
+        let poll = silent("2019-11-06T20:28:30.0Z", receiver);
+        Receivers::default().best(&poll, at(0)).map(|position| position.fix)
+    };
+    assert_eq!(fix("2000-03-22T20:28:27.0Z"), Some(Fix::ThreeD));
+    assert_eq!(fix("1980-08-06T20:28:27.0Z"), Some(Fix::ThreeD), "twice");
+    assert_eq!(fix("2000-03-22T20:28:07.0Z"), Some(Fix::None), "silent besides");
+    assert_eq!(fix("2000-03-22T20:28:37.0Z"), Some(Fix::ThreeD), "this machine's clock is behind");
+    assert_eq!(fix("2000-03-22T20:28:57.0Z"), Some(Fix::None), "by too much to tell");
+}
+
+/// The kernel gives the lowest number that is free, and the old one is while gpsd still has it open (`cdc_acm`'s `acm_minors`).
+#[test]
+fn a_receiver_that_comes_back_as_another_device_has_a_fix_at_once() {
+    let of = |devices: &str| {
+        poll(&format!(r#"{{"class":"POLL","time":"2026-11-26T02:00:00Z","active":1,"tpv":[{devices}]}}"#))
+    };
+    let tpv = |device: &str, time: &str| {
+        format!(r#"{{"device":"{device}","mode":3,"time":"2026-11-26T{time}Z","lat":1.0,"lon":1.0}}"#)
+    };
+    let mut receivers = Receivers::default();
+    let mut fix = |devices: &str, secs| receivers.best(&of(devices), at(secs)).map(|position| position.fix);
+    let old = tpv("/dev/ttyACM0", "02:00:00");
+    assert_eq!(fix(&old, 0), Some(Fix::ThreeD));
+    assert_eq!(fix(&old, 20), Some(Fix::None), "it was pulled out");
+    assert_eq!(fix(&format!("{old},{}", tpv("/dev/ttyACM1", "02:00:00")), 25), Some(Fix::ThreeD));
+    assert_eq!(fix(&tpv("/dev/ttyACM1", "02:00:00"), 30), Some(Fix::ThreeD));
+}
+
 #[test]
 fn a_receiver_that_is_silent_leaves_the_other_alone() {
     let position = best(

@@ -172,6 +172,10 @@ fn what_stands_for_others_is_of_their_kind() {
     assert_eq!(kind_of("x.7", &vlan("lower_wlan0/type")), None);
     assert_eq!(kind_of("x.7", &vlan("mtu")), Some(Kind::Ethernet), "below another namespace");
     assert_eq!(kind_of("x.7", &vlan("lower_x.7/type")), None, "an endless stack");
+    // drivers/net/team does not name a type; its parts are below it.
+    let team = |below| [("type", "1"), ("iflink", "5"), ("ifindex", "5"), (below, "1")];
+    assert_eq!(kind_of("team0", &team("lower_eth0/type")), Some(Kind::Ethernet));
+    assert_eq!(kind_of("team0", &team("lower_wlan0/type")), None);
     let bridge = [("type", "1"), ("uevent", "DEVTYPE=bridge\n"), ("lower_wlan0/x", ""), ("lower_eth0/x", "")];
     assert_eq!(kind_of("br0", &bridge), Some(Kind::Ethernet));
 }
