@@ -21,7 +21,8 @@ pub(super) struct Monitor {
 }
 
 impl Monitor {
-    /// The monitors below `class` whose names are `wanted`, the lowest number first.
+    /// The monitors below `class` whose names are `wanted`, the lowest number first. Their attributes are in their own folder or
+    /// in their device's, as before Linux 3.13 and in some drivers since (`Documentation/hwmon/sysfs-interface.rst`).
     pub(super) fn all(
         root: &Sysroot,
         class: &str,
@@ -30,8 +31,9 @@ impl Monitor {
         let folders = root.list(class)?;
         let monitors = folders.into_iter().filter_map(|folder| {
             let path = format!("{class}/{folder}");
-            let name = name(root, &path)?;
-            wanted(&name).then_some(Self { path, name })
+            let places = [path.clone(), format!("{path}/device")];
+            let found = places.into_iter().find_map(|path| Some(Self { name: name(root, &path)?, path }));
+            found.filter(|monitor| wanted(&monitor.name))
         });
         Ok(monitors.collect())
     }
@@ -39,6 +41,15 @@ impl Monitor {
     /// Whether its folder still is that of this monitor.
     pub(super) fn is_still_there(&self, root: &Sysroot) -> bool {
         name(root, &self.path).is_some_and(|name| name == self.name)
+    }
+
+    /// What tells it from others of the same driver for as long as the board is the same: the node in the device tree by which
+    /// its chip was found, as in `OF_FULLNAME=/soc/i2c@7e804000/ina226@40` (`of_device_uevent` in drivers/of/device.c). `None`
+    /// without one: a PC has none, nor has a chip that somebody added by `new_device`.
+    pub(super) fn node(&self, root: &Sysroot) -> Option<String> {
+        let mut buffer = [0; 512];
+        let uevent = root.read_text(format!("{}/uevent", self.path), &mut buffer).ok()?;
+        uevent.lines().find_map(|line| line.strip_prefix("OF_FULLNAME=")).map(str::to_owned)
     }
 
     /// Reads an attribute; `None` when it has no such attribute.
@@ -77,6 +88,21 @@ pub(super) mod tests {
         for (attribute, value) in files.split_whitespace().filter_map(|file| file.split_once('=')) {
             fs::write(dir.join(attribute), value).expect("written");
         }
+    }
+
+    /// Linux 3.10 on a Pi: `hwmon_device_register` makes a folder without attributes, but for the link to the device.
+    #[test]
+    fn attributes_can_be_those_of_the_device() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let device = dir.path().join("sys/class/hwmon/hwmon0/device");
+        fs::create_dir_all(&device).expect("created");
+        fs::write(device.join("name"), "emc2305\n").expect("written");
+        fs::write(device.join("fan2_input"), "2910\n").expect("written");
+        let found = Monitor::all(&root, CLASS, |name| name == "emc2305").expect("listed");
+        assert_eq!(found[0].inputs(&root, "fan"), [2]);
+        assert_eq!(found[0].number(&root, "fan2_input"), Ok(Some(2910)));
+        assert!(found[0].is_still_there(&root));
     }
 
     #[test]

@@ -18,8 +18,12 @@ const COOLING_FAN: &str = "/sys/devices/platform/cooling_fan/hwmon";
 #[derive(Debug, Default)]
 pub(crate) struct HwmonFan {
     fans: Vec<Fan>,
-    /// The one that was read last.
+    /// The monitors that there were when the fans were looked for.
+    listed: Vec<String>,
+    /// The fan that was read last.
     used: Option<usize>,
+    /// It stood.
+    is_standing: bool,
     was_found: bool,
 }
 
@@ -78,7 +82,11 @@ impl Source for HwmonFan {
 
     fn read(&mut self, root: &Sysroot) -> Result<Rpm, SensorError> {
         self.used = None;
-        if self.fans.is_empty() || !self.fans.iter().all(|fan| fan.monitor.is_still_there(root)) {
+        // While none turns, one of a driver that was loaded since may.
+        let listed = if self.is_standing { root.list(CLASS).unwrap_or_default() } else { Vec::new() };
+        let is_new = std::mem::take(&mut self.is_standing) && listed != self.listed;
+        if is_new || self.fans.is_empty() || !self.fans.iter().all(|fan| fan.monitor.is_still_there(root)) {
+            self.listed = root.list(CLASS).unwrap_or_default();
             self.fans = Fan::all(root)?;
         }
         let (mut standing, mut failed) = (None, None);
@@ -94,7 +102,7 @@ impl Source for HwmonFan {
             }
         }
         if standing.is_some() {
-            (self.used, self.was_found) = (standing, true);
+            (self.used, self.was_found, self.is_standing) = (standing, true, true);
             return Ok(Rpm(0));
         }
         self.fans.clear();
@@ -166,6 +174,21 @@ mod tests {
         assert_eq!(HwmonFan::default().read(&root), Err(SensorError::Absent));
         monitor(dir.path(), 2, "max31790", "fan2_input=0 fan2_enable=1");
         assert_eq!(HwmonFan::default().read(&root), Ok(Rpm(0)));
+    }
+
+    #[test]
+    fn a_fan_of_a_driver_that_is_loaded_late_is_found_beside_one_that_stands() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let mut fan = HwmonFan::default();
+        monitor(dir.path(), 2, "pwmfan", "fan1_input=0");
+        assert_eq!([fan.read(&root), fan.read(&root)], [Ok(Rpm(0)); 2]);
+        monitor(dir.path(), 3, "emc2301", "fan1_input=2910");
+        assert_eq!(fan.read(&root), Ok(Rpm(2910)));
+        monitor(dir.path(), 3, "emc2301", "fan1_input=0");
+        assert_eq!([fan.read(&root), fan.read(&root)], [Ok(Rpm(0)); 2]);
+        monitor(dir.path(), 2, "pwmfan", "fan1_input=1400");
+        assert_eq!(fan.read(&root), Ok(Rpm(1400)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{
     REPROBE, Source,
     drawn_power::drawn,
     hwmon::{CLASS, Monitor},
+    natural,
     sysroot::Sysroot,
 };
 
@@ -18,6 +19,9 @@ const RAIL_MAX: Watts = Watts::from_raw(5_000);
 /// The power that the first monitor measures that knows what the device draws: `power1_input`, in µW, in the direction of
 /// `curr1_input`, in mA.
 ///
+/// The first in the order of their nodes in the device tree: a board can have several of a kind, and their numbers are those
+/// that were free when each was found. Those without a node follow in the order of their numbers.
+///
 /// The power has no sign: the kernel's driver gives its size. Such chips are what boards with a battery have beside it;
 /// which direction charges there depends on the board, and only the settings of the supply say so, for its INA219. Without
 /// them a chip is believed on a 5 V rail, which is no battery's.
@@ -25,8 +29,34 @@ const RAIL_MAX: Watts = Watts::from_raw(5_000);
 pub(crate) struct HwmonPower {
     /// Of the chip beside the battery, if it is configured: a positive current charges.
     positive_charges: Option<bool>,
-    known: Option<Monitor>,
+    known: Option<Chip>,
     was_found: bool,
+}
+
+/// A monitor, and its node in the device tree.
+#[derive(Debug, Clone)]
+struct Chip {
+    monitor: Monitor,
+    node: Option<String>,
+}
+
+impl Chip {
+    /// All of them, the one that counts most first.
+    fn all(root: &Sysroot) -> Result<Vec<Self>, SensorError> {
+        let monitors = Monitor::all(root, CLASS, |name| name.starts_with("ina2"))?;
+        let chips = monitors.into_iter().map(|monitor| Self { node: monitor.node(root), monitor });
+        let mut chips: Vec<_> = chips.collect();
+        chips.sort_by(|a, b| match (&a.node, &b.node) {
+            (Some(a), Some(b)) => natural::compare(a, b),
+            (a, b) => a.is_none().cmp(&b.is_none()),
+        });
+        Ok(chips)
+    }
+
+    /// Whether its monitor still has the number: not even another one of the same kind has it.
+    fn is_still_there(&self, root: &Sysroot) -> bool {
+        self.monitor.is_still_there(root) && self.monitor.node(root) == self.node
+    }
 }
 
 impl HwmonPower {
@@ -62,24 +92,24 @@ impl Source for HwmonPower {
 
     fn place(&self) -> String {
         match &self.known {
-            Some(monitor) => format!("{}/power1_input", monitor.path),
+            Some(chip) => format!("{}/power1_input", chip.monitor.path),
             None => format!("{CLASS}/hwmon*/power1_input of an ina2xx"),
         }
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<Option<Watts>, SensorError> {
-        if let Some(monitor) = self.known.take().filter(|monitor| monitor.is_still_there(root))
-            && let Ok(Some(watts)) = self.ask(root, &monitor)
+        if let Some(chip) = self.known.take().filter(|chip| chip.is_still_there(root))
+            && let Ok(Some(watts)) = self.ask(root, &chip.monitor)
         {
-            self.known = Some(monitor);
+            self.known = Some(chip);
             return Ok(Some(watts));
         }
-        let monitors = Monitor::all(root, CLASS, |name| name.starts_with("ina2"))?;
+        let chips = Chip::all(root)?;
         let mut failed = None;
-        for monitor in &monitors {
-            match self.ask(root, monitor) {
+        for chip in &chips {
+            match self.ask(root, &chip.monitor) {
                 Ok(Some(watts)) => {
-                    self.known = Some(monitor.clone());
+                    self.known = Some(chip.clone());
                     self.was_found = true;
                     return Ok(Some(watts));
                 }
@@ -89,7 +119,7 @@ impl Source for HwmonPower {
         }
         match failed {
             Some(error) => Err(error),
-            None if monitors.is_empty() => Err(SensorError::Absent),
+            None if chips.is_empty() => Err(SensorError::Absent),
             None => Ok(None),
         }
     }
@@ -129,6 +159,30 @@ mod tests {
         assert_eq!(power.holds(&Err(SensorError::Absent)), Duration::ZERO, "its driver may be loaded again");
         monitor(dir.path(), 7, "ina219", "power1_input=99999999999999 in1_input=5088");
         assert_eq!(power.read(&root), Err(SensorError::Invalid));
+    }
+
+    /// Linux gives the lowest number that is free (`hwmon_ida` in drivers/hwmon/hwmon.c), so that two chips of one driver change
+    /// theirs when it is loaded again and they are found in another order.
+    #[test]
+    fn of_two_chips_of_a_kind_the_same_one_counts_whatever_their_numbers_are() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let chip = |number: u32, address: u32, microwatts: u32| {
+            monitor(dir.path(), number, "ina226", &format!("power1_input={microwatts} in1_input=5088"));
+            let uevent = dir.path().join(format!("sys/class/hwmon/hwmon{number}/uevent"));
+            let lines = format!("OF_NAME=ina226\nOF_FULLNAME=/soc/i2c@7e804000/ina226@{address}\n");
+            fs::write(uevent, lines).expect("written");
+        };
+        chip(2, 44, 900_000);
+        chip(3, 40, 4_830_000);
+        let mut power = HwmonPower::new(None);
+        assert_eq!(power.read(&root), watts(483), "that of the first address");
+        chip(3, 44, 900_000);
+        chip(2, 40, 4_830_000);
+        assert_eq!(power.read(&root), watts(483), "it has the other number now");
+        assert_eq!(power.place(), "/sys/class/hwmon/hwmon2/power1_input");
+        monitor(dir.path(), 1, "ina226", "power1_input=700000 in1_input=5088");
+        assert_eq!(HwmonPower::new(None).read(&root), watts(483), "of one without a node nothing is known");
     }
 
     #[test]

@@ -13,6 +13,10 @@ use super::{
     sysroot::Sysroot,
 };
 
+/// A full battery can be a little beyond 100 %, by the model of its gauge (MAX17040/MAX17041 data sheet, "SOC Register"); the kernel's
+/// driver gives what that says (`max17040_get_soc` in drivers/power/supply/max17040_battery.c).
+const CHARGE_MAX: u64 = 110;
+
 /// The first battery of the board, by its name, that tells its voltage or its charge.
 #[derive(Debug, Default)]
 pub(crate) struct SystemBattery {
@@ -53,7 +57,9 @@ fn state(supply: &Supply<'_>) -> Result<Ups, SensorError> {
     let percent = supply.number("capacity")?.and_then(|percent| u64::try_from(percent).ok());
     let ups = Ups {
         voltage: voltage.map(Volts::from_microvolts),
-        percent: percent.filter(|percent| *percent <= 100).and_then(|percent| Percent::of(percent, 100)),
+        percent: percent
+            .filter(|percent| *percent <= CHARGE_MAX)
+            .and_then(|percent| Percent::of(percent.min(100), 100)),
     };
     if ups.voltage.is_none() && ups.percent.is_none() { Err(SensorError::Absent) } else { Ok(ups) }
 }
@@ -83,7 +89,8 @@ mod tests {
         assert_eq!(read(battery), ups(Some(384), Some(720)));
         assert_eq!(read(&format!("a/type=Mains a/voltage_now=5000000 {battery}")), ups(Some(384), Some(720)));
         assert_eq!(read("b/type=Battery b/capacity=72"), ups(None, Some(720)));
-        assert_eq!(read("b/type=Battery b/capacity=101 b/voltage_now=3842000"), ups(Some(384), None));
+        assert_eq!(read("b/type=Battery b/capacity=101 b/voltage_now=4183000"), ups(Some(418), Some(1000)));
+        assert_eq!(read("b/type=Battery b/capacity=111 b/voltage_now=3842000"), ups(Some(384), None));
         let mouse = "a/type=Battery a/scope=Device a/capacity=9 ";
         assert_eq!(read(mouse), Err(SensorError::Absent));
         assert_eq!(read(&format!("{mouse}{battery}")), ups(Some(384), Some(720)));

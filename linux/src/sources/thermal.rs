@@ -40,6 +40,11 @@ impl Zone {
         format!("{ZONES}/thermal_zone{}/{attribute}", self.number)
     }
 
+    /// Whether no other zone could be better. A driver that is loaded late can bring one, and to be alone is no mark for good.
+    fn is_the_processors(&self) -> bool {
+        rank(&self.kind, false) == Some(0)
+    }
+
     fn is_still_there(&self, root: &Sysroot) -> bool {
         let mut buffer = [0; 64];
         root.read_text(self.path("type"), &mut buffer) == Ok(&self.kind)
@@ -54,7 +59,8 @@ impl Source for Thermal {
     }
 
     fn read(&mut self, root: &Sysroot) -> Result<Celsius, SensorError> {
-        let zone = match self.zone.take().filter(|zone| zone.is_still_there(root)) {
+        let zone = match self.zone.take().filter(|zone| zone.is_the_processors() && zone.is_still_there(root))
+        {
             Some(zone) => zone,
             None => find(root, self.is_named)?,
         };
@@ -147,6 +153,22 @@ mod tests {
         assert_eq!(thermal.read(&root), Ok(Celsius::from_raw(600)), "renumbered");
         zone(dir.path(), 10, "gpu-thermal", "90000");
         assert_eq!(thermal.read(&root), Err(SensorError::Absent), "another zone has its number");
+    }
+
+    /// As `acpitz`, `iwlwifi_1` and `x86_pkg_temp` come one after the other while their modules are loaded.
+    #[test]
+    fn a_zone_that_comes_late_is_weighed_against_the_one_in_use() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Sysroot::new(dir.path()).expect("opened");
+        let (mut named, mut unnamed) = (Thermal::named(), Thermal::unnamed());
+        zone(dir.path(), 0, "sunxi-therm-1\n", "48774\n");
+        assert_eq!(unnamed.read(&root), Ok(Celsius::from_raw(488)), "the only one");
+        zone(dir.path(), 1, "sunxi-therm-2\n", "30000\n");
+        assert_eq!(unnamed.read(&root), Err(SensorError::Absent), "one of two");
+        zone(dir.path(), 2, "bigcore0-thermal\n", "61000\n");
+        assert_eq!(named.read(&root), Ok(Celsius::from_raw(610)));
+        zone(dir.path(), 3, "soc-thermal\n", "55000\n");
+        assert_eq!(named.read(&root), Ok(Celsius::from_raw(550)), "that of the whole");
     }
 
     /// Types of `arch/arm64/boot/dts` and `drivers/thermal`: Tegra, Exynos, Rockchip, Qualcomm, Amlogic, Intel.

@@ -115,6 +115,21 @@ mod tests {
         fs::write(path, content).expect("written");
     }
 
+    /// The hosts are numbered in the order in which they are found, which differs between starts (LibreELEC/linux-amlogic, pull
+    /// request 57; bootlin/training-materials, pull request 40).
+    #[test]
+    fn a_card_has_its_wear_whatever_the_number_of_its_host_is() {
+        for (emmc, sd) in [("mmc0", "mmc1"), ("mmc1", "mmc0")] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let root = Sysroot::new(dir.path()).expect("opened");
+            write(dir.path(), &format!("sys/class/mmc_host/{sd}/{sd}:aaaa/type"), "SD\n");
+            write(dir.path(), &format!("sys/class/mmc_host/{emmc}/{emmc}:0001/life_time"), "0x04 0x01\n");
+            write(dir.path(), &format!("sys/class/mmc_host/{emmc}/{emmc}:0001/pre_eol_info"), "0x01\n");
+            let expected = Wear { life_used: Some(30), pre_eol: Some(PreEol::Normal) };
+            assert_eq!(read(&root), Ok(expected), "{emmc}");
+        }
+    }
+
     #[test]
     fn the_worst_card_counts_and_an_sd_card_says_nothing() {
         let dir = tempfile::tempdir().expect("a directory");
