@@ -1,4 +1,5 @@
-//! Delivers messages: one thread, one message after the other, each with a deadline.
+//! Delivers messages: a thread for each channel, one message after the other in each, each with a deadline. A channel that
+//! hangs delays its own messages only.
 //!
 //! Before each attempt the engine has written that it begins, after each what became of it. So a message survives a
 //! kill, and one that may have arrived already says so when it is sent again.
@@ -10,36 +11,59 @@ mod webhook;
 
 use std::{
     collections::BTreeMap,
+    io,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
 };
 
 use crate::{alerts::attempt::Attempt, config::Channel, engine::Handle, store::MessageRow};
 
-/// Starts the thread. It ends when the engine does.
-pub(crate) fn start(
-    channels: BTreeMap<String, Channel>,
-    engine: Handle,
-) -> std::io::Result<Sender<MessageRow>> {
-    let (sender, receiver) = channel();
-    thread::Builder::new().name("delivery".to_owned()).spawn(move || run(&channels, &engine, &receiver))?;
+/// Starts a thread for each channel, and one that gives each message to its channel. They end when the engine does.
+///
+/// # Errors
+/// A thread cannot be started.
+pub(crate) fn start(channels: BTreeMap<String, Channel>, engine: Handle) -> io::Result<Sender<MessageRow>> {
+    let mut lines = BTreeMap::new();
+    for (name, to) in channels {
+        let (line, messages) = channel();
+        let engine = engine.clone();
+        thread::Builder::new().name(format!("to {name}")).spawn(move || deliver(&to, &engine, &messages))?;
+        lines.insert(name, line);
+    }
+    let (sender, messages) = channel();
+    thread::Builder::new().name("delivery".to_owned()).spawn(move || route(&lines, &engine, &messages))?;
     Ok(sender)
 }
 
-fn run(channels: &BTreeMap<String, Channel>, engine: &Handle, messages: &Receiver<MessageRow>) {
+fn route(lines: &BTreeMap<String, Sender<MessageRow>>, engine: &Handle, messages: &Receiver<MessageRow>) {
+    while let Ok(message) = messages.recv() {
+        let id = message.id;
+        let line = lines.get(&message.channel);
+        if line.is_none_or(|line| line.send(message).is_err()) {
+            let text = "there is no such channel in the configuration any more".to_owned();
+            engine.attempted(id, Attempt::Failed(text));
+        }
+    }
+}
+
+fn deliver(to: &Channel, engine: &Handle, messages: &Receiver<MessageRow>) {
     let client = webhook::client();
     while let Ok(message) = messages.recv() {
-        let attempt = match channels.get(&message.channel) {
-            Some(Channel::Mail { smtp, password_file, from, to }) => {
-                mail::send(smtp, password_file.as_deref(), from, to, &message)
-            }
-            Some(channel) => webhook::send(&client, channel, &message),
-            None => Attempt::Failed("there is no such channel in the configuration any more".to_owned()),
-        };
+        let attempt = attempt(&client, to, &message);
         if let Attempt::Failed(text) | Attempt::Doubtful(text) = &attempt {
             log::warn!("channel {}: message {} not delivered: {text}", message.channel, message.id);
         }
         engine.attempted(message.id, attempt);
+    }
+}
+
+/// Tries to deliver a message once.
+fn attempt(client: &ureq::Agent, to: &Channel, message: &MessageRow) -> Attempt {
+    match to {
+        Channel::Mail { smtp, password_file, from, to } => {
+            mail::send(smtp, password_file.as_deref(), from, to, message)
+        }
+        webhook => webhook::send(client, webhook, message),
     }
 }
 

@@ -112,6 +112,32 @@ fn what_has_not_arrived_is_told_from_what_may_have() {
     assert!(matches!(attempt, Attempt::Failed(_)), "a closed port: {attempt:?}");
 }
 
+#[test]
+fn a_channel_that_hangs_delays_no_other() {
+    // It takes connections, and never answers.
+    let hung = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (url, sink) = webhook(OK);
+    let channels = [
+        ("hung".to_owned(), Channel::Slack { url: format!("http://{}/", hung.local_addr().unwrap()) }),
+        ("me".to_owned(), Channel::Slack { url }),
+    ];
+    let (commands, ended) = std::sync::mpsc::sync_channel(10);
+    let outbox = start(channels.into(), Handle::new(commands)).unwrap();
+    outbox.send(MessageRow { id: 1, channel: "hung".to_owned(), ..message(false) }).unwrap();
+    outbox.send(MessageRow { id: 2, channel: "gone".to_owned(), ..message(false) }).unwrap();
+    outbox.send(MessageRow { id: 3, ..message(false) }).unwrap();
+    let mut first_two: Vec<_> = (0..2)
+        .map(|_| match ended.recv().unwrap() {
+            crate::engine::Command::Attempted(id, attempt) => (id, attempt),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    first_two.sort_by_key(|(id, _)| *id);
+    assert!(matches!(&first_two[0], (2, Attempt::Failed(text)) if text.contains("no such channel")));
+    assert_eq!(first_two[1], (3, Attempt::Delivered), "before the one that hangs has given up");
+    sink.join().unwrap();
+}
+
 /// A mail server that takes one mail, or refuses its recipient; the mail.
 fn mail_server(takes: bool) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
