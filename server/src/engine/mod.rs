@@ -252,9 +252,11 @@ impl Engine {
         if revision == self.revision {
             return Ok(());
         }
-        self.tokens.replace(self.store.tokens()?);
+        let (tokens, labels) = (self.store.tokens()?, self.store.labels()?);
+        self.tokens.replace(tokens);
+        // Not before all has been read: pages would wait for the database.
         let mut fleet = write(&self.fleet);
-        for (id, _, labels) in self.store.labels()? {
+        for (id, _, labels) in labels {
             if let Some(device) = fleet.place_of(id).and_then(|place| fleet.at_mut(place))
                 && device.labels != labels
             {

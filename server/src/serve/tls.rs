@@ -23,8 +23,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Makes TLS connections with the certificate that there is now.
 pub(crate) struct Acceptor {
     files: Tls,
-    current: RwLock<(Option<SystemTime>, Arc<ServerConfig>)>,
+    current: RwLock<(Changed, Arc<ServerConfig>)>,
 }
+
+/// When certificate and key were changed last.
+type Changed = [Option<SystemTime>; 2];
 
 impl Acceptor {
     /// Reads certificate and key.
@@ -49,29 +52,34 @@ impl Acceptor {
     pub(crate) async fn renew(self: Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let seen = changed(&self.files);
-            if seen == self.current.read().unwrap_or_else(PoisonError::into_inner).0 {
-                continue;
+            let this = Arc::clone(&self);
+            // Files may be on a disk that hangs: on a thread that may block.
+            let _ = tokio::task::spawn_blocking(move || this.look()).await;
+        }
+    }
+
+    /// Takes a certificate that has changed. Reads it before it takes the lock, so that no handshake waits for a file.
+    fn look(&self) {
+        let seen = changed(&self.files);
+        if seen == self.current.read().unwrap_or_else(PoisonError::into_inner).0 {
+            return;
+        }
+        match load(&self.files) {
+            Ok(config) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = (seen, config);
+                log::info!("the certificate was read again");
             }
-            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-            match load(&self.files) {
-                Ok(config) => {
-                    *current = (seen, config);
-                    log::info!("the certificate was read again");
-                }
-                Err(error) => {
-                    // Key and certificate are written one after the other: the next look may find both.
-                    log::warn!("the old certificate stays in use: {error}");
-                }
+            Err(error) => {
+                // Key and certificate are written one after the other: the next look may find both.
+                log::warn!("the old certificate stays in use: {error}");
             }
         }
     }
 }
 
-/// When either file was changed last.
-fn changed(files: &Tls) -> Option<SystemTime> {
+fn changed(files: &Tls) -> Changed {
     let time = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
-    time(&files.certificate).max(time(&files.key))
+    [time(&files.certificate), time(&files.key)]
 }
 
 fn load(files: &Tls) -> Result<Arc<ServerConfig>, String> {
@@ -88,4 +96,36 @@ fn load(files: &Tls) -> Result<Arc<ServerConfig>, String> {
         .map_err(|error| at(&files.certificate, &error))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_read_again_while_a_handshake_holds_the_old_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let files = Tls { certificate: path("certificate.pem"), key: path("key.pem") };
+        let issue = || {
+            let issued = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+            fs::write(&files.key, issued.signing_key.serialize_pem()).unwrap();
+            fs::write(&files.certificate, issued.cert.pem()).unwrap();
+        };
+        issue();
+        let acceptor = Acceptor::new(files.clone()).unwrap();
+        // A pipe is a file that never ends: the look at it waits for as long as nobody writes.
+        fs::remove_file(&files.certificate).unwrap();
+        nix::unistd::mkfifo(&files.certificate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::thread::scope(|scope| {
+            let looking = scope.spawn(|| acceptor.look());
+            // Opening the pipe for writing returns when the look has opened it.
+            let mut pipe = fs::OpenOptions::new().write(true).open(&files.certificate).unwrap();
+            assert!(acceptor.current.try_read().is_ok(), "a handshake waits for a file");
+            io::Write::write_all(&mut pipe, b"no certificate").unwrap();
+            drop(pipe);
+            looking.join().unwrap();
+        });
+        assert!(acceptor.current.read().unwrap().0[0].is_some(), "the old one stays");
+    }
 }
