@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     access::{forms::FormKey, throttle::Throttle, tokens::Tokens},
+    clock::Clock,
     config::Config,
     engine::{Handle, SharedFleet},
     limits::{TOKEN_LOOKS_APART, VIEWERS_MAX},
@@ -24,6 +25,7 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 /// What all request handlers share.
 pub(crate) struct App {
     pub(crate) config: Config,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) fleet: SharedFleet,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) engine: Handle,
@@ -44,6 +46,7 @@ pub(crate) struct App {
 /// What an [`App`] is made of.
 pub(crate) struct Parts {
     pub(crate) config: Config,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) fleet: SharedFleet,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) engine: Handle,
@@ -58,6 +61,7 @@ impl App {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             config: parts.config,
+            clock: parts.clock,
             fleet: parts.fleet,
             tokens: parts.tokens,
             engine: parts.engine,

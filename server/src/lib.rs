@@ -16,7 +16,7 @@
 //! - `delivery`: webhooks and mail, again and again until a message has arrived
 //! - `page`: HTML and the stream of changes
 //! - `api`: JSON, CSV, metrics
-//! - `config`, `cli`, `limits`, `text`, `time`: settings, commands, bounds, text on one line, milliseconds
+//! - `config`, `cli`, `limits`, `text`, `time`, `clock`: settings, commands, bounds, text on one line, milliseconds, now
 //! - `local`: all of it in a thread of another program, for demonstrations
 //!
 //! Arrows point one way: `serve` → `page`, `api`, `receive` → `engine` → `model`, `alerts`, `store`. What decides takes
@@ -27,6 +27,7 @@ mod alerts;
 mod api;
 mod app;
 pub mod cli;
+mod clock;
 mod config;
 mod delivery;
 mod engine;

@@ -39,6 +39,13 @@ pub(crate) const LABEL_MAX: usize = 64;
 /// Tags of one device.
 pub(crate) const TAGS_MAX: usize = 16;
 
+/// For how long a leading process may send messages without a new answer of the database.
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+/// A leading process that has not said for so long that it is there is frozen: another one takes over. Longer than
+/// [`LEASE`], by the time that a message needs from the last look at the lease to the network.
+pub(crate) const LEAD_SILENCE_MS: i64 = 15_000;
+/// Minutes of silent devices that one turn closes: some milliseconds, in which no heartbeat waits long.
+pub(crate) const CLOSED_MAX: usize = 2_000;
 /// Ledgers that one turn of the leading process reads again because their devices have been silent.
 pub(crate) const REFRESH_MAX: usize = 500;
 
@@ -57,8 +64,12 @@ pub(crate) const METRICS_DEVICES_MAX: usize = 10_000;
 pub(crate) const RETENTION_ROWS: usize = 5_000;
 /// Devices that one transaction of the retention looks at.
 pub(crate) const RETENTION_DEVICES: usize = 500;
-/// Time between two rounds of the retention through all devices, milliseconds.
-pub(crate) const RETENTION_EVERY_MS: i64 = 600_000;
+/// Time between two rounds of the retention through all devices.
+pub(crate) const RETENTION_EVERY: Duration = Duration::from_secs(600);
+/// Time from the start of the server, or from when its clock was set, to the first round.
+pub(crate) const RETENTION_AFTER: Duration = Duration::from_secs(60);
+/// After a step of the retention heartbeats have the engine for so many times as long as it took.
+pub(crate) const RETENTION_REST: u32 = 3;
 
 /// Time between two looks into the database for a token that is not known.
 pub(crate) const TOKEN_LOOKS_APART: Duration = Duration::from_millis(50);
@@ -77,8 +88,12 @@ pub(crate) const PASSWORD_MAX: usize = 256;
 
 /// No alert within this time after the start: devices had no chance to be heard.
 pub(crate) const ALERT_GRACE_MS: i64 = 60_000;
-/// A step of the server's clock by more than this counts as a start.
+/// The calendar is corrected if it is off by more than this, milliseconds: far less than any threshold of silence.
+pub(crate) const CLOCK_SLACK_MS: i64 = 100;
+/// A correction of the calendar by more than this is told, and times of this process that were noted before are mended.
 pub(crate) const CLOCK_STEP_MS: i64 = 10_000;
+/// Time from one message about a changed version of a device to the next, milliseconds: two versions may take turns.
+pub(crate) const VERSION_PAUSE_MS: i64 = 3_600_000;
 /// How long after a commit or a turn has failed a row is written to find out whether that is over, milliseconds.
 pub(crate) const PROBE_AFTER_MS: i64 = 5_000;
 /// Lines of one message; the others are counted.

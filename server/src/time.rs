@@ -1,4 +1,4 @@
-//! Points in time as the database keeps them: milliseconds since 1970, UTC.
+//! Points in time: as the database keeps them, milliseconds since 1970, UTC; and on the clock of the process.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -46,6 +46,44 @@ impl UnixMs {
     /// `2026-11-26 05:40:12`, UTC.
     pub(crate) fn readable(self) -> String {
         self.rfc3339().replace('T', " ").trim_end_matches('Z').to_owned()
+    }
+}
+
+/// Milliseconds on the clock of this process, which runs evenly and is never set. Those before its start are negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Uptime(pub(crate) i64);
+
+impl Uptime {
+    /// Milliseconds from `earlier` to this; negative if `earlier` is later.
+    pub(crate) fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This, `ms` later.
+    pub(crate) fn plus(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+}
+
+/// One moment: on the calendar, for what is stored and shown, and on the clock of the process, for what is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Now {
+    pub(crate) at: UnixMs,
+    pub(crate) up: Uptime,
+}
+
+impl Now {
+    /// When something was that has the time `at` on the calendar. What seems to be in the future is now.
+    pub(crate) fn then(self, at: UnixMs) -> Uptime {
+        self.up.plus(-self.at.since(at).max(0))
+    }
+}
+
+#[cfg(test)]
+impl From<UnixMs> for Now {
+    /// A process that began in 1970, and whose calendar was always right.
+    fn from(at: UnixMs) -> Self {
+        Self { at, up: Uptime(at.0) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A condition that is raised when it has lasted, and over when it has been gone for a while.
 
-use crate::time::UnixMs;
+use crate::time::{Now, UnixMs, Uptime};
 
 /// What was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,41 +38,44 @@ pub(crate) enum Change {
     Cleared(UnixMs),
 }
 
-/// The state of one condition.
+/// The state of one condition. Times since which something lasts are on the calendar; how long it has lasted is told by the
+/// clock of the process, which is never set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Condition {
     #[default]
     Clear,
     /// Bad since then, not long enough.
-    Rising(UnixMs),
+    Rising(UnixMs, Uptime),
     /// Bad since then.
     Raised(UnixMs),
     /// Bad since the first, good since the second, not long enough.
-    Falling(UnixMs, UnixMs),
+    Falling(UnixMs, Uptime),
 }
 
 impl Condition {
-    /// Takes an observation. `may_raise`: otherwise a condition that has lasted waits; see `ALERT_GRACE_MS`.
+    /// Takes an observation. `since`: when it began, should it be bad. `may_raise`: otherwise a condition that has lasted
+    /// waits; see `ALERT_GRACE_MS`.
     pub(crate) fn observe(
         &mut self,
-        now: UnixMs,
+        now: Now,
+        since: UnixMs,
         seen: Seen,
         delays: Delays,
         may_raise: bool,
     ) -> Option<Change> {
         *self = match (*self, seen) {
-            (Self::Clear, Seen::Bad) => Self::Rising(now),
-            (Self::Rising(_), Seen::Good) => Self::Clear,
-            (Self::Raised(since), Seen::Good) => Self::Falling(since, now),
+            (Self::Clear, Seen::Bad) => Self::Rising(since, now.up),
+            (Self::Rising(..), Seen::Good) => Self::Clear,
+            (Self::Raised(since), Seen::Good) => Self::Falling(since, now.up),
             (Self::Falling(since, _), Seen::Bad) => Self::Raised(since),
             (unchanged, _) => unchanged,
         };
         match *self {
-            Self::Rising(since) if may_raise && now.since(since) >= delays.raise => {
+            Self::Rising(since, bad) if may_raise && now.up.since(bad) >= delays.raise => {
                 *self = Self::Raised(since);
                 Some(Change::Raised(since))
             }
-            Self::Falling(since, good) if now.since(good) >= delays.clear => {
+            Self::Falling(since, good) if now.up.since(good) >= delays.clear => {
                 *self = Self::Clear;
                 Some(Change::Cleared(since))
             }
@@ -80,11 +83,19 @@ impl Condition {
         }
     }
 
+    /// The calendar was set: `mend` says what a time is on the new one.
+    pub(crate) fn mend(&mut self, mend: impl Fn(UnixMs) -> UnixMs) {
+        match self {
+            Self::Clear => {}
+            Self::Rising(since, _) | Self::Raised(since) | Self::Falling(since, _) => *since = mend(*since),
+        }
+    }
+
     /// Since when it is raised.
     pub(crate) fn raised_since(self) -> Option<UnixMs> {
         match self {
             Self::Raised(since) | Self::Falling(since, _) => Some(since),
-            Self::Clear | Self::Rising(_) => None,
+            Self::Clear | Self::Rising(..) => None,
         }
     }
 }
@@ -97,8 +108,12 @@ mod tests {
 
     const DELAYS: Delays = Delays { raise: 60, clear: 30 };
 
+    fn observe(condition: &mut Condition, at: i64, seen: Seen, may_raise: bool) -> Option<Change> {
+        condition.observe(UnixMs(at).into(), UnixMs(at), seen, DELAYS, may_raise)
+    }
+
     fn run(condition: &mut Condition, seen: &[(i64, Seen)]) -> Vec<Change> {
-        seen.iter().filter_map(|(at, seen)| condition.observe(UnixMs(*at), *seen, DELAYS, true)).collect()
+        seen.iter().filter_map(|(at, seen)| observe(condition, *at, *seen, true)).collect()
     }
 
     #[test]
@@ -141,9 +156,9 @@ mod tests {
     #[test]
     fn in_the_grace_after_a_start_it_waits_and_is_raised_after_it() {
         let mut condition = Condition::default();
-        assert_eq!(condition.observe(UnixMs(0), Seen::Bad, DELAYS, false), None);
-        assert_eq!(condition.observe(UnixMs(100), Seen::Bad, DELAYS, false), None);
-        assert_eq!(condition.observe(UnixMs(101), Seen::Bad, DELAYS, true), Some(Change::Raised(UnixMs(0))));
+        assert_eq!(observe(&mut condition, 0, Seen::Bad, false), None);
+        assert_eq!(observe(&mut condition, 100, Seen::Bad, false), None);
+        assert_eq!(observe(&mut condition, 101, Seen::Bad, true), Some(Change::Raised(UnixMs(0))));
     }
 
     proptest! {
@@ -155,7 +170,7 @@ mod tests {
             for (step, seen) in steps {
                 now += step;
                 let seen = [Seen::Bad, Seen::Good, Seen::Neither][usize::from(seen)];
-                match condition.observe(UnixMs(now), seen, DELAYS, true) {
+                match observe(&mut condition, now, seen, true) {
                     Some(Change::Raised(_)) => { prop_assert!(!raised); raised = true; }
                     Some(Change::Cleared(_)) => { prop_assert!(raised); raised = false; }
                     None => {}

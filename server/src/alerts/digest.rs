@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::kind::Kind;
 use crate::{
     limits::{MESSAGE_ALERTS, MESSAGE_LINES},
-    time::UnixMs,
+    time::Uptime,
 };
 
 /// One line of a message.
@@ -29,26 +29,23 @@ pub(crate) struct Line {
 /// When the next message may go.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Digest {
-    waiting_since: Option<UnixMs>,
-    last: Option<UnixMs>,
+    waiting_since: Option<Uptime>,
+    last: Option<Uptime>,
 }
 
 impl Digest {
     /// Says whether alerts wait, once a second; `true`: their message is due now.
-    pub(crate) fn due(&mut self, now: UnixMs, waiting: bool, gather_ms: i64, pause_ms: i64) -> bool {
+    pub(crate) fn due(&mut self, now: Uptime, waiting: bool, gather_ms: i64, pause_ms: i64) -> bool {
         if !waiting {
             self.waiting_since = None;
             return false;
         }
         let since = *self.waiting_since.get_or_insert(now);
-        // A clock that was set back must not hold messages up.
-        let apart = |earlier: UnixMs| now.since(earlier).unsigned_abs();
-        apart(since) >= gather_ms.unsigned_abs()
-            && self.last.is_none_or(|last| apart(last) >= pause_ms.unsigned_abs())
+        now.since(since) >= gather_ms && self.last.is_none_or(|last| now.since(last) >= pause_ms)
     }
 
     /// The message was made.
-    pub(crate) fn made(&mut self, now: UnixMs) {
+    pub(crate) fn made(&mut self, now: Uptime) {
         self.waiting_since = None;
         self.last = Some(now);
     }
@@ -173,7 +170,7 @@ mod tests {
         let mut digest = Digest::default();
         let mut made = Vec::new();
         for second in 0..200 {
-            let now = UnixMs(second * 1000);
+            let now = Uptime(second * 1000);
             if digest.due(now, second > 0, 10_000, 60_000) {
                 digest.made(now);
                 made.push(second);

@@ -6,12 +6,13 @@ use super::{
 };
 use crate::{
     config::Expect,
+    limits::VERSION_PAUSE_MS,
     model::{
         document::{Reading, UNDER_VOLTAGE},
         reading::Value,
     },
     presence::Presence,
-    time::{UnixMs, span},
+    time::{Now, UnixMs, Uptime, span},
 };
 
 /// A device's clock is wrong if it differs by more than this, milliseconds. Heartbeats may take seconds.
@@ -34,12 +35,55 @@ pub(crate) struct Notice {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watch {
     conditions: [Condition; Kind::LASTING.len()],
-    version: Option<String>,
+    version: Version,
+}
+
+/// The version of the application, as people were told.
+#[derive(Debug, Clone, Default)]
+struct Version {
+    told: Option<String>,
+    told_at: Option<Uptime>,
+    /// The version that was seen last, if it is another one, and how often it has changed since.
+    seen: Option<String>,
+    changes: u32,
+}
+
+impl Version {
+    /// Takes what a heartbeat says. What is to be told: versions may take turns, after each boot into the other half of a
+    /// disk, so that after one message the next waits, and tells what has become of it.
+    fn see(&mut self, now: Uptime, version: &str) -> Option<String> {
+        let Some(told) = &self.told else {
+            self.told = Some(version.to_owned());
+            return None;
+        };
+        let before = self.seen.as_deref().unwrap_or(told);
+        if version != before {
+            self.changes += 1;
+            self.seen = Some(version.to_owned()).filter(|version| version != told);
+        }
+        if self.told_at.is_some_and(|told_at| now.since(told_at) < VERSION_PAUSE_MS) {
+            return None;
+        }
+        let changes = std::mem::take(&mut self.changes);
+        let often = if changes > 1 { format!(", changed {changes} times") } else { String::new() };
+        let detail = match self.seen.take() {
+            Some(new) => {
+                let detail = format!("from {told} to {new}{often}");
+                self.told = Some(new);
+                detail
+            }
+            None if changes > 1 => format!("{told} again{often}"),
+            None => return None,
+        };
+        self.told_at = Some(now);
+        Some(detail)
+    }
 }
 
 impl Watch {
     /// A device of which these alerts were raised when the server stopped.
     pub(crate) fn resume(raised: impl IntoIterator<Item = (Kind, UnixMs)>, version: Option<String>) -> Self {
+        let version = Version { told: version, ..Version::default() };
         let mut watch = Self { version, ..Self::default() };
         for (kind, since) in raised {
             if let Some(condition) = watch.condition(kind) {
@@ -52,7 +96,7 @@ impl Watch {
     /// Takes a live heartbeat. `skew_ms`: the device's clock less the server's; `None`: it has not been set.
     pub(crate) fn beat(
         &mut self,
-        now: UnixMs,
+        now: Now,
         reading: &Reading,
         skew_ms: Option<i64>,
         expect: &Expect,
@@ -62,26 +106,23 @@ impl Watch {
         for kind in Kind::LASTING {
             let Some((seen, delays)) = judge(kind, reading, skew_ms, expect) else { continue };
             let Some(condition) = self.condition(kind) else { continue };
-            if let Some(change) = condition.observe(now, seen, delays, may_raise) {
-                notices.push(notice(now, kind, change, &measured(kind, reading, skew_ms)));
+            if let Some(change) = condition.observe(now, now.at, seen, delays, may_raise) {
+                notices.push(notice(now.at, kind, change, &measured(kind, reading, skew_ms)));
             }
         }
-        if let Some(new) = &reading.app_version
-            && reading.app_version != self.version
+        if let Some(version) = &reading.app_version
+            && let Some(detail) = self.version.see(now.up, version)
+            && expect.version_changes
         {
-            let old = self.version.replace(new.clone());
-            if let Some(old) = old.filter(|_| expect.version_changes) {
-                let detail = format!("from {old} to {new}");
-                notices.push(Notice { kind: Kind::Version, since: now, raised: true, detail });
-            }
+            notices.push(Notice { kind: Kind::Version, since: now.at, raised: true, detail });
         }
         notices
     }
 
-    /// Takes the device's presence, once a second.
+    /// Takes the device's presence, once a second. It is offline since it was heard last.
     pub(crate) fn presence(
         &mut self,
-        now: UnixMs,
+        now: Now,
         presence: Presence,
         seen_at: Option<UnixMs>,
         expect: &Expect,
@@ -93,10 +134,11 @@ impl Watch {
             Presence::Online => Seen::Good,
         };
         let delays = Delays { raise: 0, clear: expect.back_after_ms };
-        let change = self.condition(Kind::Offline)?.observe(now, seen, delays, may_raise)?;
+        let since = seen_at.unwrap_or(now.at);
+        let change = self.condition(Kind::Offline)?.observe(now, since, seen, delays, may_raise)?;
         let detail =
             seen_at.map_or("never heard".to_owned(), |at| format!("last heard {} UTC", at.readable()));
-        Some(notice(now, Kind::Offline, change, &detail))
+        Some(notice(now.at, Kind::Offline, change, &detail))
     }
 
     /// Whether [`Watch::presence`] could change anything.
@@ -112,6 +154,13 @@ impl Watch {
     pub(crate) fn raised(&self) -> Vec<(Kind, UnixMs)> {
         let conditions = Kind::LASTING.into_iter().zip(self.conditions);
         conditions.filter_map(|(kind, condition)| Some((kind, condition.raised_since()?))).collect()
+    }
+
+    /// The calendar was set: `mend` says what a time is on the new one.
+    pub(crate) fn mend(&mut self, mend: impl Fn(UnixMs) -> UnixMs) {
+        for condition in &mut self.conditions {
+            condition.mend(&mend);
+        }
     }
 
     fn condition(&mut self, kind: Kind) -> Option<&mut Condition> {
@@ -178,6 +227,7 @@ fn notice(now: UnixMs, kind: Kind, change: Change, measured: &str) -> Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::MINUTE_MS;
 
     fn expect(text: &str) -> Expect {
         let config: crate::config::Config = toml::from_str(text).unwrap();
@@ -187,8 +237,8 @@ mod tests {
     /// Kinds that are raised when a reading is seen every 5 s for `seconds`.
     fn raised(reading: &Reading, skew_ms: Option<i64>, expect: &Expect, seconds: i64) -> Vec<Kind> {
         let mut watch = Watch::default();
-        let beats =
-            (0..=seconds / 5).flat_map(|n| watch.beat(UnixMs(n * 5000), reading, skew_ms, expect, true));
+        let beats = (0..=seconds / 5)
+            .flat_map(|n| watch.beat(UnixMs(n * 5000).into(), reading, skew_ms, expect, true));
         beats.filter(|notice| notice.raised).map(|notice| notice.kind).collect()
     }
 
@@ -235,11 +285,13 @@ mod tests {
         let mut told = Vec::new();
         for second in 0..200 {
             let seen_at = if second < 100 { UnixMs(0) } else { UnixMs(second * 1000) };
-            let presence = Presence::at(UnixMs(second * 1000), Some(seen_at), &expect);
-            told.extend(watch.presence(UnixMs(second * 1000), presence, Some(seen_at), &expect, true));
+            let now = UnixMs(second * 1000);
+            let presence = Presence::after(Some(now.since(seen_at)), &expect);
+            told.extend(watch.presence(now.into(), presence, Some(seen_at), &expect, true));
         }
+        assert!(told.iter().all(|notice| notice.since == UnixMs(0)), "since it was heard last");
         let told: Vec<_> = told.iter().map(|notice| (notice.raised, notice.detail.as_str())).collect();
-        assert_eq!(told, [(true, "last heard 1970-01-01 00:00:00 UTC"), (false, "after 39 s")]);
+        assert_eq!(told, [(true, "last heard 1970-01-01 00:00:00 UTC"), (false, "after 2 min")]);
     }
 
     #[test]
@@ -247,13 +299,38 @@ mod tests {
         let expect = expect("");
         let mut watch = Watch::default();
         let version = |text: &str| Reading { app_version: Some(text.to_owned()), ..Reading::default() };
-        assert!(watch.beat(UnixMs(0), &version("1"), Some(0), &expect, true).is_empty());
-        let told = watch.beat(UnixMs(1), &version("2"), Some(0), &expect, true);
+        assert!(watch.beat(UnixMs(0).into(), &version("1"), Some(0), &expect, true).is_empty());
+        let told = watch.beat(UnixMs(1).into(), &version("2"), Some(0), &expect, true);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].detail, "from 1 to 2");
-        assert!(watch.beat(UnixMs(2), &version("2"), Some(0), &expect, true).is_empty());
-        assert!(watch.beat(UnixMs(3), &Reading::default(), Some(0), &expect, true).is_empty());
-        assert!(watch.beat(UnixMs(4), &version("2"), Some(0), &expect, true).is_empty());
+        assert!(watch.beat(UnixMs(2).into(), &version("2"), Some(0), &expect, true).is_empty());
+        assert!(watch.beat(UnixMs(3).into(), &Reading::default(), Some(0), &expect, true).is_empty());
+        assert!(watch.beat(UnixMs(4).into(), &version("2"), Some(0), &expect, true).is_empty());
+    }
+
+    #[test]
+    fn versions_that_take_turns_are_told_once_an_hour() {
+        let expect = expect("");
+        let mut watch = Watch::default();
+        let mut told = Vec::new();
+        // Every ten minutes the other one, for four hours; then it stays.
+        for minute in 0..600 {
+            let version = if minute < 240 { minute / 10 % 2 + 1 } else { 2 };
+            let reading = Reading { app_version: Some(version.to_string()), ..Reading::default() };
+            let notices = watch.beat(UnixMs(minute * MINUTE_MS).into(), &reading, Some(0), &expect, true);
+            told.extend(notices.into_iter().map(|notice| (minute, notice.detail)));
+        }
+        let told: Vec<_> = told.iter().map(|(minute, detail)| (*minute, detail.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (10, "from 1 to 2"),
+                (70, "2 again, changed 6 times"),
+                (130, "2 again, changed 6 times"),
+                (190, "2 again, changed 6 times"),
+                (250, "2 again, changed 4 times"),
+            ]
+        );
     }
 
     #[test]
@@ -262,7 +339,9 @@ mod tests {
         let mut watch = Watch::resume([(Kind::Hot, UnixMs(5))], None);
         for n in 0..30 {
             assert!(
-                watch.beat(UnixMs(n * 5000), &reading(Value::Temp, 900), Some(0), &expect, true).is_empty()
+                watch
+                    .beat(UnixMs(n * 5000).into(), &reading(Value::Temp, 900), Some(0), &expect, true)
+                    .is_empty()
             );
         }
         assert_eq!(watch.raised(), [(Kind::Hot, UnixMs(5))]);

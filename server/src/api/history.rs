@@ -50,7 +50,7 @@ pub(super) async fn history(
         Ok(QueryString(asked)) => asked,
         Err(rejection) => return error(StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
-    let question = match understand(&asked, UnixMs::now()) {
+    let question = match understand(&asked, app.clock.now().at) {
         Ok(question) => question,
         Err(why) => return error(StatusCode::BAD_REQUEST, &why),
     };

@@ -15,16 +15,16 @@ use crate::{
     limits::METRICS_DEVICES_MAX,
     model::reading::Value,
     presence::Presence,
-    time::UnixMs,
+    time::Now,
 };
 
 /// The metrics of the server and of each device.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let text = render(&read(&app.fleet), UnixMs::now());
+    let text = render(&read(&app.fleet), app.clock.now());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-fn render(fleet: &Fleet, now: UnixMs) -> String {
+fn render(fleet: &Fleet, now: Now) -> String {
     let mut text = String::new();
     let counts = fleet.counts();
     head(&mut text, "heartbeat_devices", "gauge", "Devices by state");
@@ -48,7 +48,7 @@ fn render(fleet: &Fleet, now: UnixMs) -> String {
     text
 }
 
-fn of_devices(text: &mut String, devices: &[&Device], now: UnixMs) {
+fn of_devices(text: &mut String, devices: &[&Device], now: Now) {
     let labels: Vec<String> = devices.iter().map(|device| labels(device)).collect();
     let with_labels = || devices.iter().zip(&labels);
     head(text, "heartbeat_device_up", "gauge", "1 while heartbeats come");
@@ -61,12 +61,8 @@ fn of_devices(text: &mut String, devices: &[&Device], now: UnixMs) {
     }
     head(text, "heartbeat_device_age_seconds", "gauge", "Time since the last live heartbeat");
     for (device, labels) in with_labels() {
-        if let Some(seen_at) = device.seen_at {
-            let _ = writeln!(
-                text,
-                "heartbeat_device_age_seconds{{{labels}}} {}",
-                now.since(seen_at).max(0) / 1000
-            );
+        if let Some(silence) = device.silence(now) {
+            let _ = writeln!(text, "heartbeat_device_age_seconds{{{labels}}} {}", silence / 1000);
         }
     }
     head(
@@ -130,10 +126,11 @@ mod tests {
     #[test]
     fn text_of_devices_cannot_break_out_of_its_label() {
         let mut fleet = Fleet::default();
-        let mut device = Device::new(DeviceId(1), "a\"} 1\nevil 2", Labels::default(), UnixMs(0));
+        let mut device =
+            Device::new(DeviceId(1), "a\"} 1\nevil 2", Labels::default(), crate::time::UnixMs(0));
         device.reading.values.set(Value::Temp, Some(488));
         fleet.add(device);
-        let text = render(&fleet, UnixMs(0));
+        let text = render(&fleet, crate::time::UnixMs(0).into());
         assert!(!text.lines().any(|line| line.starts_with("evil")), "{text}");
         assert!(
             text.contains("heartbeat_device_temperature_celsius{hardwareid=\"a\\\"} 1\\nevil 2\"} 48.8"),

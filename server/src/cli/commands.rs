@@ -65,7 +65,8 @@ pub(super) fn add_token(config: &Config, add: TokenAdd) -> Result<(), Failure> {
         return Err(Failure::Other("a hardware id has no control characters".to_owned()));
     }
     let secret = secret::new_secret().map_err(Failure::Other)?;
-    let now = UnixMs::now();
+    let mut store = open(config)?;
+    let now = store.time()?;
     let purpose = match (add.device, add.enrol, add.read) {
         (Some(device), ..) => TokenUse::Device(device),
         (None, true, _) => TokenUse::Enrol,
@@ -80,17 +81,18 @@ pub(super) fn add_token(config: &Config, add: TokenAdd) -> Result<(), Failure> {
         created_at: now,
         expires_at: add.expires.map(|lifetime| now.plus(lifetime)),
     };
-    let id = open(config)?.add_token(&token)?;
+    let id = store.add_token(&token)?;
     writeln!(io::stdout(), "{secret}")?;
     writeln!(io::stderr(), "token {id}; it is not shown again")?;
     Ok(())
 }
 
 pub(super) fn list_tokens(config: &Config) -> Result<(), Failure> {
-    let now = UnixMs::now();
+    let mut store = open(config)?;
+    let now = store.time()?;
     let mut out = io::stdout().lock();
     writeln!(out, "{:>4}  {:<24}  {:<16}  {:<19}  expires (UTC)", "id", "for", "group", "made (UTC)")?;
-    for token in open(config)?.tokens()? {
+    for token in store.tokens()? {
         let purpose = match token.purpose {
             TokenUse::Devices => "heartbeats".to_owned(),
             TokenUse::Device(device) => format!("device {}", one_line(&device)),
@@ -124,7 +126,7 @@ pub(super) fn revoke_token(config: &Config, id: i64) -> Result<(), Failure> {
 pub(super) fn list_devices(config: &Config) -> Result<(), Failure> {
     let mut store = open(config)?;
     let seen: HashMap<_, _> = store.seen()?.into_iter().collect();
-    let (now, expectations) = (UnixMs::now(), config.expectations());
+    let (now, expectations) = (store.time()?, config.expectations());
     let mut out = io::stdout().lock();
     let (id, name, group) = ("hardware id", "name", "group");
     writeln!(out, "{id:<24}  {:<8}  {:<19}  {name:<20}  {group:<16}  tags", "state", "heard (UTC)")?;
@@ -133,7 +135,8 @@ pub(super) fn list_devices(config: &Config) -> Result<(), Failure> {
         let state = if labels.removed {
             "removed"
         } else {
-            Presence::at(now, seen_at, expectations.of(labels.group.as_deref())).word()
+            let silence = seen_at.map(|seen_at| now.since(seen_at));
+            Presence::after(silence, expectations.of(labels.group.as_deref())).word()
         };
         let heard = seen_at.map_or_else(|| "never".to_owned(), UnixMs::readable);
         let (name, group) = (labels.name.unwrap_or_default(), labels.group.unwrap_or_default());

@@ -24,14 +24,14 @@ use crate::{
     },
     api,
     app::{App, Parts},
+    clock::Clock,
     config::{Config, ConfigError},
     delivery,
-    engine::{Engine, Handle, Rules, run as engine_thread},
+    engine::{Engine, Handle, Rules, lease::Lease, run as engine_thread},
     limits::QUEUE_MAX,
     page, receive,
     serve::{serve, tls::Acceptor},
     store::Admin,
-    time::UnixMs,
 };
 
 /// Runs until SIGTERM or SIGINT.
@@ -85,16 +85,28 @@ pub(crate) fn run_until(
     let (sender, commands) = sync_channel(QUEUE_MAX);
     let handle = Handle::new(sender);
     let tokens = commands::no_tokens();
-    let messages = delivery::start(config.channels.clone(), handle.clone())?;
-    let engine = Engine::new(store, Rules::of(&config), UnixMs::now(), Arc::clone(&tokens), messages)?;
+    let lease = Lease::default();
+    let messages = delivery::start(config.channels.clone(), handle.clone(), lease.clone())?;
+    let clock = Arc::new(Clock::new(store.time()?));
+    let engine = Engine::new(store, Rules::of(&config), clock.now(), Arc::clone(&tokens), messages, lease)?;
     let fleet = engine.fleet();
-    let thread = engine_thread::start(engine, commands, Duration::from_millis(config.receive.linger_ms))?;
+    let linger = Duration::from_millis(config.receive.linger_ms);
+    let thread = engine_thread::start(engine, commands, linger, Arc::clone(&clock))?;
 
     let (stop, stopping) = watch::channel(false);
     let readers = database.readers();
     let admin: Box<dyn Admin + Send> = database.open()?;
-    let app =
-        App::new(Parts { config, fleet, tokens, engine: handle.clone(), forms, stopping, readers, admin });
+    let app = App::new(Parts {
+        config,
+        clock,
+        fleet,
+        tokens,
+        engine: handle.clone(),
+        forms,
+        stopping,
+        readers,
+        admin,
+    });
     let app = Arc::new(app);
 
     runtime.block_on(async {

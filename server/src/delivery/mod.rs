@@ -16,18 +16,29 @@ use std::{
     thread,
 };
 
-use crate::{alerts::attempt::Attempt, config::Channel, engine::Handle, store::MessageRow};
+use crate::{
+    alerts::attempt::Attempt,
+    config::Channel,
+    engine::{Handle, lease::Lease},
+    store::MessageRow,
+};
 
 /// Starts a thread for each channel, and one that gives each message to its channel. They end when the engine does.
 ///
 /// # Errors
 /// A thread cannot be started.
-pub(crate) fn start(channels: BTreeMap<String, Channel>, engine: Handle) -> io::Result<Sender<MessageRow>> {
+pub(crate) fn start(
+    channels: BTreeMap<String, Channel>,
+    engine: Handle,
+    lease: Lease,
+) -> io::Result<Sender<MessageRow>> {
     let mut lines = BTreeMap::new();
     for (name, to) in channels {
         let (line, messages) = channel();
-        let engine = engine.clone();
-        thread::Builder::new().name(format!("to {name}")).spawn(move || deliver(&to, &engine, &messages))?;
+        let (engine, lease) = (engine.clone(), lease.clone());
+        thread::Builder::new()
+            .name(format!("to {name}"))
+            .spawn(move || deliver(&to, &engine, &lease, &messages))?;
         lines.insert(name, line);
     }
     let (sender, messages) = channel();
@@ -46,10 +57,14 @@ fn route(lines: &BTreeMap<String, Sender<MessageRow>>, engine: &Handle, messages
     }
 }
 
-fn deliver(to: &Channel, engine: &Handle, messages: &Receiver<MessageRow>) {
+fn deliver(to: &Channel, engine: &Handle, lease: &Lease, messages: &Receiver<MessageRow>) {
     let client = webhook::client();
     while let Ok(message) = messages.recv() {
-        let attempt = attempt(&client, to, &message);
+        let attempt = if lease.is_valid() {
+            attempt(&client, to, &message)
+        } else {
+            Attempt::Failed("another process may have taken over".to_owned())
+        };
         if let Attempt::Failed(text) | Attempt::Doubtful(text) = &attempt {
             log::warn!("channel {}: message {} not delivered: {text}", message.channel, message.id);
         }

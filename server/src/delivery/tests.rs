@@ -122,7 +122,7 @@ fn a_channel_that_hangs_delays_no_other() {
         ("me".to_owned(), Channel::Slack { url }),
     ];
     let (commands, ended) = std::sync::mpsc::sync_channel(10);
-    let outbox = start(channels.into(), Handle::new(commands)).unwrap();
+    let outbox = start(channels.into(), Handle::new(commands), Lease::of_test()).unwrap();
     outbox.send(MessageRow { id: 1, channel: "hung".to_owned(), ..message(false) }).unwrap();
     outbox.send(MessageRow { id: 2, channel: "gone".to_owned(), ..message(false) }).unwrap();
     outbox.send(MessageRow { id: 3, ..message(false) }).unwrap();

@@ -13,7 +13,7 @@ use crate::{
     },
     presence::Presence,
     store::{AlertRow, Applied, BeatRow, EventRow, Labels, Result, StoreError, SummaryRow, Writes},
-    time::UnixMs,
+    time::Now,
 };
 
 /// Lost heartbeats in a row from which on the history of a device says so: a minute, as a rule.
@@ -37,7 +37,7 @@ struct Draft {
 
 impl Engine {
     /// Stores a batch, and answers each heartbeat when it is durable.
-    pub(crate) fn commit(&mut self, now: UnixMs, batch: Vec<Incoming>) {
+    pub(crate) fn commit(&mut self, now: Now, batch: Vec<Incoming>) {
         let mut answers = Vec::with_capacity(batch.len());
         let mut beats = Vec::with_capacity(batch.len());
         for incoming in batch {
@@ -57,7 +57,7 @@ impl Engine {
         }
     }
 
-    fn store_batch(&mut self, now: UnixMs, beats: Vec<(Beat, Option<String>)>) -> Result<Vec<Verdict>> {
+    fn store_batch(&mut self, now: Now, beats: Vec<(Beat, Option<String>)>) -> Result<Vec<Verdict>> {
         let added = self.add_devices(now, &beats)?;
         let places: Vec<_> = {
             let fleet = read(&self.fleet);
@@ -74,6 +74,8 @@ impl Engine {
             match self.store.apply(&draft.writes)? {
                 Applied::Done => return Ok(self.adopt(now, beats, draft)),
                 Applied::Stale(devices) => self.refresh(&devices)?,
+                // Once more, without alerts: they are another process's.
+                Applied::Deposed => self.change_lead(now, None)?,
             }
             self.add_boots(now, &beats, &places)?;
         }
@@ -83,7 +85,7 @@ impl Engine {
 
     fn draft_batch(
         &self,
-        now: UnixMs,
+        now: Now,
         beats: &[(Beat, Option<String>)],
         places: &[Option<usize>],
         known: &[bool],
@@ -91,7 +93,7 @@ impl Engine {
     ) -> Draft {
         let mut draft = Draft::default();
         draft.writes.events.extend(added.iter().map(|device| EventRow {
-            at: now,
+            at: now.at,
             device: *device,
             kind: "added".to_owned(),
             detail: "heard for the first time".to_owned(),
@@ -122,7 +124,7 @@ impl Engine {
     }
 
     /// Makes devices that are new, if new ones are taken.
-    fn add_devices(&mut self, now: UnixMs, beats: &[(Beat, Option<String>)]) -> Result<Vec<DeviceId>> {
+    fn add_devices(&mut self, now: Now, beats: &[(Beat, Option<String>)]) -> Result<Vec<DeviceId>> {
         let mut new: Vec<(&str, Option<&str>)> = Vec::new();
         {
             let fleet = read(&self.fleet);
@@ -138,13 +140,13 @@ impl Engine {
         if new.is_empty() || !self.rules.new_devices {
             return Ok(Vec::new());
         }
-        let ids = self.store.device_ids(now, &new)?;
+        let ids = self.store.device_ids(now.at, &new)?;
         let mut added = Vec::new();
         {
             let mut fleet = write(&self.fleet);
             for ((hardware_id, group), (id, is_new)) in new.into_iter().zip(&ids) {
                 let labels = Labels { group: group.map(str::to_owned), ..Labels::default() };
-                fleet.add(Device::new(*id, hardware_id, labels, now));
+                fleet.add(Device::new(*id, hardware_id, labels, now.at));
                 self.tracked.push(Tracked::default());
                 if *is_new {
                     added.push(*id);
@@ -162,7 +164,7 @@ impl Engine {
     /// Makes sure that the starts of agents are in memory.
     fn add_boots(
         &mut self,
-        now: UnixMs,
+        now: Now,
         beats: &[(Beat, Option<String>)],
         places: &[Option<usize>],
     ) -> Result<()> {
@@ -188,7 +190,7 @@ impl Engine {
             return Ok(());
         }
         let ids: Vec<_> = missing.iter().map(|(_, device, boot)| (*device, *boot)).collect();
-        for ((place, ..), boot) in missing.iter().zip(self.store.open_boots(now, &ids)?) {
+        for ((place, ..), boot) in missing.iter().zip(self.store.open_boots(now.at, &ids)?) {
             if let Some(tracked) = self.tracked.get_mut(*place) {
                 tracked.ledger.remember(boot);
             }
@@ -228,7 +230,7 @@ impl Engine {
     /// Records one heartbeat on copies.
     fn draft(
         &self,
-        now: UnixMs,
+        now: Now,
         index: usize,
         place: usize,
         beat: &Beat,
@@ -247,7 +249,7 @@ impl Engine {
         let copy = copies.entry(place).or_insert_with(|| tracked.clone());
         let known =
             known || beat.sequence.is_some_and(|sequence| beat.replayed && new.contains(&(place, sequence)));
-        let Some(entry) = copy.ledger.book(now, beat, known, self.raw_days()) else {
+        let Some(entry) = copy.ledger.book(now.at, beat, known, self.raw_days()) else {
             return Verdict::Repeated;
         };
         if let Some(sequence) = beat.sequence {
@@ -255,12 +257,12 @@ impl Engine {
         }
         let mut notices: Vec<Notice> = Vec::new();
         if !beat.replayed {
-            let skew = beat.sampled_at.map(|sampled| sampled.since(now));
-            if self.leads {
+            let skew = beat.sampled_at.map(|sampled| sampled.since(now.at));
+            if self.leads() {
                 notices = copy.watch.beat(now, &beat.reading, skew, expect, self.may_raise(now));
             }
             live.push((place, index));
-            writes.latest.push((device.id, now, beat.text.clone()));
+            writes.latest.push((device.id, now.at, beat.text.clone()));
         }
         write_entry(writes, now, device.id, beat, entry);
         for notice in &notices {
@@ -273,17 +275,19 @@ impl Engine {
     }
 
     /// The batch is durable: what was drafted holds.
-    fn adopt(&mut self, now: UnixMs, beats: Vec<(Beat, Option<String>)>, draft: Draft) -> Vec<Verdict> {
+    fn adopt(&mut self, now: Now, beats: Vec<(Beat, Option<String>)>, draft: Draft) -> Vec<Verdict> {
         for row in draft.alerts {
             self.keep_alert(row);
         }
+        let leads = self.leads();
         let mut fleet = write(&self.fleet);
         let mut beats: Vec<Option<Beat>> = beats.into_iter().map(|(beat, _)| Some(beat)).collect();
         for (place, index) in draft.live {
             let beat = beats.get_mut(index).and_then(Option::take);
             if let (Some(device), Some(beat)) = (fleet.at_mut(place), beat) {
                 device.presence = Presence::Online;
-                show(device, now, beat);
+                device.heard = Some(now.up);
+                show(device, now.at, beat);
             }
             fleet.beats += 1;
         }
@@ -291,7 +295,7 @@ impl Engine {
             copy.ledger.forget_old_boots();
             if let Some(device) = fleet.at_mut(place) {
                 device.lost = copy.ledger.lost();
-                if self.leads {
+                if leads {
                     device.alerts = copy.watch.raised();
                 }
             }
@@ -310,7 +314,7 @@ impl Engine {
     }
 }
 
-fn write_entry(writes: &mut Writes, now: UnixMs, device: DeviceId, beat: &Beat, entry: Entry) {
+fn write_entry(writes: &mut Writes, now: Now, device: DeviceId, beat: &Beat, entry: Entry) {
     writes.beats.push(BeatRow {
         device,
         at: entry.at,
@@ -324,7 +328,7 @@ fn write_entry(writes: &mut Writes, now: UnixMs, device: DeviceId, beat: &Beat, 
     let summaries = entry.minutes.into_iter();
     writes.summaries.extend(summaries.map(|(minute, summary)| SummaryRow { device, minute, summary }));
     let mut event = |kind: &str, detail: String| {
-        writes.events.push(EventRow { at: now, device, kind: kind.to_owned(), detail });
+        writes.events.push(EventRow { at: now.at, device, kind: kind.to_owned(), detail });
     };
     if entry.restarted {
         event("restarted", "the agent has started again".to_owned());

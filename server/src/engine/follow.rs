@@ -4,14 +4,16 @@
 //! process; then it is read again. Conditions are watched by the process that leads, over the heartbeats of all, so that
 //! an alert is raised once. When it ends, another one takes its duties from the database.
 
+use std::time::Instant;
+
 use super::{Engine, Tracked, known_device, raised, read, write};
 use crate::{
     alerts::{kind::Kind, watch::Watch},
     fleet::Device,
-    limits::REFRESH_MAX,
+    limits::{DELIVERY_PAUSE_MAX_MS, REFRESH_MAX},
     model::DeviceId,
-    store::{AlertRow, DeviceRow, Duties, Result, Writes},
-    time::{MINUTE_MS, UnixMs},
+    store::{AlertRow, Applied, DeviceRow, Duties, MessageRow, Result, Writes},
+    time::{MINUTE_MS, Now},
 };
 
 /// Silence after which the leading process closes the last minute of a device that any process received.
@@ -22,16 +24,20 @@ impl Engine {
     ///
     /// # Errors
     /// Those of the store.
-    pub(super) fn follow(&mut self, now: UnixMs) -> Result<()> {
-        let leads = self.store.lead()?;
-        if leads != self.leads {
-            self.change_lead(now, leads)?;
+    pub(super) fn follow(&mut self, now: Now) -> Result<()> {
+        let asked = Instant::now();
+        let term = self.store.lead()?;
+        if term.is_some() {
+            self.renew_lease(asked);
+        }
+        if term != self.term {
+            self.change_lead(now, term)?;
         }
         let changes = self.store.changes()?;
         if !changes.devices.is_empty() {
             self.show_devices(now, changes.devices)?;
         }
-        if self.leads {
+        if self.leads() {
             let idle = self.idle_devices(now);
             let mut stale = self.store.stale(&idle);
             stale.truncate(REFRESH_MAX);
@@ -60,18 +66,27 @@ impl Engine {
     }
 
     /// Alerts and messages that are this process's from now on.
-    pub(super) fn take_duties(&mut self, duties: Duties) {
+    pub(super) fn take_duties(&mut self, now: Now, duties: Duties) {
         let alerts = duties.alerts.into_iter();
         self.alerts =
             alerts.filter_map(|row| Some(((row.device, Kind::from_word(&row.kind)?), row))).collect();
-        self.messages = duties.messages.into_iter().map(|message| (message.id, message)).collect();
+        let messages = duties.messages.into_iter().map(|message| {
+            // Written by a clock that was ahead of this one: it must neither wait for years nor be given up at once.
+            let created_at = message.created_at.min(now.at);
+            let next_at = message.next_at.min(now.at.plus(DELIVERY_PAUSE_MAX_MS));
+            (message.id, MessageRow { created_at, next_at, ..message })
+        });
+        self.messages = messages.collect();
     }
 
-    fn change_lead(&mut self, now: UnixMs, leads: bool) -> Result<()> {
-        let duties = if leads { self.store.duties()? } else { Duties::default() };
-        self.in_flight.clear();
-        self.attempts.clear();
-        if leads {
+    /// Begins a term, or ends one. Nothing that was raised or is on its way is forgotten: it is in the database, and what
+    /// has become of attempts of this process counts when it leads again.
+    pub(super) fn change_lead(&mut self, now: Now, term: Option<i64>) -> Result<()> {
+        if term.is_none() {
+            self.lease.end();
+        }
+        let duties = if term.is_some() { self.store.duties()? } else { Duties::default() };
+        if term.is_some() {
             log::info!("this process raises alerts and sends messages from now on");
             let raised = raised(&duties.alerts);
             let fleet = read(&self.fleet);
@@ -82,25 +97,25 @@ impl Engine {
         } else {
             log::warn!("another process raises alerts and sends messages from now on");
         }
-        self.take_duties(duties);
-        self.restart_watch(now);
-        self.leads = leads;
+        self.take_duties(now, duties);
+        self.term = term;
         Ok(())
     }
 
     /// Shows devices as another process has stored them; if this one leads, watches their conditions.
-    fn show_devices(&mut self, now: UnixMs, rows: Vec<DeviceRow>) -> Result<()> {
+    fn show_devices(&mut self, now: Now, rows: Vec<DeviceRow>) -> Result<()> {
         let mut writes = Writes::default();
         let mut watched: Vec<(usize, Watch)> = Vec::new();
         let mut shown: Vec<Device> = Vec::with_capacity(rows.len());
         {
             let fleet = read(&self.fleet);
             for row in rows {
-                let (device, _) = known_device(row);
+                let (mut device, _) = known_device(row);
+                device.heard = device.seen_at.map(|seen_at| now.then(seen_at));
                 let place = fleet.place_of(device.id);
                 let known = place.and_then(|place| fleet.devices().get(place));
-                let is_news = device.seen_at > known.and_then(|known| known.seen_at);
-                if let (true, true, Some(place)) = (self.leads, is_news, place)
+                let is_news = is_news(&device, known);
+                if let (true, true, Some(place)) = (self.leads(), is_news, place)
                     && let Some(tracked) = self.tracked.get(place)
                 {
                     let mut watch = tracked.watch.clone();
@@ -117,23 +132,28 @@ impl Engine {
                 shown.push(device);
             }
         }
-        if !writes.is_empty() {
-            // Rows of no ledger: they cannot be stale.
-            self.store.apply(&writes)?;
-        }
-        for row in writes.alerts {
-            self.keep_alert(row);
-        }
-        for (place, watch) in watched {
-            if let Some(tracked) = self.tracked.get_mut(place) {
-                tracked.watch = watch;
+        // Rows of no ledger: they cannot be stale.
+        let applied = if writes.is_empty() { Ok(Applied::Done) } else { self.store.apply(&writes) };
+        if matches!(applied, Ok(Applied::Done)) {
+            for row in writes.alerts {
+                self.keep_alert(row);
+            }
+            for (place, watch) in watched {
+                if let Some(tracked) = self.tracked.get_mut(place) {
+                    tracked.watch = watch;
+                }
             }
         }
+        // The store does not tell these changes again: they are shown even if no alert of them could be stored.
         self.adopt_shown(shown);
-        Ok(())
+        match applied? {
+            Applied::Deposed => self.change_lead(now, None),
+            Applied::Done | Applied::Stale(_) => Ok(()),
+        }
     }
 
     fn adopt_shown(&mut self, shown: Vec<Device>) {
+        let leads = self.leads();
         let mut fleet = write(&self.fleet);
         for device in shown {
             let Some(place) = fleet.place_of(device.id) else {
@@ -142,15 +162,17 @@ impl Engine {
                 continue;
             };
             let Some(known) = fleet.at_mut(place) else { continue };
-            known.labels = device.labels;
             known.lost = device.lost;
-            if device.seen_at > known.seen_at {
+            let is_news = is_news(&device, Some(known));
+            known.labels = device.labels;
+            if is_news {
                 known.seen_at = device.seen_at;
+                known.heard = device.heard;
                 known.skew_ms = device.skew_ms;
                 known.reading = device.reading;
                 known.document = device.document;
             }
-            if let Some(tracked) = self.tracked.get(place).filter(|_| self.leads) {
+            if let Some(tracked) = self.tracked.get(place).filter(|_| leads) {
                 known.alerts = tracked.watch.raised();
             }
             known.revision += 1;
@@ -178,13 +200,17 @@ impl Engine {
     }
 
     /// Devices whose last minute may be open although they have been silent for a while.
-    fn idle_devices(&self, now: UnixMs) -> Vec<DeviceId> {
+    fn idle_devices(&self, now: Now) -> Vec<DeviceId> {
         let fleet = read(&self.fleet);
         let all = fleet.devices().iter().zip(&self.tracked);
         let idle = all.filter(|(device, tracked)| {
-            tracked.ledger.is_idle(now)
-                || device.seen_at.is_some_and(|seen_at| now.since(seen_at) > SILENT_MS)
+            tracked.ledger.is_idle(now.at) || device.silence(now).is_some_and(|silence| silence > SILENT_MS)
         });
         idle.map(|(device, _)| device.id).collect()
     }
+}
+
+/// Whether a device was heard since it was shown. Not only later times are: the calendar may have been set back.
+fn is_news(device: &Device, known: Option<&Device>) -> bool {
+    device.seen_at.is_some() && device.seen_at != known.and_then(|known| known.seen_at)
 }

@@ -5,13 +5,17 @@
 //! nothing has changed and every device is told to retry.
 //!
 //! - [`batch`][]: heartbeats
+//! - [`calendar`][]: times that were noted before the clock was set
 //! - [`follow`][]: what other processes on the same database have done
+//! - [`lease`][]: how long this process may send messages
 //! - [`outage`][]: times in which nothing can be stored
 //! - [`tick`][]: what falls due with time: offline, messages, minutes
 //! - [`run`][]: the thread
 
 mod batch;
+mod calendar;
 mod follow;
+pub(crate) mod lease;
 mod outage;
 pub(crate) mod run;
 #[cfg(test)]
@@ -26,8 +30,10 @@ use std::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         mpsc::{Sender, SyncSender, TrySendError},
     },
+    time::{Duration, Instant},
 };
 
+use lease::Lease;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -35,6 +41,7 @@ use crate::{
     alerts::{attempt::Attempt, digest::Digest, kind::Kind, watch::Notice, watch::Watch},
     config::{Alerts, Config, Expectations},
     fleet::{Device, Fleet},
+    limits::LEASE,
     model::{
         DeviceId,
         document::{Beat, Document},
@@ -42,7 +49,7 @@ use crate::{
     },
     presence::Presence,
     store::{AlertRow, DeviceRow, EventRow, MessageRow, Result, Retention, Store},
-    time::{DAY_MS, UnixMs},
+    time::{DAY_MS, Now, UnixMs, Uptime},
 };
 
 /// The fleet, shared with pages.
@@ -179,12 +186,14 @@ pub(crate) struct Engine {
     delivery: Sender<MessageRow>,
     digest: Digest,
     /// Since when heartbeats could be received; see `ALERT_GRACE_MS`.
-    watching_since: UnixMs,
+    watching_since: Uptime,
     /// When a commit or a turn failed last; `None`: something has been written since.
-    failed_at: Option<UnixMs>,
+    failed_at: Option<Uptime>,
     revision: i64,
-    /// Of all processes on this database this one raises alerts, sends messages and deletes old rows.
-    leads: bool,
+    /// The term in which this process, of all on this database, raises alerts, sends messages and deletes old rows.
+    /// `None`: another one does.
+    term: Option<i64>,
+    lease: Lease,
 }
 
 impl Engine {
@@ -195,20 +204,24 @@ impl Engine {
     pub(crate) fn new(
         mut store: Box<dyn Store>,
         rules: Rules,
-        now: UnixMs,
+        now: Now,
         tokens: Arc<Tokens>,
         delivery: Sender<MessageRow>,
+        lease: Lease,
     ) -> Result<Self> {
-        let leads = store.lead()?;
         let mut fleet = Fleet::default();
         let devices = store.load()?;
+        // Only now: to load a large fleet takes longer than a leading process may be silent.
+        let asked = Instant::now();
+        let term = store.lead()?;
         let duties = store.duties()?;
         let raised = raised(&duties.alerts);
         let mut tracked = Vec::with_capacity(devices.len());
         for row in devices {
             let (mut device, ledger) = known_device(row);
-            device.presence =
-                Presence::at(now, device.seen_at, rules.expectations.of(device.labels.group.as_deref()));
+            device.heard = device.seen_at.map(|seen_at| now.then(seen_at));
+            let expect = rules.expectations.of(device.labels.group.as_deref());
+            device.presence = Presence::after(device.silence(now), expect);
             device.alerts = raised.get(&device.id).cloned().unwrap_or_default();
             let watch = Watch::resume(device.alerts.iter().copied(), device.reading.app_version.clone());
             tracked.push(Tracked { ledger, watch });
@@ -226,13 +239,15 @@ impl Engine {
             attempts: Vec::new(),
             delivery,
             digest: Digest::default(),
-            watching_since: now,
+            watching_since: now.up,
             failed_at: None,
             revision: 0,
-            leads,
+            term,
+            lease,
         };
-        if leads {
-            engine.take_duties(duties);
+        if term.is_some() {
+            engine.renew_lease(asked);
+            engine.take_duties(now, duties);
         }
         engine.reload()?;
         Ok(engine)
@@ -269,13 +284,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Silence counts from `now` on: the server was not running until now, could not store anything, or its clock was set.
-    pub(crate) fn restart_watch(&mut self, now: UnixMs) {
-        self.watching_since = now;
+    /// Whether this process raises alerts, sends messages and deletes old rows.
+    pub(crate) fn leads(&self) -> bool {
+        self.term.is_some()
     }
 
-    fn may_raise(&self, now: UnixMs) -> bool {
-        now.since(self.watching_since) >= crate::limits::ALERT_GRACE_MS
+    fn renew_lease(&self, asked: Instant) {
+        // Nobody else can lead on a database that is not shared, however long the disk takes.
+        let time = if self.store.is_shared() { LEASE } else { Duration::from_hours(24) };
+        self.lease.renew(asked, time);
+    }
+
+    /// Silence counts from `now` on: the server was not running until now, or could not store anything.
+    fn restart_watch(&mut self, now: Now) {
+        self.watching_since = now.up;
+    }
+
+    fn may_raise(&self, now: Now) -> bool {
+        now.up.since(self.watching_since) >= crate::limits::ALERT_GRACE_MS
     }
 
     fn raw_days(&self) -> i64 {
@@ -283,7 +309,7 @@ impl Engine {
     }
 
     /// What is stored of a notice: an event of the device, and the state of the alert.
-    fn record(&self, now: UnixMs, device: DeviceId, notice: &Notice) -> (EventRow, AlertRow) {
+    fn record(&self, now: Now, device: DeviceId, notice: &Notice) -> (EventRow, AlertRow) {
         let word = notice.kind.word();
         let lasting = notice.kind != Kind::Version;
         let kind = if notice.raised { word.to_owned() } else { format!("{word}_over") };
@@ -301,7 +327,7 @@ impl Engine {
             unannounced: !self.rules.channels.is_empty() && !untold,
             detail: notice.detail.clone(),
         };
-        (EventRow { at: now, device, kind, detail }, alert)
+        (EventRow { at: now.at, device, kind, detail }, alert)
     }
 
     fn keep_alert(&mut self, row: AlertRow) {

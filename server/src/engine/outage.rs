@@ -7,13 +7,13 @@ use super::{Engine, write};
 use crate::{
     limits::PROBE_AFTER_MS,
     store::{Result, StoreError},
-    time::UnixMs,
+    time::Now,
 };
 
 impl Engine {
     /// A commit or a turn has failed.
-    pub(super) fn not_stored(&mut self, now: UnixMs, beats: usize, error: &StoreError) {
-        self.failed_at = Some(now);
+    pub(super) fn not_stored(&mut self, now: Now, beats: usize, error: &StoreError) {
+        self.failed_at = Some(now.up);
         self.restart_watch(now);
         let mut fleet = write(&self.fleet);
         fleet.failed += beats as u64;
@@ -24,7 +24,7 @@ impl Engine {
     }
 
     /// Something was written.
-    pub(super) fn stored(&mut self, now: UnixMs) {
+    pub(super) fn stored(&mut self, now: Now) {
         if self.failed_at.take().is_none() {
             return;
         }
@@ -38,8 +38,8 @@ impl Engine {
     ///
     /// # Errors
     /// Those of the store: it cannot.
-    pub(super) fn probe(&mut self, now: UnixMs) -> Result<()> {
-        if self.failed_at.is_some_and(|failed_at| now.since(failed_at).abs() >= PROBE_AFTER_MS) {
+    pub(super) fn probe(&mut self, now: Now) -> Result<()> {
+        if self.failed_at.is_some_and(|failed_at| now.up.since(failed_at) >= PROBE_AFTER_MS) {
             self.store.probe()?;
             self.stored(now);
         }

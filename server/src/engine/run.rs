@@ -1,15 +1,18 @@
 //! The engine's thread.
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use super::{Command, Engine, Incoming};
 use crate::{
-    limits::{BATCH_MAX, CLOCK_STEP_MS, RETENTION_EVERY_MS},
-    time::UnixMs,
+    clock::Clock,
+    limits::{BATCH_MAX, RETENTION_AFTER, RETENTION_EVERY, RETENTION_REST},
 };
 
 /// How often time is looked at.
@@ -23,8 +26,10 @@ pub(crate) fn start(
     engine: Engine,
     commands: Receiver<Command>,
     linger: Duration,
+    clock: Arc<Clock>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let turn = Turn { engine, commands, linger, batch: Vec::new(), stopping: false };
+    let retention = Rounds::new();
+    let turn = Turn { engine, commands, linger, clock, retention, batch: Vec::new(), stopping: false };
     thread::Builder::new().name("engine".to_owned()).spawn(move || turn.run())
 }
 
@@ -32,6 +37,8 @@ struct Turn {
     engine: Engine,
     commands: Receiver<Command>,
     linger: Duration,
+    clock: Arc<Clock>,
+    retention: Rounds,
     batch: Vec<Incoming>,
     stopping: bool,
 }
@@ -39,38 +46,42 @@ struct Turn {
 impl Turn {
     fn run(mut self) {
         let mut next_tick = Instant::now();
-        let mut clock = (Instant::now(), UnixMs::now());
-        let mut next_retention = UnixMs::now();
         while !self.stopping {
-            self.gather(next_tick);
+            self.gather(next_tick.min(self.retention.next));
             if !self.batch.is_empty() {
                 let batch = std::mem::take(&mut self.batch);
-                self.engine.commit(UnixMs::now(), batch);
+                self.engine.commit(self.clock.now(), batch);
             }
-            if Instant::now() < next_tick && !self.stopping {
-                continue;
+            if Instant::now() >= next_tick || self.stopping {
+                self.look_at_calendar();
+                // What failed is logged, shown on pages, and done in the next turn.
+                let _ = self.engine.tick(self.clock.now());
+                next_tick = Instant::now() + TICK;
             }
-            let now = UnixMs::now();
-            let elapsed = i64::try_from(clock.0.elapsed().as_millis()).unwrap_or(i64::MAX);
-            if (now.since(clock.1) - elapsed).abs() > CLOCK_STEP_MS {
-                log::warn!("the clock of this machine was set; devices count as heard until now");
-                self.engine.restart_watch(now);
-            }
-            clock = (Instant::now(), now);
-            // What failed is logged, shown on pages, and done in the next turn.
-            let _ = self.engine.tick(now);
-            if now >= next_retention {
-                match self.engine.retain(now) {
-                    Ok(true) => {}
-                    Ok(false) => next_retention = now.plus(RETENTION_EVERY_MS),
-                    Err(error) => {
-                        log::warn!("old rows stay for now: {error}");
-                        next_retention = now.plus(RETENTION_EVERY_MS);
-                    }
-                }
-            }
-            next_tick = Instant::now() + TICK;
+            self.retain();
         }
+    }
+
+    fn look_at_calendar(&mut self) {
+        let asked = self.clock.now().up;
+        // While the database is away the clock of the process goes on.
+        let Ok(at) = self.engine.time() else { return };
+        if let Some(step) = self.clock.set(at, asked) {
+            self.engine.calendar_set(self.clock.now(), step);
+            self.retention.wait();
+        }
+    }
+
+    fn retain(&mut self) {
+        if Instant::now() < self.retention.next || self.stopping {
+            return;
+        }
+        let began = Instant::now();
+        let more = self.engine.retain(self.clock.now().at);
+        if let Err(error) = &more {
+            log::warn!("old rows stay for now: {error}");
+        }
+        self.retention.done(began, more.unwrap_or(false));
     }
 
     /// Waits for a heartbeat, then a little for more of them, until `deadline` at most.
@@ -102,5 +113,31 @@ impl Turn {
                 Err(RecvTimeoutError::Timeout) => return,
             }
         }
+    }
+}
+
+/// When old rows are deleted: in small steps, between which heartbeats are stored for several times as long.
+struct Rounds {
+    next: Instant,
+}
+
+impl Rounds {
+    fn new() -> Self {
+        let mut this = Self { next: Instant::now() };
+        this.wait();
+        this
+    }
+
+    /// What is old is not known before the calendar is right: machines without a battery learn it after their start.
+    fn wait(&mut self) {
+        self.next = Instant::now() + RETENTION_AFTER;
+    }
+
+    /// A step is over. `more`: not the last one of this round.
+    fn done(&mut self, began: Instant, more: bool) {
+        let now = Instant::now();
+        let pause =
+            if more { now.saturating_duration_since(began) * RETENTION_REST } else { RETENTION_EVERY };
+        self.next = now + pause;
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
+    clock::Correction,
     config::Config,
     model::document::sample,
     store::{
@@ -31,19 +32,24 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new(database: &Database, config: &str) -> Self {
+        Self::begun(database, config, T0.into())
+    }
+
+    pub(super) fn begun(database: &Database, config: &str, now: Now) -> Self {
         let config: Config = toml::from_str(config).unwrap();
-        let (engine, messages) = start(database, &config, T0);
+        let (engine, messages) = start(database, &config, now);
         Self { database: database.clone(), engine, messages, config }
     }
 
     /// As after a kill: nothing is written on the way.
     fn restart(&mut self, now: UnixMs) {
+        let now = now.into();
         // The lead is free when the database has noticed that the old engine is gone.
         let elsewhere = tempfile::tempdir().unwrap();
         self.engine = start(&file(&elsewhere), &self.config, now).0;
         for _ in 0..3000 {
             (self.engine, self.messages) = start(&self.database, &self.config, now);
-            if self.engine.leads {
+            if self.engine.leads() {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -51,7 +57,7 @@ impl Rig {
         panic!("the lead did not become free");
     }
 
-    pub(super) fn commit(&mut self, now: UnixMs, documents: &[serde_json::Value]) -> Vec<Verdict> {
+    pub(super) fn commit(&mut self, now: impl Into<Now>, documents: &[serde_json::Value]) -> Vec<Verdict> {
         let mut answers = Vec::new();
         let batch = documents.iter().map(|document| {
             let (answer, verdict) = oneshot::channel();
@@ -60,7 +66,7 @@ impl Rig {
             Incoming { beat, group: None, answer }
         });
         let batch = batch.collect();
-        self.engine.commit(now, batch);
+        self.engine.commit(now.into(), batch);
         answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect()
     }
 
@@ -95,7 +101,7 @@ impl Rig {
         for second in 0..seconds {
             let now = from.plus(second * 1000);
             each(self, now);
-            self.engine.tick(now).unwrap();
+            self.engine.tick(now.into()).unwrap();
             while let Ok(message) = self.messages.try_recv() {
                 self.engine.attempted(message.id, Attempt::Delivered);
                 messages.push(message);
@@ -105,10 +111,11 @@ impl Rig {
     }
 }
 
-fn start(database: &Database, config: &Config, now: UnixMs) -> (Engine, Receiver<MessageRow>) {
+fn start(database: &Database, config: &Config, now: Now) -> (Engine, Receiver<MessageRow>) {
     let (delivery, messages) = channel();
-    let engine =
-        Engine::new(database.open().unwrap(), Rules::of(config), now, Arc::default(), delivery).unwrap();
+    let store = database.open().unwrap();
+    let (tokens, lease) = (Arc::default(), Lease::default());
+    let engine = Engine::new(store, Rules::of(config), now, tokens, delivery, lease).unwrap();
     (engine, messages)
 }
 
@@ -133,6 +140,8 @@ both!(
     a_restart_of_the_server_raises_no_alert,
     an_offline_device_is_not_announced_as_back_by_a_restart,
     a_step_of_the_servers_clock_raises_no_alert,
+    a_start_in_1970_shows_and_raises_what_is_so,
+    an_offline_alert_lasts_since_the_device_was_heard_last,
     an_alert_that_was_not_delivered_is_sent_after_a_kill,
     a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition,
     a_hot_device_is_told_with_its_temperature,
@@ -183,7 +192,7 @@ fn a_heartbeat_that_was_stored_live_is_not_stored_again_when_it_comes_late(datab
     rig.restart(now.plus(2));
     assert_eq!(rig.commit(now.plus(3), &[late(2), late(4), late(82)]), [Verdict::Repeated; 3]);
     assert_eq!(rig.stored("pi1", Step::Beat), 8);
-    rig.engine.tick(now.plus(1_000_000)).unwrap();
+    rig.engine.tick((now.plus(1_000_000)).into()).unwrap();
     assert_eq!(rig.stored("pi1", Step::Minute), 8);
 }
 
@@ -196,11 +205,11 @@ fn minutes_hold_every_heartbeat_across_kills(database: &Database) {
             rig.restart(now.plus(1));
         }
     }
-    rig.engine.tick(T0.plus(1_000_000)).unwrap();
+    rig.engine.tick(T0.plus(1_000_000).into()).unwrap();
     assert_eq!(rig.stored("pi1", Step::Minute), 60);
     assert_eq!(rig.stored("pi1", Step::Hour), 60);
     rig.restart(T0.plus(1_000_001));
-    rig.engine.tick(T0.plus(2_000_000)).unwrap();
+    rig.engine.tick(T0.plus(2_000_000).into()).unwrap();
     assert_eq!(rig.stored("pi1", Step::Minute), 60, "an idle minute is written once");
 }
 
@@ -240,7 +249,7 @@ fn a_removed_device_is_refused_until_it_is_restored(database: &Database) {
     rig.commit(T0, &[document("pi1", 1, T0)]);
     let mut other = database.open().unwrap();
     other.set_labels("pi1", &crate::store::Labels { removed: true, ..Default::default() }).unwrap();
-    rig.engine.tick(T0.plus(1000)).unwrap();
+    rig.engine.tick(T0.plus(1000).into()).unwrap();
     assert_eq!(rig.commit(T0.plus(5000), &[document("pi1", 2, T0)]), [Verdict::Removed]);
     rig.restart(T0.plus(5500));
     assert_eq!(
@@ -249,7 +258,7 @@ fn a_removed_device_is_refused_until_it_is_restored(database: &Database) {
         "deleted stays deleted"
     );
     other.set_labels("pi1", &crate::store::Labels::default()).unwrap();
-    rig.engine.tick(T0.plus(7000)).unwrap();
+    rig.engine.tick(T0.plus(7000).into()).unwrap();
     assert_eq!(rig.commit(T0.plus(8000), &[document("pi1", 2, T0)]), [Verdict::Stored]);
 }
 
@@ -276,6 +285,13 @@ fn one_message_when_a_device_goes_and_one_when_it_comes_back(database: &Database
     let subjects: Vec<_> = messages.iter().map(|message| message.subject.as_str()).collect();
     assert_eq!(subjects, ["pi1: offline", "pi1: back"]);
     assert!(rig.device("pi1").alerts.is_empty());
+}
+
+fn an_offline_alert_lasts_since_the_device_was_heard_last(database: &Database) {
+    let mut rig = Rig::new(database, CHANNEL);
+    rig.commit(T0.plus(50_000), &[document("pi1", 1, T0)]);
+    rig.pass(T0.plus(50_000), 120, |_, _| ());
+    assert_eq!(rig.device("pi1").alerts, [(Kind::Offline, T0.plus(50_000))]);
 }
 
 fn a_fleet_that_goes_at_once_is_one_message(database: &Database) {
@@ -323,12 +339,75 @@ fn an_offline_device_is_not_announced_as_back_by_a_restart(database: &Database) 
 }
 
 fn a_step_of_the_servers_clock_raises_no_alert(database: &Database) {
+    for (name, step) in [("forward", 86_400_000), ("back", -6 * 3_600_000)] {
+        let mut rig = Rig::new(database, CHANNEL);
+        let begun = T0.plus(if step > 0 { 0 } else { 10 * 86_400_000 });
+        rig.restart(begun);
+        let mut offset = 0;
+        let mut messages = 0;
+        for second in 0..300 {
+            let up = begun.plus(second * 1000);
+            if second == 100 {
+                let step = Correction { ms: step, began: begun, set: up };
+                offset = step.ms;
+                rig.engine.calendar_set(Now { at: up.plus(offset), up: Uptime(up.0) }, step);
+                let device = rig.device(name);
+                let seen_at = device.seen_at.unwrap();
+                assert_eq!(up.plus(offset).since(seen_at), 5000, "shown as it was");
+            }
+            let now = Now { at: up.plus(offset), up: Uptime(up.0) };
+            if second % 5 == 0 && second != 100 {
+                let number = u64::try_from(second).unwrap() / 5 + 1;
+                rig.commit(now, &[document(name, number, now.at)]);
+            }
+            rig.engine.tick(now).unwrap();
+            assert_eq!(rig.device(name).presence, Presence::Online, "{name}, {second} s");
+            let silence = rig.device(name).silence(now).unwrap();
+            assert!((0..10_000).contains(&silence), "{name}, {second} s: {silence} ms");
+            messages += rig.messages.try_iter().filter(|message| message.subject.contains(name)).count();
+        }
+        assert_eq!(messages, 0, "{name}");
+    }
+}
+
+fn a_start_in_1970_shows_and_raises_what_is_so(database: &Database) {
     let mut rig = Rig::new(database, CHANNEL);
-    rig.commit(T0, &[document("pi1", 1, T0)]);
-    rig.pass(T0, 70, |_, _| ());
-    let stepped = T0.plus(86_400_000);
-    rig.engine.restart_watch(stepped);
-    assert_eq!(rig.pass(stepped, 80, |_, _| ()), []);
+    rig.commit(T0, &[document("pi1", 1, T0), document("pi2", 1, T0)]);
+    drop(rig);
+    let mut rig = Rig::begun(database, CHANNEL, UnixMs(0).into());
+    rig.restart(UnixMs(20_000));
+    let set = 120;
+    let mut told = Vec::new();
+    for second in 20..400i64 {
+        let up = Uptime(second * 1000);
+        let at = if second < set { UnixMs(up.0) } else { T0.plus(86_400_000 + up.0) };
+        let now = Now { at, up };
+        if second == set {
+            let step = Correction { ms: T0.0 + 86_400_000, began: UnixMs(20_000), set: UnixMs(up.0) };
+            rig.engine.calendar_set(now, step);
+            assert_eq!(rig.device("pi2").seen_at, Some(T0), "what the database knew stays");
+            assert_eq!(rig.device("pi1").seen_at, Some(now.at.plus(-5000)));
+        }
+        if second % 5 == 0 && second != set {
+            rig.commit(
+                now,
+                &[document("pi1", u64::try_from(second).unwrap() + 1, T0.plus(86_400_000 + up.0))],
+            );
+        }
+        rig.engine.tick(now).unwrap();
+        for message in rig.messages.try_iter() {
+            rig.engine.attempted(message.id, Attempt::Delivered);
+            told.push((second, message.subject));
+        }
+        for device in ["pi1", "pi2"] {
+            assert!(rig.device(device).silence(now).unwrap() >= 0);
+        }
+    }
+    let subjects: Vec<_> = told.iter().map(|(_, subject)| subject.as_str()).collect();
+    assert_eq!(subjects, ["pi2: offline"], "after 90 s without a heartbeat: {told:?}");
+    let events = rig.reader().events(Some(rig.device("pi2").id), 9).unwrap();
+    let offline = events.iter().find(|event| event.kind == "offline").unwrap();
+    assert!(offline.detail.contains("last heard 2023-11-14"), "{}", offline.detail);
 }
 
 fn an_alert_that_was_not_delivered_is_sent_after_a_kill(database: &Database) {
@@ -337,7 +416,7 @@ fn an_alert_that_was_not_delivered_is_sent_after_a_kill(database: &Database) {
     let mut now = T0;
     while rig.device("pi1").alerts.is_empty() {
         now = now.plus(1000);
-        rig.engine.tick(now).unwrap();
+        rig.engine.tick(now.into()).unwrap();
     }
     assert!(rig.messages.try_recv().is_err(), "it is still being gathered");
     rig.restart(now);
@@ -351,7 +430,7 @@ fn a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition(databa
     let mut now = T0;
     let mut next = |rig: &mut Rig| loop {
         now = now.plus(1000);
-        rig.engine.tick(now).unwrap();
+        rig.engine.tick(now.into()).unwrap();
         if let Ok(message) = rig.messages.try_recv() {
             return (now, message);
         }
@@ -367,13 +446,13 @@ fn a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition(databa
     assert!(third.doubtful);
     // Killed while the third attempt was under way.
     rig.restart(second_at.plus(600_000));
-    rig.engine.tick(second_at.plus(600_000)).unwrap();
+    rig.engine.tick((second_at.plus(600_000)).into()).unwrap();
     let fourth = rig.messages.try_recv().unwrap();
     assert_eq!((fourth.id, fourth.doubtful), (first.id, true));
     rig.engine.attempted(fourth.id, Attempt::Delivered);
-    rig.engine.tick(second_at.plus(601_000)).unwrap();
+    rig.engine.tick((second_at.plus(601_000)).into()).unwrap();
     rig.restart(second_at.plus(602_000));
-    rig.engine.tick(second_at.plus(602_000)).unwrap();
+    rig.engine.tick((second_at.plus(602_000)).into()).unwrap();
     assert!(rig.messages.try_recv().is_err());
 }
 
@@ -443,7 +522,7 @@ fn an_outage_of_the_database_raises_no_alert() {
             let documents: Vec<_> = beating.map(|(_, id)| document(id, number, now)).collect();
             rig.commit(now, &documents);
         }
-        let turn = rig.engine.tick(now);
+        let turn = rig.engine.tick(now.into());
         assert!(turn.is_ok() || away.contains(&second), "{turn:?}");
     }
     let messages: Vec<_> = rig.messages.try_iter().map(|message| message.subject).collect();
@@ -459,12 +538,12 @@ fn an_outage_is_over_when_something_can_be_written_although_no_device_sends_anyt
     assert_eq!(rig.commit(T0, &[document("pi1", 1, T0)]), [Verdict::Unavailable]);
     let troubled = |rig: &Rig| read(&rig.engine.fleet()).trouble.is_some();
     for second in 1..30 {
-        let _ = rig.engine.tick(T0.plus(second * 1000));
+        let _ = rig.engine.tick(T0.plus(second * 1000).into());
         assert!(troubled(&rig), "it lasts, after {second} s");
     }
     std::fs::rename(&aside, &path).unwrap();
     for second in 30..40 {
-        rig.engine.tick(T0.plus(second * 1000)).unwrap();
+        rig.engine.tick(T0.plus(second * 1000).into()).unwrap();
     }
     assert!(!troubled(&rig));
 }
@@ -478,7 +557,7 @@ fn a_store_that_fails_changes_nothing_in_a_turn() {
     let aside = directory.path().join("aside");
     std::fs::rename(&path, &aside).unwrap();
     for second in 0..120 {
-        let outcome = rig.engine.tick(T0.plus(second * 1000));
+        let outcome = rig.engine.tick(T0.plus(second * 1000).into());
         assert!(matches!(outcome, Ok(()) | Err(StoreError::Unavailable(_))));
     }
     assert!(rig.device("pi1").alerts.is_empty());

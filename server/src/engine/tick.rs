@@ -1,23 +1,26 @@
 //! What falls due with time, checked once a second.
 
-use super::{Engine, Tracked, read, write};
+use super::{Engine, read, write};
 use crate::{
     alerts::{
         attempt::{Attempt, pause_ms},
         digest::{Line, compose},
         kind::Kind,
+        watch::Watch,
     },
+    limits::CLOSED_MAX,
+    model::ledger::Ledger,
     presence::Presence,
     store::{AlertRow, Applied, MessageRow, Result, SummaryRow, Writes},
     text::one_line,
-    time::{HOUR_MS, UnixMs},
+    time::{HOUR_MS, Now, UnixMs},
 };
 
 /// A turn on its way into the database.
 #[derive(Default)]
 struct Draft {
     writes: Writes,
-    tracked: Vec<(usize, Tracked)>,
+    watches: Vec<(usize, Watch)>,
     presences: Vec<(usize, Presence)>,
     alerts: Vec<AlertRow>,
     messages: Vec<MessageRow>,
@@ -30,7 +33,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of the store.
-    pub(crate) fn tick(&mut self, now: UnixMs) -> Result<()> {
+    pub(crate) fn tick(&mut self, now: Now) -> Result<()> {
         let done = self.turn(now);
         if let Err(error) = &done {
             self.not_stored(now, 0, error);
@@ -38,24 +41,66 @@ impl Engine {
         done
     }
 
-    fn turn(&mut self, now: UnixMs) -> Result<()> {
+    fn turn(&mut self, now: Now) -> Result<()> {
         self.reload()?;
         self.probe(now)?;
         self.follow(now)?;
+        if self.leads() {
+            self.close_minutes(now)?;
+        }
+        // Alerts and messages have a commit of their own: no ledger that another process has changed can hold them up.
         let mut draft = Draft::default();
         self.look_at_devices(now, &mut draft);
-        if self.leads {
-            self.end_attempts(now, &mut draft);
+        if self.leads() {
+            self.end_attempts(now.at, &mut draft);
             self.compose_message(now, &mut draft);
-            self.begin_attempts(now, &mut draft);
+            self.begin_attempts(now.at, &mut draft);
         }
-        if !draft.writes.is_empty()
-            && let Applied::Stale(devices) = self.store.apply(&draft.writes)?
-        {
-            // The next turn does it.
-            return self.refresh(&devices);
+        if !draft.writes.is_empty() {
+            match self.store.apply(&draft.writes)? {
+                Applied::Done => {}
+                // The next turn does what is left to do.
+                Applied::Stale(devices) => return self.refresh(&devices),
+                Applied::Deposed => return self.change_lead(now, None),
+            }
         }
         self.adopt_turn(now, draft);
+        Ok(())
+    }
+
+    /// Writes the last minutes of devices that have been silent for a while.
+    fn close_minutes(&mut self, now: Now) -> Result<()> {
+        let mut closed: Vec<(usize, Ledger, SummaryRow)> = {
+            let fleet = read(&self.fleet);
+            let all = fleet.devices().iter().zip(&self.tracked).enumerate();
+            let idle = all.filter(|(_, (_, tracked))| tracked.ledger.is_idle(now.at));
+            let closed = idle.filter_map(|(place, (device, tracked))| {
+                let mut ledger = tracked.ledger.clone();
+                let (minute, summary) = ledger.close_minute(now.at)?;
+                Some((place, ledger, SummaryRow { device: device.id, minute, summary }))
+            });
+            closed.take(CLOSED_MAX).collect()
+        };
+        while !closed.is_empty() {
+            let summaries = closed.iter().map(|(.., row)| *row).collect();
+            match self.store.apply(&Writes { summaries, ..Writes::default() })? {
+                Applied::Done => {
+                    for (place, ledger, _) in closed {
+                        if let Some(tracked) = self.tracked.get_mut(place) {
+                            tracked.ledger = ledger;
+                        }
+                    }
+                    self.stored(now);
+                    return Ok(());
+                }
+                // The next turn closes them; meanwhile the others are not held up.
+                Applied::Stale(devices) => {
+                    self.refresh(&devices)?;
+                    closed.retain(|(.., row)| !devices.contains(&row.device));
+                }
+                Applied::Deposed => return self.change_lead(now, None),
+            }
+        }
         Ok(())
     }
 
@@ -64,7 +109,7 @@ impl Engine {
     /// # Errors
     /// Those of the store.
     pub(crate) fn retain(&mut self, now: UnixMs) -> Result<bool> {
-        if self.leads { self.store.retain(now, &self.rules.retention) } else { Ok(false) }
+        if self.leads() { self.store.retain(now, &self.rules.retention) } else { Ok(false) }
     }
 
     /// An attempt to deliver a message has ended; the next turn stores it.
@@ -72,47 +117,40 @@ impl Engine {
         self.attempts.push((message, attempt));
     }
 
-    fn look_at_devices(&self, now: UnixMs, draft: &mut Draft) {
+    fn look_at_devices(&self, now: Now, draft: &mut Draft) {
         let fleet = read(&self.fleet);
         for (place, (device, tracked)) in fleet.devices().iter().zip(&self.tracked).enumerate() {
             let expect = self.rules.expectations.of(device.labels.group.as_deref());
-            let presence = Presence::at(now, device.seen_at, expect);
+            let presence = Presence::after(device.silence(now), expect);
             if presence != device.presence {
                 draft.presences.push((place, presence));
             }
-            let idle = self.leads && tracked.ledger.is_idle(now);
             // A removed device raises no alert. Silence counts from when the server could receive heartbeats.
-            let silent_since = device.seen_at.map(|seen_at| seen_at.max(self.watching_since));
-            let silence = Presence::at(now, silent_since, expect);
+            let silent_since = device.heard.map(|heard| heard.max(self.watching_since));
+            let silence = Presence::after(silent_since.map(|since| now.up.since(since)), expect);
             let alerted = if presence == Presence::Online { presence } else { silence.max(Presence::Late) };
-            let watched = self.leads
+            let watched = self.leads()
                 && !device.labels.removed
                 && device.seen_at.is_some()
                 && tracked.watch.heeds(alerted);
-            if !idle && !watched {
+            if !watched {
                 continue;
             }
-            let mut copy = tracked.clone();
-            if let Some((minute, summary)) = copy.ledger.close_minute(now) {
-                draft.writes.summaries.push(SummaryRow { device: device.id, minute, summary });
-            }
-            if watched
-                && let Some(notice) =
-                    copy.watch.presence(now, alerted, device.seen_at, expect, self.may_raise(now))
-            {
+            let mut watch = tracked.watch.clone();
+            if let Some(notice) = watch.presence(now, alerted, device.seen_at, expect, self.may_raise(now)) {
                 let (event, alert) = self.record(now, device.id, &notice);
                 draft.writes.events.push(event);
                 draft.writes.alerts.push(alert.clone());
                 draft.alerts.push(alert);
             }
-            draft.tracked.push((place, copy));
+            draft.watches.push((place, watch));
         }
     }
 
-    fn compose_message(&mut self, now: UnixMs, draft: &mut Draft) {
+    fn compose_message(&mut self, now: Now, draft: &mut Draft) {
         let waiting: Vec<&AlertRow> = self.alerts.values().filter(|row| row.unannounced).collect();
         let Rules { gather_ms, pause_ms } = Rules::of(self);
-        if !self.digest.due(now, !waiting.is_empty(), gather_ms, pause_ms) {
+        if !self.digest.due(now.up, !waiting.is_empty(), gather_ms, pause_ms) {
             return;
         }
         let fleet = read(&self.fleet);
@@ -144,13 +182,13 @@ impl Engine {
             ))
         });
         let (subject, body) = compose(&lines);
-        let first = self.messages.keys().next_back().map_or(now.0, |last| (last + 1).max(now.0));
+        let first = self.messages.keys().next_back().map_or(now.at.0, |last| (last + 1).max(now.at.0));
         for (id, channel) in (first..).zip(&self.rules.channels) {
             let message = MessageRow {
                 id,
                 channel: channel.clone(),
-                created_at: now,
-                next_at: now,
+                created_at: now.at,
+                next_at: now.at,
                 attempts: 0,
                 doubtful: false,
                 subject: subject.clone(),
@@ -205,7 +243,7 @@ impl Engine {
         }
     }
 
-    fn adopt_turn(&mut self, now: UnixMs, draft: Draft) {
+    fn adopt_turn(&mut self, now: Now, draft: Draft) {
         if !draft.writes.is_empty() {
             self.stored(now);
         }
@@ -227,11 +265,11 @@ impl Engine {
             let _ = self.delivery.send(message);
         }
         if draft.digest_made {
-            self.digest.made(now);
+            self.digest.made(now.up);
         }
         let mut fleet = write(&self.fleet);
         fleet.messages = self.messages.len();
-        if !draft.presences.is_empty() || !draft.tracked.is_empty() {
+        if !draft.presences.is_empty() || !draft.watches.is_empty() {
             fleet.revision += 1;
         }
         for (place, presence) in draft.presences {
@@ -240,13 +278,13 @@ impl Engine {
                 device.revision += 1;
             }
         }
-        for (place, copy) in draft.tracked {
+        for (place, watch) in draft.watches {
             if let Some(device) = fleet.at_mut(place) {
-                device.alerts = copy.watch.raised();
+                device.alerts = watch.raised();
                 device.revision += 1;
             }
             if let Some(tracked) = self.tracked.get_mut(place) {
-                *tracked = copy;
+                tracked.watch = watch;
             }
         }
     }

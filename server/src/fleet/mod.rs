@@ -13,7 +13,7 @@ use crate::{
     model::{DeviceId, document::Reading},
     presence::Presence,
     store::Labels,
-    time::UnixMs,
+    time::{Now, UnixMs, Uptime},
 };
 
 /// One device as it is now.
@@ -25,6 +25,8 @@ pub(crate) struct Device {
     pub(crate) added_at: UnixMs,
     /// When its last live heartbeat came.
     pub(crate) seen_at: Option<UnixMs>,
+    /// The same on the clock of this process.
+    pub(crate) heard: Option<Uptime>,
     pub(crate) presence: Presence,
     pub(crate) reading: Reading,
     /// The device's clock less the server's at the last live heartbeat, milliseconds; the way of the heartbeat included.
@@ -48,6 +50,7 @@ impl Device {
             labels,
             added_at,
             seen_at: None,
+            heard: None,
             presence: Presence::Offline,
             reading: Reading::default(),
             skew_ms: None,
@@ -56,6 +59,11 @@ impl Device {
             alerts: Vec::new(),
             revision: 0,
         }
+    }
+
+    /// Milliseconds since it was heard last.
+    pub(crate) fn silence(&self, now: Now) -> Option<i64> {
+        self.heard.map(|heard| now.up.since(heard))
     }
 
     /// The name that an operator gave it, otherwise its hardware id.

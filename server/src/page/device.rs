@@ -47,14 +47,14 @@ pub(super) async fn page(
         );
     };
     let id = device.id;
-    let asked = app.read(move |read| {
-        Ok((histories(read, id, UnixMs::now())?, read.boots(id, 10)?, read.events(Some(id), 50)?))
-    });
+    let now = app.clock.now().at;
+    let asked = app
+        .read(move |read| Ok((histories(read, id, now)?, read.boots(id, 10)?, read.events(Some(id), 50)?)));
     let Ok((histories, boots, events)) = asked.await else {
         return failure(StatusCode::SERVICE_UNAVAILABLE, "No database", "The database is not available.");
     };
     let content = html! {
-        (now(&device))
+        (present(&device))
         h2 { "History" }
         (charts(&histories))
         p.export {
@@ -75,12 +75,13 @@ pub(super) async fn page(
 
 /// The part of the page that changes with each heartbeat.
 pub(super) fn parts(device: &Device) -> Vec<Part> {
-    vec![("device".to_owned(), now(device).into_string())]
+    vec![("device".to_owned(), present(device).into_string())]
 }
 
 /// The part of the page that is drawn anew from time to time.
 pub(super) async fn chart_parts(app: &Arc<App>, id: DeviceId) -> Vec<Part> {
-    match app.read(move |read| histories(read, id, UnixMs::now())).await {
+    let now = app.clock.now().at;
+    match app.read(move |read| histories(read, id, now)).await {
         Ok(histories) => vec![("charts".to_owned(), charts(&histories).into_string())],
         Err(_) => Vec::new(),
     }
@@ -119,7 +120,7 @@ fn charts(histories: &Histories) -> Markup {
     }
 }
 
-fn now(device: &Device) -> Markup {
+fn present(device: &Device) -> Markup {
     let document = document(device);
     html! {
         div #device {

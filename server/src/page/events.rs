@@ -33,7 +33,6 @@ use crate::{
     app::{App, Peer},
     engine::read,
     fleet::query::{Query, QueryKeys},
-    time::UnixMs,
 };
 
 /// How often changes are sent.
@@ -139,7 +138,7 @@ impl Viewer {
             if !changed.is_empty() || self.sent_at.elapsed() >= ALIVE_EVERY {
                 self.sent_at = Instant::now();
                 // The server's time is sent, too, so that ages are right even if the browser's clock is wrong.
-                let data = serde_json::json!({ "now": UnixMs::now(), "parts": changed });
+                let data = serde_json::json!({ "now": self.app.clock.now().at, "parts": changed });
                 return Some(Event::default().data(data.to_string()));
             }
         }

@@ -16,7 +16,6 @@ use crate::{
     access::{forms, password, secret, tokens::Refusal},
     app::{App, Peer},
     receive,
-    time::UnixMs,
 };
 
 /// Name of the cookie that holds a login.
@@ -89,10 +88,10 @@ pub(crate) async fn programs(
 ) -> Response {
     let visitor = match receive::bearer(request.headers()) {
         Some(bearer) => {
-            let mut allowed = app.tokens.read(bearer, UnixMs::now());
+            let mut allowed = app.tokens.read(bearer, app.clock.now().at);
             if allowed == Err(Refusal::Unknown) {
                 app.look_for_new_tokens().await;
-                allowed = app.tokens.read(bearer, UnixMs::now());
+                allowed = app.tokens.read(bearer, app.clock.now().at);
             }
             match allowed {
                 Ok(()) => Visitor::Program,
@@ -124,11 +123,12 @@ pub(super) async fn visitor(app: &Arc<App>, peer: Peer, headers: &HeaderMap) -> 
     }
     let cookie = cookie(headers).map(str::to_owned);
     let hash = cookie.as_deref().map(secret::hash);
+    let now = app.clock.now().at;
     let (password, valid) = app
         .admin(move |admin| {
             let password = admin.setting(password::SETTING)?.is_some();
             let valid = match hash {
-                Some(hash) if password => admin.has_session(&hash, UnixMs::now())?,
+                Some(hash) if password => admin.has_session(&hash, now)?,
                 _ => false,
             };
             Ok((password, valid))

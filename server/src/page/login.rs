@@ -24,7 +24,6 @@ use crate::{
     access::{forms, password, secret, throttle::Throttle},
     app::{App, Peer},
     limits::SESSION_AGE,
-    time::UnixMs,
 };
 
 /// Where to go afterwards.
@@ -96,6 +95,20 @@ fn form(status: StatusCode, to: &str, wrong: Option<&str>) -> Response {
     (status, axum::response::Html(page.into_string())).into_response()
 }
 
+/// Begins a session with this hash if the password is right.
+async fn check(app: &Arc<App>, password: String, session: Vec<u8>) -> crate::store::Result<bool> {
+    let Some(hash) = app.admin(|admin| admin.setting(password::SETTING)).await? else { return Ok(false) };
+    // Hashing takes a tenth of a second and more: nobody waits for the database meanwhile.
+    let right = tokio::task::spawn_blocking(move || password::verify(&password, &hash)).await;
+    if !right.unwrap_or(false) {
+        return Ok(false);
+    }
+    let now = app.clock.now().at;
+    let age = i64::try_from(SESSION_AGE.as_millis()).unwrap_or(i64::MAX);
+    app.admin(move |admin| admin.add_session(&session, now, now.plus(age))).await?;
+    Ok(true)
+}
+
 /// Takes the form.
 pub(super) async fn login(
     State(app): State<Arc<App>>,
@@ -109,20 +122,7 @@ pub(super) async fn login(
     };
     let Ok(secret) = secret::new_secret() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let hash = secret::hash(&secret);
-    let checked = app
-        .admin(move |admin| {
-            let right = match admin.setting(password::SETTING)? {
-                Some(hash) => password::verify(&login.password, &hash),
-                None => false,
-            };
-            if right {
-                let now = UnixMs::now();
-                let age = i64::try_from(SESSION_AGE.as_millis()).unwrap_or(i64::MAX);
-                admin.add_session(&hash, now, now.plus(age))?;
-            }
-            Ok(right)
-        })
-        .await;
+    let checked = check(&app, login.password, hash).await;
     match checked {
         Ok(true) => {
             app.throttle.lock().unwrap_or_else(PoisonError::into_inner).succeeded(client);

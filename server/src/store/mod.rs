@@ -11,7 +11,7 @@
 
 #[cfg(test)]
 #[path = "../../tests/common/postgres.rs"]
-mod cluster;
+pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
@@ -179,6 +179,8 @@ pub(crate) enum Applied {
     Done,
     /// Nothing was changed: another process has changed the ledgers of these devices since they were read.
     Stale(Vec<DeviceId>),
+    /// Nothing was changed: alerts and messages are those of another process, which leads now.
+    Deposed,
 }
 
 /// What other processes have changed.
@@ -227,6 +229,10 @@ pub(crate) struct TokenRow {
 
 /// What may be changed by people, by this program and by others of it at the same time.
 pub(crate) trait Admin {
+    /// What time it is for all processes on this database.
+    fn time(&mut self) -> Result<UnixMs> {
+        Ok(UnixMs::now())
+    }
     /// A number that rises with each change of labels, tokens or settings.
     fn revision(&mut self) -> Result<i64>;
     /// All tokens.
@@ -279,10 +285,14 @@ pub(crate) trait Store: Admin + Send {
     fn probe(&mut self) -> Result<()>;
     /// Deletes a bounded number of rows that are too old; `true`: there are more.
     fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool>;
-    /// Whether this process is the one of all on this database that raises alerts, sends messages and deletes old rows.
-    /// Asked once a second.
-    fn lead(&mut self) -> Result<bool> {
-        Ok(true)
+    /// Whether this process is the one of all on this database that raises alerts, sends messages and deletes old rows,
+    /// and since which term. Each change of the leading process begins a new one. Asked once a second.
+    fn lead(&mut self) -> Result<Option<i64>> {
+        Ok(Some(0))
+    }
+    /// Whether other processes may use this database, and lead in place of this one.
+    fn is_shared(&self) -> bool {
+        false
     }
     /// What other processes have changed since it was asked last.
     fn changes(&mut self) -> Result<Changes> {

@@ -44,7 +44,12 @@ pub(crate) fn file(directory: &tempfile::TempDir) -> Database {
 
 /// A new database of PostgreSQL.
 pub(crate) fn shared() -> Database {
-    Database::Postgres(std::sync::Arc::new(Server::new(&Cluster::shared().database(), None, None).unwrap()))
+    shared_at(&Cluster::shared().database())
+}
+
+/// The database of PostgreSQL at an address.
+pub(crate) fn shared_at(url: &str) -> Database {
+    Database::Postgres(std::sync::Arc::new(Server::new(url, None, None).unwrap()))
 }
 
 both!(
@@ -209,6 +214,7 @@ fn a_heartbeat_is_known_whether_it_came_live_or_late(database: &Database) {
 
 fn an_outage_of_a_large_fleet_is_one_commit(database: &Database) {
     let mut store = database.open().unwrap();
+    assert!(store.lead().unwrap().is_some());
     let alert = |device: i64, raised| AlertRow {
         device: DeviceId(device),
         kind: "offline".into(),
@@ -228,6 +234,7 @@ fn an_outage_of_a_large_fleet_is_one_commit(database: &Database) {
 
 fn alerts_and_messages_last_until_they_are_over(database: &Database) {
     let mut store = database.open().unwrap();
+    assert!(store.lead().unwrap().is_some());
     let device = store.device_ids(T0, &[("pi1", None)]).unwrap()[0].0;
     let alert = AlertRow {
         device,

@@ -14,7 +14,7 @@ fn tells_what_is_unread_from_what_is_not_there() {
         let mut device = Device::new(DeviceId(1), "pi", Labels::default(), UnixMs(0));
         device.reading = beat.reading;
         device.document = beat.text.into();
-        now(&device).into_string()
+        present(&device).into_string()
     };
     let absent = page(serde_json::json!({}));
     assert!(absent.contains("Not streaming") && !absent.contains("Not read"), "{absent}");
@@ -36,7 +36,7 @@ fn shows_the_state_of_the_system() {
     let mut device = Device::new(DeviceId(1), "pi", Labels::default(), UnixMs(0));
     device.reading = beat.reading;
     device.document = beat.text.into();
-    let page = now(&device).into_string();
+    let page = present(&device).into_string();
     for words in ["<dt>Load</dt><dd>0.50</dd>", "<dt>Swap space</dt><dd>12.5 %</dd>", ">read-only</span>"] {
         assert!(page.contains(words), "{words}: {page}");
     }
@@ -59,7 +59,7 @@ fn nothing_of_a_device_runs_as_html() {
     );
     device.reading = beat.reading;
     device.document = beat.text.into();
-    let page = now(&device).into_string();
+    let page = present(&device).into_string();
     assert!(!page.contains("<script>"), "{page}");
     assert!(page.matches("&lt;script&gt;").count() >= 4, "{page}");
 }

@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::{Postgres, load::labels_of_row};
+use super::{Postgres, lead::NOW_MS, load::labels_of_row};
 use crate::{
     model::DeviceId,
     store::{Admin, Labels, Result, TokenRow, TokenUse},
@@ -12,6 +12,13 @@ use crate::{
 const RISE: &str = "UPDATE setting SET value = (value::bigint + 1)::text WHERE key = 'revision'";
 
 impl Admin for Postgres {
+    fn time(&mut self) -> Result<UnixMs> {
+        self.line.run(async |session| {
+            let select = session.statements.get(&session.client, &format!("SELECT {NOW_MS}")).await?;
+            Ok(UnixMs(session.client.query_one(&select, &[]).await?.try_get(0)?))
+        })
+    }
+
     fn revision(&mut self) -> Result<i64> {
         self.line.run(async |session| {
             let sql = "SELECT value::bigint FROM setting WHERE key = 'revision'";

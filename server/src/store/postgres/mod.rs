@@ -12,6 +12,7 @@
 //! - [`schema`][]: tables and partitions
 //! - [`mod@write`], [`beats`][], [`rows`][]: [`super::Store`], what the engine changes
 //! - [`known`][]: whether a heartbeat is there already
+//! - [`lead`][]: which process leads
 //! - [`load`][]: the state that the engine starts with, and what other processes have changed
 //! - [`read`][]: [`super::Read`], history and events
 //! - [`admin`][]: [`super::Admin`], tokens, logins and labels
@@ -19,6 +20,7 @@
 mod admin;
 mod beats;
 mod known;
+mod lead;
 mod load;
 mod read;
 mod rows;
@@ -48,6 +50,8 @@ pub(crate) struct Postgres {
     versions: HashMap<DeviceId, Version>,
     /// The connection on which the lock of the leading process was taken.
     leads_on: Option<u64>,
+    /// The term in which this process leads, or led last.
+    term: Option<i64>,
     /// Partitions that are there.
     partitions: HashSet<Partition>,
     /// When all versions were compared.
@@ -80,7 +84,14 @@ impl Postgres {
     }
 
     fn on(line: Line) -> Self {
-        Self { line, versions: HashMap::new(), leads_on: None, partitions: HashSet::new(), compared_at: None }
+        Self {
+            line,
+            versions: HashMap::new(),
+            leads_on: None,
+            term: None,
+            partitions: HashSet::new(),
+            compared_at: None,
+        }
     }
 }
 

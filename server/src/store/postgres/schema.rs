@@ -11,8 +11,6 @@ use crate::{
 const SCHEMA_VERSION: &str = "1";
 /// The advisory lock of the process that makes tables or partitions.
 const LOCK_SCHEMA: i64 = 0x6862_7376_0001;
-/// The advisory lock of the process that leads.
-pub(super) const LOCK_LEAD: i64 = 0x6862_7376_0002;
 
 /// A table that is partitioned by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -150,10 +148,11 @@ pub(super) async fn oldest_before(
     Ok(if to.is_some_and(|to| to <= horizon.0) { Some(row.try_get(0)?) } else { None })
 }
 
-/// Drops a partition. It waits for its readers for two seconds at most, because everybody else waits behind it.
+/// Drops a partition. It waits for its readers for a moment only, because everybody else waits behind it: they go within
+/// milliseconds, or stay for as long as a copy of the database takes.
 pub(super) async fn drop_partition(session: &mut Session, name: &str) -> Result<()> {
     let (transaction, _) = session.begin().await?;
-    let sql = format!("SET LOCAL lock_timeout = '2s'; DROP TABLE IF EXISTS {name}");
+    let sql = format!("SET LOCAL lock_timeout = '200ms'; DROP TABLE IF EXISTS {name}");
     transaction.batch_execute(&sql).await?;
     transaction.commit().await?;
     Ok(())

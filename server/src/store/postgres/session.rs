@@ -192,6 +192,11 @@ impl Line {
         self.session.as_ref().filter(|session| !session.client.is_closed()).map(|_| self.number)
     }
 
+    /// Ends the connection, and with it the locks that it holds.
+    pub(super) fn give_up(&mut self) {
+        self.session = None;
+    }
+
     /// Does `work` over the connection. Blocks, 20 s at most.
     pub(super) fn run<T>(&mut self, work: impl AsyncFnOnce(&mut Session) -> Result<T>) -> Result<T> {
         self.run_within(QUESTION_TIMEOUT, work)

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     store::{
-        Admin, Applied, EventRow, Read, Retention, Step, Store, Writes,
+        Admin, Applied, EventRow, MessageRow, Read, Retention, Step, Store, Writes,
         cluster::Cluster,
         tests::{T0, beat, summary},
     },
@@ -99,22 +99,110 @@ fn a_commit_that_is_older_than_the_window_is_seen_when_all_are_compared() {
 fn one_process_leads_until_its_connection_is_gone() {
     let shared = Shared::new();
     let (mut one, mut other) = (shared.open(), shared.open());
-    assert!(one.lead().unwrap() && one.lead().unwrap());
-    assert!(!other.lead().unwrap());
+    assert_eq!((one.lead().unwrap(), one.lead().unwrap()), (Some(1), Some(1)));
+    assert_eq!(other.lead().unwrap(), None);
     shared.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted");
-    let mut waited = 0;
-    while !other.lead().unwrap() {
-        waited += 1;
-        assert!(waited < 1000);
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    assert_eq!(until_it_leads(&mut other), 2, "a new term");
     // The first one is told by its connection, which may take a moment.
     let mut waited = 0;
-    while one.lead().unwrap_or(true) {
+    while one.lead().ok().flatten().is_some() {
         waited += 1;
         assert!(waited < 1000);
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
+}
+
+fn until_it_leads(store: &mut Postgres) -> i64 {
+    for _ in 0..1000 {
+        if let Some(term) = store.lead().unwrap() {
+            return term;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("the lead did not become free");
+}
+
+fn message(id: i64) -> MessageRow {
+    MessageRow {
+        id,
+        channel: "me".into(),
+        created_at: T0,
+        next_at: T0,
+        attempts: 1,
+        doubtful: true,
+        subject: "s".into(),
+        body: "b".into(),
+    }
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn a_process_that_led_before_writes_no_message_over_a_new_connection() {
+    let shared = Shared::new();
+    let (mut one, mut other) = (shared.open(), shared.open());
+    let device = one.device_ids(T0, &[("pi1", None)]).unwrap()[0].0;
+    one.lead().unwrap();
+    let writes = |id: i64| Writes { messages: vec![message(id)], ..Writes::default() };
+    assert_eq!(one.apply(&writes(1)).unwrap(), Applied::Done);
+    shared.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted");
+    until_it_leads(&mut other);
+    // It makes a new connection, and has not asked whether it still leads.
+    let mut waited = 0;
+    let applied = loop {
+        match one.apply(&writes(2)) {
+            Ok(applied) => break applied,
+            Err(_) => waited += 1,
+        }
+        assert!(waited < 1000);
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    assert_eq!(applied, Applied::Deposed);
+    let done = Writes { messages_done: vec![1], ..Writes::default() };
+    assert_eq!(one.apply(&done).unwrap(), Applied::Deposed);
+    assert_eq!(shared.sql("SELECT id FROM message"), "1");
+    assert_eq!(
+        one.apply(&beats(vec![beat(device, T0, 1)])).unwrap(),
+        Applied::Done,
+        "heartbeats are anybody's"
+    );
+    assert_eq!(other.apply(&done).unwrap(), Applied::Done);
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn a_leading_process_that_is_silent_is_replaced() {
+    let shared = Shared::new();
+    let (mut one, mut other) = (shared.open(), shared.open());
+    assert_eq!(one.lead().unwrap(), Some(1));
+    for _ in 0..3 {
+        assert_eq!(other.lead().unwrap(), None, "it has just said that it is there");
+    }
+    // Frozen for 16 s, with its connection open.
+    shared.sql(
+        "UPDATE setting SET value = '1 ' || (split_part(value, ' ', 2)::bigint - 16000) WHERE key = 'lead'",
+    );
+    assert_eq!(until_it_leads(&mut other), 2);
+    // It wakes up.
+    let mut waited = 0;
+    while one.lead().ok().flatten().is_some() {
+        waited += 1;
+        assert!(waited < 1000);
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(other.lead().unwrap(), Some(2));
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn the_time_is_that_of_the_database() {
+    let shared = Shared::new();
+    let mut store = shared.open();
+    let before: i64 =
+        shared.sql("SELECT (extract(epoch from clock_timestamp()) * 1000)::bigint").parse().unwrap();
+    let now = store.time().unwrap().0;
+    let after: i64 =
+        shared.sql("SELECT (extract(epoch from clock_timestamp()) * 1000)::bigint").parse().unwrap();
+    assert!((before..=after).contains(&now), "{before} {now} {after}");
 }
 
 #[test]

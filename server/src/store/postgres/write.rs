@@ -10,8 +10,8 @@ use tokio_postgres::Transaction;
 use super::{
     Postgres, Version,
     beats::{self, Failure, Way},
-    known, load, rows,
-    schema::{self, LOCK_LEAD, Table},
+    known, lead, load, rows,
+    schema::{self, Table},
     session::{LOAD_TIMEOUT, Session, Statements},
 };
 use crate::{
@@ -75,10 +75,10 @@ impl Store for Postgres {
 
     fn apply(&mut self, writes: &Writes) -> Result<Applied> {
         self.make_partitions(writes)?;
-        let versions = &self.versions;
+        let (versions, term) = (&self.versions, self.term);
         let applied = self.line.run(async |session| {
-            match apply(session, versions, writes, Way::Copy).await {
-                Err(Failure::Taken) => apply(session, versions, writes, Way::Insert).await,
+            match apply(session, versions, term, writes, Way::Copy).await {
+                Err(Failure::Taken) => apply(session, versions, term, writes, Way::Insert).await,
                 result => result,
             }
             .map_err(StoreError::from)
@@ -97,6 +97,7 @@ impl Store for Postgres {
                 Ok(Applied::Done)
             }
             Outcome::Stale(devices) => Ok(Applied::Stale(devices)),
+            Outcome::Deposed => Ok(Applied::Deposed),
         }
     }
 
@@ -129,19 +130,29 @@ impl Store for Postgres {
         })
     }
 
-    fn lead(&mut self) -> Result<bool> {
-        if self.leads_on.is_some() && self.leads_on == self.line.connection() {
-            return Ok(true);
+    fn lead(&mut self) -> Result<Option<i64>> {
+        if let Some(term) = self.term
+            && self.leads_on.is_some()
+            && self.leads_on == self.line.connection()
+        {
+            if self.line.run(async |session| lead::renew(session, term).await)? {
+                return Ok(Some(term));
+            }
+            // Another one has begun a term although the lock is held here, or the connection has just been made again.
+            self.line.give_up();
         }
         self.leads_on = None;
-        let taken = self.line.run(async |session| {
-            let row = session.client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK_LEAD]).await?;
-            Ok(row.try_get::<_, bool>(0)?)
-        })?;
-        if taken {
+        let last = self.term;
+        let term = self.line.run(async |session| lead::take(session, last).await)?;
+        if term.is_some() {
             self.leads_on = self.line.connection();
+            self.term = term;
         }
-        Ok(self.leads_on.is_some())
+        Ok(term)
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     fn changes(&mut self) -> Result<Changes> {
@@ -193,16 +204,23 @@ enum Outcome {
     /// Ledgers of these devices have a new version.
     Done(Vec<DeviceId>),
     Stale(Vec<DeviceId>),
+    Deposed,
 }
 
 async fn apply(
     session: &mut Session,
     versions: &HashMap<DeviceId, Version>,
+    term: Option<i64>,
     writes: &Writes,
     way: Way,
 ) -> std::result::Result<Outcome, Failure> {
     let newest = newest_places(writes);
     let (transaction, statements) = session.begin().await?;
+    let leading =
+        !writes.alerts.is_empty() || !writes.messages.is_empty() || !writes.messages_done.is_empty();
+    if leading && !lead::is_current(&transaction, statements, term).await? {
+        return Ok(Outcome::Deposed);
+    }
     if !newest.is_empty() {
         let devices: Vec<_> = newest.keys().copied().collect();
         let stale = lock(&transaction, statements, versions, &devices).await?;
