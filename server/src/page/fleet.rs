@@ -36,7 +36,8 @@ pub(super) async fn page(
         let selection = query.select(&fleet);
         html! {
             h1 { "Fleet" }
-            (counts(&fleet.counts(), &query))
+            // What stays in the page says to a screen reader what has become of its content.
+            div aria-live="polite" { (counts(&fleet.counts(), &query)) }
             (filters(&fleet, &query))
             (table(&selection, &query))
             (pages(&selection, &query))
