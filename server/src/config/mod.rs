@@ -29,6 +29,25 @@ pub(crate) const DEFAULT_PATH: &str = "/etc/heartbeat-server/config.toml";
 /// Where the database is if neither the configuration nor systemd says otherwise.
 const DEFAULT_STATE: &str = "/var/lib/heartbeat-server";
 
+/// Paths of pages and of the API, to which no device can post.
+const OWN_PATHS: [&str; 15] = [
+    "/device",
+    "/problems",
+    "/map",
+    "/events",
+    "/login",
+    "/logout",
+    "/style.css",
+    "/live.js",
+    "/icon.svg",
+    "/metrics",
+    "/healthz",
+    "/api/v1/devices",
+    "/api/v1/enrol",
+    "/api/v1/openapi.json",
+    "/api/v1",
+];
+
 /// Why the server cannot start with this configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
@@ -245,6 +264,14 @@ impl Config {
                 ));
             }
         }
+        for (place, path) in receive.paths.iter().enumerate() {
+            if receive.paths.iter().take(place).any(|other| other == path) {
+                return Err(format!("receive.paths: {path:?} stands there twice"));
+            }
+            if OWN_PATHS.contains(&path.as_str()) || path.starts_with("/api/v1/devices/") {
+                return Err(format!("receive.paths: {path:?} is a page of the server"));
+            }
+        }
         within("receive.linger_ms", receive.linger_ms, 0, 1000)?;
         within("receive.devices", receive.devices as u64, 1, 1_000_000)?;
         within("connections", self.connections as u64, 10, 1_000_000)?;
@@ -338,6 +365,8 @@ mod tests {
             ("listen = \"localhost\"", "listen"),
             ("[receive]\npaths = [\"heartbeat\"]", "receive.paths"),
             ("[receive]\npaths = []", "receive.paths"),
+            ("[receive]\npaths = [\"/a\", \"/a\"]", "twice"),
+            ("[receive]\npaths = [\"/metrics\"]", "a page of the server"),
             ("[receive]\nlinger_ms = 5000", "receive.linger_ms"),
             ("[retention]\nbeats_hours = 0", "retention.beats_hours"),
             ("[expect]\ntemp_high = 500", "expect.temp_high"),
