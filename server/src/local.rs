@@ -40,10 +40,11 @@ impl LocalServer {
                 let _ = started.send(Ok(address));
                 Ok(())
             };
-            let until = async {
-                // A sender that was dropped has stopped, too.
-                let _ = stopped.await;
-                Ok(())
+            let until = || {
+                Ok(async {
+                    // A sender that was dropped has stopped, too.
+                    let _ = stopped.await;
+                })
             };
             if let Err(error) = cli::run_until(config, announce, until) {
                 let _ = failed.send(Err(error.to_string()));

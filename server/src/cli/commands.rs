@@ -23,20 +23,6 @@ fn open(config: &Config) -> Result<Box<dyn Store>, Failure> {
     Ok(config.database()?.open()?)
 }
 
-pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
-    config.check_public(None)?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "listens on {}{}", config.listen, if config.tls.is_some() { " (https)" } else { "" })?;
-    match &config.postgres {
-        Some(postgres) => writeln!(out, "database {}", postgres.url())?,
-        None => writeln!(out, "database in {}", config.state.display())?,
-    }
-    writeln!(out, "heartbeats at {}", config.receive.paths.join(", "))?;
-    let names: Vec<_> = config.channels.keys().map(String::as_str).collect();
-    writeln!(out, "messages to {}", if names.is_empty() { "nobody".to_owned() } else { names.join(", ") })?;
-    Ok(())
-}
-
 pub(super) fn password(config: &Config) -> Result<(), Failure> {
     let password = if io::stdin().is_terminal() {
         let password = rpassword::prompt_password("New password: ")?;
@@ -167,6 +153,14 @@ pub(super) fn set_labels(
 
 pub(super) fn set_removed(config: &Config, id: &str, removed: bool) -> Result<(), Failure> {
     change(config, id, |before| Ok(Labels { removed, ..before.clone() }))
+}
+
+pub(super) fn purge(config: &Config, id: &str) -> Result<(), Failure> {
+    if open(config)?.purge_device(id)? {
+        writeln!(io::stderr(), "the server deletes what is stored of {}", one_line(id))?;
+        return Ok(());
+    }
+    Err(Failure::Other(format!("there is no removed device {id}: `device remove` comes first")))
 }
 
 fn change(

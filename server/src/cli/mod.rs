@@ -1,5 +1,6 @@
 //! Commands and flags.
 
+mod check;
 mod commands;
 mod run;
 
@@ -52,6 +53,11 @@ enum Command {
     Run,
     /// Check the configuration
     CheckConfig,
+    /// Send a message through each channel, and say what became of it
+    TestMessage {
+        /// Only through this one
+        channel: Option<String>,
+    },
     /// Set the password of the page, read from the terminal or from standard input
     Password,
     /// Tokens of devices and programs
@@ -125,6 +131,11 @@ enum DeviceCommand {
         /// Hardware id
         id: String,
     },
+    /// Delete what is stored of a removed device; its heartbeats stay refused
+    Purge {
+        /// Hardware id
+        id: String,
+    },
     /// Take a removed device back
     Restore {
         /// Hardware id
@@ -174,7 +185,8 @@ fn execute(cli: Cli) -> Result<(), Failure> {
     let config = settled(&cli.flags)?;
     match cli.command.unwrap_or(Command::Run) {
         Command::Run => run::run(config),
-        Command::CheckConfig => commands::check_config(&config),
+        Command::CheckConfig => check::check_config(&config),
+        Command::TestMessage { channel } => check::test_message(&config, channel.as_deref()),
         Command::Password => commands::password(&config),
         Command::Token(Token::Add(add)) => commands::add_token(&config, add),
         Command::Token(Token::List) => commands::list_tokens(&config),
@@ -184,6 +196,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
             commands::set_labels(&config, &id, name, group, tags)
         }
         Command::Device(DeviceCommand::Remove { id }) => commands::set_removed(&config, &id, true),
+        Command::Device(DeviceCommand::Purge { id }) => commands::purge(&config, &id),
         Command::Device(DeviceCommand::Restore { id }) => commands::set_removed(&config, &id, false),
         Command::Backup { file } => commands::backup(&config, &file),
         Command::Restore { file } => commands::restore(&config, &file),

@@ -43,26 +43,28 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         Ok(())
     };
-    let signalled = async {
+    let signalled = || {
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-        Ok(())
+        Ok(async move {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        })
     };
     run_until(config, announce, signalled)
 }
 
-/// Runs until `stopped` ends. Calls `announce` with its address when it listens.
+/// Runs until what `stopped` makes ends. Calls `announce` with its address when it listens, after `stopped`: who has read
+/// the address may end it.
 ///
 /// # Errors
 /// Why it could not start, or what ended it.
-pub(crate) fn run_until(
+pub(crate) fn run_until<F: Future<Output = ()>>(
     config: Config,
     announce: impl FnOnce(SocketAddr) -> io::Result<()>,
-    stopped: impl Future<Output = io::Result<()>>,
+    stopped: impl FnOnce() -> io::Result<F>,
 ) -> Result<(), Failure> {
     let database = config.database()?;
     let _held = database.hold()?;
@@ -70,6 +72,12 @@ pub(crate) fn run_until(
     config.check_public(Some(store.setting(password::SETTING)?.is_some()))?;
     if !config.access.proxies.is_empty() && !config.receive.require_token {
         log::warn!("receive.require_token is not set: all whom the proxy lets through may send heartbeats");
+    }
+    for (name, channel) in &config.channels {
+        if let Some(problem) = delivery::problem(channel) {
+            // Heartbeats are worth more than messages: it starts, and tries again with each message.
+            log::error!("channels.{name}: {problem}");
+        }
     }
     // The same for all processes on this database: a form may be sent to another one than the page came from.
     let secret = secret::new_secret().map_err(Failure::Other)?;
@@ -110,6 +118,7 @@ pub(crate) fn run_until(
     let app = Arc::new(app);
 
     runtime.block_on(async {
+        let stopped = stopped()?;
         let address = listener.local_addr()?;
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         log::info!("listens on {scheme}://{address}/");
@@ -124,7 +133,7 @@ pub(crate) fn run_until(
             app.config.connections,
             app.stopping.clone(),
         ));
-        stopped.await?;
+        stopped.await;
         log::info!("stops");
         let _ = stop.send(true);
         let _ = serving.await;

@@ -7,7 +7,7 @@ use lettre::{
 };
 
 use super::{Attempt, subject, webhook::secret};
-use crate::{alerts::digest::parts, limits::DELIVERY_TIMEOUT, store::MessageRow};
+use crate::{alerts::digest::parts, limits::DELIVERY_TIMEOUT, store::MessageRow, time::UnixMs};
 
 /// Sends a message to all of `to`.
 pub(super) fn send(
@@ -30,6 +30,21 @@ pub(super) fn send(
         }
         Err(error) => Attempt::Doubtful(error.to_string()),
     }
+}
+
+/// Why no mail could be sent.
+pub(super) fn problem(smtp: &str, password_file: Option<&Path>, from: &str, to: &[String]) -> Option<String> {
+    let message = MessageRow {
+        id: 0,
+        channel: String::new(),
+        created_at: UnixMs(0),
+        next_at: UnixMs(0),
+        attempts: 0,
+        doubtful: false,
+        subject: String::new(),
+        body: String::new(),
+    };
+    mail(from, to, &message).map(drop).and_then(|()| transport(smtp, password_file).map(drop)).err()
 }
 
 fn mail(from: &str, to: &[String], message: &MessageRow) -> Result<Message, String> {

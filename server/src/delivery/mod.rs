@@ -21,6 +21,7 @@ use crate::{
     config::Channel,
     engine::{Handle, lease::Lease},
     store::MessageRow,
+    time::UnixMs,
 };
 
 /// Starts a thread for each channel, and one that gives each message to its channel. They end when the engine does.
@@ -69,6 +70,35 @@ fn deliver(to: &Channel, engine: &Handle, lease: &Lease, messages: &Receiver<Mes
             log::warn!("channel {}: message {} not delivered: {text}", message.channel, message.id);
         }
         engine.attempted(message.id, attempt);
+    }
+}
+
+/// Sends a message that says that it is a test.
+pub(crate) fn test(name: &str, to: &Channel) -> Attempt {
+    let now = UnixMs::now();
+    let message = MessageRow {
+        id: 0,
+        channel: name.to_owned(),
+        created_at: now,
+        next_at: now,
+        attempts: 1,
+        doubtful: false,
+        subject: "test message".to_owned(),
+        body: format!("heartbeat-server sends its alerts here, through the channel {name}.\n"),
+    };
+    attempt(&webhook::client(), to, &message)
+}
+
+/// Why no message could be sent through a channel, as far as this can be known without sending one.
+pub(crate) fn problem(to: &Channel) -> Option<String> {
+    match to {
+        Channel::Mail { smtp, password_file, from, to } => {
+            mail::problem(smtp, password_file.as_deref(), from, to)
+        }
+        Channel::Json { url, token_file } | Channel::Ntfy { url, token_file } => {
+            webhook::problem(url, token_file.as_deref())
+        }
+        Channel::Slack { url } => webhook::problem(url, None),
     }
 }
 

@@ -29,6 +29,21 @@ pub(super) fn client() -> Agent {
         .new_agent()
 }
 
+/// Why no message could be sent to this address.
+pub(super) fn problem(url: &str, token_file: Option<&Path>) -> Option<String> {
+    let parsed = url.parse::<ureq::http::Uri>();
+    if !parsed.is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty())) {
+        return Some(format!("{url:?} is not an address"));
+    }
+    match token_file.map(secret) {
+        Some(Err(error)) => Some(error),
+        Some(Ok(token)) if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) => {
+            Some("the file of the token does not hold one line of printable characters".to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// Posts a message.
 pub(super) fn send(client: &Agent, channel: &Channel, message: &MessageRow) -> Attempt {
     let (text, programs) = parts(&message.body);

@@ -263,6 +263,9 @@ impl Engine {
             }
             live.push((place, index));
             writes.latest.push((device.id, now.at, beat.text.clone()));
+            if let Some(board) = beat.board.as_ref().filter(|board| device.board.as_deref() != Some(board)) {
+                writes.boards.push((device.id, board.clone()));
+            }
         }
         write_entry(writes, now, device.id, beat, entry);
         for notice in &notices {

@@ -12,7 +12,7 @@ use crate::{
     fleet::Device,
     limits::{DELIVERY_PAUSE_MAX_MS, REFRESH_MAX},
     model::DeviceId,
-    store::{AlertRow, Applied, DeviceRow, Duties, MessageRow, Result, Writes},
+    store::{AlertRow, Applied, DeviceRow, Duties, Labels, MessageRow, Result, Writes},
     time::{MINUTE_MS, Now},
 };
 
@@ -163,6 +163,20 @@ impl Engine {
             };
             let Some(known) = fleet.at_mut(place) else { continue };
             known.lost = device.lost;
+            if device.seen_at.is_none() {
+                // Another process has deleted what was stored of it.
+                let alerts = std::mem::take(&mut known.alerts);
+                *known = Device {
+                    labels: device.labels,
+                    alerts,
+                    revision: known.revision + 1,
+                    ..Device::new(known.id, &known.hardware_id, Labels::default(), known.added_at)
+                };
+                continue;
+            }
+            if device.board.is_some() {
+                known.board.clone_from(&device.board);
+            }
             let is_news = is_news(&device, Some(known));
             known.labels = device.labels;
             if is_news {

@@ -190,6 +190,8 @@ pub(crate) struct Engine {
     /// When a commit or a turn failed last; `None`: something has been written since.
     failed_at: Option<Uptime>,
     revision: i64,
+    /// Devices may be marked for being forgotten.
+    purging: bool,
     /// The term in which this process, of all on this database, raises alerts, sends messages and deletes old rows.
     /// `None`: another one does.
     term: Option<i64>,
@@ -242,6 +244,7 @@ impl Engine {
             watching_since: now.up,
             failed_at: None,
             revision: 0,
+            purging: false,
             term,
             lease,
         };
@@ -280,6 +283,7 @@ impl Engine {
             }
         }
         fleet.revision += 1;
+        self.purging = true;
         self.revision = revision;
         Ok(())
     }
@@ -359,6 +363,9 @@ fn known_device(row: DeviceRow) -> (Device, Ledger) {
     if let Some((at, beat)) = latest {
         show(&mut device, at, beat);
     }
+    if let Some(board) = row.board {
+        device.board = Some(board.into());
+    }
     device.lost = row.ledger.lost();
     (device, row.ledger)
 }
@@ -368,6 +375,9 @@ fn show(device: &mut Device, at: UnixMs, beat: Beat) {
     device.seen_at = Some(at);
     device.skew_ms = beat.sampled_at.map(|sampled| sampled.since(at));
     device.reading = beat.reading;
+    if let Some(board) = beat.board {
+        device.board = Some(board.into());
+    }
     device.document = beat.text.into();
     device.revision += 1;
 }

@@ -13,6 +13,7 @@ use super::{Command, Engine, Incoming};
 use crate::{
     clock::Clock,
     limits::{BATCH_MAX, RETENTION_AFTER, RETENTION_EVERY, RETENTION_REST},
+    store::Result,
 };
 
 /// How often time is looked at.
@@ -28,8 +29,8 @@ pub(crate) fn start(
     linger: Duration,
     clock: Arc<Clock>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let retention = Rounds::new();
-    let turn = Turn { engine, commands, linger, clock, retention, batch: Vec::new(), stopping: false };
+    let rounds = Rounds::new();
+    let turn = Turn { engine, commands, linger, clock, rounds, batch: Vec::new(), stopping: false };
     thread::Builder::new().name("engine".to_owned()).spawn(move || turn.run())
 }
 
@@ -38,7 +39,7 @@ struct Turn {
     commands: Receiver<Command>,
     linger: Duration,
     clock: Arc<Clock>,
-    retention: Rounds,
+    rounds: Rounds,
     batch: Vec<Incoming>,
     stopping: bool,
 }
@@ -47,7 +48,8 @@ impl Turn {
     fn run(mut self) {
         let mut next_tick = Instant::now();
         while !self.stopping {
-            self.gather(next_tick.min(self.retention.next));
+            let deadline = next_tick.min(self.rounds.next(self.engine.is_purging()));
+            self.gather(deadline);
             if !self.batch.is_empty() {
                 let batch = std::mem::take(&mut self.batch);
                 self.engine.commit(self.clock.now(), batch);
@@ -68,20 +70,22 @@ impl Turn {
         let Ok(at) = self.engine.time() else { return };
         if let Some(step) = self.clock.set(at, asked) {
             self.engine.calendar_set(self.clock.now(), step);
-            self.retention.wait();
+            self.rounds.wait();
         }
     }
 
+    /// A step of deleting, if it is time for one.
     fn retain(&mut self) {
-        if Instant::now() < self.retention.next || self.stopping {
+        let began = Instant::now();
+        let purging = self.engine.is_purging();
+        if self.stopping || began < self.rounds.next(purging) {
             return;
         }
-        let began = Instant::now();
-        let more = self.engine.retain(self.clock.now().at);
+        let more = if purging { self.engine.purge() } else { self.engine.retain(self.clock.now().at) };
         if let Err(error) = &more {
             log::warn!("old rows stay for now: {error}");
         }
-        self.retention.done(began, more.unwrap_or(false));
+        self.rounds.done(began, purging, more);
     }
 
     /// Waits for a heartbeat, then a little for more of them, until `deadline` at most.
@@ -118,26 +122,60 @@ impl Turn {
 
 /// When old rows are deleted: in small steps, between which heartbeats are stored for several times as long.
 struct Rounds {
-    next: Instant,
+    /// No step before.
+    rest: Instant,
+    /// No round through all devices before.
+    round: Instant,
 }
 
 impl Rounds {
     fn new() -> Self {
-        let mut this = Self { next: Instant::now() };
-        this.wait();
-        this
+        let now = Instant::now();
+        Self { rest: now, round: now + RETENTION_AFTER }
     }
 
     /// What is old is not known before the calendar is right: machines without a battery learn it after their start.
     fn wait(&mut self) {
-        self.next = Instant::now() + RETENTION_AFTER;
+        self.round = Instant::now() + RETENTION_AFTER;
+    }
+
+    fn next(&self, purging: bool) -> Instant {
+        if purging { self.rest } else { self.rest.max(self.round) }
     }
 
     /// A step is over. `more`: not the last one of this round.
-    fn done(&mut self, began: Instant, more: bool) {
+    fn done(&mut self, began: Instant, purging: bool, more: Result<bool>) {
         let now = Instant::now();
-        let pause =
-            if more { now.saturating_duration_since(began) * RETENTION_REST } else { RETENTION_EVERY };
-        self.next = now + pause;
+        self.rest = match more {
+            Ok(_) => now + now.saturating_duration_since(began) * RETENTION_REST,
+            Err(_) => now + RETENTION_AFTER,
+        };
+        if !purging && !matches!(more, Ok(true)) {
+            self.round = now + RETENTION_EVERY;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_follow_each_other_until_a_round_is_over() {
+        let mut rounds = Rounds::new();
+        let began = Instant::now();
+        assert!(rounds.next(false) > began + RETENTION_AFTER / 2, "not at once after a start");
+        assert!(rounds.next(true) <= Instant::now(), "what people want is begun at once");
+        rounds.round = began;
+        rounds.done(began, false, Ok(true));
+        assert!(
+            rounds.next(false) < began + RETENTION_AFTER,
+            "a large fleet has more to delete than a step a second"
+        );
+        rounds.done(began, false, Ok(false));
+        assert!(rounds.next(false) > began + RETENTION_EVERY / 2);
+        rounds.round = began;
+        rounds.done(began, true, Err(crate::store::StoreError::Unavailable(String::new())));
+        assert!(rounds.next(true) > began + RETENTION_AFTER / 2, "after an error it waits");
     }
 }

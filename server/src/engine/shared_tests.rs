@@ -156,6 +156,32 @@ fn another_process_takes_the_duties_of_one_that_is_gone() {
 
 #[test]
 #[ignore = "needs postgresql-15: server/check"]
+fn a_device_that_is_forgotten_is_forgotten_by_all() {
+    let (mut one, mut other) = two("");
+    other.commit(T0, &[document("pi1", 1, T0)]);
+    tick(&mut one, &mut other, T0.plus(1000));
+    let removed = Labels { removed: true, ..Labels::default() };
+    other.engine.store.set_labels("pi1", &removed).unwrap();
+    assert!(other.engine.store.purge_device("pi1").unwrap());
+    tick(&mut one, &mut other, T0.plus(2000));
+    assert!(one.engine.is_purging() && !other.engine.is_purging(), "the leading one does it");
+    while one.engine.is_purging() {
+        one.engine.purge().unwrap();
+    }
+    tick(&mut one, &mut other, T0.plus(3000));
+    for rig in [&one, &other] {
+        let device = rig.device("pi1");
+        assert_eq!((device.seen_at, device.labels.removed), (None, true));
+    }
+    other.engine.store.set_labels("pi1", &Labels::default()).unwrap();
+    tick(&mut one, &mut other, T0.plus(4000));
+    let beat = document("pi1", 1, T0);
+    assert_eq!(other.commit(T0.plus(5000), std::slice::from_ref(&beat)), [Verdict::Stored]);
+    assert_eq!(one.commit(T0.plus(5001), &[beat]), [Verdict::Repeated]);
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
 fn ledgers_that_others_change_hold_up_no_alert() {
     let (mut one, mut other) = two(CHANNEL);
     let mut messages = Vec::new();

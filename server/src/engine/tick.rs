@@ -1,6 +1,6 @@
 //! What falls due with time, checked once a second.
 
-use super::{Engine, read, write};
+use super::{Engine, Tracked, read, write};
 use crate::{
     alerts::{
         attempt::{Attempt, pause_ms},
@@ -8,10 +8,11 @@ use crate::{
         kind::Kind,
         watch::Watch,
     },
+    fleet::Device,
     limits::CLOSED_MAX,
-    model::ledger::Ledger,
+    model::{DeviceId, ledger::Ledger},
     presence::Presence,
-    store::{AlertRow, Applied, MessageRow, Result, SummaryRow, Writes},
+    store::{AlertRow, Applied, Labels, MessageRow, Purge, Result, SummaryRow, Writes},
     text::one_line,
     time::{HOUR_MS, Now, UnixMs},
 };
@@ -110,6 +111,40 @@ impl Engine {
     /// Those of the store.
     pub(crate) fn retain(&mut self, now: UnixMs) -> Result<bool> {
         if self.leads() { self.store.retain(now, &self.rules.retention) } else { Ok(false) }
+    }
+
+    /// Whether [`Engine::purge`] may have something to do.
+    pub(crate) fn is_purging(&self) -> bool {
+        self.purging && self.leads()
+    }
+
+    /// One step of deleting what is stored of devices that are to be forgotten; `true`: there is more to do.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) fn purge(&mut self) -> Result<bool> {
+        match self.store.purge()? {
+            Purge::Nothing => self.purging = false,
+            Purge::More => {}
+            Purge::Done(device) => self.forget(device),
+        }
+        Ok(self.purging)
+    }
+
+    /// Nothing of this device is stored any more but its id: it is shown so, and its numbers begin again.
+    fn forget(&mut self, id: DeviceId) {
+        self.alerts.retain(|(device, _), _| *device != id);
+        let mut fleet = write(&self.fleet);
+        let Some(place) = fleet.place_of(id) else { return };
+        if let Some(tracked) = self.tracked.get_mut(place) {
+            *tracked = Tracked::default();
+        }
+        if let Some(device) = fleet.at_mut(place) {
+            let labels = Labels { removed: device.labels.removed, ..Labels::default() };
+            let revision = device.revision + 1;
+            *device = Device { revision, ..Device::new(id, &device.hardware_id, labels, device.added_at) };
+        }
+        fleet.revision += 1;
     }
 
     /// An attempt to deliver a message has ended; the next turn stores it.

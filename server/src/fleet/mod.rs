@@ -33,6 +33,8 @@ pub(crate) struct Device {
     pub(crate) skew_ms: Option<i64>,
     /// The last live heartbeat as it came.
     pub(crate) document: Arc<str>,
+    /// What its board is, as JSON, as it was said last: most heartbeats do not say it.
+    pub(crate) board: Option<Arc<str>>,
     /// Heartbeats that were sent and have not come, of the starts that are in memory.
     pub(crate) lost: u64,
     /// What is wrong with it, and since when.
@@ -55,6 +57,7 @@ impl Device {
             reading: Reading::default(),
             skew_ms: None,
             document: "".into(),
+            board: None,
             lost: 0,
             alerts: Vec::new(),
             revision: 0,

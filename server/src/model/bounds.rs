@@ -16,6 +16,8 @@ impl Document {
         let mobile = self.connection.mobile.as_ref();
         let gps = self.connection.gps.as_ref();
         let diagnostics = self.diagnostics.as_ref();
+        let board = self.board.as_ref();
+        let wear = board.and_then(|board| board.wear.as_ref());
         let ups = diagnostics.and_then(|diagnostics| diagnostics.ups.as_ref());
         let most = f64::MAX;
         let numbers = [
@@ -49,6 +51,7 @@ impl Document {
             ("recording_file_size_mb", self.recording_file_size_mb, 0.0, most),
             ("diagnostics.load", diagnostics.and_then(|d| d.load), 0.0, 100_000.0),
             ("diagnostics.swap", diagnostics.and_then(|d| d.swap), 0.0, 100.0),
+            ("board.wear.life_used", wear.and_then(|wear| wear.life_used.map(f64::from)), 0.0, 100.0),
             ("diagnostics.ups.voltage", ups.and_then(|ups| ups.voltage), 0.0, 100.0),
             ("diagnostics.ups.percent", ups.and_then(|ups| ups.percent), 0.0, 100.0),
         ];
@@ -62,6 +65,9 @@ impl Document {
             ("app_version", self.app_version.as_ref(), 64),
             ("recording_file_path", self.recording_file_path.as_ref(), 256),
             ("connection.default_interface", self.connection.default_interface.as_ref(), 32),
+            ("board.model", board.and_then(|board| board.model.as_ref()), 64),
+            ("board.os", board.and_then(|board| board.os.as_ref()), 128),
+            ("board.wear.pre_eol", wear.and_then(|wear| wear.pre_eol.as_ref()), 16),
             ("connection.wifi.ssid", wifi.and_then(|wifi| wifi.ssid.as_ref()), 192),
         ];
         for (key, text, longest) in texts {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::{
     limits::DOCUMENT_MAX,
     model::{
-        parts::{Connection, Diagnostics, Disk, Gps, present},
+        parts::{Board, Connection, Diagnostics, Disk, Gps, present},
         reading::{Value, Values},
     },
     time::UnixMs,
@@ -38,6 +38,8 @@ pub(crate) struct Beat {
     /// Could not be delivered when it was made.
     pub(crate) replayed: bool,
     pub(crate) reading: Reading,
+    /// What the board is, as JSON, if it says so.
+    pub(crate) board: Option<String>,
     /// The document as it came.
     pub(crate) text: String,
 }
@@ -106,6 +108,7 @@ pub(crate) struct Document {
     pub(crate) recording_file_path: Option<String>,
     pub(crate) uptime_s: Option<u64>,
     pub(crate) diagnostics: Option<Diagnostics>,
+    pub(crate) board: Option<Board>,
     pub(crate) boot_id: Option<String>,
     pub(crate) seq: Option<u64>,
     pub(crate) replayed: Option<bool>,
@@ -132,6 +135,7 @@ impl Beat {
             sequence,
             replayed: document.replayed == Some(true),
             reading: document.reading(),
+            board: document.board.as_ref().and_then(|board| serde_json::to_string(board).ok()),
             hardware_id: document.hardwareid,
             text: text.to_owned(),
         })

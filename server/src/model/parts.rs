@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::reading::scaled;
 
@@ -90,6 +90,22 @@ impl Diagnostics {
         let was_read = |unread: &BTreeMap<String, String>| !unread.contains_key("diagnostics.root_read_only");
         self.root_read_only.or_else(|| self.unread.as_ref().is_some_and(was_read).then_some(false))
     }
+}
+
+/// `board`.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Board {
+    pub(crate) model: Option<String>,
+    pub(crate) os: Option<String>,
+    pub(crate) wear: Option<Wear>,
+}
+
+/// `board.wear`.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Wear {
+    /// Percent.
+    pub(crate) life_used: Option<u8>,
+    pub(crate) pre_eol: Option<String>,
 }
 
 /// `diagnostics.ups`.

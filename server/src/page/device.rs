@@ -27,6 +27,7 @@ use crate::{
         DeviceId,
         boot::Boot,
         document::{Document, THROTTLED},
+        parts::Board,
         reading::Value,
     },
     store::{EventRow, Point, Result},
@@ -170,13 +171,14 @@ fn values(device: &Device, document: &Document) -> Markup {
                 div { dt { "Root filesystem" } dd { span.alert { "read-only" } } }
             }
             div { dt { "Lost heartbeats" } dd { (device.lost) } }
-            div { dt { "Clock" } dd { (clock(device.skew_ms)) } }
+            div { dt { "Clock" } dd { (clock(device.skew_ms)) @if device.reading.clock_synchronized == Some(false) { ", not synchronized" } } }
             @if let Some(version) = &document.app_version { div { dt { "Application" } dd { (version) } } }
         }
         div.columns {
             section { h2 { "Connection" } (connection(document)) }
             section { h2 { "Power" } (power(document)) }
             section { h2 { "Activity" } (activity(document)) }
+            @if let Some(board) = &device.board { section { h2 { "Board" } (board_of(board)) } }
             @if let Some(unread) = unread(document) { section { h2 { "Not read" } (unread) } }
             @if let Some(gps) = &document.connection.gps {
                 section {
@@ -284,6 +286,27 @@ fn activity(document: &Document) -> Markup {
     }
 }
 
+/// What the board is, as it said last.
+fn board_of(text: &str) -> Markup {
+    let board: Option<Board> = serde_json::from_str(text).ok();
+    html! {
+        ul {
+            @if let Some(board) = &board {
+                @for text in [&board.model, &board.os].into_iter().flatten() { li { (text) } }
+                @if let Some(wear) = &board.wear {
+                    @if let Some(percent) = wear.life_used { li { "Storage: " (percent) " % of its life used" } }
+                    @match wear.pre_eol.as_deref() {
+                        None | Some("normal") => {},
+                        Some("warning") => li { span.alert { "80 % of the storage's reserve used" } },
+                        Some("urgent") => li { span.alert { "90 % of the storage's reserve used" } },
+                        Some(other) => li { "Storage's reserve: " (other) },
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// What is there and could not be read, and why.
 fn unread(document: &Document) -> Option<Markup> {
     let unread = document.diagnostics.as_ref()?.unread.as_ref().filter(|unread| !unread.is_empty())?;
@@ -318,6 +341,10 @@ fn named(key: &str) -> &str {
         "diagnostics.load" => "Load",
         "diagnostics.swap" => "Swap space",
         "diagnostics.root_read_only" => "Root filesystem",
+        "diagnostics.clock_synchronized" => "Synchronization of the clock",
+        "board.model" => "Model of the board",
+        "board.os" => "System and kernel",
+        "board.wear" => "Wear of the storage",
         other => other,
     }
 }

@@ -32,6 +32,11 @@ impl Database {
         Ok(Self::Sqlite(sqlite::path_in(state)))
     }
 
+    /// Whether there is one in a state directory.
+    pub(crate) fn is_in(state: &Path) -> bool {
+        sqlite::path_in(state).exists()
+    }
+
     /// Opens it for changes, and makes its tables if there are none.
     ///
     /// # Errors

@@ -72,6 +72,8 @@ pub(crate) struct DeviceRow {
     pub(crate) labels: Labels,
     /// The last live heartbeat: when it came, and its document.
     pub(crate) latest: Option<(UnixMs, String)>,
+    /// What the board is, as JSON, as it was said last.
+    pub(crate) board: Option<String>,
     pub(crate) ledger: Ledger,
 }
 
@@ -139,6 +141,8 @@ pub(crate) struct MessageRow {
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     pub(crate) latest: Vec<(DeviceId, UnixMs, String)>,
+    /// What boards are, where it has changed.
+    pub(crate) boards: Vec<(DeviceId, String)>,
     pub(crate) beats: Vec<BeatRow>,
     pub(crate) boots: Vec<(DeviceId, Boot)>,
     pub(crate) summaries: Vec<SummaryRow>,
@@ -155,6 +159,7 @@ impl Writes {
     /// Nothing to do.
     pub(crate) fn is_empty(&self) -> bool {
         self.latest.is_empty()
+            && self.boards.is_empty()
             && self.beats.is_empty()
             && self.boots.is_empty()
             && self.summaries.is_empty()
@@ -181,6 +186,17 @@ pub(crate) enum Applied {
     Stale(Vec<DeviceId>),
     /// Nothing was changed: alerts and messages are those of another process, which leads now.
     Deposed,
+}
+
+/// A step of deleting what is stored of devices that are to be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purge {
+    /// There is none.
+    Nothing,
+    /// Something was deleted, and there is more.
+    More,
+    /// Nothing of this device is left but its id.
+    Done(DeviceId),
 }
 
 /// What other processes have changed.
@@ -253,6 +269,9 @@ pub(crate) trait Admin {
     fn seen(&mut self) -> Result<Vec<(DeviceId, UnixMs)>>;
     /// Changes the labels of a device; `false`: there is none.
     fn set_labels(&mut self, hardware_id: &str, labels: &Labels) -> Result<bool>;
+    /// Marks a removed device, so that [`Store::purge`] deletes what is stored of it, and deletes its labels and its token;
+    /// `false`: there is none, or it is not removed.
+    fn purge_device(&mut self, hardware_id: &str) -> Result<bool>;
     /// Keeps a login: SHA-256 of its secret.
     fn add_session(&mut self, hash: &[u8], now: UnixMs, expires_at: UnixMs) -> Result<()>;
     /// Whether this login is valid.
@@ -285,6 +304,8 @@ pub(crate) trait Store: Admin + Send {
     fn probe(&mut self) -> Result<()>;
     /// Deletes a bounded number of rows that are too old; `true`: there are more.
     fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool>;
+    /// Deletes a bounded number of rows of a device that was marked by [`Admin::purge_device`].
+    fn purge(&mut self) -> Result<Purge>;
     /// Whether this process is the one of all on this database that raises alerts, sends messages and deletes old rows,
     /// and since which term. Each change of the leading process begins a new one. Asked once a second.
     fn lead(&mut self) -> Result<Option<i64>> {

@@ -43,6 +43,34 @@ fn shows_the_state_of_the_system() {
 }
 
 #[test]
+fn shows_the_board_as_it_was_said_last() {
+    let mut device = Device::new(DeviceId(1), "pi", Labels::default(), UnixMs(0));
+    let mut document = crate::model::document::sample(serde_json::json!({
+        "board": {"model": "Raspberry Pi 4 Model B Rev 1.4", "os": "Debian GNU/Linux 12, 6.6.51",
+                  "wear": {"life_used": 30, "pre_eol": "warning"}},
+        "diagnostics": {"throttled": 0, "ups": null, "clock_synchronized": false,
+                        "unread": {"diagnostics.clock_synchronized": "failed", "board.wear": "denied"}},
+    }));
+    let beat = crate::model::document::Beat::parse(document.to_string().as_bytes()).unwrap();
+    device.board = beat.board.map(Into::into);
+    device.reading = beat.reading;
+    document.as_object_mut().unwrap().remove("board");
+    device.document = document.to_string().into();
+    let page = present(&device).into_string();
+    for words in [
+        "<li>Raspberry Pi 4 Model B Rev 1.4</li>",
+        "<li>Debian GNU/Linux 12, 6.6.51</li>",
+        "30 % of its life used",
+        "80 % of the storage's reserve used",
+        "not set, not synchronized",
+        "Synchronization of the clock: reading failed",
+        "Wear of the storage: the agent has no permission",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+}
+
+#[test]
 fn nothing_of_a_device_runs_as_html() {
     let script = "<script>alert(1)</script>\"'>";
     let mut document = crate::model::document::sample(serde_json::json!({
@@ -50,6 +78,7 @@ fn nothing_of_a_device_runs_as_html() {
         "diagnostics": {"throttled": null, "ups": null, "unread": {(script): script}},
     }));
     document["connection"]["wifi"]["ssid"] = script.into();
+    document["board"] = serde_json::json!({"model": script, "os": script, "wear": null});
     let beat = crate::model::document::Beat::parse(document.to_string().as_bytes()).unwrap();
     let mut device = Device::new(
         DeviceId(1),
@@ -57,6 +86,7 @@ fn nothing_of_a_device_runs_as_html() {
         Labels { name: Some(script.into()), ..Labels::default() },
         UnixMs(0),
     );
+    device.board = beat.board.map(Into::into);
     device.reading = beat.reading;
     device.document = beat.text.into();
     let page = present(&device).into_string();

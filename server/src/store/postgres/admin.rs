@@ -145,6 +145,26 @@ impl Admin for Postgres {
         })
     }
 
+    fn purge_device(&mut self, hardware_id: &str) -> Result<bool> {
+        self.line.run(async |session| {
+            let (transaction, _) = session.begin().await?;
+            transaction.execute(RISE, &[]).await?;
+            let sql =
+                "UPDATE device SET name = NULL, grp = NULL, tags = '' WHERE hardware_id = $1 AND removed
+                       RETURNING id";
+            let row = transaction.query_opt(sql, &[&hardware_id]).await?;
+            if let Some(row) = &row {
+                let device: i64 = row.try_get(0)?;
+                transaction
+                    .execute("INSERT INTO purge VALUES ($1) ON CONFLICT DO NOTHING", &[&device])
+                    .await?;
+                transaction.execute("DELETE FROM token WHERE device = $1", &[&hardware_id]).await?;
+            }
+            transaction.commit().await?;
+            Ok(row.is_some())
+        })
+    }
+
     fn add_session(&mut self, hash: &[u8], now: UnixMs, expires_at: UnixMs) -> Result<()> {
         self.line.run(async |session| {
             session.client.execute("DELETE FROM session WHERE expires_at < $1", &[&now.0]).await?;

@@ -85,8 +85,9 @@ pub(super) async fn changed(
 
 async fn devices(client: &impl GenericClient, ids: Option<&[i64]>) -> Result<Vec<(DeviceRow, i64)>> {
     let sql = format!(
-        "SELECT id, hardware_id, added_at, name, grp, tags, removed, latest.at, document, version
-         FROM device JOIN state ON state.device = id LEFT JOIN latest ON latest.device = id {} ORDER BY id",
+        "SELECT id, hardware_id, added_at, name, grp, tags, removed, latest.at, document, version, text
+         FROM device JOIN state ON state.device = id LEFT JOIN latest ON latest.device = id
+         LEFT JOIN board ON board.device = id {} ORDER BY id",
         if ids.is_some() { "WHERE id = ANY($1)" } else { "" }
     );
     let parameters: Vec<&(dyn ToSql + Sync)> = match &ids {
@@ -102,6 +103,7 @@ async fn devices(client: &impl GenericClient, ids: Option<&[i64]>) -> Result<Vec
             added_at: UnixMs(row.try_get(2)?),
             labels: labels_of_row(row, 3)?,
             latest: latest.map(|(at, document)| (UnixMs(at), document)),
+            board: row.try_get(10)?,
             ledger: Ledger::default(),
         };
         Ok((device, row.try_get(9)?))

@@ -42,6 +42,25 @@ pub(super) async fn latest(
     Ok(())
 }
 
+pub(super) async fn boards(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    boards: &[(DeviceId, String)],
+) -> Result<()> {
+    if boards.is_empty() {
+        return Ok(());
+    }
+    // A statement changes a row once: the last of each device.
+    let last: BTreeMap<i64, String> =
+        boards.iter().map(|(device, text)| (device.0, storable(text))).collect();
+    let sql = "INSERT INTO board SELECT * FROM unnest($1::bigint[], $2::text[])
+               ON CONFLICT (device) DO UPDATE SET text = excluded.text";
+    let statement = statements.get(transaction, sql).await?;
+    let (devices, texts): (Vec<i64>, Vec<String>) = last.into_iter().unzip();
+    transaction.execute(&statement, &[&devices, &texts]).await?;
+    Ok(())
+}
+
 pub(super) async fn boots(
     transaction: &Transaction<'_>,
     statements: &mut Statements,

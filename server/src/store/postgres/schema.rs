@@ -9,6 +9,12 @@ use crate::{
 
 /// Version of the tables, in `setting`. Newer ones are refused.
 const SCHEMA_VERSION: &str = "1";
+/// Tables that version 1 did not have from the beginning. A program that does not know them is not disturbed by them.
+const ADDED: &str = "
+    -- What the board of each device is, as JSON: it comes once an hour.
+    CREATE TABLE IF NOT EXISTS board (device bigint PRIMARY KEY, text text NOT NULL);
+    -- Removed devices of which everything is to be deleted.
+    CREATE TABLE IF NOT EXISTS purge (device bigint PRIMARY KEY);";
 /// The advisory lock of the process that makes tables or partitions.
 const LOCK_SCHEMA: i64 = 0x6862_7376_0001;
 
@@ -82,6 +88,7 @@ pub(super) async fn prepare(session: &mut Session) -> Result<()> {
     let (setting, device): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
     if !setting && !device {
         transaction.batch_execute(&tables()).await?;
+        transaction.batch_execute(ADDED).await?;
         let version = "INSERT INTO setting VALUES ('schema', $1), ('revision', '1')";
         transaction.execute(version, &[&SCHEMA_VERSION]).await?;
         transaction.commit().await?;
@@ -100,6 +107,8 @@ pub(super) async fn prepare(session: &mut Session) -> Result<()> {
         let text = format!("tables of version {version}, this program knows {SCHEMA_VERSION}");
         return Err(StoreError::Damaged(text));
     }
+    transaction.batch_execute(ADDED).await?;
+    transaction.commit().await?;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use crate::{
         boot::Boot,
         ledger::{Ledger, hour_of},
     },
-    store::{Applied, Changes, DeviceRow, Duties, Result, Retention, Store, StoreError, Writes},
+    store::{Applied, Changes, DeviceRow, Duties, Purge, Result, Retention, Store, StoreError, Writes},
     time::UnixMs,
 };
 
@@ -130,6 +130,10 @@ impl Store for Postgres {
         })
     }
 
+    fn purge(&mut self) -> Result<Purge> {
+        self.line.run(async |session| purge(session).await)
+    }
+
     fn lead(&mut self) -> Result<Option<i64>> {
         if let Some(term) = self.term
             && self.leads_on.is_some()
@@ -235,6 +239,7 @@ async fn apply(
         }
     }
     rows::latest(&transaction, statements, writes).await?;
+    rows::boards(&transaction, statements, &writes.boards).await?;
     rows::boots(&transaction, statements, &writes.boots).await?;
     rows::events(&transaction, statements, &writes.events).await?;
     rows::summaries(&transaction, statements, writes).await?;
@@ -342,4 +347,29 @@ async fn open_boots(session: &mut Session, now: UnixMs, ids: &[(DeviceId, u64)])
         }
     }
     Err(StoreError::Unavailable("starts of agents could not be numbered".to_owned()))
+}
+
+async fn purge(session: &mut Session) -> Result<Purge> {
+    let (transaction, _) = session.begin().await?;
+    let Some(row) = transaction.query_opt("SELECT device FROM purge LIMIT 1", &[]).await? else {
+        return Ok(Purge::Nothing);
+    };
+    let device: i64 = row.try_get(0)?;
+    let mut left = RETENTION_ROWS as u64;
+    for (table, key) in [("beat", "at"), ("minute", "at"), ("hour", "at"), ("event", "id")] {
+        let sql = format!(
+            "DELETE FROM {table} WHERE device = $1 AND {key} IN (SELECT {key} FROM {table} WHERE device = $1 LIMIT $2)"
+        );
+        left -= transaction.execute(&sql, &[&device, &left.cast_signed()]).await?.min(left);
+    }
+    if left > 0 {
+        for table in ["boot", "latest", "board", "alert", "purge"] {
+            transaction.execute(&format!("DELETE FROM {table} WHERE device = $1"), &[&device]).await?;
+        }
+        // The others read again what there is of it.
+        let sql = "UPDATE state SET version = version + 1, last_at = 0, changed_at = now() WHERE device = $1";
+        transaction.execute(sql, &[&device]).await?;
+    }
+    transaction.commit().await?;
+    Ok(if left > 0 { Purge::Done(DeviceId(device)) } else { Purge::More })
 }

@@ -122,6 +122,18 @@ impl Admin for Sqlite {
         Ok(found)
     }
 
+    fn purge_device(&mut self, hardware_id: &str) -> Result<bool> {
+        let transaction = self.connection.transaction()?;
+        let sql = "INSERT OR IGNORE INTO purge SELECT id FROM device WHERE hardware_id = ?1 AND removed";
+        transaction.execute(sql, [hardware_id])?;
+        let sql = "UPDATE device SET name = NULL, grp = NULL, tags = '' WHERE hardware_id = ?1 AND removed";
+        let found = transaction.execute(sql, [hardware_id])? == 1;
+        transaction.execute("DELETE FROM token WHERE device = ?1 AND ?2", params![hardware_id, found])?;
+        transaction.execute(RISE, [])?;
+        transaction.commit()?;
+        Ok(found)
+    }
+
     fn add_session(&mut self, hash: &[u8], now: UnixMs, expires_at: UnixMs) -> Result<()> {
         self.connection.execute("DELETE FROM session WHERE expires_at < ?1", [now.0])?;
         self.connection

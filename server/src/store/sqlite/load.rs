@@ -18,8 +18,9 @@ use crate::{
 impl Sqlite {
     pub(super) fn load_devices(&self) -> Result<Vec<DeviceRow>> {
         let mut select = self.connection.prepare(
-            "SELECT id, hardware_id, added_at, name, grp, tags, removed, at, document
-             FROM device LEFT JOIN latest ON latest.device = device.id ORDER BY id",
+            "SELECT id, hardware_id, added_at, name, grp, tags, removed, at, document, text
+             FROM device LEFT JOIN latest ON latest.device = device.id LEFT JOIN board ON board.device = device.id
+             ORDER BY id",
         )?;
         let rows = select.query_map([], |row| {
             let latest = row.get::<_, Option<i64>>(7)?.zip(row.get::<_, Option<String>>(8)?);
@@ -29,6 +30,7 @@ impl Sqlite {
                 added_at: UnixMs(row.get(2)?),
                 labels: labels_of(row.get(3)?, row.get(4)?, &row.get::<_, String>(5)?, row.get(6)?),
                 latest: latest.map(|(at, document)| (UnixMs(at), document)),
+                board: row.get(9)?,
                 ledger: Ledger::default(),
             })
         })?;

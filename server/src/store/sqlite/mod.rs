@@ -9,6 +9,7 @@
 //! - [`read`][]: [`super::Read`], history and events
 //! - [`admin`][]: [`super::Admin`], tokens, logins and labels, which the command line changes too
 //! - [`backup`][]: a copy while all that goes on
+//! - [`mod@retain`][]: what is too old, and removed devices that are to be forgotten
 //! - [`restore`][]: such a copy in place of the database
 
 mod admin;
@@ -17,6 +18,7 @@ mod known;
 mod load;
 mod read;
 pub(crate) mod restore;
+mod retain;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -37,6 +39,12 @@ use crate::model::reading::Value;
 const SCHEMA_VERSION: i64 = 1;
 /// Marks a file as one of this program (`application_id`): "hbsv".
 const APPLICATION_ID: i64 = 0x6862_7376;
+/// Tables that version 1 did not have from the beginning. A program that does not know them is not disturbed by them.
+const ADDED: &str = "
+    -- What the board of each device is, as JSON: it comes once an hour.
+    CREATE TABLE IF NOT EXISTS board (device INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+    -- Removed devices of which everything is to be deleted.
+    CREATE TABLE IF NOT EXISTS purge (device INTEGER PRIMARY KEY) STRICT;";
 /// How long one connection waits for another.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -89,6 +97,7 @@ impl Sqlite {
                 )));
             }
         }
+        this.connection.execute_batch(ADDED).map_err(at_path)?;
         this.file = fs::metadata(path).ok().map(|file| (path.to_owned(), file.dev(), file.ino()));
         Ok(this)
     }

@@ -137,3 +137,44 @@ fn a_heartbeat_takes_80_bytes_at_most() {
     assert!(each <= 80, "{each} bytes a heartbeat");
     println!("{each} bytes a heartbeat");
 }
+
+/// `cargo test --release -p heartbeat-server --lib -- --ignored --nocapture keeps_pace`.
+#[test]
+#[ignore = "measures: what a step of the retention takes, and how many rows a second that are"]
+fn retention_keeps_pace_with_100000_devices() {
+    const DEVICES: i64 = 20_000;
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    let names: Vec<String> = (0..DEVICES).map(|n| format!("pi{n}")).collect();
+    let names: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+    let ids = store.device_ids(T0, &names).unwrap();
+    // Half an hour, as it comes: all devices, then all devices again. The first 10 minutes of it are too old.
+    for step in 0..360i64 {
+        for part in ids.chunks(2000) {
+            let beats = part.iter().map(|(device, _)| beat(*device, T0.plus(step * 5000), 480)).collect();
+            store.apply(&Writes { beats, ..Writes::default() }).unwrap();
+        }
+    }
+    let retention = Retention { beats: 1_200_000, minutes: DAY_MS, hours: DAY_MS, events: DAY_MS };
+    let now = T0.plus(1_800_000);
+    let (mut steps, began) = (Vec::new(), std::time::Instant::now());
+    loop {
+        let step = std::time::Instant::now();
+        let more = store.retain(now, &retention).unwrap();
+        steps.push(step.elapsed());
+        if !more {
+            break;
+        }
+    }
+    let took = began.elapsed();
+    steps.sort();
+    let rows = DEVICES * 120;
+    println!(
+        "{rows} rows in {took:?}: {:.0} rows/s in {} steps, p50 {:?}, p99 {:?}, longest {:?}",
+        rows as f64 / took.as_secs_f64(),
+        steps.len(),
+        steps[steps.len() / 2],
+        steps[steps.len() * 99 / 100],
+        steps.last().unwrap()
+    );
+}

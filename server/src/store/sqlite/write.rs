@@ -4,16 +4,17 @@ use rusqlite::{
     CachedStatement, OptionalExtension, Statement, Transaction, params, params_from_iter, types::Value as Sql,
 };
 
-use super::{Sqlite, count, load::boot_of_row, summary_columns, value_columns};
+use super::{Sqlite, load::boot_of_row, summary_columns, value_columns};
 use crate::{
-    limits::{RETENTION_DEVICES, RETENTION_ROWS},
     model::{
         DeviceId,
         boot::Boot,
         ledger::{Ledger, hour_of},
         reading::{Summary, VALUES, Value},
     },
-    store::{AlertRow, Applied, BeatRow, DeviceRow, Duties, Result, Retention, Store, SummaryRow, Writes},
+    store::{
+        AlertRow, Applied, BeatRow, DeviceRow, Duties, Purge, Result, Retention, Store, SummaryRow, Writes,
+    },
     time::UnixMs,
 };
 
@@ -95,6 +96,10 @@ impl Store for Sqlite {
             for (device, at, document) in &writes.latest {
                 latest.execute(params![device.0, at.0, document])?;
             }
+            let mut board = transaction.prepare_cached("INSERT OR REPLACE INTO board VALUES (?1, ?2)")?;
+            for (device, text) in &writes.boards {
+                board.execute(params![device.0, text])?;
+            }
             let mut boot = transaction.prepare_cached(
                 "UPDATE boot SET last_at = ?3, base = ?4, max = ?5, bits = ?6, received = ?7
                  WHERE device = ?1 AND ordinal = ?2",
@@ -130,62 +135,12 @@ impl Store for Sqlite {
     }
 
     fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool> {
-        let transaction = self.connection.transaction()?;
-        let devices: Vec<i64> = {
-            let mut select =
-                transaction.prepare_cached("SELECT id FROM device WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-            let rows =
-                select.query_map(params![self.retained, count(RETENTION_DEVICES)], |row| row.get(0))?;
-            rows.collect::<rusqlite::Result<_>>()?
-        };
-        let mut left = RETENTION_ROWS;
-        let mut retained = self.retained;
-        for device in &devices {
-            left = retain_device(&transaction, *device, now, retention, left)?;
-            if left == 0 {
-                break;
-            }
-            retained = *device;
-        }
-        let more = left == 0 || devices.len() == RETENTION_DEVICES;
-        if !more {
-            let sql =
-                "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE at < ?1 ORDER BY at LIMIT ?2)";
-            transaction
-                .prepare_cached(sql)?
-                .execute(params![now.plus(-retention.events).0, count(RETENTION_ROWS)])?;
-        }
-        transaction.commit()?;
-        self.retained = if more { retained } else { 0 };
-        Ok(more)
+        self.retain_step(now, retention)
     }
-}
 
-/// Deletes at most `left` rows of a device; how many may still be deleted.
-fn retain_device(
-    transaction: &Transaction<'_>,
-    device: i64,
-    now: UnixMs,
-    retention: &Retention,
-    mut left: usize,
-) -> rusqlite::Result<usize> {
-    for (table, age) in [("beat", retention.beats), ("minute", retention.minutes), ("hour", retention.hours)]
-    {
-        // The open minute of a device is summed up from its last heartbeats after a start: they stay.
-        let newest = if table == "beat" {
-            "AND at < (SELECT max(at) FROM beat WHERE device = ?1) - 60000"
-        } else {
-            ""
-        };
-        let sql = format!(
-            "DELETE FROM {table} WHERE device = ?1 AND at IN
-             (SELECT at FROM {table} WHERE device = ?1 AND at < ?2 {newest} ORDER BY at LIMIT ?3)"
-        );
-        let deleted =
-            transaction.prepare_cached(&sql)?.execute(params![device, now.plus(-age).0, count(left)])?;
-        left -= deleted.min(left);
+    fn purge(&mut self) -> Result<Purge> {
+        self.purge_step()
     }
-    Ok(left)
 }
 
 fn write_beats(transaction: &Transaction<'_>, beats: &[BeatRow]) -> rusqlite::Result<()> {

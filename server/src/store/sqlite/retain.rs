@@ -1,0 +1,112 @@
+//! What is too old, and what is stored of a removed device that is to be forgotten: deleted in steps of bounded size, between
+//! which the writer commits heartbeats.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{Sqlite, count};
+use crate::{
+    limits::{RETENTION_DEVICES, RETENTION_ROWS},
+    model::DeviceId,
+    store::{Purge, Result, Retention},
+    time::UnixMs,
+};
+
+impl Sqlite {
+    pub(super) fn retain_step(&mut self, now: UnixMs, retention: &Retention) -> Result<bool> {
+        let transaction = self.connection.transaction()?;
+        let devices: Vec<i64> = {
+            let mut select =
+                transaction.prepare_cached("SELECT id FROM device WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+            let rows =
+                select.query_map(params![self.retained, count(RETENTION_DEVICES)], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<_>>()?
+        };
+        let mut left = RETENTION_ROWS;
+        let mut retained = self.retained;
+        for device in &devices {
+            left -= retain_device(&transaction, *device, now, retention, left)?;
+            if left == 0 {
+                break;
+            }
+            retained = *device;
+        }
+        let mut more = left == 0 || devices.len() == RETENTION_DEVICES;
+        if !more {
+            let sql =
+                "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE at < ?1 ORDER BY at LIMIT ?2)";
+            let deleted = transaction
+                .prepare_cached(sql)?
+                .execute(params![now.plus(-retention.events).0, count(RETENTION_ROWS)])?;
+            // Then the next step comes back to the events: no device is left.
+            more = deleted == RETENTION_ROWS;
+        }
+        transaction.commit()?;
+        self.retained = if more { retained } else { 0 };
+        Ok(more)
+    }
+
+    pub(super) fn purge_step(&mut self) -> Result<Purge> {
+        let transaction = self.connection.transaction()?;
+        let sql = "SELECT device FROM purge LIMIT 1";
+        let Some(device) = transaction.query_row(sql, [], |row| row.get::<_, i64>(0)).optional()? else {
+            return Ok(Purge::Nothing);
+        };
+        let mut left = RETENTION_ROWS;
+        for table in ["beat", "minute", "hour"] {
+            left -= delete_before(&transaction, table, device, i64::MAX, left)?;
+        }
+        let sql = "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE device = ?1 LIMIT ?2)";
+        left -= transaction.execute(sql, params![device, count(left)])?;
+        if left > 0 {
+            for table in ["boot", "latest", "board", "alert", "purge"] {
+                transaction.execute(&format!("DELETE FROM {table} WHERE device = ?1"), [device])?;
+            }
+        }
+        transaction.commit()?;
+        Ok(if left > 0 { Purge::Done(DeviceId(device)) } else { Purge::More })
+    }
+}
+
+/// Deletes at most `left` rows of a device; how many.
+fn retain_device(
+    transaction: &Transaction<'_>,
+    device: i64,
+    now: UnixMs,
+    retention: &Retention,
+    left: usize,
+) -> rusqlite::Result<usize> {
+    let newest: Option<i64> = transaction
+        .prepare_cached("SELECT max(at) FROM beat WHERE device = ?1")?
+        .query_row([device], |row| row.get(0))?;
+    // The open minute of a device is summed up from its last heartbeats after a start: they stay.
+    let open = newest.map_or(i64::MAX, |newest| newest.saturating_sub(60_000));
+    let mut deleted = 0;
+    for (table, before) in [
+        ("beat", now.plus(-retention.beats).0.min(open)),
+        ("minute", now.plus(-retention.minutes).0),
+        ("hour", now.plus(-retention.hours).0),
+    ] {
+        deleted += delete_before(transaction, table, device, before, left - deleted)?;
+    }
+    Ok(deleted)
+}
+
+/// Deletes the oldest rows of a device before a time, at most `left`; how many. They lie side by side: one range of the key.
+fn delete_before(
+    transaction: &Transaction<'_>,
+    table: &str,
+    device: i64,
+    before: i64,
+    left: usize,
+) -> rusqlite::Result<usize> {
+    if left == 0 {
+        return Ok(0);
+    }
+    let sql = format!("SELECT at FROM {table} WHERE device = ?1 AND at < ?2 ORDER BY at LIMIT 1 OFFSET ?3");
+    let beyond: Option<i64> = transaction
+        .prepare_cached(&sql)?
+        .query_row(params![device, before, count(left)], |row| row.get(0))
+        .optional()?;
+    let sql = format!("DELETE FROM {table} WHERE device = ?1 AND at < ?2");
+    transaction.prepare_cached(&sql)?.execute(params![device, beyond.unwrap_or(before)])
+}
