@@ -14,6 +14,10 @@
 
 mod batch;
 mod calendar;
+#[cfg(test)]
+mod clock_tests;
+#[cfg(test)]
+mod device_tests;
 mod follow;
 pub(crate) mod lease;
 mod outage;

@@ -10,7 +10,6 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
-    clock::Correction,
     config::Config,
     model::document::sample,
     store::{
@@ -42,7 +41,7 @@ impl Rig {
     }
 
     /// As after a kill: nothing is written on the way.
-    fn restart(&mut self, now: UnixMs) {
+    pub(super) fn restart(&mut self, now: UnixMs) {
         let now = now.into();
         // The lead is free when the database has noticed that the old engine is gone.
         let elsewhere = tempfile::tempdir().unwrap();
@@ -74,7 +73,7 @@ impl Rig {
         read(&self.engine.fleet()).find(hardware_id).unwrap().clone()
     }
 
-    fn reader(&self) -> Box<dyn Read> {
+    pub(super) fn reader(&self) -> Box<dyn Read> {
         self.database.open_reader().unwrap()
     }
 
@@ -91,7 +90,7 @@ impl Rig {
     }
 
     /// Time passes, a second at a time; `each` says what comes in each.
-    fn pass(
+    pub(super) fn pass(
         &mut self,
         from: UnixMs,
         seconds: i64,
@@ -132,18 +131,12 @@ both!(
     a_heartbeat_that_was_stored_live_is_not_stored_again_when_it_comes_late,
     minutes_hold_every_heartbeat_across_kills,
     a_restart_a_gap_and_a_new_device_are_events,
-    a_removed_device_is_refused_until_it_is_restored,
-    a_removed_device_is_forgotten_and_stays_refused,
-    a_board_is_shown_until_it_is_said_again,
     new_devices_are_taken_up_to_the_limit,
     new_devices_are_refused_if_they_are_not_wanted,
     one_message_when_a_device_goes_and_one_when_it_comes_back,
     a_fleet_that_goes_at_once_is_one_message,
     a_restart_of_the_server_raises_no_alert,
     an_offline_device_is_not_announced_as_back_by_a_restart,
-    a_step_of_the_servers_clock_raises_no_alert,
-    a_start_in_1970_shows_and_raises_what_is_so,
-    an_offline_alert_lasts_since_the_device_was_heard_last,
     an_alert_that_was_not_delivered_is_sent_after_a_kill,
     a_message_is_tried_until_it_arrives_and_says_if_it_may_be_a_repetition,
     a_hot_device_is_told_with_its_temperature,
@@ -246,73 +239,6 @@ fn a_restart_a_gap_and_a_new_device_are_events(database: &Database) {
     assert_eq!(rig.device("pi1").lost, 19);
 }
 
-fn a_removed_device_is_refused_until_it_is_restored(database: &Database) {
-    let mut rig = Rig::new(database, "");
-    rig.commit(T0, &[document("pi1", 1, T0)]);
-    let mut other = database.open().unwrap();
-    other.set_labels("pi1", &crate::store::Labels { removed: true, ..Default::default() }).unwrap();
-    rig.engine.tick(T0.plus(1000).into()).unwrap();
-    assert_eq!(rig.commit(T0.plus(5000), &[document("pi1", 2, T0)]), [Verdict::Removed]);
-    rig.restart(T0.plus(5500));
-    assert_eq!(
-        rig.commit(T0.plus(6000), &[document("pi1", 2, T0)]),
-        [Verdict::Removed],
-        "deleted stays deleted"
-    );
-    other.set_labels("pi1", &crate::store::Labels::default()).unwrap();
-    rig.engine.tick(T0.plus(7000).into()).unwrap();
-    assert_eq!(rig.commit(T0.plus(8000), &[document("pi1", 2, T0)]), [Verdict::Stored]);
-}
-
-fn a_removed_device_is_forgotten_and_stays_refused(database: &Database) {
-    let mut rig = Rig::new(database, "");
-    for number in 1..=30u64 {
-        let now = T0.plus(number.cast_signed() * 5000);
-        let mut beat = document("pi1", number, now);
-        beat["board"] = json!({"model": "m", "os": null, "wear": null});
-        rig.commit(now, &[beat, document("pi2", number, now)]);
-    }
-    let now = T0.plus(300_000);
-    let mut other = database.open().unwrap();
-    assert!(!other.purge_device("pi1").unwrap(), "it is not removed");
-    other.set_labels("pi1", &crate::store::Labels { removed: true, ..Default::default() }).unwrap();
-    assert!(other.purge_device("pi1").unwrap());
-    rig.engine.tick(now.into()).unwrap();
-    let mut steps = 0;
-    while rig.engine.is_purging() {
-        rig.engine.purge().unwrap();
-        steps += 1;
-        assert!(steps < 10);
-    }
-    let device = rig.device("pi1");
-    assert_eq!((device.seen_at, device.board.clone(), &*device.document), (None, None, ""));
-    assert_eq!([rig.stored("pi1", Step::Beat), rig.stored("pi1", Step::Minute)], [0, 0]);
-    assert!(rig.reader().events(Some(device.id), 9).unwrap().is_empty());
-    assert!(rig.reader().boots(device.id, 9).unwrap().is_empty());
-    assert_eq!(rig.stored("pi2", Step::Beat), 30, "the others keep theirs");
-    assert_eq!(rig.commit(now.plus(1), &[document("pi1", 31, now)]), [Verdict::Removed]);
-    // Restored, it begins anew: its numbers are not taken for repetitions.
-    other.set_labels("pi1", &crate::store::Labels::default()).unwrap();
-    rig.engine.tick(now.plus(1000).into()).unwrap();
-    let again = document("pi1", 30, now);
-    assert_eq!(rig.commit(now.plus(2000), std::slice::from_ref(&again)), [Verdict::Stored]);
-    rig.restart(now.plus(3000));
-    assert_eq!(rig.commit(now.plus(4000), &[again]), [Verdict::Repeated]);
-    assert_eq!(rig.stored("pi1", Step::Beat), 1);
-}
-
-fn a_board_is_shown_until_it_is_said_again(database: &Database) {
-    let mut rig = Rig::new(database, "");
-    let mut first = document("pi1", 1, T0);
-    first["board"] = json!({"model": "one", "os": null, "wear": null});
-    rig.commit(T0, &[first]);
-    rig.commit(T0.plus(5000), &[document("pi1", 2, T0.plus(5000))]);
-    let model = |rig: &Rig| rig.device("pi1").board.unwrap().contains("\"one\"");
-    assert!(model(&rig));
-    rig.restart(T0.plus(6000));
-    assert!(model(&rig), "it comes once an hour only");
-}
-
 fn new_devices_are_taken_up_to_the_limit(database: &Database) {
     let mut rig = Rig::new(database, "[receive]\ndevices = 1");
     let verdicts = rig.commit(T0, &[document("pi1", 1, T0), document("pi2", 1, T0)]);
@@ -336,13 +262,6 @@ fn one_message_when_a_device_goes_and_one_when_it_comes_back(database: &Database
     let subjects: Vec<_> = messages.iter().map(|message| message.subject.as_str()).collect();
     assert_eq!(subjects, ["pi1: offline", "pi1: back"]);
     assert!(rig.device("pi1").alerts.is_empty());
-}
-
-fn an_offline_alert_lasts_since_the_device_was_heard_last(database: &Database) {
-    let mut rig = Rig::new(database, CHANNEL);
-    rig.commit(T0.plus(50_000), &[document("pi1", 1, T0)]);
-    rig.pass(T0.plus(50_000), 120, |_, _| ());
-    assert_eq!(rig.device("pi1").alerts, [(Kind::Offline, T0.plus(50_000))]);
 }
 
 fn a_fleet_that_goes_at_once_is_one_message(database: &Database) {
@@ -387,78 +306,6 @@ fn an_offline_device_is_not_announced_as_back_by_a_restart(database: &Database) 
     rig.restart(start);
     assert_eq!(rig.pass(start, 300, |_, _| ()), []);
     assert_eq!(rig.device("pi1").alerts.len(), 1);
-}
-
-fn a_step_of_the_servers_clock_raises_no_alert(database: &Database) {
-    for (name, step) in [("forward", 86_400_000), ("back", -6 * 3_600_000)] {
-        let mut rig = Rig::new(database, CHANNEL);
-        let begun = T0.plus(if step > 0 { 0 } else { 10 * 86_400_000 });
-        rig.restart(begun);
-        let mut offset = 0;
-        let mut messages = 0;
-        for second in 0..300 {
-            let up = begun.plus(second * 1000);
-            if second == 100 {
-                let step = Correction { ms: step, began: begun, set: up };
-                offset = step.ms;
-                rig.engine.calendar_set(Now { at: up.plus(offset), up: Uptime(up.0) }, step);
-                let device = rig.device(name);
-                let seen_at = device.seen_at.unwrap();
-                assert_eq!(up.plus(offset).since(seen_at), 5000, "shown as it was");
-            }
-            let now = Now { at: up.plus(offset), up: Uptime(up.0) };
-            if second % 5 == 0 && second != 100 {
-                let number = u64::try_from(second).unwrap() / 5 + 1;
-                rig.commit(now, &[document(name, number, now.at)]);
-            }
-            rig.engine.tick(now).unwrap();
-            assert_eq!(rig.device(name).presence, Presence::Online, "{name}, {second} s");
-            let silence = rig.device(name).silence(now).unwrap();
-            assert!((0..10_000).contains(&silence), "{name}, {second} s: {silence} ms");
-            messages += rig.messages.try_iter().filter(|message| message.subject.contains(name)).count();
-        }
-        assert_eq!(messages, 0, "{name}");
-    }
-}
-
-fn a_start_in_1970_shows_and_raises_what_is_so(database: &Database) {
-    let mut rig = Rig::new(database, CHANNEL);
-    rig.commit(T0, &[document("pi1", 1, T0), document("pi2", 1, T0)]);
-    drop(rig);
-    let mut rig = Rig::begun(database, CHANNEL, UnixMs(0).into());
-    rig.restart(UnixMs(20_000));
-    let set = 120;
-    let mut told = Vec::new();
-    for second in 20..400i64 {
-        let up = Uptime(second * 1000);
-        let at = if second < set { UnixMs(up.0) } else { T0.plus(86_400_000 + up.0) };
-        let now = Now { at, up };
-        if second == set {
-            let step = Correction { ms: T0.0 + 86_400_000, began: UnixMs(20_000), set: UnixMs(up.0) };
-            rig.engine.calendar_set(now, step);
-            assert_eq!(rig.device("pi2").seen_at, Some(T0), "what the database knew stays");
-            assert_eq!(rig.device("pi1").seen_at, Some(now.at.plus(-5000)));
-        }
-        if second % 5 == 0 && second != set {
-            rig.commit(
-                now,
-                &[document("pi1", u64::try_from(second).unwrap() + 1, T0.plus(86_400_000 + up.0))],
-            );
-        }
-        rig.engine.tick(now).unwrap();
-        for message in rig.messages.try_iter() {
-            rig.engine.attempted(message.id, Attempt::Delivered);
-            told.push((second, message.subject));
-        }
-        for device in ["pi1", "pi2"] {
-            assert!(rig.device(device).silence(now).unwrap() >= 0);
-        }
-    }
-    let subjects: Vec<_> = told.iter().map(|(_, subject)| subject.as_str()).collect();
-    assert_eq!(subjects, ["pi2: offline"], "after 90 s without a heartbeat: {told:?}");
-    let events = rig.reader().events(Some(rig.device("pi2").id), 9).unwrap();
-    let offline = events.iter().find(|event| event.kind == "offline").unwrap();
-    assert!(offline.detail.contains("last heard 2023-11-14"), "{}", offline.detail);
 }
 
 fn an_alert_that_was_not_delivered_is_sent_after_a_kill(database: &Database) {

@@ -5,6 +5,7 @@
 //! - [`Read`] answers pages and other programs. There are several, in [`Readers`], and none disturbs the writer.
 //! - [`sqlite`] is a file in the state directory.
 //! - [`postgres`] is a database of PostgreSQL, which several processes may share.
+//! - [`readers`] lends connections to those who ask.
 //! - [`database`] opens the one that is configured.
 //!
 //! Neither decides anything: what is stored of a heartbeat says [`crate::model::ledger`].
@@ -14,11 +15,12 @@
 pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod postgres;
+mod readers;
 pub(crate) mod sqlite;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::sync::{Mutex, PoisonError};
+pub(crate) use readers::Readers;
 
 use crate::{
     model::{
@@ -378,33 +380,4 @@ pub(crate) trait Read: Send {
     fn boots(&mut self, device: DeviceId, limit: usize) -> Result<Vec<Boot>>;
     /// The latest events, of one device or of all, newest first.
     fn events(&mut self, device: Option<DeviceId>, limit: usize) -> Result<Vec<EventRow>>;
-}
-
-/// A few readers that are lent out one question at a time.
-pub(crate) struct Readers {
-    idle: Mutex<Vec<Box<dyn Read>>>,
-    open: Box<dyn Fn() -> Result<Box<dyn Read>> + Send + Sync>,
-}
-
-impl Readers {
-    /// Readers that `open` makes when they are needed.
-    pub(crate) fn new(open: impl Fn() -> Result<Box<dyn Read>> + Send + Sync + 'static) -> Self {
-        Self { idle: Mutex::new(Vec::new()), open: Box::new(open) }
-    }
-
-    /// Asks `question` of a reader. Blocks.
-    pub(crate) fn ask<T>(&self, question: impl FnOnce(&mut dyn Read) -> Result<T>) -> Result<T> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut reader = match idle {
-            Some(reader) => reader,
-            None => (self.open)()?,
-        };
-        let answer = question(&mut *reader)?;
-        // After an error it is not kept: the file may have been replaced.
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < 4 {
-            idle.push(reader);
-        }
-        Ok(answer)
-    }
 }
