@@ -7,7 +7,10 @@ use super::{
     rules::loses,
     site::Site,
 };
-use crate::{hostile_servers::Authority, receiver::Receiver};
+use crate::{
+    hostile_servers::{Authority, Fault, HostileServer},
+    receiver::Receiver,
+};
 
 /// A link, and how the daemon is set for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +21,15 @@ pub struct Link {
     pub loss_percent: u64,
     /// Seconds between heartbeats, and for one of them.
     pub rhythm: [u64; 2],
+    /// The server closes each connection after its reply.
+    pub closes: bool,
 }
 
 /// The rhythm of the defaults.
 const DEFAULT: [u64; 2] = [5, 2];
 
 /// Links from good to bad.
-pub const LINKS: [Link; 8] = [
+pub const LINKS: [Link; 11] = [
     link(100, 0, DEFAULT),
     link(250, 0, DEFAULT),
     link(500, 0, DEFAULT),
@@ -34,10 +39,13 @@ pub const LINKS: [Link; 8] = [
     link(1_500, 0, DEFAULT),
     // A reply cannot come within 2 s here.
     link(3_000, 5, [30, 15]),
+    Link { closes: true, ..link(500, 0, DEFAULT) },
+    Link { closes: true, ..link(700, 0, DEFAULT) },
+    Link { closes: true, ..link(1_500, 0, DEFAULT) },
 ];
 
 const fn link(millis: u64, loss_percent: u64, rhythm: [u64; 2]) -> Link {
-    Link { round_trip: Duration::from_millis(millis), loss_percent, rhythm }
+    Link { round_trip: Duration::from_millis(millis), loss_percent, rhythm, closes: false }
 }
 
 /// What came of it.
@@ -60,11 +68,12 @@ impl Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Link { round_trip, loss_percent, rhythm: [interval, timeout] } = self.link;
+        let Link { round_trip, loss_percent, rhythm: [interval, timeout], closes } = self.link;
+        let server = if closes { "closes each" } else { "keeps" };
         let of = |beats: &Beats| format!("{}/{}", beats.delivered, beats.due());
         write!(
             f,
-            "| {} s | {loss_percent} % | {interval} s | {timeout} s | {} | {} | {} % |",
+            "| {} s | {loss_percent} % | {server} | {interval} s | {timeout} s | {} | {} | {} % |",
             round_trip.as_secs_f64(),
             of(&self.first_minute),
             of(&self.later),
@@ -74,8 +83,7 @@ impl fmt::Display for Row {
 }
 
 /// The head of the table.
-pub const HEAD: &str =
-    "| round trip | loss | interval | timeout | first minute | after it | |\n|---|---|---|---|---|---|---|";
+pub const HEAD: &str = "| round trip | loss | connection | interval | timeout | first minute | after it | |\n|---|---|---|---|---|---|---|---|";
 
 /// Runs `program` over each link, all at once, for a minute and then for `length`.
 ///
@@ -95,8 +103,15 @@ fn measure(program: &Path, link: Link, length: Duration) -> io::Result<Row> {
     let site = Site::new()?;
     let authority = Authority::new();
     let pem = authority.pem();
-    let receiver =
-        site.server.inside(move || Receiver::secured((Site::SERVER, 443), &authority, Site::NAME))?;
+    let address = (Site::SERVER, 443).into();
+    let receiver = if link.closes {
+        let fault = Fault::named("closes-each").ok_or(io::ErrorKind::NotFound)?;
+        let listen = move || HostileServer::listen_as(Site::NAME, address, fault, Some(&authority)).map(drop);
+        site.server.inside(listen)?;
+        None
+    } else {
+        Some(site.server.inside(move || Receiver::secured(address, &authority, Site::NAME))?)
+    };
     site.wire.set_round_trip(link.round_trip);
     if link.loss_percent > 0 {
         site.wire.set_rules(vec![loses(link.loss_percent, 1)]);
