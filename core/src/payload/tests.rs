@@ -178,6 +178,30 @@ fn full_document_has_exact_bytes() {
     );
 }
 
+/// What a board that is well sends with each beat beside the keys that came first: the load, the swap space, and that all was read.
+#[test]
+fn what_was_added_to_diagnostics_costs_a_beat_forty_bytes_at_most() {
+    let id = "10000000a1b2c3d4".into();
+    let with = |load, swap| {
+        let diagnostics = Diagnostics {
+            throttled: None,
+            cpu_mhz: None,
+            ups: None,
+            load,
+            swap,
+            root_read_only: None,
+            #[cfg(feature = "board")]
+            clock_synchronized: None,
+            unread: Unread::default(),
+        };
+        encode(&Heartbeat { diagnostics: Some(diagnostics), ..nothing(&id) }).len()
+    };
+    // Without any of them there is no `unread` either, which is always written.
+    let before = with(None, None) - r#","unread":{}"#.len();
+    let busy = with(Some(Load::from_raw(9_999)), Some(Percent::FULL));
+    assert!(busy - before <= 40, "{} bytes", busy - before);
+}
+
 #[cfg(feature = "board")]
 #[test]
 fn a_document_that_tells_the_board_has_exact_bytes() {
