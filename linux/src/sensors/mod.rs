@@ -264,10 +264,14 @@ macro_rules! values {
 heartbeat_core::for_each_sensor!(values);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{config::Layers, daemon::Sleeper, waker};
-    use heartbeat_core::{time::Duration, units::Celsius};
+mod scene;
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod hanging_tests {
+    use super::{scene::Scene, *};
+    use heartbeat_core::units::Celsius;
     use std::{
         fs,
         sync::{
@@ -297,35 +301,6 @@ mod tests {
                 self.released.lock().expect("one thread").recv().expect("the test releases");
             }
             Ok("temp=61.3'C".to_owned())
-        }
-    }
-
-    struct Scene {
-        hal: LinuxHal,
-        sleeper: Sleeper,
-    }
-
-    impl Scene {
-        fn new(root: Sysroot, ways: impl Fn(&Sysroot) -> Vec<Box<dyn Gencmd>> + 'static) -> Self {
-            let (waker, wake_ups) = waker::pair().expect("a pair");
-            let settings = Settings::new(&Layers::default()).expect("the defaults");
-            let hal = LinuxHal::with_firmware(Arc::new(root), &settings, &waker, ways);
-            Self { hal, sleeper: Sleeper::new(wake_ups).expect("a timer") }
-        }
-
-        /// Asks a sensor as the daemon's loop does.
-        fn read<T>(&mut self, sensor: fn(&mut LinuxHal) -> Sampled<T>) -> Result<T, SensorError> {
-            loop {
-                if let Poll::Ready(answer) = sensor(&mut self.hal) {
-                    return answer;
-                }
-                let due = self.hal.dispatch().unwrap_or(clock::now() + Duration::from_secs(60));
-                self.sleeper.sleep_until(due).expect("slept");
-            }
-        }
-
-        fn source(&self, key: &str) -> Option<String> {
-            self.hal.sources().into_iter().find(|(known, _)| known == key).map(|(_, place)| place)
         }
     }
 
@@ -373,7 +348,7 @@ mod tests {
     fn a_setting_begins_only_the_values_anew_that_depend_on_it() {
         let mut scene = Scene::new(Sysroot::new(std::path::Path::new("/")).expect("opened"), |_| Vec::new());
         assert!(scene.read(Hal::disk).is_ok());
-        let mut settings = Settings::new(&Layers::default()).expect("the defaults");
+        let mut settings = scene.settings();
         settings.disk_path = "/tmp".into();
         let activity = scene.read(Hal::activity);
         scene.hal.reconfigure(&settings);
