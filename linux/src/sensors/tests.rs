@@ -156,6 +156,10 @@ fn settings_give_a_value_other_candidates() {
     });
     scene.hal.reconfigure(&settings);
     let text = explained(&mut scene);
+    for value in scene.hal.values().iter().filter(|value| matches!(value.name(), "power" | "ups")) {
+        let advice = value.advice(Problem::Failed(SensorError::Absent));
+        assert_eq!(advice, Some(ups::IS_IT_ON), "{}", value.name());
+    }
     for line in [
         "hardwareid: the configuration -> lobby-camera",
         "app_version: /opt/version -> 2026-11-01",

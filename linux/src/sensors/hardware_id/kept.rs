@@ -107,10 +107,13 @@ pub(super) fn path(root: &Sysroot) -> Option<PathBuf> {
 
 /// Where this process may keep it.
 fn own_path() -> Option<PathBuf> {
-    let directories = env::var_os("STATE_DIRECTORY")?;
     // Several are separated by colons; ours is one.
-    let directory = Some(PathBuf::from(directories)).filter(|path| path.is_absolute() && path.is_dir());
-    directory.map(|directory| directory.join(NAME))
+    path_in(Path::new(&env::var_os("STATE_DIRECTORY")?))
+}
+
+/// Where it is in a directory for the state, if that is one.
+fn path_in(directory: &Path) -> Option<PathBuf> {
+    (directory.is_absolute() && directory.is_dir()).then(|| directory.join(NAME))
 }
 
 /// What is kept there. Nothing if that is no kept id, or this user may not read it.
@@ -145,11 +148,16 @@ impl Kept {
     }
 }
 
-/// Keeps an id that was chosen for the board that shows these marks, if this process has a place for it. Writes only what is not
-/// kept yet.
+/// Keeps an id that was chosen for the board that shows these marks, if this process has a place for it.
 pub(super) fn keep(id: &str, from: IdSource, marks: Marks) {
-    let Some(path) = own_path() else { return };
-    let kept = load(&path).ok().flatten();
+    if let Some(path) = own_path() {
+        keep_in(&path, id, from, marks);
+    }
+}
+
+/// Writes only what is not kept yet.
+fn keep_in(path: &Path, id: &str, from: IdSource, marks: Marks) {
+    let kept = load(path).ok().flatten();
     let marks = match &kept {
         Some(kept) if kept.is_of(&marks) => marks.or(&kept.marks),
         Some(kept) => {
@@ -168,7 +176,7 @@ pub(super) fn keep(id: &str, from: IdSource, marks: Marks) {
     }
     let written = serde_json::to_vec_pretty(&new)
         .map_err(io::Error::from)
-        .and_then(|bytes| files::replace(&path, &bytes, 0o600, Durability::Synced));
+        .and_then(|bytes| files::replace(path, &bytes, 0o600, Durability::Synced));
     if let Err(error) = written {
         log::warn!("{}: the hardware id could not be kept: {error}", path.display());
     }
@@ -203,6 +211,34 @@ mod tests {
         let then = marks(&["a"], &["u"], &["card"]);
         assert_eq!(marks(&[], &[], &["card"]).or(&then), then);
         assert_eq!(marks(&["a", "b"], &[], &["other"]).or(&then), marks(&["a", "b"], &["u"], &["other"]));
+    }
+
+    #[test]
+    fn an_id_is_kept_where_there_is_a_directory_and_written_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert_eq!(path_in(Path::new("src")), None, "relative");
+        assert_eq!(path_in(&dir.path().join("none")), None);
+        let path = path_in(dir.path()).expect("a place");
+        keep_in(&path, "dca632010203", IdSource::Mac, Marks::default());
+        assert_eq!(load(&path), Ok(None), "nothing would tell the board from others");
+        let keep =
+            |adapters: &[&str]| keep_in(&path, "dca632010203", IdSource::Mac, marks(&["a"], adapters, &[]));
+        let written = || std::fs::metadata(&path).expect("a file").modified().expect("a time");
+        keep(&["b"]);
+        let kept = load(&path).expect("read").expect("an id");
+        assert_eq!((kept.id.as_str(), &kept.marks), ("dca632010203", &marks(&["a"], &["b"], &[])));
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .expect("opened")
+            .set_modified(long_ago)
+            .expect("set");
+        keep(&["b"]);
+        keep(&[]);
+        assert_eq!(written(), long_ago, "it is kept already, with the adapter of then");
+        keep(&["c"]);
+        assert_ne!(written(), long_ago);
     }
 
     #[test]

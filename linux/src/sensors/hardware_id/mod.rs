@@ -226,11 +226,16 @@ pub fn of_board(root: &Sysroot) -> Result<Chosen, NoIdentity> {
 /// Keeps the id of a board without a serial for the next start.
 pub fn keep(root: &Sysroot, chosen: &Chosen) {
     // Marks that cannot be read now are read at the next start.
-    if !SERIALS.contains(&chosen.source)
+    if can_be_lost(chosen.source)
         && let Ok(marks) = kept::Marks::read(root)
     {
         kept::keep(&chosen.id, chosen.source, marks);
     }
+}
+
+/// Whether what an id was chosen from may be another thing at the next start.
+fn can_be_lost(source: IdSource) -> bool {
+    !SERIALS.contains(&source)
 }
 
 fn cpuinfo(root: &Sysroot) -> Result<String, SensorError> {
@@ -340,6 +345,24 @@ mod tests {
         assert!(!is_container(&root));
         write(dir.path(), ".dockerenv", b"");
         assert!(is_container(&root));
+    }
+
+    #[test]
+    fn what_can_be_lost_is_kept_and_a_serial_is_not() {
+        use IdSource::{Cpuinfo, DeviceTree, Kept, Mac, MachineId};
+        assert!([Mac, MachineId, Kept].into_iter().all(can_be_lost));
+        assert!(![Cpuinfo, DeviceTree].into_iter().any(can_be_lost));
+    }
+
+    /// Behind the lines of 64 cores.
+    #[test]
+    fn a_serial_is_found_at_the_end_of_a_long_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cores =
+            "processor\t: 0\nBogoMIPS\t: 108.00\nFeatures\t: fp asimd evtstrm crc32 cpuid\n\n".repeat(64);
+        write(dir.path(), "proc/cpuinfo", format!("{cores}Serial\t\t: 10000000a1b2c3d4\n").as_bytes());
+        let root = Sysroot::new(dir.path()).expect("opened");
+        assert_eq!(find(&root), Ok(("10000000a1b2c3d4".to_owned(), IdSource::Cpuinfo)));
     }
 
     #[test]
