@@ -6,7 +6,10 @@
 
 pub(crate) mod query;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use crate::{
     alerts::kind::Kind,
@@ -169,9 +172,11 @@ impl Fleet {
     /// Groups that there are, in order.
     pub(crate) fn groups(&self) -> Vec<&str> {
         let devices = self.devices.iter().filter(|device| !device.labels.removed);
-        let mut groups: Vec<_> = devices.filter_map(|device| device.labels.group.as_deref()).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        groups
+        let mut groups = BTreeSet::new();
+        // One by one: to collect them would put the names of all devices in order.
+        for group in devices.filter_map(|device| device.labels.group.as_deref()) {
+            groups.insert(group);
+        }
+        groups.into_iter().collect()
     }
 }

@@ -55,6 +55,12 @@ pub(crate) struct QueryKeys {
     page: String,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Comparisons of two devices.
+    static COMPARED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// Which devices, in what order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Query {
@@ -107,16 +113,41 @@ impl Selection<'_> {
 impl Query {
     /// The page of the list. A fleet of 100,000 takes some milliseconds: only what is shown is put in order.
     pub(crate) fn select<'a>(&self, fleet: &'a Fleet) -> Selection<'a> {
-        let mut found: Vec<&Device> = fleet.devices().iter().filter(|device| self.matches(device)).collect();
+        let found: Vec<&Device> = fleet.devices().iter().filter(|device| self.matches(device)).collect();
         let total = found.len();
         let page = self.page.min(total.div_ceil(PAGE_ROWS).saturating_sub(1));
         let end = (page * PAGE_ROWS).saturating_add(PAGE_ROWS).min(total);
-        if end < total {
-            found.select_nth_unstable_by(end, |a, b| self.compare(a, b));
-            found.truncate(end);
-        }
+        let mut found = if end < total { self.first(found, end) } else { found };
         found.sort_unstable_by(|a, b| self.compare(a, b));
         Selection { total, page, devices: found.split_off(page * PAGE_ROWS) }
+    }
+
+    /// The first `count` of a list, in no order. Each device is compared, as a rule once, with the last of those that lead so
+    /// far: the memory of a large fleet is gone through once, and in order.
+    fn first<'a>(&self, found: Vec<&'a Device>, count: usize) -> Vec<&'a Device> {
+        let room = count.saturating_mul(4);
+        let mut leading: Vec<&Device> = Vec::with_capacity(room.min(found.len()));
+        let mut last: Option<&Device> = None;
+        for device in found {
+            if last.is_some_and(|last| self.compare(device, last) != Ordering::Less) {
+                continue;
+            }
+            leading.push(device);
+            if leading.len() >= room {
+                self.cut(&mut leading, count);
+                last = leading.last().copied();
+            }
+        }
+        self.cut(&mut leading, count);
+        leading
+    }
+
+    /// Leaves the first `count` of a longer list, the last of them at the end.
+    fn cut(&self, list: &mut Vec<&Device>, count: usize) {
+        if count < list.len() {
+            list.select_nth_unstable_by(count.saturating_sub(1), |a, b| self.compare(a, b));
+            list.truncate(count);
+        }
     }
 
     /// All devices of the list, in no order.
@@ -141,6 +172,8 @@ impl Query {
     }
 
     fn compare(&self, a: &Device, b: &Device) -> Ordering {
+        #[cfg(test)]
+        COMPARED.set(COMPARED.get() + 1);
         let turned = |ordering: Ordering| if self.descending { ordering.reverse() } else { ordering };
         let order = match self.order {
             Order::State => turned(urgency(a).cmp(&urgency(b))),
@@ -271,6 +304,21 @@ mod tests {
                 (0..3).flat_map(|page| names(&Query { page, ..query.clone() }, &fleet)).collect();
             assert_eq!(paged, whole);
             assert_eq!(whole.last().unwrap(), "pi0003", "what was not read comes last");
+        }
+    }
+
+    #[test]
+    fn a_page_of_a_large_fleet_compares_each_device_about_once() {
+        let fleet = fleet(100_000);
+        for (query, most) in [
+            (Query::default(), 2),
+            (Query { order: Order::Name, descending: true, ..Query::default() }, 6),
+            (Query { order: Order::Value(Value::Temp), ..Query::default() }, 3),
+        ] {
+            COMPARED.set(0);
+            assert_eq!(query.select(&fleet).devices.len(), PAGE_ROWS);
+            let each = COMPARED.get() / 100_000;
+            assert!(each < most, "{query:?}: {each} comparisons of each device");
         }
     }
 
