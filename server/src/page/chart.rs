@@ -75,7 +75,8 @@ pub(super) fn chart(value: Value, span: Span, now: UnixMs, points: &[Point]) -> 
             @if numbers.is_empty() {
                 div.nothing { "no values" }
             } @else {
-                @let said = format!("{least:.digits$} to {most:.digits$} {}", value.unit());
+                @let (low, high, unit) = (format!("{least:.digits$}"), format!("{most:.digits$}"), value.unit());
+                @let said = if low == high { format!("{low} {unit}") } else { format!("{low} to {high} {unit}") };
                 svg viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img"
                     aria-label={ (value.label()) " in the last " (span.label()) ": " (said) } {
                     path d=(path(&columns, span, range(value, least, most))) {}
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn one_value_is_drawn_and_named() {
         let drawn = chart(Value::Temp, Span::Hour, UnixMs(HOUR_MS), &points(&[(1000, 488.0)])).into_string();
-        assert!(drawn.contains("48.8 to 48.8 °C") && drawn.contains("M0.5"), "{drawn}");
+        assert!(drawn.contains(">48.8 °C<") && drawn.contains("M0.5"), "{drawn}");
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
     }
 }
