@@ -16,19 +16,18 @@ use ureq::{
     http::Uri,
     unversioned::{
         resolver::{ResolvedSocketAddrs, Resolver},
-        transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport},
+        transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport},
     },
 };
 
 use super::{
+    buffers::RequestBuffers,
     connection::{BODY_READ_MAX, Connection, Input},
     failure::{Cause, Failure, Stage},
     head::{Body, Head, HeadReader},
     link::Link,
 };
 
-/// Room for what is received: a minimal head and what came with it.
-const INPUT: usize = 4 * 1024;
 /// Bytes that are read at once while a head is expected.
 const PIECE: usize = 1024;
 
@@ -44,16 +43,24 @@ impl Resolver for NoResolver {
 
 /// Hands out the link's connection.
 #[derive(Debug, Clone)]
-pub(super) struct Lender(Arc<Mutex<Link>>);
+pub(super) struct Lender {
+    link: Arc<Mutex<Link>>,
+    /// Between two requests.
+    buffers: Arc<Mutex<RequestBuffers>>,
+}
 
 impl Lender {
     pub(super) fn new(link: Link) -> Self {
-        Self(Arc::new(Mutex::new(link)))
+        Self { link: Arc::new(Mutex::new(link)), buffers: Arc::default() }
     }
 
     /// The link. Only the uplink's thread asks for it.
     pub(super) fn link(&self) -> MutexGuard<'_, Link> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn buffers(&self) -> MutexGuard<'_, RequestBuffers> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,7 +74,7 @@ impl Connector for Lender {
         let beat = *link.beat();
         Ok(Some(Loan {
             lender: self.clone(),
-            buffers: LazyBuffers::new(INPUT, details.config.output_buffer_size()),
+            buffers: self.buffers().lend(details.config.output_buffer_size()),
             is_secured: connection.is_secured(),
             is_new: connection.idle_for(Instant::now()).is_none(),
             connection: Some(connection),
@@ -87,7 +94,7 @@ pub(super) struct Loan {
     lender: Lender,
     /// Until it goes back.
     connection: Option<Connection>,
-    buffers: LazyBuffers,
+    buffers: RequestBuffers,
     is_secured: bool,
     is_new: bool,
     /// Until when the status must be here.
@@ -264,6 +271,7 @@ impl Transport for Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
+        *self.lender.buffers() = std::mem::take(&mut self.buffers);
         let Some(connection) = self.connection.take() else { return };
         match &self.head {
             Some(head) if self.is_sound => self.lender.link().put_back(connection, head.status),

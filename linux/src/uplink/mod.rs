@@ -4,7 +4,8 @@
 //! - `dial` and `attempt` make a connection over `tcp`, through a `tunnel` if there is a proxy; `connection` is one; `link` is what there is of both.
 //! - `authorities`, `trust`, `verifier`, `certificate`, `dial_backoff`: TLS, the trust anchors, and what happens
 //!   when there is no trust. `byte_budget`: what refusals may cost.
-//! - `connector` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what belongs to one.
+//! - `connector`, `buffers` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what
+//!   belongs to one.
 //! - `failure` says what went wrong; `outcome` tells the core; `steps` is the whole story, and `advice` what to do.
 //!
 //! Requests carry a generation number. What was cancelled may still be under way for a moment; its outcome has an
@@ -15,6 +16,7 @@ mod attempt;
 mod authorities;
 mod beat;
 mod book;
+mod buffers;
 mod byte_budget;
 mod certificate;
 mod client;
