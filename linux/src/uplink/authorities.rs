@@ -5,6 +5,7 @@
 
 use std::{env, io, path::Path, sync::Once};
 
+use ring::digest;
 use rustls::{
     RootCertStore,
     pki_types::{
@@ -69,12 +70,52 @@ impl TrustError {
     }
 }
 
-/// The certificates of the system. One that cannot be read may be the one that is needed, or not.
+/// What a certificate is recognised by.
+pub(super) type Digest = [u8; digest::SHA256_OUTPUT_LEN];
+
+/// The SHA-256 of a certificate.
+pub(super) fn digest_of(certificate: &CertificateDer<'_>) -> Digest {
+    let mut digest = Digest::default();
+    digest.copy_from_slice(digest::digest(&digest::SHA256, certificate).as_ref());
+    digest
+}
+
+/// Certificate authorities. A certificate is not kept once its trust anchor is known: those of a system have 200 kB.
+#[derive(Debug)]
+pub(super) struct Authorities {
+    /// What verifies a server.
+    pub(super) roots: RootCertStore,
+    /// Of each certificate, also of those that cannot be used; sorted, each of them once.
+    pub(super) digests: Vec<Digest>,
+}
+
+impl Authorities {
+    fn none() -> Self {
+        Self { roots: RootCertStore::empty(), digests: Vec::new() }
+    }
+
+    /// Takes one more certificate, once.
+    fn add(&mut self, certificate: CertificateDer<'_>) -> Result<(), rustls::Error> {
+        let digest = digest_of(&certificate);
+        let Err(place) = self.digests.binary_search(&digest) else { return Ok(()) };
+        self.digests.insert(place, digest);
+        self.roots.add(certificate)
+    }
+
+    /// Takes one of the system's, of which some may be unusable.
+    fn add_usable(&mut self, certificate: CertificateDer<'_>) {
+        if let Err(error) = self.add(certificate) {
+            log::debug!("a certificate authority cannot be used: {error}");
+        }
+    }
+}
+
+/// The authorities of the system. One that cannot be read may be the one that is needed, or not.
 ///
 /// # Errors
 ///
 /// When there is not a single one.
-pub(super) fn from_system() -> Result<Vec<CertificateDer<'static>>, TrustError> {
+pub(super) fn from_system() -> Result<Authorities, TrustError> {
     SAID.call_once(|| {
         for name in IGNORED.into_iter().filter(|name| env::var_os(name).is_some()) {
             log::info!(
@@ -85,20 +126,19 @@ pub(super) fn from_system() -> Result<Vec<CertificateDer<'static>>, TrustError> 
     from_places(&BUNDLES.map(Path::new), Path::new(DIRECTORY))
 }
 
-/// The certificates of the first of the `bundles` that has any, or else of a directory.
-fn from_places(bundles: &[&Path], directory: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+/// The authorities of the first of the `bundles` that has any certificates, or else of a directory.
+fn from_places(bundles: &[&Path], directory: &Path) -> Result<Authorities, TrustError> {
     let bundles = bundles.iter().filter(|bundle| bundle.is_file());
-    let places = bundles.map(|bundle| (Some(*bundle), None)).chain([(None, Some(directory))]);
+    let places = bundles.map(|bundle| from_bundle(bundle));
     let mut errors = Vec::new();
-    for (file, directory) in places {
-        let loaded = load_certs_from_paths(file, directory);
-        if !loaded.certs.is_empty() {
-            if let Some(error) = loaded.errors.first() {
-                log::warn!("certificate authorities: {error}, {} errors in all", loaded.errors.len());
+    for (found, in_place) in places.chain([from_directory(directory)]) {
+        if !found.digests.is_empty() {
+            if let Some(error) = in_place.first() {
+                log::warn!("certificate authorities: {error}, {} errors in all", in_place.len());
             }
-            return Ok(loaded.certs);
+            return Ok(found);
         }
-        errors.extend(loaded.errors);
+        errors.extend(in_place);
     }
     for error in errors {
         log::warn!("certificate authorities: {error}");
@@ -106,26 +146,47 @@ fn from_places(bundles: &[&Path], directory: &Path) -> Result<Vec<CertificateDer
     Err(TrustError::Nothing)
 }
 
-/// The certificates of a PEM file, each of which must be usable: the TLS library would ignore a bad one silently.
+/// What a file of many certificates holds, and what is wrong with it; one certificate in memory at a time.
+fn from_bundle(path: &Path) -> (Authorities, Vec<String>) {
+    let (mut found, mut errors) = (Authorities::none(), Vec::new());
+    let certificates = match CertificateDer::pem_file_iter(path) {
+        Ok(certificates) => certificates,
+        Err(error) => return (found, vec![format!("{}: {error}", path.display())]),
+    };
+    for certificate in certificates {
+        match certificate {
+            Ok(certificate) => found.add_usable(certificate),
+            Err(error) => errors.push(format!("{}: {error}", path.display())),
+        }
+    }
+    (found, errors)
+}
+
+fn from_directory(path: &Path) -> (Authorities, Vec<String>) {
+    let mut found = Authorities::none();
+    let loaded = load_certs_from_paths(None, Some(path));
+    loaded.certs.into_iter().for_each(|certificate| found.add_usable(certificate));
+    (found, loaded.errors.iter().map(ToString::to_string).collect())
+}
+
+/// The authorities of a PEM file, each of which must be usable: the TLS library would ignore a bad one silently.
 ///
 /// # Errors
 ///
 /// When there is not a single one, or an unusable one.
-pub(super) fn from_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+pub(super) fn from_file(path: &Path) -> Result<Authorities, TrustError> {
     let refused = |problem: String| TrustError::File { path: path.display().to_string(), problem };
     let (bytes, _) = files::read(path, SIZE_MAX, Links::Follow)
         .map_err(|source| TrustError::Unreadable { path: path.display().to_string(), source })?;
-    let certificates = CertificateDer::pem_slice_iter(&bytes)
-        .collect::<Result<Vec<_>, pem::Error>>()
-        .map_err(|error| refused(error.to_string()))?;
-    for certificate in &certificates {
-        let mut store = RootCertStore::empty();
-        store.add(certificate.clone()).map_err(|error| refused(error.to_string()))?;
+    let mut found = Authorities::none();
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
+        let certificate = certificate.map_err(|error: pem::Error| refused(error.to_string()))?;
+        found.add(certificate).map_err(|error| refused(error.to_string()))?;
     }
-    if certificates.is_empty() {
+    if found.digests.is_empty() {
         return Err(refused("expected certificates in PEM form, found none".to_owned()));
     }
-    Ok(certificates)
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -195,9 +256,9 @@ mod tests {
         fs::create_dir(&certs).expect("created");
         fs::write(certs.join("one.pem"), pem("AAAA")).expect("written");
         fs::write(&bundle, "").expect("written");
-        let found = || from_places(&[&dir.path().join("none"), &bundle], &certs).expect("one");
-        assert_eq!(found(), [CertificateDer::from(vec![0, 0, 0])]);
-        fs::write(&bundle, pem("////")).expect("written");
-        assert_eq!(found(), [CertificateDer::from(vec![0xff, 0xff, 0xff])]);
+        let found = || from_places(&[&dir.path().join("none"), &bundle], &certs).expect("one").digests;
+        assert_eq!(found(), [digest_of(&CertificateDer::from(vec![0, 0, 0]))]);
+        fs::write(&bundle, pem("////") + &pem("////") + &pem("!")).expect("written");
+        assert_eq!(found(), [digest_of(&CertificateDer::from(vec![0xff, 0xff, 0xff]))]);
     }
 }

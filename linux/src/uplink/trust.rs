@@ -13,12 +13,12 @@ use std::{
 
 use ring::digest;
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
 use super::{
-    authorities::{self, TrustError},
+    authorities::{self, Authorities, Digest, TrustError, digest_of},
     verifier::FileVerifier,
 };
 use crate::{
@@ -39,14 +39,11 @@ pub(super) struct TrustFiles {
     pub(super) client: Option<ClientCertificate>,
 }
 
-/// What a set of certificates is recognised by.
-type Fingerprint = [u8; digest::SHA256_OUTPUT_LEN];
-
 /// Settings for TLS, with the fingerprint of the certificates that they trust.
 #[derive(Debug)]
 struct Loaded {
     config: Arc<ClientConfig>,
-    fingerprint: Fingerprint,
+    fingerprint: Digest,
 }
 
 /// The settings for TLS in use. TLS resumes sessions only within one of them, so there is a new one only when the
@@ -128,21 +125,16 @@ impl Trust {
 
 fn load(files: &TrustFiles) -> Result<Loaded, TrustError> {
     let ca_file = files.ca_file.as_deref();
-    let certificates = match ca_file {
+    let Authorities { roots, digests } = match ca_file {
         Some(path) => authorities::from_file(path)?,
         None => authorities::from_system()?,
     };
-    let client = files.client.as_ref().map(client_certificate).transpose()?;
-    let shown = client.iter().flat_map(|(chain, _)| chain);
-    let fingerprint = fingerprint(certificates.iter().chain(shown));
-    let mut roots = RootCertStore::empty();
-    let (usable, unusable) = roots.add_parsable_certificates(certificates.iter().cloned());
-    if usable == 0 {
+    if roots.is_empty() {
         return Err(TrustError::Nothing);
     }
-    if unusable > 0 {
-        log::debug!("{unusable} certificate authorities cannot be used");
-    }
+    let client = files.client.as_ref().map(client_certificate).transpose()?;
+    let shown = client.iter().flat_map(|(chain, _)| chain);
+    let fingerprint = fingerprint(digests.iter().copied().chain(shown.map(digest_of)));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
     // Both versions are always there.
@@ -150,7 +142,7 @@ fn load(files: &TrustFiles) -> Result<Loaded, TrustError> {
     let builder = match ca_file {
         None => builder.with_root_certificates(roots),
         Some(_) => {
-            let Ok(verifier) = FileVerifier::new(roots, certificates, provider) else {
+            let Ok(verifier) = FileVerifier::new(roots, digests, provider) else {
                 return Err(TrustError::Nothing);
             };
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
@@ -192,15 +184,13 @@ fn unreadable(path: &Path, source: io::Error) -> TrustError {
 }
 
 /// The same for the same certificates in any order.
-fn fingerprint<'c>(certificates: impl Iterator<Item = &'c CertificateDer<'static>>) -> Fingerprint {
-    let mut sorted: Vec<&[u8]> = certificates.map(AsRef::as_ref).collect();
+fn fingerprint(certificates: impl Iterator<Item = Digest>) -> Digest {
+    let mut sorted: Vec<Digest> = certificates.collect();
     sorted.sort_unstable();
     sorted.dedup();
     let mut context = digest::Context::new(&digest::SHA256);
-    for certificate in sorted {
-        context.update(certificate);
-    }
-    let mut fingerprint = Fingerprint::default();
+    sorted.iter().for_each(|digest| context.update(digest));
+    let mut fingerprint = Digest::default();
     fingerprint.copy_from_slice(context.finish().as_ref());
     fingerprint
 }

@@ -2,7 +2,7 @@
 //!
 //! Such a certificate says of itself that it is an authority, and `webpki` refuses an authority as a server
 //! (`CaUsedAsEndEntity`), although it is in the file of trusted certificates. Here a server is also accepted when it
-//! presents, byte for byte, a certificate of the file, and that certificate is valid now and for the server's name.
+//! presents a certificate of the file, by its SHA-256, and that certificate is valid now and for the server's name.
 //! That the server has its key is shown by the handshake's signature, as with any other certificate.
 
 use std::sync::Arc;
@@ -20,34 +20,37 @@ use rustls::{
 };
 use webpki::{EndEntityCert, KeyUsage};
 
+use super::authorities::{Digest, digest_of};
+
 /// Accepts what the certificates of a file have signed, and those certificates themselves.
 #[derive(Debug)]
 pub(super) struct FileVerifier {
     inner: Arc<WebPkiServerVerifier>,
-    certificates: Vec<CertificateDer<'static>>,
+    /// Of the certificates, sorted.
+    digests: Vec<Digest>,
     provider: Arc<CryptoProvider>,
 }
 
 impl FileVerifier {
-    /// `roots` are `certificates` as trust anchors.
+    /// `roots` are the certificates with these `digests`, which are sorted, as trust anchors.
     ///
     /// # Errors
     ///
     /// When there is no certificate.
     pub(super) fn new(
         roots: RootCertStore,
-        certificates: Vec<CertificateDer<'static>>,
+        digests: Vec<Digest>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
         let inner =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
-        Ok(Self { inner, certificates, provider })
+        Ok(Self { inner, digests, provider })
     }
 
     /// Whether this certificate is one of the file and valid now. `webpki` checks the time before it looks for the
     /// issuer. Without trust anchors, a usable certificate that is valid now fails with one of these two errors.
     fn is_of_the_file(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
-        if !self.certificates.iter().any(|trusted| trusted.as_ref() == certificate.as_ref()) {
+        if self.digests.binary_search(&digest_of(certificate)).is_err() {
             return false;
         }
         let Ok(certificate) = EndEntityCert::try_from(certificate) else { return false };
@@ -135,7 +138,9 @@ mod tests {
             roots.add(certificate.clone()).expect("usable");
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        FileVerifier::new(roots, certificates.to_vec(), provider).expect("not empty")
+        let mut digests: Vec<Digest> = certificates.iter().map(digest_of).collect();
+        digests.sort_unstable();
+        FileVerifier::new(roots, digests, provider).expect("not empty")
     }
 
     fn check(
