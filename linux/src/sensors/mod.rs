@@ -101,12 +101,12 @@ impl LinuxHal {
     /// The answer is when to poll again at the latest, if the device has a reason of its own.
     pub fn dispatch(&mut self) -> Option<Instant> {
         let now = clock::now();
-        if self.values.hardware_id.answered_by().is_none() {
+        if !self.values.hardware_id.is_answered() {
             // The agent does not ask for it again after the start; `status` shows where it is from.
             let _ = self.values.hardware_id.poll(now);
         }
-        let graces = self.values.all().into_iter().filter_map(|value| value.due(now));
-        graces.chain(self.shared.worker.dispatch(now)).min()
+        let worker = self.shared.worker.dispatch(now);
+        self.values.due(now).into_iter().chain(worker).min()
     }
 
     /// Where each value that was used last was read, by its key in the document.
@@ -235,6 +235,12 @@ macro_rules! values {
                 self.hardware_id.reconfigure(shared, settings);
                 self.timestamp.reconfigure(shared, settings);
                 $(self.$name.reconfigure(shared, settings);)*
+            }
+
+            /// When one must be polled again at the latest.
+            fn due(&self, now: Instant) -> Option<Instant> {
+                let times = [self.hardware_id.due(now), self.timestamp.due(now), $(self.$name.due(now),)*];
+                times.into_iter().flatten().min()
             }
 
             fn all(&self) -> Vec<&dyn AnyValue> {

@@ -129,6 +129,11 @@ impl<D: Definition> Value<D> {
         self.end(None, Err(error))
     }
 
+    /// Whether a candidate gave the value that was used last.
+    pub(super) const fn is_answered(&self) -> bool {
+        self.answered.is_some()
+    }
+
     /// The question is answered: the candidates after the one that answered are not waited for.
     fn end(
         &mut self,

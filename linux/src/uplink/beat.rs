@@ -3,13 +3,16 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use super::failure::{Cause, Failure, Stage};
+use super::{
+    connection::NoAnswer,
+    failure::{Cause, Failure, Stage},
+};
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,17 +55,46 @@ impl Cancelled {
 
 /// What the heartbeat under way would fail with if it were given up now.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Waiting(Arc<Mutex<Option<Failure>>>);
+pub(super) struct Waiting(Arc<Mutex<Expected>>);
+
+#[derive(Debug, Clone, Default)]
+enum Expected {
+    /// Nothing is known.
+    #[default]
+    Timeout,
+    Failure(Failure),
+    /// Put into words only if it comes to that: nearly every heartbeat is answered. The flag: the way leads through a proxy.
+    NoAnswer(NoAnswer, bool),
+}
 
 impl Waiting {
-    pub(super) fn set(&self, failure: Option<Failure>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    /// Nothing is known.
+    pub(super) fn clear(&self) {
+        *self.lock() = Expected::Timeout;
+    }
+
+    pub(super) fn set(&self, failure: Failure) {
+        *self.lock() = Expected::Failure(failure);
+    }
+
+    /// The request has been sent, perhaps through a proxy.
+    pub(super) fn set_no_answer(&self, no_answer: NoAnswer, via_proxy: bool) {
+        *self.lock() = Expected::NoAnswer(no_answer, via_proxy);
     }
 
     /// A timeout if nothing is known.
     pub(super) fn get(&self) -> Failure {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        known.unwrap_or(Failure::new(Stage::Exchange, Cause::Timeout))
+        match self.lock().clone() {
+            Expected::Timeout => Failure::new(Stage::Exchange, Cause::Timeout),
+            Expected::Failure(failure) => failure,
+            Expected::NoAnswer(no_answer, via_proxy) => {
+                no_answer.failure().after_sending(true).through_proxy(via_proxy)
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Expected> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

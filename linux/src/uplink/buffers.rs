@@ -19,15 +19,17 @@ pub(super) struct RequestBuffers {
     received: usize,
     /// The latest look at the input used some of it.
     has_progressed: bool,
+    /// Memory for a line of a reply's head.
+    pub(super) line: Vec<u8>,
 }
 
 impl RequestBuffers {
     /// Gives them away empty, with `output` bytes of room for what is sent. Until they are put back there are none here.
     pub(super) fn lend(&mut self, output: usize) -> Self {
-        let Self { output: mut sent, input: mut received, .. } = mem::take(self);
+        let Self { output: mut sent, input: mut received, line, .. } = mem::take(self);
         sent.resize(output, 0);
         received.resize(INPUT, 0);
-        Self { output: sent, input: received, ..Self::default() }
+        Self { output: sent, input: received, line, ..Self::default() }
     }
 }
 

@@ -74,6 +74,28 @@ impl Facts {
     }
 }
 
+/// A request without an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NoAnswer {
+    /// Of its connection.
+    pub(super) facts: Facts,
+    /// How much time it had.
+    pub(super) had: Duration,
+    /// How much time it should have.
+    pub(super) timeout: Duration,
+    /// A slow link is an excuse. It is none when there was no answer for long.
+    pub(super) may_excuse: bool,
+}
+
+impl NoAnswer {
+    /// What it fails with.
+    pub(super) fn failure(&self) -> Failure {
+        let failure = self.facts.no_answer_within(self.had, self.timeout);
+        let is_only_slow = failure.is_only_slow && self.may_excuse;
+        failure.excused(is_only_slow)
+    }
+}
+
 /// As much of a request's time as makes no difference.
 pub(super) fn nearly(timeout: Duration) -> Duration {
     timeout * 3 / 4

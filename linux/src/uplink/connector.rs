@@ -5,7 +5,7 @@
 //! is read with tolerance ([`head`](super::head)).
 
 use std::{
-    io,
+    io::{self, Write},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -72,16 +72,17 @@ impl Connector for Lender {
         let mut connection = link.take().map_err(other)?;
         connection.begin_request();
         let beat = *link.beat();
+        let mut buffers = self.buffers().lend(details.config.output_buffer_size());
         Ok(Some(Loan {
             lender: self.clone(),
-            buffers: self.buffers().lend(details.config.output_buffer_size()),
             is_secured: connection.is_secured(),
             is_new: connection.idle_for(Instant::now()).is_none(),
             connection: Some(connection),
             until: beat.until.min(Instant::now() + beat.timeout),
             had: beat.until.saturating_duration_since(Instant::now()).min(beat.timeout),
             has_sent: false,
-            reader: HeadReader::new(),
+            reader: HeadReader::with_line(std::mem::take(&mut buffers.line)),
+            buffers,
             head: None,
             is_sound: false,
         }))
@@ -170,11 +171,13 @@ impl Loan {
         if is_accepted && body == Body::None && head.body != Body::None {
             self.lender.link().warn_of_large_page();
         }
-        let text = head.render(body);
         let is_read = body != Body::None || head.body == Body::None;
-        let input = self.buffers.input_append_buf();
-        let bytes = text.as_bytes().iter().chain(rest.iter().filter(|_| is_read));
-        let count = input.iter_mut().zip(bytes).map(|(place, byte)| *place = *byte).count();
+        let mut room = self.buffers.input_append_buf();
+        let before = room.len();
+        // A minimal head and what came with it are shorter than that.
+        let _ = head.render(body, &mut room);
+        let _ = room.write_all(if is_read { rest } else { &[] });
+        let count = before - room.len();
         self.buffers.input_appended(count);
         self.head = Some(head);
     }
@@ -219,7 +222,9 @@ impl Loan {
     fn failure(&self, cause: Cause) -> Failure {
         let failure = Failure::new(Stage::Exchange, cause);
         let failure = match self.connection.as_ref().map(Connection::facts) {
-            Some(facts) if cause == Cause::Timeout => self.lender.link().no_answer(facts, self.had),
+            Some(facts) if cause == Cause::Timeout => {
+                self.lender.link().no_answer(*facts, self.had).failure()
+            }
             Some(facts) => failure.at(facts.address),
             None => failure,
         };
@@ -271,6 +276,7 @@ impl Transport for Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
+        self.buffers.line = std::mem::replace(&mut self.reader, HeadReader::new()).into_line();
         *self.lender.buffers() = std::mem::take(&mut self.buffers);
         let Some(connection) = self.connection.take() else { return };
         match &self.head {

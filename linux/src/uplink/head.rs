@@ -9,7 +9,7 @@
 
 mod fields;
 
-use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use self::fields::Fields;
 
@@ -61,26 +61,28 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// This head for the HTTP library. `body`: what it is to read of the body.
-    pub(super) fn render(&self, body: Body) -> String {
-        let mut text = format!("HTTP/1.1 {} \r\n", self.status);
-        // Writing to a string cannot fail.
-        let _ = match body {
-            Body::Length(length) => write!(text, "content-length: {length}\r\n"),
-            Body::Chunked => write!(text, "transfer-encoding: chunked\r\n"),
-            Body::None | Body::Unclear => write!(text, "content-length: 0\r\n"),
-            Body::UntilEnd => Ok(()),
-        };
+    /// Writes this head for the HTTP library. `body`: what it is to read of the body.
+    ///
+    /// # Errors
+    ///
+    /// What `to` says.
+    pub(super) fn render(&self, body: Body, to: &mut impl Write) -> io::Result<()> {
+        write!(to, "HTTP/1.1 {} \r\n", self.status)?;
+        match body {
+            Body::Length(length) => write!(to, "content-length: {length}\r\n")?,
+            Body::Chunked => to.write_all(b"transfer-encoding: chunked\r\n")?,
+            Body::None | Body::Unclear => to.write_all(b"content-length: 0\r\n")?,
+            Body::UntilEnd => {}
+        }
         if self.closes || body != self.body || matches!(body, Body::UntilEnd | Body::Unclear) {
-            text.push_str("connection: close\r\n");
+            to.write_all(b"connection: close\r\n")?;
         }
         for (name, value) in [("retry-after", &self.retry_after), ("date", &self.date)] {
             if let Some(value) = value {
-                let _ = write!(text, "{name}: {value}\r\n");
+                write!(to, "{name}: {value}\r\n")?;
             }
         }
-        text.push_str("\r\n");
-        text
+        to.write_all(b"\r\n")
     }
 }
 
@@ -98,7 +100,18 @@ pub(super) struct HeadReader {
 impl HeadReader {
     /// At the beginning of a reply.
     pub(super) fn new() -> Self {
-        Self { line: Vec::new(), is_cut: false, seen: 0, interim: 0, fields: None }
+        Self::with_line(Vec::new())
+    }
+
+    /// At the beginning of a reply, with the [line](Self::into_line) of an earlier one, so that it need not be made again.
+    pub(super) fn with_line(mut line: Vec<u8>) -> Self {
+        line.clear();
+        Self { line, is_cut: false, seen: 0, interim: 0, fields: None }
+    }
+
+    /// The memory of its line.
+    pub(super) fn into_line(self) -> Vec<u8> {
+        self.line
     }
 
     /// Reads more. Returns how many bytes belonged to heads, and the head of the final reply when it is complete.
@@ -136,9 +149,16 @@ impl HeadReader {
     }
 
     fn end_line(&mut self) -> Result<Option<Head>, HeadError> {
-        let line = std::mem::take(&mut self.line);
+        let mut line = std::mem::take(&mut self.line);
+        let head = self.end(&line);
+        line.clear();
+        self.line = line;
+        head
+    }
+
+    fn end(&mut self, line: &[u8]) -> Result<Option<Head>, HeadError> {
         let is_cut = std::mem::take(&mut self.is_cut);
-        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let Some(fields) = &mut self.fields else {
             // Empty lines before a status line are to be ignored (RFC 9112, section 2.2).
             if !line.is_empty() {
@@ -164,7 +184,9 @@ impl HeadReader {
 #[cfg(fuzzing)]
 pub(super) fn fuzz(bytes: &[u8]) {
     if let Ok((used, Some(head))) = HeadReader::new().read(bytes) {
-        assert!(used <= bytes.len() && head.render(head.body).ends_with("\r\n\r\n"));
+        let mut rendered = Vec::new();
+        let is_written = head.render(head.body, &mut rendered).is_ok();
+        assert!(is_written && used <= bytes.len() && rendered.ends_with(b"\r\n\r\n"));
     }
 }
 

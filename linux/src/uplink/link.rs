@@ -21,7 +21,7 @@ use super::{
     beat::{Beat, Cancelled, Limits, Used, Waiting},
     book::Book,
     byte_budget::ByteBudget,
-    connection::{BODY_READ_MAX, Connection, Facts, nearly},
+    connection::{BODY_READ_MAX, Connection, Facts, NoAnswer, nearly},
     dial::{Dial, DialContext, Doubt, Turn},
     dial_backoff::DialBackoff,
     failure::{Cause, Failure, Stage},
@@ -157,7 +157,7 @@ impl Link {
     pub(super) fn begin(&mut self, beat: Beat) {
         self.beat = beat;
         (self.used, self.is_repeated) = (Used::default(), false);
-        self.waiting.set(None);
+        self.waiting.clear();
         self.take_renewal();
     }
 
@@ -200,7 +200,7 @@ impl Link {
     /// Tells what the heartbeat would fail with if it were cancelled now.
     fn announce(&mut self, failure: Failure) {
         let failure = if self.is_repeated { failure.after_sending(true) } else { failure };
-        self.waiting.set(Some(failure.through_proxy(self.is_proxied())));
+        self.waiting.set(failure.through_proxy(self.is_proxied()));
     }
 
     /// How the latest request used its connection.
@@ -220,7 +220,7 @@ impl Link {
         let kept = self.take_kept();
         let was_kept = kept.is_some();
         let connection = kept.map_or_else(|| self.make(), Ok)?;
-        let facts = connection.facts();
+        let facts = *connection.facts();
         let idle_for = connection.idle_for(Instant::now());
         self.used = Used {
             address: Some(facts.address),
@@ -232,15 +232,13 @@ impl Link {
         };
         let left = self.beat.until.saturating_duration_since(Instant::now()).min(self.beat.timeout);
         self.steps.note(Step::Request(left));
-        self.announce(self.no_answer(facts, left).after_sending(true));
+        self.waiting.set_no_answer(self.no_answer(facts, left), self.is_proxied());
         Ok(connection)
     }
 
-    /// What a request fails with that had no answer in this time.
-    pub(super) fn no_answer(&self, facts: &Facts, had: Duration) -> Failure {
-        let failure = facts.no_answer_within(had, self.beat.timeout);
-        let is_only_slow = failure.is_only_slow && self.silent < EXCUSED_MAX;
-        failure.excused(is_only_slow)
+    /// A request over a connection with these facts that has no answer in this time.
+    pub(super) fn no_answer(&self, facts: Facts, had: Duration) -> NoAnswer {
+        NoAnswer { facts, had, timeout: self.beat.timeout, may_excuse: self.silent < EXCUSED_MAX }
     }
 
     /// Makes a connection, or goes on with one that is being made.

@@ -107,6 +107,8 @@ struct State {
     request: Option<Request>,
     /// Of the latest request that the thread finished.
     outcome: Option<(u64, Outcome)>,
+    /// Memory of the latest document, for the next one.
+    spare: Vec<u8>,
     /// Replaces the thread's client before its next request.
     client: Option<Client>,
     /// The uplink was dropped: the thread ends when it can.
@@ -158,7 +160,10 @@ impl Uplink for HttpUplink {
         let until = began + timeout.saturating_sub((timeout / 10).min(HEAD_START_MAX));
         let mut state = self.shared.lock();
         state.outcome = None;
-        state.request = Some(Request { generation: self.generation, body: body.to_vec(), began, until });
+        let mut document = std::mem::take(&mut state.spare);
+        document.clear();
+        document.extend_from_slice(body);
+        state.request = Some(Request { generation: self.generation, body: document, began, until });
         drop(state);
         self.thread.wake();
     }
@@ -203,7 +208,10 @@ fn serve(shared: &Shared, mut sender: Sender, waker: &Waker) {
         let answer = catch_unwind(AssertUnwindSafe(|| sender.exchange(&request.body, beat)))
             .unwrap_or(Err(Failure::new(Stage::Exchange, Cause::Local).after_sending(true)));
         let outcome = outcome(&answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone));
-        shared.lock().outcome = Some((request.generation, outcome));
+        let mut state = shared.lock();
+        state.outcome = Some((request.generation, outcome));
+        state.spare = request.body;
+        drop(state);
         waker.wake();
         if catch_unwind(AssertUnwindSafe(|| sender.finish(answer))).is_err() {
             sender.lender().link().forget();

@@ -36,7 +36,9 @@ fn of_reply(Reply { status, retry_after, address }: Reply) -> Outcome {
     // The two statuses that mean "later" (RFC 9110 section 15.6.4, RFC 6585 section 4). With others it is not listened to.
     let retry_after = retry_after.filter(|_| matches!(status, 429 | 503));
     let name = match status {
-        200..=299 => return Outcome::new(Verdict::Accepted, &format!("status {status}")),
+        // What nearly every heartbeat ends with.
+        200 => return Outcome::new(Verdict::Accepted, "status 200"),
+        201..=299 => return Outcome::new(Verdict::Accepted, &format!("status {status}")),
         300..=399 => format!("the server sent a redirect ({status}), which is not followed"),
         400..=499 => format!("the server refused the heartbeat ({status})"),
         _ => format!("the server failed ({status})"),

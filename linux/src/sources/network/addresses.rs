@@ -1,8 +1,11 @@
 //! Addresses of the interfaces, from the kernel (rtnetlink(7)), or from what `ip -json address` printed on another machine.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    io::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-use heartbeat_core::{SensorError, readings::Ip};
+use heartbeat_core::{SensorError, limits::IP_MAX, readings::Ip};
 use nix::net::if_::if_indextoname;
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +112,12 @@ impl Address {
 
     /// As the heartbeat has it.
     pub(super) fn text(&self) -> Ip {
-        Ip::new(&self.ip.to_string())
+        let mut text = [0; IP_MAX];
+        let mut room = text.as_mut_slice();
+        // No address is longer.
+        let _ = write!(room, "{}", self.ip);
+        let left = room.len();
+        Ip::from_bytes(text.get(..IP_MAX - left).unwrap_or_default())
     }
 
     /// Whether a host outside the link could know it.

@@ -105,7 +105,7 @@ impl Sysroot {
     ///
     /// In a captured tree, [`SensorError::Absent`] when nothing has this name, else why that is unknown. On the running
     /// system there are none here: the call itself finds out.
-    pub(crate) fn reach(&self, path: &Path) -> Result<Reached, SensorError> {
+    pub(crate) fn reach<'p>(&self, path: &'p Path) -> Result<Reached<'p>, SensorError> {
         if self.tree.is_none() {
             return Ok(Reached::named(path));
         }
@@ -117,7 +117,7 @@ impl Sysroot {
     /// # Errors
     ///
     /// [`SensorError::Absent`] when nothing has this name, [`SensorError::Invalid`] for anything but a socket.
-    pub(crate) fn reach_untrusted_socket(&self, path: &Path) -> Result<Reached, SensorError> {
+    pub(crate) fn reach_untrusted_socket(&self, path: &Path) -> Result<Reached<'static>, SensorError> {
         let held = self.open_any(path, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
         if file_type(&fstat(&held).map_err(sensor_error)?) != SFlag::S_IFSOCK {
             return Err(SensorError::Invalid);

@@ -1,30 +1,32 @@
 //! Paths for calls that take no descriptor.
 
 use std::{
+    borrow::Cow,
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
 /// What has a path, for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Reached {
-    path: PathBuf,
+pub(crate) struct Reached<'p> {
+    path: Cow<'p, Path>,
     _held: Option<OwnedFd>,
 }
 
-impl Reached {
+impl<'p> Reached<'p> {
     /// By its name.
-    pub(super) fn named(path: &Path) -> Self {
-        Self { path: path.to_owned(), _held: None }
+    pub(super) fn named(path: &'p Path) -> Self {
+        Self { path: path.into(), _held: None }
     }
 
     /// By its descriptor (proc_pid_fd(5)): what is open itself, not what has its name by now.
     pub(super) fn held(held: OwnedFd) -> Self {
-        Self { path: format!("/proc/self/fd/{}", held.as_raw_fd()).into(), _held: Some(held) }
+        let path = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+        Self { path: path.into(), _held: Some(held) }
     }
 }
 
-impl AsRef<Path> for Reached {
+impl AsRef<Path> for Reached<'_> {
     fn as_ref(&self) -> &Path {
         &self.path
     }

@@ -68,13 +68,13 @@ fn slow_link_does_not_excuse_silence_for_ever() {
         since: Instant::now(),
     };
     for silent in 0..EXCUSED_MAX {
-        let failure = link.no_answer(&facts, Duration::from_secs(2));
+        let failure = link.no_answer(facts, Duration::from_secs(2)).failure();
         assert!(failure.is_only_slow, "after {silent}");
         link.used = Used { began: Some(Instant::now()), ..Used::default() };
         link.conclude(Err(&failure));
     }
-    assert!(!link.no_answer(&facts, Duration::from_secs(2)).is_only_slow);
+    assert!(!link.no_answer(facts, Duration::from_secs(2)).failure().is_only_slow);
     link.used.was_answered = true;
     link.conclude(Ok(200));
-    assert!(link.no_answer(&facts, Duration::from_secs(2)).is_only_slow, "it has answered");
+    assert!(link.no_answer(facts, Duration::from_secs(2)).failure().is_only_slow, "it has answered");
 }
