@@ -42,11 +42,18 @@ def wake_ups(pid: int) -> int:
     return count
 
 
+def page_faults(pid: int) -> int:
+    """How often a page that the process touched was not in its page tables: minor and major faults of its threads."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[7]) + int(fields[9])
+
+
 def memory(pid: int) -> dict[str, int]:
-    """Resident memory, and of it what the process has written to and shares with no other, in KiB."""
+    """Resident memory, in KiB; of it what the process has written to and shares with no other, and what is of no file."""
     rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
     sizes = {name: int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB", rollup, re.M)}
-    return {"resident_kib": sizes["Rss"], "private_kib": sizes["Private_Dirty"]}
+    names = {"resident_kib": "Rss", "private_kib": "Private_Dirty", "anonymous_kib": "Anonymous"}
+    return {name: sizes[line] for name, line in names.items()}
 
 
 def program_bytes(pid: int) -> int:
@@ -88,18 +95,20 @@ class Snapshot:
 
     cpu: float
     wake_ups: int
+    page_faults: int
     packets: dict[str, int]
 
     @classmethod
     def take(cls, pid: int, counters: PacketCounters, port: int) -> "Snapshot":
         """Of a process whose server, or whose own port, is `port`."""
-        return cls(cpu_seconds(pid), wake_ups(pid), counters.read(port))
+        return cls(cpu_seconds(pid), wake_ups(pid), page_faults(pid), counters.read(port))
 
     def since(self, before: "Snapshot", beats: int) -> dict[str, float]:
         """What a beat has cost since then."""
         cost = {
             "cpu_ms": (self.cpu - before.cpu) * 1e3 / beats,
             "wake_ups": (self.wake_ups - before.wake_ups) / beats,
+            "page_faults": (self.page_faults - before.page_faults) / beats,
         }
         for name, value in self.packets.items():
             cost[name] = (value - before.packets[name]) / beats

@@ -8,6 +8,7 @@ A_BEAT = [
     ("CPU, ms", "cpu_ms", 2),
     ("system calls", "system_calls", 1),
     ("wake-ups", "wake_ups", 1),
+    ("page faults", "page_faults", 1),
     ("threads and processes started", "started", 1),
     ("packets", "packets", 1),
     ("bytes sent, with TCP and IP", "bytes_up", 0),
