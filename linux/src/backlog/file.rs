@@ -90,6 +90,15 @@ fn is_of_the_system(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| code != libc::ELOOP)
 }
 
+/// Whether a file was written by this program, whole or not. A wrong path must not cost a file.
+pub(super) fn is_one(path: &Path) -> bool {
+    let read = files::read(path, SIZE_MAX, Links::Refuse);
+    read.is_ok_and(|(bytes, _)| {
+        let is_part = |line: &[u8]| line.starts_with(b"{\"") || line.starts_with(TRAILER.as_bytes());
+        bytes.split(|byte| *byte == b'\n').find(|line| !line.is_empty()).is_none_or(is_part)
+    })
+}
+
 /// Replaces the file.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     files::replace(path, bytes, 0o600, Durability::Synced)
@@ -131,6 +140,21 @@ mod tests {
         assert_eq!(fs::read(dir.path().join("backlog.damaged")).expect("kept"), b"{1}\n{2");
         assert!(write(&dir.path().join("none/backlog"), b"").is_err());
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "nothing is left over");
+    }
+
+    #[test]
+    fn only_what_this_program_has_written_is_a_backlog() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("backlog");
+        let whole = file(&[br#"{"seq":1}"#]);
+        for contents in [&whole[..], &whole[..5], &file(&[]), b""] {
+            fs::write(&path, contents).expect("written");
+            assert!(is_one(&path), "{contents:?}");
+        }
+        for contents in [&b"url = \"https://a/\"\n"[..], b"# a comment\n", b"\xff\xfe"] {
+            fs::write(&path, contents).expect("written");
+            assert!(!is_one(&path), "{contents:?}");
+        }
     }
 
     #[test]

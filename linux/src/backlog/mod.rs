@@ -118,7 +118,10 @@ fn contents(agent: &Agent<'_>, from: u64) -> Vec<u8> {
 /// Removes what an earlier start has left: its heartbeats are not wanted any more.
 pub fn discard(path: &Path) {
     let removed = match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_file() => std::fs::remove_file(path),
+        Ok(metadata) if metadata.is_file() && file::is_one(path) => std::fs::remove_file(path),
+        Ok(metadata) if metadata.is_file() => {
+            Err(io::Error::other("holds something else than heartbeats and stays"))
+        }
         Ok(_) => Err(io::Error::other("is not a regular file and stays")),
         Err(error) => Err(error),
     };

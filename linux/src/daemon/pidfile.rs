@@ -61,6 +61,9 @@ pub struct Pidfile {
 struct Contents {
     pid: Option<u32>,
     about: String,
+    /// Whether it is no pidfile: somebody has named a wrong file. An empty one is one, also of NULs, which a file that
+    /// was written before a power cut can hold.
+    is_something_else: bool,
 }
 
 impl Pidfile {
@@ -84,6 +87,9 @@ impl Pidfile {
             };
             let metadata = file.metadata().map_err(|error| unusable(error.to_string()))?;
             let contents = read(&mut file);
+            if contents.is_something_else || metadata.len() > SIZE_MAX {
+                return Err(unusable("holds something else than a pid, and stays as it is".to_owned()));
+            }
             let running = |contents: Contents| PidfileError::Running {
                 pid: contents.pid.map_or("unknown".to_owned(), |pid| pid.to_string()),
                 path: path.to_owned(),
@@ -223,11 +229,17 @@ fn write(file: &mut File, about: &str) -> io::Result<()> {
 }
 
 fn read(file: &mut File) -> Contents {
-    let mut text = String::new();
-    let _ = file.take(SIZE_MAX).read_to_string(&mut text);
+    let mut bytes = Vec::new();
+    let is_read = file.take(SIZE_MAX).read_to_end(&mut bytes).is_ok();
+    let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines();
-    let pid = lines.next().and_then(|line| line.trim().parse().ok());
-    Contents { pid, about: lines.next().unwrap_or_default().to_owned() }
+    let pid: Option<u32> = lines.next().and_then(|line| line.trim().parse().ok());
+    let is_empty = bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace());
+    Contents {
+        pid,
+        about: lines.next().unwrap_or_default().to_owned(),
+        is_something_else: !is_read || !is_empty && pid.is_none(),
+    }
 }
 
 #[cfg(test)]

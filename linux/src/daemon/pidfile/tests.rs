@@ -70,12 +70,35 @@ fn a_stale_file_is_taken_over() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("pid");
     for mode in [0o644, 0o600] {
-        fs::write(&path, "1234567890 and more than a new pid has digits\n").expect("written");
+        fs::write(&path, "1234567890\nand more than a new pid has digits\n").expect("written");
         set_mode(&path, mode);
         let _held = acquire(&path).expect("taken over");
         assert_eq!(fs::read_to_string(&path).expect("read"), own_pid());
         assert_eq!(path.metadata().expect("there").mode() & 0o777, 0o600, "others cannot lock it");
     }
+}
+
+/// One mistyped path must not cost a file.
+#[test]
+fn file_that_is_no_pidfile_stays_as_it_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("config.toml");
+    let long = format!("5\n{}", "x".repeat(600));
+    for contents in [&b"url = \"https://a/\"\n"[..], b"\xff\xfe", b"12 monkeys\n", long.as_bytes()] {
+        fs::write(&path, contents).expect("written");
+        for mode in [0o644, 0o600] {
+            set_mode(&path, mode);
+            let locked = File::open(&path).expect("opened");
+            locked.lock().expect("locked");
+            assert_eq!(problem(&path), "holds something else than a pid, and stays as it is");
+            drop(locked);
+            assert_eq!(problem(&path), "holds something else than a pid, and stays as it is");
+        }
+        assert_eq!(fs::read(&path).expect("still there"), contents);
+    }
+    // As a power cut may leave one.
+    fs::write(&path, [0; 8]).expect("written");
+    acquire(&path).expect("taken over");
 }
 
 #[test]
