@@ -4,16 +4,16 @@
 //! recording (`sources/recording.rs`) of these reads: there is no list of files.
 
 mod document;
+mod place;
 mod tree;
 
 use std::{
-    fs::DirBuilder,
     io,
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use self::place::Place;
 use crate::{
     config::Settings,
     daemon::{StartError, identity, sample_once},
@@ -60,19 +60,16 @@ pub enum CaptureError {
     System(io::Error),
 }
 
-/// Writes a tree of this machine into `directory`, which must be new or empty. Takes two seconds, and five more for each
+/// Writes a tree of this machine into `directory`, which must be new, or empty and of this user: others cannot enter it
+/// from then on, because it holds private data. Takes two seconds, and five more for each
 /// source that hangs.
 ///
 /// # Errors
 ///
 /// [`CaptureError`]; what was written until then stays.
 pub fn capture(settings: &Settings, directory: &Path, is_raw: bool) -> Result<Captured, CaptureError> {
-    let unwritable = |error| CaptureError::Unwritable(directory.to_owned(), error);
-    // It holds private data, a raw capture even more.
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unwritable)?;
-    if directory.read_dir().map_err(unwritable)?.next().is_some() {
-        return Err(CaptureError::NotEmpty(directory.to_owned()));
-    }
+    let place = Place::open(directory)?;
+    let tree = place.path();
     let recording = Arc::new(Recording::default());
     let root = Arc::new(Sysroot::recording(&recording));
     let identity = identity(settings, &root)?;
@@ -83,10 +80,11 @@ pub fn capture(settings: &Settings, directory: &Path, is_raw: bool) -> Result<Ca
 
     let (entries, left_out) = recording.entries();
     let mut names = (!is_raw).then(|| StandIns::new(&settings.app_tmp));
-    let written = tree::write(directory, &entries, names.as_mut());
-    let (files, bytes, unread) = written.map_err(|(path, error)| CaptureError::Unwritable(path, error))?;
+    let unwritable = |(path, error): (PathBuf, _)| CaptureError::Unwritable(place.shown(&path), error);
+    let (files, bytes, unread) = tree::write(&tree, &entries, names.as_mut()).map_err(unwritable)?;
     let reported = document::rewrite(&body, directory, settings, names.as_mut());
-    std::fs::write(directory.join(REPORTED), reported).map_err(unwritable)?;
+    let path = tree.join(REPORTED);
+    std::fs::write(&path, reported).map_err(|error| unwritable((path, error)))?;
     let replaced = names.map(|names| {
         let counts = names.counts().into_iter();
         counts.map(|(kind, count): (Private, usize)| (count, kind.name())).collect()
