@@ -57,6 +57,43 @@ fn older_service_that_does_not_run_keeps_its_settings_and_is_named() {
     }
 }
 
+/// As on an image, or where the program has just failed: the directory is in the line, in forms that people give it.
+#[test]
+fn program_is_found_in_the_directory_that_the_line_changes_to() {
+    for (file, line) in [
+        ("var/spool/cron/crontabs/pi", "@reboot cd /home/pi/flask_app && python3 heartbeat_daemon.py"),
+        ("var/spool/cron/crontabs/pi", "*/5 * * * * cd $HOME/flask_app && python3 heartbeat_daemon.py"),
+        ("var/spool/cron/crontabs/pi", "@reboot cd flask_app && python3 -m heartbeat_daemon"),
+        ("etc/crontab", "@reboot pi cd ~/flask_app && python3 heartbeat_daemon.py"),
+        ("etc/cron.d/heart", "0 * * * * pi cd flask_app && python3 heartbeat_daemon.py"),
+        (
+            "etc/rc.local",
+            "if [ -d /home/pi/flask_app ]; then cd /home/pi/flask_app; python3 heartbeat_daemon.py & fi",
+        ),
+        (
+            "lib/systemd/system/heart.service",
+            "[Service]\nWorkingDirectory=/home/pi/flask_app\nExecStart=python3 -m heartbeat_daemon",
+        ),
+    ] {
+        let machine = Machine::with_old_service(PROGRAM);
+        fs::remove_file(machine.path(UNIT)).expect("removed");
+        machine.write(file, &format!("{line}\n"));
+        let notices = machine.take_over();
+        assert_eq!(machine.url(), FLEET, "{line}: {notices:?}");
+    }
+    // Where that is not understood, it is not gone.
+    for line in [
+        "sudo -u pi bash -c 'cd ~/flask_app && python3 heartbeat_daemon.py'",
+        "start-stop-daemon --start --chdir /home/pi/flask_app --exec /usr/bin/python3 -- heartbeat_daemon.py",
+        "tmux new-session -d -c /home/pi/flask_app python3 heartbeat_daemon.py",
+    ] {
+        let machine = Machine::with_old_service(PROGRAM);
+        fs::remove_file(machine.path(UNIT)).expect("removed");
+        machine.write("etc/rc.local", &format!("{line}\n"));
+        machine.assert_nothing_is_sent(line);
+    }
+}
+
 /// To disable its unit would end the application.
 #[test]
 fn application_that_starts_the_older_service_besides_is_left_alone() {

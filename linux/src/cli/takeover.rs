@@ -37,7 +37,13 @@ pub(super) fn takeover(options: &Options, wishes: Wishes) -> Result<(), Failure>
         }
         return Err(io::Error::other("another heartbeat service is in the place of this one").into());
     }
-    let request = Request { user: wishes.user, show: wishes.show };
+    // As people type them. A unit takes only whole paths.
+    let whole = |directory: PathBuf| match directory.is_absolute() {
+        true => Ok(directory),
+        false => directory.canonicalize().or_else(|_| std::path::absolute(&directory)),
+    };
+    let show = wishes.show.into_iter().map(whole).collect::<io::Result<_>>()?;
+    let request = Request { user: wishes.user, show };
     // Each in one line: what files of others say must not look like a line of this program.
     take_over(&root, &request, &mut |notice| {
         // Nowhere to report that the report failed.

@@ -7,14 +7,25 @@ use std::{
 
 use super::{Notice, Notices, Sysroot, UNIT};
 
-/// Gives a unit or a drop-in a name beside it that systemd does not read.
-pub(super) fn keep(root: &Sysroot, file: &Path, notices: Notices<'_>) -> io::Result<()> {
+/// Gives a unit or a drop-in a name beside it that systemd does not read, and returns it.
+pub(super) fn keep(root: &Sysroot, file: &Path, notices: Notices<'_>) -> io::Result<PathBuf> {
     let aside = free_name(root, file);
     let (from, to) = (root.host_path(file), root.host_path(&aside));
     fs::rename(&from, &to)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
     notices(Notice::Done(format!("{} is kept as {}", file.display(), aside.display())));
-    Ok(())
+    Ok(aside)
+}
+
+/// Gives it its name again.
+pub(super) fn put_back(root: &Sysroot, file: &Path, aside: &Path, notices: Notices<'_>) {
+    let (file, aside) = (root.host_path(file), root.host_path(aside));
+    notices(match fs::rename(&aside, &file) {
+        Ok(()) => Notice::Done(format!("{} is put back as {}", aside.display(), file.display())),
+        Err(error) => {
+            Notice::Attention(format!("{} was {} before: {error}", aside.display(), file.display()))
+        }
+    });
 }
 
 /// Removes the links in `*.wants` and `*.requires` that start the older unit: the new one is enabled anew.

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 pub(super) const DEPTH_MAX: u32 = 4;
 pub(super) const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "su", "runuser"];
 
+/// Words of a shell before a command.
+const KEYWORDS: [&str; 10] = ["!", "do", "elif", "else", "if", "then", "time", "until", "while", "{"];
+
 /// What was found in a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Started {
@@ -35,6 +38,14 @@ impl Started {
     pub(super) fn by_line_behind(lines: &[&str], line: &str) -> Self {
         let mut started = Self::default();
         for words in lines.iter().flat_map(|line| shell_commands(line)) {
+            // A directory is only looked at. What is assigned under a condition may not be.
+            if let Some([cd, directory, ..]) = behind_keywords(&words).filter(|rest| rest.len() < words.len())
+            {
+                if cd == "cd" {
+                    started.change_to(Some(directory));
+                }
+                continue;
+            }
             match words.first().map(String::as_str) {
                 Some("cd") => started.change_to(words.get(1)),
                 Some("export") => started.export(&words),
@@ -59,10 +70,11 @@ impl Started {
             if self.script.is_some() {
                 return;
             }
+            let words = behind_keywords(&words).unwrap_or_default();
             match words.first().map(String::as_str) {
                 Some("cd") => self.change_to(words.get(1)),
-                Some("export") => self.export(&words),
-                _ => self.command(&words, depth),
+                Some("export") => self.export(words),
+                _ => self.command(words, depth),
             }
         }
     }
@@ -119,6 +131,12 @@ impl Started {
             }
         }
     }
+}
+
+/// A command without the keywords before it (POSIX.1-2024, Shell Command Language 2.4).
+fn behind_keywords(words: &[String]) -> Option<&[String]> {
+    let start = words.iter().position(|word| !KEYWORDS.contains(&word.as_str()))?;
+    words.get(start..)
 }
 
 /// The name of the program that a word names.
@@ -267,7 +285,10 @@ mod tests {
     #[test]
     fn finds_the_program_in_lines_for_a_shell() {
         for (line, expected) in [
-            ("@reboot sleep 30 && A=1 python3 /a/h.py >/dev/null 2>&1", "|/a/h.py|A=1|"),
+            ("sleep 30 && A=1 python3 /a/h.py >/dev/null 2>&1", "|/a/h.py|A=1|"),
+            ("if [ -d /a ]; then cd /a; python3 h.py & fi", "/a|h.py||"),
+            ("while :; do cd /a && ! python3 h.py; done", "/a|h.py||"),
+            ("{ cd /a; python3 h.py; }", "/a|h.py||"),
             ("(cd /a && python3 h.py) &", "/a|h.py||"),
             ("su - pi -c 'cd /a && python3 h.py' # not /b/h.py", "/a|h.py||"),
             ("# python3 /a/h.py", "|||"),
@@ -289,6 +310,7 @@ mod tests {
             started(&["A=1", "export B='x y' C=3; D=4", "if x; then E=5; fi", "F=6 ./other", "python3 h.py"]),
             "|h.py|A=1,B=x y,C=3,D=4|"
         );
+        assert_eq!(started(&["if [ -d /a ]; then cd /a", "python3 h.py &", "fi"].split_at(2).0), "/a|h.py||");
         assert_eq!(started(&["# A=1", "python3 /x/other.py", "echo A=1", "python3 h.py"]), "|h.py||");
     }
 

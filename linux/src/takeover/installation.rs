@@ -5,9 +5,11 @@ use std::{
     collections::BTreeSet,
     fmt::Write as _,
     fs, io,
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
 };
+
+use nix::unistd::geteuid;
 
 use super::{Notice, Notices, Sysroot, accounts, read, replace, unit::Unit};
 use crate::sources::accounts::Account;
@@ -18,6 +20,8 @@ pub(super) const FILE: &str = "/etc/heartbeat-daemon/unit.conf";
 const OWN_USER: &str = "heartbeat-daemon";
 /// What the unit hides.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+/// What it hides for good.
+const HIDDEN: [&str; 3] = ["/var/tmp", "/dev/shm", "/dev/mqueue"];
 /// Private directories and files in a home, which the service must not see.
 const SECRETS: [&str; 22] = [
     ".ssh",
@@ -49,6 +53,8 @@ const SECRETS: [&str; 22] = [
 pub(super) struct Installation {
     account: Account,
     shown: Vec<PathBuf>,
+    /// The group of the user that was chosen before.
+    gid_before: Option<u32>,
 }
 
 impl Installation {
@@ -76,8 +82,9 @@ impl Installation {
         };
         let account = account.or_else(|| accounts::named(root, OWN_USER)).unwrap_or_else(own);
         // The home of its previous user is no longer shown to it.
-        let home_before =
-            kept("User").and_then(|name| accounts::named(root, &name)).map(|account| account.home);
+        let account_before = kept("User").and_then(|name| accounts::named(root, &name));
+        let gid_before = account_before.as_ref().map(|account| account.gid);
+        let home_before = account_before.map(|account| account.home);
         let mut shown: Vec<PathBuf> = before
             .list("BindReadOnlyPaths")
             .iter()
@@ -101,7 +108,7 @@ impl Installation {
         // What is inside another one is shown with it.
         shown.sort();
         shown.dedup_by(|inner, outer| inner.starts_with(&*outer));
-        Self { account, shown }
+        Self { account, shown, gid_before }
     }
 
     /// Writes them down.
@@ -147,6 +154,20 @@ impl Installation {
         above.filter(hidden).collect()
     }
 
+    /// Lets the service go on reading a file that only root and the group of its previous user may read.
+    pub(super) fn keep_readable(&self, root: &Sysroot, file: &Path) -> io::Result<()> {
+        let file = root.host_path(file);
+        // A link leads to a file that somebody else cares for.
+        let Ok(metadata) = file.symlink_metadata() else { return Ok(()) };
+        let is_ours = metadata.is_file() && metadata.uid() == geteuid().as_raw() && metadata.nlink() == 1;
+        let is_closed = metadata.mode() & 0o077 == 0o040;
+        let was_for_it = Some(metadata.gid()) == self.gid_before && metadata.gid() != self.account.gid;
+        if self.account.gid == u32::MAX || !is_ours || !is_closed || !was_for_it {
+            return Ok(());
+        }
+        chown(&file, None, Some(self.account.gid))
+    }
+
     /// Lets only root and the service read a file.
     pub(super) fn keep_secret(&self, root: &Sysroot, file: &Path) -> io::Result<()> {
         let file = root.host_path(file);
@@ -155,6 +176,21 @@ impl Installation {
         }
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640))?;
         chown(&file, None, Some(self.account.gid))
+    }
+}
+
+/// Says so where it makes no difference that a directory is shown.
+pub(super) fn remark(root: &Sysroot, directory: &Path, notices: Notices<'_>) {
+    let shown = directory.display();
+    let is_below = |parents: &[&str]| parents.iter().any(|parent| directory.starts_with(parent));
+    if is_below(&HIDDEN) {
+        notices(Notice::Attention(format!(
+            "{shown} cannot be shown to the service: its unit hides it (InaccessiblePaths=)"
+        )));
+    } else if !root.host_path(directory).is_dir() {
+        notices(Notice::Attention(format!("{shown} is no directory: nothing of it is shown to the service")));
+    } else if !is_below(&HOMES) {
+        notices(Notice::Done(format!("{shown} is in no home: the service sees it anyway")));
     }
 }
 
@@ -227,6 +263,52 @@ mod tests {
              TemporaryFileSystem=/home/other:ro,noexec,mode=0755\n\
              BindReadOnlyPaths=-/home/other/app\nNoExecPaths=-/home/other/app\n"
         );
+    }
+
+    #[test]
+    fn settings_that_the_user_before_could_read_are_given_to_the_next() {
+        let (dir, root) = tree();
+        let file = Path::new("/config.toml");
+        let choose = |user: &str| {
+            let chosen = Installation::choose(&root, Some(user.to_owned()), &[], &mut |_| {});
+            chosen.keep_readable(&root, file).expect("kept");
+            chosen.write(&root).expect("written");
+        };
+        choose("pi");
+        let host = dir.path().join("config.toml");
+        fs::write(&host, "").expect("written");
+        if chown(&host, None, Some(1000)).is_err() {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        let group = |mode| {
+            fs::set_permissions(&host, fs::Permissions::from_mode(mode)).expect("set");
+            choose("heartbeat-daemon");
+            host.metadata().expect("there").gid()
+        };
+        assert_eq!(group(0o644), 1000, "all can read it");
+        choose("pi");
+        assert_eq!(group(0o640), 900);
+        chown(&host, None, Some(77)).expect("given");
+        choose("pi");
+        assert_eq!(host.metadata().expect("there").gid(), 77, "an administrator's choice");
+    }
+
+    #[test]
+    fn directory_that_cannot_be_shown_is_named() {
+        let (dir, root) = tree();
+        fs::create_dir_all(dir.path().join("home/pi/app")).expect("created");
+        let said = |directory: &str| {
+            let mut notices = Vec::new();
+            remark(&root, Path::new(directory), &mut |notice| notices.push(notice));
+            notices
+        };
+        assert_eq!(said("/home/pi/app"), []);
+        assert!(
+            matches!(&said("/home/pi/none")[..], [Notice::Attention(text)] if text.contains("is no directory"))
+        );
+        assert!(matches!(&said("/var/tmp/x")[..], [Notice::Attention(text)] if text.contains("hides it")));
+        assert!(matches!(&said("/etc")[..], [Notice::Done(text)] if text.contains("sees it anyway")));
     }
 
     #[test]

@@ -40,7 +40,7 @@ use std::{
     fs, io,
     os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::{Command, Output, Stdio},
 };
 
 use heartbeat_core::SensorError;
@@ -91,8 +91,12 @@ type Notices<'n> = &'n mut dyn FnMut(Notice);
 ///
 /// # Errors
 ///
-/// When the system cannot be changed. The older service then goes on, unless it has been stopped already.
+/// When the system cannot be changed, or the daemon would refuse the settings that are there. The older service then goes
+/// on, unless it has been stopped already.
 pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io::Result<()> {
+    for directory in &request.show {
+        installation::remark(root, directory, notices);
+    }
     let mut shown = request.show.clone();
     let mut user = request.user.clone();
     let mut secret = false;
@@ -106,14 +110,20 @@ pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io:
                 other.display()
             )));
         }
-        // First, so that the older service goes on if that fails.
+        // First, so that the older service goes on if that or what follows fails.
         settings.write(root, notices)?;
         secret = settings.secret;
+        older.move_aside(root, notices)?;
+        // systemd stops what it has loaded, with or without a file.
         if older.has_unit() && systemd_runs(root) {
             systemctl(&["stop", UNIT], notices);
         }
         end_processes(root, notices);
-        older.move_aside(root, notices)?;
+        if let Some(name) = older.unknown_user(root).filter(|_| user.is_none()) {
+            notices(Notice::Attention(format!(
+                "the older service ran as {name}, which /etc/passwd does not have: this one does not run as {name}"
+            )));
+        }
         user = user.or_else(|| older.unprivileged_user(root));
         shown.extend(older.application(root).map(|(directory, _)| directory));
     }
@@ -126,11 +136,12 @@ pub fn take_over(root: &Sysroot, request: &Request, notices: Notices<'_>) -> io:
         starter.end(root, notices);
     }
     let installation = installation::Installation::choose(root, user, &shown, notices);
-    installation.write(root)?;
     // In a directory of others it may be another file by now.
     if secret && readers::untrusted_target(root, Path::new(CONFIG)).is_none() {
         installation.keep_secret(root, Path::new(CONFIG))?;
     }
+    installation.keep_readable(root, Path::new(CONFIG))?;
+    installation.write(root)?;
     Ok(())
 }
 
@@ -172,22 +183,46 @@ fn systemd_runs(root: &Sysroot) -> bool {
 }
 
 fn systemctl(arguments: &[&str], notices: Notices<'_>) -> bool {
-    let problem = match run_systemctl(arguments) {
-        Ok(status) if status.success() => return true,
-        Ok(status) => status.to_string(),
+    let quiet = [&["--quiet"], arguments].concat();
+    let problem = match run_systemctl(&quiet, Stdio::inherit()) {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => output.status.to_string(),
         Err(error) => error.to_string(),
     };
     notices(Notice::Attention(format!("systemctl {} failed: {problem}", arguments.join(" "))));
     false
 }
 
+/// Disables a unit, and says whether nothing starts it any more. One that a timer or another unit starts cannot be
+/// disabled.
+fn disable(unit: &str, notices: Notices<'_>) -> bool {
+    let state = run_systemctl(&["is-enabled", unit], Stdio::piped());
+    let state =
+        state.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    match state.as_str() {
+        "enabled" | "enabled-runtime" | "linked" | "linked-runtime" | "alias" => {
+            systemctl(&["disable", unit], notices)
+        }
+        // Where nothing is said, there is no such unit.
+        "disabled" | "masked" | "masked-runtime" | "" | "not-found" => false,
+        other => {
+            notices(Notice::Attention(format!(
+                "{unit} is the older service under another name, and not enabled by itself ({other}): something else \
+                 starts it, a timer or another unit. Look there, or it comes back"
+            )));
+            false
+        }
+    }
+}
+
 /// Runs the system's own program, in no environment: `PATH` is that of the person who installs.
-fn run_systemctl(arguments: &[&str]) -> io::Result<ExitStatus> {
+fn run_systemctl(arguments: &[&str], said: Stdio) -> io::Result<Output> {
     // The latter where `/bin` is a directory of its own (before Debian 12).
     let programs = ["/usr/bin/systemctl", "/bin/systemctl"];
     let program =
         programs.into_iter().find(|program| Path::new(program).exists()).unwrap_or("/bin/systemctl");
-    Command::new(program).env_clear().arg("--quiet").args(arguments).status()
+    let mut command = Command::new(program);
+    command.env_clear().args(arguments).stdout(said).stderr(Stdio::inherit()).output()
 }
 
 /// A text file of at most [`FILE_MAX`] bytes; links are followed.

@@ -161,6 +161,12 @@ impl Older {
         Some(directory.join(script))
     }
 
+    /// Whether the command says by itself where the program is, and not by a home of somebody or by where it is started.
+    fn names_its_place(&self) -> bool {
+        let parts = [self.started.script.as_deref(), self.started.directory.as_deref()];
+        parts.into_iter().flatten().any(Path::is_absolute)
+    }
+
     /// Adds the variables of a process that the unit's files do not have.
     fn add_missing(&mut self, process: Process) {
         let origin = format!("environment of process {}", process.pid);
@@ -222,6 +228,12 @@ impl Older {
         (uid != 0).then_some(name)
     }
 
+    /// The user that its unit names, if this machine's own list does not have it.
+    pub(super) fn unknown_user(&self, root: &Sysroot) -> Option<&str> {
+        let name = self.user.as_deref().filter(|_| self.has_unit())?;
+        accounts::named(root, name).is_none().then_some(name)
+    }
+
     /// Users that may have written what the service wrote.
     pub(super) fn uid(&self, root: &Sysroot) -> u32 {
         self.user.as_ref().and_then(|name| accounts::named(root, name)).map_or(0, |account| account.uid)
@@ -242,10 +254,19 @@ impl Older {
         })
     }
 
-    /// Moves its unit and drop-ins out of systemd's sight, and removes the links that start it.
+    /// Moves its unit and drop-ins out of systemd's sight, and removes the links that start it. All of them or none.
     pub(super) fn move_aside(&self, root: &Sysroot, notices: Notices<'_>) -> io::Result<()> {
+        let mut moved: Vec<(&PathBuf, PathBuf)> = Vec::new();
         for file in self.unit_file.iter().chain(&self.drop_ins) {
-            aside::keep(root, file, notices)?;
+            match aside::keep(root, file, notices) {
+                Ok(aside) => moved.push((file, aside)),
+                Err(error) => {
+                    for (file, aside) in moved {
+                        aside::put_back(root, file, &aside, notices);
+                    }
+                    return Err(error);
+                }
+            }
         }
         if self.unit_file.is_some() {
             aside::remove_links(root)?;

@@ -15,7 +15,7 @@ use nix::{
 };
 
 use super::{
-    MODULE, Notice, Notices, SCRIPT, Sysroot, UNIT, accounts, read, systemctl, systemd_runs,
+    MODULE, Notice, Notices, SCRIPT, Sysroot, UNIT, accounts, disable, read, systemctl, systemd_runs,
     unit::{Specifiers, Unit},
     whole,
 };
@@ -62,13 +62,30 @@ pub(super) fn find_contained(root: &Sysroot) -> Vec<Process> {
 }
 
 fn all(root: &Sysroot) -> impl Iterator<Item = Process> {
+    // In a chroot, as in an image that is being made, others are those of the machine around it: not even to be named.
+    let is_inside = root.is_live() && has_same_files("1") == Some(false);
     let entries = root.host_path(Path::new("/proc")).read_dir().into_iter().flatten();
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid| examine(root, pid))
+    pids.filter(move |pid: &i32| !is_inside || has_same_files(&pid.to_string()) == Some(true))
+        .filter_map(|pid| examine(root, pid))
 }
 
-/// Whether it has process numbers of its own (pid_namespaces(7)). Only its user and root may look.
+/// Whether systemd runs this very system: in a chroot, what `/proc` shows is another one's.
+pub(super) fn runs_here(root: &Sysroot) -> bool {
+    systemd_runs(root) && has_same_files("1") != Some(false)
+}
+
+/// Whether a process has the same `/` as this one. `None` if that cannot be seen: only its user and root may look.
+fn has_same_files(pid: &str) -> Option<bool> {
+    let files = |path: &str| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    Some(files(&format!("/proc/{pid}/root"))? == files("/")?)
+}
+
+/// Whether it has process numbers (pid_namespaces(7)) or files of its own. Only its user and root may look.
 fn is_contained(root: &Sysroot, process: &Process) -> bool {
+    if root.is_live() && has_same_files(&process.pid.to_string()) == Some(false) {
+        return true;
+    }
     let namespace = |pid: &str| fs::read_link(root.host_path(Path::new(&format!("/proc/{pid}/ns/pid")))).ok();
     let (own, other) = (namespace("self"), namespace(&process.pid.to_string()));
     own.is_some() && other.is_some() && own != other
@@ -157,10 +174,10 @@ impl Process {
             self.service.as_deref().filter(|service| *service != UNIT && systemd_runs(root))
         {
             if is_whole(root, service) {
-                notices(Notice::Done(format!(
-                    "{service} is the older service under another name: stopped and disabled"
-                )));
-                systemctl(&["disable", "--now", service], notices);
+                let is_disabled = disable(service, notices);
+                systemctl(&["stop", service], notices);
+                let done = if is_disabled { "stopped and disabled" } else { "stopped" };
+                notices(Notice::Done(format!("{service} is the older service under another name: {done}")));
             } else {
                 notices(Notice::Attention(format!(
                     "{service} has started an older heartbeat service ({}) and may start it again: look there",

@@ -4,31 +4,39 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Notice, Notices, SCRIPT, Sysroot, UNIT, accounts,
-    command::Started,
-    read, run_systemctl, sections, systemctl,
+    MODULE, Notice, Notices, SCRIPT, Sysroot, UNIT, accounts,
+    command::{Started, assignment},
+    disable, read, sections,
     unit::{Specifiers, Unit},
     whole,
 };
 
-/// Where units are that an administrator has made.
-const UNIT_DIRECTORIES: [&str; 2] = ["/etc/systemd/system", "/usr/local/lib/systemd/system"];
+/// Where units are.
+const UNIT_DIRECTORIES: [&str; 4] = [
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
 /// Commands that are started at boot or by the clock, as root or as the user that they name.
 const LISTS: [&str; 5] = [
     "/etc/rc.local",
-    "/etc/crontab",
+    CRONTAB,
     "/etc/profile",
     "/etc/supervisor/supervisord.conf",
     "/etc/xdg/lxsession/LXDE-pi/autostart",
 ];
 const LIST_DIRECTORIES: [&str; 6] = [
-    "/etc/cron.d",
+    CRON_D,
     "/etc/cron.hourly",
     "/etc/init.d",
     "/etc/profile.d",
     "/etc/supervisor/conf.d",
     "/etc/xdg/autostart",
 ];
+/// With a user before each command.
+const CRONTAB: &str = "/etc/crontab";
+const CRON_D: &str = "/etc/cron.d";
 /// One list for each user.
 const CRONTABS: &str = "/var/spool/cron/crontabs";
 /// In a home: what a login or a desktop starts.
@@ -80,6 +88,10 @@ pub(super) fn find(root: &Sysroot) -> Vec<Starter> {
     all.extend(
         UNIT_DIRECTORIES
             .iter()
+            // A link to the one before it, on most systems.
+            .filter(|directory| {
+                !directory.starts_with("/lib/") || !root.host_path(Path::new("/lib")).is_symlink()
+            })
             .flat_map(|directory| units_in(root, directory.as_ref()))
             .map(|file| of_root(file, Kind::Unit)),
     );
@@ -113,7 +125,15 @@ pub(super) fn find(root: &Sysroot) -> Vec<Starter> {
 
 /// Whether a line starts the service: not a comment (of supervisor, `;`).
 fn starts(line: &str) -> bool {
-    line.contains(SCRIPT) && !line.trim_start().starts_with(['#', ';'])
+    names_program(line) && !line.trim_start().starts_with(['#', ';'])
+}
+
+/// Whether the program is named, as a file or as a module (`python3 -m app.heartbeat_daemon`).
+fn names_program(line: &str) -> bool {
+    let end_of_word = |letter: char| letter.is_whitespace() || "\"';&|)".contains(letter);
+    let mut modules =
+        line.split(" -m").skip(1).filter_map(|rest| rest.trim_start().split(end_of_word).next());
+    line.contains(SCRIPT) || modules.any(|module| module.rsplit('.').next() == Some(MODULE))
 }
 
 fn files_in(root: &Sysroot, directory: &Path) -> Vec<PathBuf> {
@@ -138,7 +158,7 @@ impl Starter {
             Kind::Unit | Kind::UserUnit => {
                 let unit = self.unit(root);
                 let commands = unit.commands().into_iter().map(|command| command.join(" "));
-                commands.filter(|command| command.contains(SCRIPT)).collect()
+                commands.filter(|command| names_program(command)).collect()
             }
         }
     }
@@ -152,8 +172,39 @@ impl Starter {
             (lines.get(..at).unwrap_or_default(), lines.get(at).copied().unwrap_or_default());
         match ["Exec=", "command="].iter().find_map(|key| line.strip_prefix(key)) {
             Some(command) => sections::started(before, command, lines.get(at + 1..).unwrap_or_default()),
+            None if self.is_schedule() => {
+                // Each line has a shell of its own; lines before it can only set variables.
+                let variables: Vec<_> =
+                    before.iter().copied().filter(|line| assignment(line).is_some()).collect();
+                Started::by_line_behind(&variables, self.scheduled(line).1)
+            }
+            // A mark of LXDE.
             None => Started::by_line_behind(before, line.trim_start_matches('@')),
         }
+    }
+
+    /// The user whom a list of the system names for the line, beside its command.
+    pub(super) fn scheduled_user(&self, root: &Sysroot) -> Option<String> {
+        let line = self.lines(root).into_iter().next().filter(|_| self.is_schedule())?;
+        self.scheduled(&line).0.map(ToOwned::to_owned)
+    }
+
+    /// Whether it is a list of cron (crontab(5)).
+    fn is_schedule(&self) -> bool {
+        [CRONTABS, CRON_D].iter().any(|lists| self.file.starts_with(lists)) || self.file == Path::new(CRONTAB)
+    }
+
+    /// A line of cron without the time before it, and without the user, whom only lists of the system have.
+    fn scheduled<'l>(&self, line: &'l str) -> (Option<&'l str>, &'l str) {
+        let rest = line.trim_start();
+        let fields = if rest.starts_with('@') { 1 } else { 5 };
+        let behind =
+            |line: &'l str| line.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start());
+        let rest = (0..fields).fold(rest, |rest, _| behind(rest));
+        if self.file.starts_with(CRONTABS) {
+            return (None, rest);
+        }
+        (rest.split_whitespace().next(), behind(rest))
     }
 
     /// The unit that it is.
@@ -203,11 +254,11 @@ impl Starter {
             Kind::UserUnit => format!("as {user}: systemctl --user disable --now {name}"),
             Kind::Unit if !root.is_live() || name.contains("@.") => format!("systemctl disable --now {name}"),
             Kind::Unit => {
-                if !run_systemctl(&["is-enabled", &name]).is_ok_and(|status| status.success()) {
-                    return;
+                if disable(&name, notices) {
+                    notices(Notice::Done(format!(
+                        "{name} is the older service under another name: disabled"
+                    )));
                 }
-                notices(Notice::Done(format!("{name} is the older service under another name: disabled")));
-                systemctl(&["disable", &name], notices);
                 return;
             }
         };

@@ -86,6 +86,7 @@ fn from_starter(root: &Sysroot, starter: &Starter) -> Option<Older> {
             older.user = older.user.or(user);
         }
         Kind::Line => {
+            older.user = older.user.or_else(|| starter.scheduled_user(root));
             older.find_home(root);
             older.working_directory = older.home.clone();
             older.starts(root, vec![(starter.started(root), starter.lines(root))]);
@@ -95,7 +96,9 @@ fn from_starter(root: &Sysroot, starter: &Starter) -> Option<Older> {
     older.secret |= starter.user.is_some() || starter.files(root).iter().any(|file| is_private(root, file));
     // What is still to be filled in may name a program that is there.
     let is_whole = |script: &PathBuf| !script.to_string_lossy().contains(['$', '%', '`']);
-    let is_gone = older.script.is_none() && older.named_script().as_ref().is_some_and(is_whole);
+    // Where a line changes to can be more than is understood of it.
+    let is_certain = starter.kind != Kind::Line || older.names_its_place();
+    let is_gone = older.script.is_none() && is_certain && older.named_script().as_ref().is_some_and(is_whole);
     (!is_gone).then_some(older)
 }
 
