@@ -13,7 +13,7 @@ use heartbeat_daemon::takeover::in_our_place;
 
 mod machine;
 
-use machine::{CONFIG, Machine, OLD_UNIT, SCRIPT, UNIT, attention};
+use machine::{CONFIG, Machine, OLD_UNIT, PUBLISHED, PUBLISHED_URL, SCRIPT, UNIT, attention};
 
 #[test]
 fn constants_of_the_program_become_settings() {
@@ -82,11 +82,10 @@ fn fifos_do_not_hang_it() {
 
 #[test]
 fn environment_counts_against_the_published_constant_only() {
-    let published = "HEARTBEAT_URL = \"https://streamer.lambda-tek.com/heartbeat.php\"\n";
     let changed = "HEARTBEAT_URL = \"https://changed.example/\"\n";
     let asked = "HEARTBEAT_URL = os.environ.get('HEARTBEAT_URL', 'https://default.example/')\n";
     for (program, expected) in [
-        (published, "https://unit.example/"),
+        (PUBLISHED, "https://unit.example/"),
         (changed, "https://changed.example/"),
         (asked, "https://unit.example/"),
     ] {
@@ -102,9 +101,10 @@ fn environment_counts_against_the_published_constant_only() {
             machine.read(CONFIG)
         );
     }
-    let machine = Machine::with_old_service(published);
-    machine.take_over();
-    assert!(machine.read(CONFIG).contains("\nurl = \"https://streamer.lambda-tek.com/heartbeat.php\""));
+    let machine = Machine::with_old_service(PUBLISHED);
+    let notices = machine.take_over();
+    assert_eq!(machine.url(), PUBLISHED_URL);
+    assert_eq!(attention(&notices), [""; 0]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 
 mod machine;
 
-use machine::{ASKS, CONFIG, FLEET, Machine, OLD_UNIT, PROGRAM, SCRIPT, UNIT, attention};
+use machine::{ASKS, CONFIG, FLEET, Machine, OLD_UNIT, PROGRAM, PUBLISHED, SCRIPT, UNIT, attention};
 
 /// A unit with these lines in place of its command.
 fn unit(lines: &str) -> String {
@@ -64,6 +64,44 @@ fn address_that_would_have_to_be_executed_stops_all_sending() {
     let machine = Machine::with_old_service("");
     fs::write(machine.path(SCRIPT), b"HEARTBEAT_URL = 'https://a.example/ger\xe4t'\n").expect("written");
     machine.assert_nothing_is_sent("Latin-1 in the address");
+}
+
+/// People change where it sends in the call as well as in the constant.
+#[test]
+fn published_address_counts_only_where_the_program_sends_to_it() {
+    for (from, to) in [
+        ("        HEARTBEAT_URL,", "        'https://own.example/hb',"),
+        (
+            "        HEARTBEAT_URL,",
+            "        HEARTBEAT_URL.replace('streamer.lambda-tek.com', 'own.example'),",
+        ),
+        ("        HEARTBEAT_URL,", "        url,"),
+        ("def send", "url = os.environ.get('MY_URL', HEARTBEAT_URL)\ndef send"),
+        ("def send", "for HEARTBEAT_URL in ['https://own.example/']: pass\ndef send"),
+        ("def send", "globals()['HEARTBEAT_URL'] = 'https://own.example/'\ndef send"),
+        ("def send", "exec(open('local.py').read())\ndef send"),
+        ("    requests.post(\n        HEARTBEAT_URL,", "    from sender import send\n    send("),
+    ] {
+        assert!(PUBLISHED.contains(from), "{from}");
+        Machine::with_old_service(&PUBLISHED.replacen(from, to, 1)).assert_nothing_is_sent(to);
+    }
+    // Also where another spelling names the same server.
+    let spelled = PUBLISHED
+        .replace("https://streamer.lambda", "https://Streamer.Lambda")
+        .replace("    HEARTBEAT_URL", "    x");
+    Machine::with_old_service(&spelled).assert_nothing_is_sent("another spelling");
+    let machine = Machine::with_old_service(PUBLISHED);
+    machine.write("home/pi/flask_app/requests.py", "");
+    machine.assert_nothing_is_sent("another requests");
+}
+
+/// No device is sent to the published server by that, but it may not be where the program sent.
+#[test]
+fn call_that_sends_elsewhere_is_named_beside_an_address_of_an_operator() {
+    let machine = Machine::with_old_service(&format!("{PROGRAM}requests.post('https://other.example/')\n"));
+    let notices = machine.take_over();
+    assert_eq!(machine.url(), FLEET);
+    assert!(attention(&notices).iter().any(|text| text.starts_with("line 2 of the older")), "{notices:?}");
 }
 
 /// The default holds only if nothing else sets the variable.

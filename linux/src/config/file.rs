@@ -88,7 +88,7 @@ impl Layers {
     }
 
     /// Refuses secrets in a file that others may read.
-    fn check_no_secret(&self) -> Result<(), SettingsError> {
+    pub(crate) fn check_no_secret(&self) -> Result<(), SettingsError> {
         if matches!(self.origin("headers"), Origin::File { .. }) {
             let problem = "others may read this file, and a header may be a secret: chmod o-r";
             return Err(self.refuse("headers", problem));

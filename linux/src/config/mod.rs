@@ -30,7 +30,6 @@ mod suggestion;
 mod types;
 mod ups;
 
-pub(crate) use self::proof::is_header_value;
 pub use self::{
     app_version::VersionSource,
     endpoint::Endpoint,
@@ -43,6 +42,7 @@ pub use self::{
     settings::Settings,
     ups::{UpsChip, UpsConfig},
 };
+pub(crate) use self::{proof::is_header_value, types::is_hardware_id};
 
 #[cfg(test)]
 mod tests;

@@ -126,12 +126,17 @@ impl TryFrom<String> for HardwareId {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let fits = (1..=HARDWARE_ID_MAX).contains(&text.len());
-        if !fits || !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
+        if !is_hardware_id(&text) {
             return Err(format!(
                 "expected 1 to {HARDWARE_ID_MAX} visible ASCII characters, no quotes or backslashes, found {text:?}"
             ));
         }
         Ok(Self(text))
     }
+}
+
+/// Whether a board can have this id.
+pub(crate) fn is_hardware_id(text: &str) -> bool {
+    let fits = (1..=HARDWARE_ID_MAX).contains(&text.len());
+    fits && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }

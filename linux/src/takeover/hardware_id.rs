@@ -5,12 +5,15 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use nix::unistd::geteuid;
 
-use super::{FILE_MAX, Sysroot, own_id, read, read_whole};
+use super::{FILE_MAX, Sysroot, own_id, processes::runs_here, read, read_whole};
+use crate::config::is_hardware_id;
 
 /// Where the Python program leaves what it sends, at each heartbeat.
 const STATE_FILE: &str = "/tmp/rpi_streamer_heartbeat.json";
 /// Prefix of the id that it makes up when it finds none: a different id at each heartbeat, so there is none to keep.
 const MADE_UP: &str = "fallback-";
+/// `addr_assign_type` of such an address (`NET_ADDR_RANDOM`, linux/netdevice.h).
+const NET_ADDR_RANDOM: i64 = 1;
 const NO_ADDRESS: &str = "00:00:00:00:00:00";
 
 /// The older service's id.
@@ -21,17 +24,37 @@ pub(super) struct OldId {
     pub(super) origin: String,
     /// Whether it was chance which of several interfaces the program took.
     pub(super) by_chance: bool,
+    /// Whether it is an address that the kernel made up, and that is another one after the next boot.
+    is_random: bool,
 }
 
 /// The id that the Python program has sent. `uid` is the user that it ran as.
 pub(super) fn sent(root: &Sysroot, uid: u32) -> Option<OldId> {
-    let sent = state_file(root, uid).map(|id| OldId { id, origin: STATE_FILE.to_owned(), by_chance: false });
+    let sent = state_file(root, uid).map(|id| OldId {
+        id,
+        origin: STATE_FILE.to_owned(),
+        by_chance: false,
+        is_random: false,
+    });
     sent.or_else(|| computed(root)).filter(|old| !old.id.starts_with(MADE_UP) && !old.id.is_empty())
 }
 
 /// This program's own.
 pub(super) fn ours(root: &Sysroot) -> Option<String> {
     own_id::find(root).ok().map(|(id, _)| id)
+}
+
+/// Why an id is not one under which the server knows this device.
+pub(super) fn doubt(root: &Sysroot, old: &OldId) -> Option<&'static str> {
+    if !is_hardware_id(&old.id) {
+        Some("which has characters or a length that this program does not send")
+    } else if root.is_live() && !runs_here(root) {
+        Some("which may be that of the machine on which this image is made")
+    } else if old.is_random {
+        Some("which the kernel made up at this boot")
+    } else {
+        None
+    }
 }
 
 /// From the file in `/tmp`, in which any user may create files: only one that the service itself can have written
@@ -51,7 +74,12 @@ fn state_file(root: &Sysroot, uid: u32) -> Option<String> {
 fn computed(root: &Sysroot) -> Option<OldId> {
     let cpuinfo = read(root, Path::new("/proc/cpuinfo")).unwrap_or_default();
     if let Some(id) = serial(&cpuinfo) {
-        return Some(OldId { id, origin: "Serial in /proc/cpuinfo".to_owned(), by_chance: false });
+        return Some(OldId {
+            id,
+            origin: "Serial in /proc/cpuinfo".to_owned(),
+            by_chance: false,
+            is_random: false,
+        });
     }
     // In the kernel's order, not sorted.
     let interfaces = fs::read_dir(root.host_path(Path::new("/sys/class/net"))).ok()?;
@@ -66,6 +94,8 @@ fn computed(root: &Sysroot) -> Option<OldId> {
         id: address.replace(':', ""),
         origin: format!("address of {name}, which the Python program takes"),
         by_chance: addresses.next().is_some(),
+        is_random: root.read_integer(format!("/sys/class/net/{name}/addr_assign_type"))
+            == Ok(NET_ADDR_RANDOM),
     })
 }
 

@@ -14,7 +14,8 @@
 //! - `readers`: who may read these files, and who has written them.
 //! - `aside`: where its unit is kept.
 //! - `older`: the older service, and how it is found: units with the name of ours, processes, what would start it.
-//! - `settings`: what of that becomes settings, and their place in `config.toml`.
+//! - `settings`: what of that becomes settings.
+//! - `configuration`: their place in `config.toml`.
 //! - `hardware_id`: the id under which the server knows this device.
 //! - `processes`: processes of the older service.
 //! - `starters`: what else starts it.
@@ -24,6 +25,7 @@
 
 mod aside;
 mod command;
+mod configuration;
 mod hardware_id;
 mod installation;
 mod older;

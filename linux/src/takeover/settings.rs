@@ -1,38 +1,29 @@
 //! The settings of the older service, as settings in `config.toml`.
 
-use std::{fmt::Write as _, io, path::Path};
+use std::{fmt::Write as _, io, os::unix::fs::PermissionsExt, path::Path};
 
 use heartbeat_core::{
     SensorError,
     limits::{INTERVAL_DEFAULT, INTERVAL_MAX, INTERVAL_MIN},
     time::Duration,
 };
-use toml::de::DeTable;
 
 use super::{
-    CONFIG, Notice, Notices, Sysroot, aside, hardware_id,
+    CONFIG, FILE_MAX, Notice, Notices, Sysroot, aside,
+    configuration::{self, Setting},
+    hardware_id,
     older::Older,
-    python::{Literal, Program, Value, Writer},
-    read, readers, replace,
+    python::{Doubt, Literal, Program, Value, Writer},
+    readers, replace,
 };
-use crate::{config::Endpoint, printable::printable};
+use crate::{config::Endpoint, files::OTHERS_READ, printable::printable};
 
-/// The constant of the Python program as it is published: where it is unchanged, no operator has chosen it.
+/// The constant that says where the Python program sends.
+const URL_CONSTANT: &str = "HEARTBEAT_URL";
+/// That constant as it is published: where it is unchanged, no operator has chosen it.
 const PUBLISHED_URL: &str = "https://streamer.lambda-tek.com/heartbeat.php";
 /// Where a pidfile can be written by the service.
 const WRITABLE: [&str; 2] = ["/run/heartbeat-daemon/", "/var/lib/heartbeat-daemon/"];
-
-/// A line of `config.toml`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Setting {
-    key: &'static str,
-    /// As TOML.
-    value: String,
-    /// Where it came from.
-    origin: String,
-    /// Whether it is in force, and not only there to be read.
-    active: bool,
-}
 
 /// What was found of the older service's settings.
 #[derive(Debug, Default)]
@@ -82,7 +73,7 @@ impl Settings {
 
     fn url(&mut self, source: &Source<'_>, unreadable: Option<&String>, notices: Notices<'_>) {
         let in_arguments = source.older.address_in_arguments();
-        let problem = match source.find("HEARTBEAT_URL") {
+        let problem = match source.find(URL_CONSTANT) {
             Found::Value(url, origin) => {
                 let url = url.to_string();
                 self.secret |= url.contains(['?', '@']);
@@ -93,14 +84,24 @@ impl Settings {
                             in_arguments.unwrap_or_default()
                         )
                     }
-                    Ok(_) => return self.add("url", text(&url), origin),
+                    Ok(endpoint) => match source.doubt(&endpoint, &url) {
+                        Some(doubt) => format!("{origin} is the published address, but {doubt}"),
+                        None => {
+                            if let Some(line) = source.sends_elsewhere() {
+                                notices(Notice::Attention(format!(
+                                    "line {line} of the older service's program may send to another address than \
+                                     {URL_CONSTANT}: look whether url in {CONFIG} is right"
+                                )));
+                            }
+                            return self.add("url", text(&url), origin);
+                        }
+                    },
                     Err(problem) => format!("{origin}: {problem}"),
                 }
             }
             Found::Unreadable(origin) => format!("{origin} is more than a plain text"),
-            Found::Nothing => unreadable
-                .cloned()
-                .or_else(|| source.older.unreadable.first().cloned())
+            Found::Nothing => (source.older.unreadable.first().cloned())
+                .or_else(|| unreadable.cloned())
                 .unwrap_or_else(|| "HEARTBEAT_URL is set nowhere".to_owned()),
         };
         notices(Notice::Attention(format!(
@@ -183,6 +184,15 @@ impl Settings {
             return;
         }
         let other = ours.unwrap_or_else(|| "none".to_owned());
+        if let Some(doubt) = hardware_id::doubt(root, &old) {
+            notices(Notice::Attention(format!(
+                "the id of the older service is not taken over: {} ({}), {doubt}; this program by itself finds {other}: \
+                 compare that with what the server has, and set hardware_id in {CONFIG} where it differs",
+                printable(&old.id),
+                old.origin
+            )));
+            return;
+        }
         notices(Notice::Done(format!(
             "the id that the server knows stays: {} ({}); this program by itself finds {other}",
             printable(&old.id),
@@ -202,14 +212,28 @@ impl Settings {
     }
 
     /// Adds the settings to the configuration file. What it sets already stays.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or written, and when the daemon refuses it as it is: the older service then goes on, because
+    /// the new one would not.
     pub(super) fn write(&mut self, root: &Sysroot, notices: Notices<'_>) -> io::Result<()> {
         let path = Path::new(CONFIG);
-        let before = match read(root, path) {
-            Ok(text) => text,
+        let unusable =
+            |problem: String| io::Error::other(format!("{}; the older service goes on", printable(&problem)));
+        let before = match root.read_unnoted(path, FILE_MAX) {
+            Ok(bytes) => String::from_utf8(bytes)
+                .map_err(|error| unusable(format!("{CONFIG}: is not UTF-8 text: {}", error.utf8_error())))?,
             Err(SensorError::Absent) => String::new(),
-            Err(problem) => return Err(io::Error::other(format!("{CONFIG}: {problem}"))),
+            Err(problem) => return Err(unusable(format!("{CONFIG}: {problem}"))),
         };
-        let Some(after) = self.merged(&before, notices) else { return Ok(()) };
+        let others_may_read = || {
+            let metadata = root.host_path(path).metadata();
+            metadata.is_ok_and(|metadata| metadata.permissions().mode() & OTHERS_READ != 0)
+        };
+        configuration::check(&before, !self.secret && others_may_read())
+            .map_err(|error| unusable(error.to_string()))?;
+        let Some(after) = configuration::merged(&before, &self.lines, notices) else { return Ok(()) };
         if let Some(target) = readers::untrusted_target(root, path) {
             self.secret |= readers::is_private(root, path);
             aside::keep(root, path, notices)?;
@@ -219,36 +243,6 @@ impl Settings {
             )));
         }
         replace(root, path, &after, self.secret)
-    }
-
-    /// The file with the settings in front, where no section can catch them; `None` when nothing is new.
-    fn merged(&self, before: &str, notices: Notices<'_>) -> Option<String> {
-        let before = before.strip_prefix('\u{feff}').unwrap_or(before);
-        let set = match DeTable::parse(before) {
-            Ok(table) => table.into_inner(),
-            Err(error) => {
-                notices(Notice::Attention(format!("{CONFIG} stays as it is: {}", error.message())));
-                return None;
-            }
-        };
-        let version_is_set =
-            ["app_version", "app_version_file", "app_dir"].iter().any(|key| set.contains_key(*key));
-        let mut block = String::new();
-        for Setting { key, value, origin, active } in &self.lines {
-            if set.contains_key(*key) || (*key == "app_dir" && version_is_set) {
-                notices(Notice::Done(format!(
-                    "{key} in {CONFIG} stays; the older service had {}",
-                    public(key, value)
-                )));
-                continue;
-            }
-            let mark = if *active { "" } else { "#" };
-            let origin = printable(origin);
-            let _ = writeln!(block, "{mark}{key} = {value}   # {origin}");
-            notices(Notice::Done(format!("{CONFIG}: {mark}{key} = {}   # {origin}", public(key, value))));
-        }
-        (!block.is_empty())
-            .then(|| format!("# Taken over from the service that was here before.\n{block}\n{before}"))
     }
 }
 
@@ -270,6 +264,17 @@ enum Found {
 }
 
 impl Source<'_> {
+    /// Why the program may send to another server than the published one, to which no device may be sent by a guess.
+    fn doubt(&self, endpoint: &Endpoint, url: &str) -> Option<Doubt> {
+        let published = Endpoint::parse(PUBLISHED_URL).ok()?;
+        let host = |endpoint: &Endpoint| endpoint.uri().host().map(str::to_ascii_lowercase);
+        self.program.filter(|_| host(endpoint) == host(&published))?.doubt(URL_CONSTANT, url)
+    }
+
+    fn sends_elsewhere(&self) -> Option<usize> {
+        self.program?.sends_elsewhere(URL_CONSTANT)
+    }
+
     /// A constant that was changed in the program counts, because the program has no other source. A variable of the
     /// environment takes precedence over a constant as it was published.
     fn find(&self, name: &str) -> Found {
@@ -322,12 +327,4 @@ impl Source<'_> {
 fn text(text: &str) -> Option<String> {
     let plain = !text.chars().any(char::is_control);
     plain.then(|| serde_json::Value::from(text).to_string())
-}
-
-/// A value for the terminal: a query may hold a secret.
-fn public(key: &str, value: &str) -> String {
-    match value.split_once('?') {
-        Some((address, _)) if key == "url" => format!("{address}?...\""),
-        _ => value.to_owned(),
-    }
 }

@@ -16,6 +16,14 @@ pub(crate) const SCRIPT: &str = "home/pi/flask_app/heartbeat_daemon.py";
 /// Where the old service sends, and a program that says so.
 pub(crate) const FLEET: &str = "https://fleet.example/h.php";
 pub(crate) const PROGRAM: &str = "HEARTBEAT_URL = 'https://fleet.example/h.php'\n";
+/// The published program, as far as it matters here: the constant, the call that sends, and one to the application.
+pub(crate) const PUBLISHED: &str = "import requests\n\
+    HEARTBEAT_INTERVAL = 5\n\
+    HEARTBEAT_URL = 'https://streamer.lambda-tek.com/heartbeat.php'\n\
+    REQUEST_TIMEOUT = 2.0\n\
+    def control(action):\n    requests.post('http://localhost:80/gps-control', json={'action': action}, timeout=30)\n\
+    def send():\n    requests.post(\n        HEARTBEAT_URL,\n        json={},\n        timeout=REQUEST_TIMEOUT,\n    )\n";
+pub(crate) const PUBLISHED_URL: &str = "https://streamer.lambda-tek.com/heartbeat.php";
 /// Asks the environment, and has a default that must not be taken.
 pub(crate) const ASKS: &str = "HEARTBEAT_URL = os.environ.get('HEARTBEAT_URL', 'https://default.example/')\n";
 

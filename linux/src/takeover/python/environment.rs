@@ -1,7 +1,7 @@
 //! Whether a program writes to its own environment: what it asks for may then be there although no unit sets it, or be
 //! something else than what the unit sets.
 
-use super::{Program, tokens::Token};
+use super::{Program, Statement, TOKENS_MAX, tokens::Token};
 
 /// What puts variables into the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,9 +16,19 @@ impl Program {
     /// What puts a variable into the environment, in the program or in a file that it imports. Where and when it does so,
     /// and with what, would have to be executed to be known. Of several, one that replaces variables.
     pub(in super::super) fn environment_writer(&self, variable: &str) -> Option<Writer> {
-        let own = self.statements.iter().flat_map(|statement| writers(&statement.tokens, variable));
+        let is_readable = |statement: &&Statement| statement.tokens.len() <= TOKENS_MAX;
+        // What is too long may do anything.
+        let is_long = !self.statements.iter().all(|statement| is_readable(&statement));
+        let long = is_long.then_some(Writer { name: "a line that is too long to be read", replaces: true });
+        let own = self
+            .statements
+            .iter()
+            .filter(is_readable)
+            .flat_map(|statement| writers(&statement.tokens, variable));
         let others = self.modules.values().filter_map(|(_, module)| module.environment_writer(variable));
-        own.chain(others).reduce(|found, next| if next.replaces && !found.replaces { next } else { found })
+        own.chain(others)
+            .chain(long)
+            .reduce(|found, next| if next.replaces && !found.replaces { next } else { found })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a program imports from files beside it.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
@@ -18,7 +19,12 @@ const MODULES_MAX: usize = 16;
 impl Program {
     /// Reads a program without what it imports.
     pub(in crate::takeover) fn parse(source: &str) -> Self {
-        Self { statements: tokens::statements(source), modules: BTreeMap::new(), unread: BTreeSet::new() }
+        Self {
+            statements: tokens::statements(source),
+            modules: BTreeMap::new(),
+            unread: BTreeSet::new(),
+            steps: Cell::new(0),
+        }
     }
 
     /// Reads a program, and the files beside it that it imports. What those import is not read, but whether it is there

@@ -3,25 +3,32 @@
 //! Understood are the forms that people write: a literal, several that stand side by side or are added, parentheses, the
 //! name of another constant, also in a text with fields, a variable of the environment with a default, the body of a
 //! class, and what is imported from a file beside the program. Anything else is not readable: a wrong guess would send a
-//! device's heartbeats to another server.
+//! device's heartbeats to another server. Whether the program sends to what the constant says is another question
+//! (`usage`).
 
 mod environment;
 mod expression;
 mod imports;
 mod tokens;
+mod usage;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::PathBuf,
 };
 
-pub(super) use self::environment::Writer;
 use self::tokens::{Block, Statement, Token};
+pub(super) use self::{environment::Writer, usage::Doubt};
 use super::{Sysroot, read};
 
 /// How many constants may each be defined by the next.
 const DEPTH_MAX: u32 = 8;
+/// Tokens of a statement that is looked at. Root reads what others write: the work must stay small.
+const TOKENS_MAX: usize = 1000;
+/// Assignments that are looked at for one constant.
+const STEPS_MAX: u32 = 200;
 
 /// A value that can be read without executing anything.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +81,8 @@ pub(super) struct Program {
     modules: BTreeMap<String, (PathBuf, Program)>,
     /// Modules that it imports, that are beside it, and that were not read.
     unread: BTreeSet<String>,
+    /// How many assignments may still be looked at for a constant.
+    steps: Cell<u32>,
 }
 
 /// What a statement does to a name.
@@ -93,22 +102,33 @@ impl Program {
     /// The last assignment to a name. One inside a block makes it unreadable, because whether it is executed is not
     /// known.
     pub(super) fn constant(&self, name: &str) -> Option<Constant> {
+        let all = self.modules.values().map(|(_, module)| module).chain([self]);
+        all.for_each(|program| program.steps.set(STEPS_MAX));
         self.constant_at(name, 0)
+    }
+
+    /// Counts a step.
+    fn may_go_on(&self) -> bool {
+        let left = self.steps.get().checked_sub(1);
+        self.steps.set(left.unwrap_or(0));
+        left.is_some()
     }
 
     fn constant_at(&self, name: &str, depth: u32) -> Option<Constant> {
         let bindings = self.bindings(name);
-        let is_outside = bindings.iter().any(|(statement, _)| statement.block != Block::Class);
-        let is_in_class = bindings.iter().any(|(statement, _)| statement.block == Block::Class);
+        // Which of several classes is used is not known.
+        let places: BTreeSet<_> = bindings.iter().map(|(statement, _)| class_of(statement)).collect();
+        let is_ambiguous = places.len() > 1;
         let mut found: Option<Constant> = None;
         let mut is_lost = false;
         for (statement, binding) in bindings {
-            let is_unclear = statement.block == Block::Other || is_outside && is_in_class || is_lost;
+            let is_unclear = statement.block == Block::Other || is_ambiguous || is_lost;
             let is_star = matches!(binding, Binding::Star(_));
             let constant = |value| Constant { value, file: None, line: statement.line };
             let imported = |module, name| self.imported_constant(module, name, depth);
             let now = match binding {
-                _ if is_unclear || depth > DEPTH_MAX => None,
+                _ if is_unclear || depth > DEPTH_MAX || !self.may_go_on() => None,
+                Binding::Value(tokens) if tokens.len() > TOKENS_MAX => None,
                 Binding::Value(tokens) => Some(constant(self.value(tokens, depth))),
                 Binding::Import { module, name } => imported(module, name),
                 Binding::Star(module) => module.and_then(|module| imported(module, name)),
@@ -154,6 +174,14 @@ impl Program {
             }
             _ => Value::Unreadable,
         }
+    }
+}
+
+/// The class in whose body a statement stands.
+fn class_of(statement: &Statement) -> Option<usize> {
+    match statement.block {
+        Block::Class(head) => Some(head),
+        Block::None | Block::Other => None,
     }
 }
 

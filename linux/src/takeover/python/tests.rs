@@ -27,6 +27,7 @@ fn reads_literals() {
     assert_eq!(value("URL = '''a'''"), text("a"));
     assert_eq!(value("URL = 'it\\'s \\x41'"), text("it's A"));
     assert_eq!(value("URL = 1_000.5"), Some(Value::Literal(Literal::Number(1000.5))));
+    assert_eq!(value("URL = .5"), Some(Value::Literal(Literal::Number(0.5))));
     assert_eq!(value("URL = -2"), Some(Value::Literal(Literal::Number(-2.0))));
     assert_eq!(value("URL = float('2')"), text("2"));
     assert_eq!(value("A = 1; URL = 'x'"), text("x"));
@@ -233,6 +234,8 @@ fn guesses_nothing() {
         "URL = 'a'\nif x: URL = 'b'",
         "URL = 'a'\nprint((URL := 'b'))",
         "class A:\n    URL = 'a'\nURL = 'b'",
+        "class Dev:\n    URL = 'a'\nclass Prod:\n    URL = 'b'\nused = Dev",
+        "class A:\n    URL = 'a'\n    class B:\n        URL = 'b'",
         "class A:\n    def f(self):\n        URL = 'a'",
         "class A:\n    if x:\n        URL = 'a'",
         "from config import URL",

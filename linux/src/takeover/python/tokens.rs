@@ -32,8 +32,8 @@ pub(super) enum Part {
 pub(super) enum Block {
     /// In no block: it is executed.
     None,
-    /// In the body of a class, which is executed, too.
-    Class,
+    /// In the body of a class, which is executed, too: that of the class whose head is in this line.
+    Class(usize),
     /// In another block: whether it is executed is not known.
     Other,
 }
@@ -78,8 +78,8 @@ pub(super) fn statements(source: &str) -> Vec<Statement> {
 struct Reader<'s> {
     rest: Peekable<Chars<'s>>,
     line: usize,
-    /// The heads of the blocks that are open: how far each is indented, and whether it is that of a class.
-    heads: Vec<(usize, bool)>,
+    /// The heads of the blocks that are open: how far each is indented, and its line if it is that of a class.
+    heads: Vec<(usize, Option<usize>)>,
 }
 
 impl Reader<'_> {
@@ -144,8 +144,10 @@ impl Reader<'_> {
         let block = self.block(indent);
         let opens = line.last().and_then(|last| last.tokens.last()).is_some_and(|last| last.is(":"));
         if opens {
-            let head = line.first().and_then(|first| first.tokens.first());
-            self.heads.push((indent, head == Some(&Token::Name("class".to_owned()))));
+            let first = line.first();
+            let class =
+                first.filter(|first| first.tokens.first().is_some_and(|head| head.spelling() == "class"));
+            self.heads.push((indent, class.map(|class| class.line)));
         }
         for statement in line {
             statement.block = block;
@@ -159,7 +161,9 @@ impl Reader<'_> {
         }
         match self.heads.as_slice() {
             [] if indent == 0 => Block::None,
-            [_, ..] if self.heads.iter().all(|(_, is_class)| *is_class) => Block::Class,
+            [.., (_, Some(class))] if self.heads.iter().all(|(_, class)| class.is_some()) => {
+                Block::Class(*class)
+            }
             _ => Block::Other,
         }
     }
@@ -168,7 +172,8 @@ impl Reader<'_> {
         if first == '"' || first == '\'' {
             return text_token("", self.text(""));
         }
-        if first.is_ascii_digit() {
+        let is_digit = |letter: Option<&char>| letter.is_some_and(char::is_ascii_digit);
+        if first.is_ascii_digit() || (first == '.' && is_digit(self.rest.clone().nth(1).as_ref())) {
             let digits =
                 self.take_while(|letter| letter.is_ascii_alphanumeric() || letter == '.' || letter == '_');
             return Token::Number(digits.replace('_', "").parse().unwrap_or(f64::NAN));
