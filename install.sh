@@ -12,6 +12,8 @@ set -eu
 # No programs of the person who installs.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
+# All users read what is installed; sudo may have another mask.
+umask 022
 cd "$(dirname "$0")"
 
 service=heartbeat-daemon.service

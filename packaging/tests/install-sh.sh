@@ -12,7 +12,7 @@ before=$(inventory)
 mkdir -p "$root/etc/heartbeat-daemon"
 configured https://server.test/self-made
 for time in first second; do
-    inside /root/source/install.sh >"$work/said" 2>&1 || fail "install.sh: $(cat "$work/said")"
+    shell 'umask 077; exec /root/source/install.sh' >"$work/said" 2>&1 || fail "install.sh: $(cat "$work/said")"
     check "install.sh runs the $time time" said 'Active: active (running)'
     check '  and keeps the configuration' setting self-made
 done
@@ -22,9 +22,9 @@ check '  verify is silent here, too' [ -z "$(inside systemd-analyze verify --man
 inside systemctl stop $service
 inside /root/source/install.sh >"$work/said" 2>&1 || fail "install.sh: $(cat "$work/said")"
 check '  stopped, it stays so' eval '! active'
-inside systemctl start $service
-
 install 'the package over it' first.deb
+check '  also under the package' eval '! active'
+inside systemctl start $service
 check '  runs in its place' [ "$(inside readlink "/proc/$(property MainPID)/exe")" = /usr/bin/heartbeat-daemon ]
 check '  nothing is left below /usr/local' [ -z "$(inside find /usr/local -name '*heartbeat*')" ]
 check '  the configuration stays' setting self-made

@@ -145,3 +145,23 @@ eventually '  the service waits for a url' failed
 check '  nothing is sent' [ "$(beats)" = "$beats_before" ]
 shell "sed -i 's,^url = .*,url = \"https://server.test/set-now\",' $config; systemctl restart $service"
 beat_arrives '  with a url, heartbeats arrive'
+
+# Into an image, on a machine that runs such a service itself.
+device() {
+    old_service pi /home/pi/flask_app
+    echo 'import time; time.sleep(600)' >"$work/heartbeat_daemon.py"
+    # Its process numbers are its own, so that nothing else of this machine is in danger.
+    unshare --pid --fork --mount sh -c 'mount -t proc proc "$1/proc" && mount --bind /sys "$1/sys"
+        python3 "$2" &
+        chroot "$1" dpkg -i /root/first.deb
+        status=$?
+        kill -0 $! && echo "the other one lives"
+        exit $status' - "$root" "$work/heartbeat_daemon.py" >"$work/said" 2>&1 || fail "in an image: $(cat "$work/said")"
+}
+new_device device
+check 'installed into an image, the service of the machine around it lives' said 'the other one lives'
+check '  and tells no settings' eval '! said "process [0-9]"'
+check '  the url is that of the service in the image' setting '^url = "https://server.test/older"'
+check '  the id of the machine around it is not taken' eval '! setting "^hardware_id"'
+check '  which is said' said 'may be that of the machine on which this image is made'
+check '  the new service runs after the boot' ours

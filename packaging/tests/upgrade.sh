@@ -64,3 +64,35 @@ install 'installed again' first.deb
 check '  it runs' ours
 check '  and is enabled' enabled
 beat_arrives '  and sends'
+
+# Interrupted before it is configured, as by a power cut: what was in /run is gone.
+for what in 'first installation' 'second installation'; do
+    if [ "$what" = 'first installation' ]; then
+        new_device configured https://server.test/heartbeat.php
+    else
+        inside dpkg -r heartbeat-daemon >/dev/null 2>&1
+    fi
+    inside dpkg --unpack /root/first.deb >/dev/null 2>&1
+    inside rm -rf /run/heartbeat-daemon-installation
+    inside dpkg --configure -a >"$work/said" 2>&1 || fail "configure: $(cat "$work/said")"
+    check "interrupted, a $what is finished" ours
+    check '  it is enabled' enabled
+    check '  and leaves no mark' eval '! inside test -e /var/lib/heartbeat-daemon-installation'
+done
+new_device configured https://server.test/heartbeat.php
+shell "dpkg-deb -R /root/first.deb /root/killed
+    echo 'kill -KILL \$PPID' >>/root/killed/DEBIAN/preinst
+    dpkg-deb --root-owner-group -Zgzip -z1 -b /root/killed /root/killed.deb" >/dev/null
+check 'dpkg is killed in its first script' eval '! quietly inside dpkg -i /root/killed.deb'
+install '  another attempt' first.deb
+check '  ends with the service running' ours
+check '  and enabled' enabled
+inside systemctl stop $service
+inside dpkg-reconfigure heartbeat-daemon >"$work/said" 2>&1 || fail "dpkg-reconfigure: $(cat "$work/said")"
+check 'configured again, a stopped service stays so' eval '! active'
+# A secret that the service's group may read.
+shell "echo '# secret' >>$config; chmod 640 $config; chgrp heartbeat-daemon $config"
+inside /usr/lib/heartbeat-daemon/setup configure --user pi >"$work/said"
+inside systemctl start $service
+check 'another user can read the settings of the one before' ours
+check '  and nobody else' [ "$(inside stat -c '%a %G' $config)" = '640 pi' ]
