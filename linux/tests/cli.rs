@@ -169,3 +169,48 @@ fn check_config_shows_no_query() {
     );
     assert!(!(output + &errors).contains("s3cret"));
 }
+
+/// A link to a volume that is mounted late is no mistake; one into a home, which the service never sees, is.
+#[test]
+fn configuration_that_is_not_mounted_yet_is_transient() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (target, status) in [("volume/c.toml", 1), ("/home/nobody-here/c.toml", 78)] {
+        let link = dir.path().join(format!("link-{status}"));
+        std::os::unix::fs::symlink(target, &link).expect("linked");
+        let output = Command::new(env!("CARGO_BIN_EXE_heartbeat-daemon"))
+            .arg("--config")
+            .arg(&link)
+            .arg("run")
+            .output()
+            .expect("it runs");
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("is a link to what is not there"),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn what_was_given_reaches_no_terminal_raw() {
+    for arguments in [&["\x1b]0;owned\x07"][..], &["--x\u{202e}\u{9b}31m"]] {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_heartbeat-daemon")).args(arguments).output().expect("it runs");
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(64), "{said}");
+        let is_raw = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
+        assert!(!said.contains(is_raw), "{said:?}");
+    }
+    // Until the reader ends it.
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_heartbeat-daemon"))
+        .args(["status", "--watch", "--file", "/no\x1b[31mx"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut first = String::new();
+    let pipe = watching.stdout.take().expect("a pipe");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(pipe), &mut first).expect("a line");
+    let _ = watching.kill();
+    let _ = watching.wait();
+    assert!(first.contains("31mx") && !first.contains('\x1b'), "{first:?}");
+}

@@ -123,8 +123,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(usage) => {
             let wrong = usage.use_stderr();
-            // Nowhere to report that the report failed.
-            let _ = usage.print();
+            // What was given is in the message, and may be for a terminal. Nowhere to report that the report failed.
+            let _ = match wrong {
+                true => write!(io::stderr(), "{}", printable_lines(&usage.render().to_string())),
+                false => usage.print(),
+            };
             return if wrong { exit::USAGE.into() } else { ExitCode::SUCCESS };
         }
     };

@@ -16,6 +16,7 @@ use crate::{
     clock,
     daemon::open_root,
     page::Page,
+    printable::printable_lines,
     status_file::{self, Status},
 };
 
@@ -62,6 +63,7 @@ pub(super) fn status(arguments: &Arguments) -> Result<(), Failure> {
             Ok(status) => page(&status, clock::now()),
             Err(failure) => format!("{failure}\n"),
         };
+        let shown = printable_lines(&shown);
         if write!(io::stdout(), "{clear}{shown}").and_then(|()| io::stdout().flush()).is_err() {
             // The reader has closed the pipe.
             return Ok(());
@@ -218,7 +220,7 @@ fn network(status: &Status) -> String {
     let so_far = format!("{} sent, {} received", bytes(status.sent_bytes), bytes(status.received_bytes));
     let elapsed_s = status.written_at_s - status.started_at_s;
     // The handshake dominates the first few heartbeats, so an estimate from them would be wrong.
-    if status.delivered + status.failed < HEARTBEATS_FOR_AVERAGE || elapsed_s <= 0.0 {
+    if status.delivered.saturating_add(status.failed) < HEARTBEATS_FOR_AVERAGE || elapsed_s <= 0.0 {
         return so_far;
     }
     let elapsed_ms = std::time::Duration::try_from_secs_f64(elapsed_s)

@@ -16,6 +16,20 @@ pub enum SettingsError {
         /// Why.
         source: io::Error,
     },
+    /// It is behind a link that leads nowhere.
+    #[error(
+        "{}: {} is a link to what is not there or, as the homes are, hidden from the service",
+        path.display(),
+        link.display()
+    )]
+    Dangling {
+        /// Path of the file.
+        path: PathBuf,
+        /// The link.
+        link: PathBuf,
+        /// Whether the service never sees what it leads to. Else it may be on a volume that is not mounted yet.
+        is_hidden: bool,
+    },
     /// What was given cannot be used.
     #[error("{origin}: {problem}")]
     Refused {
@@ -29,7 +43,11 @@ pub enum SettingsError {
 impl SettingsError {
     /// Whether the same configuration may be usable at the next start.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreadable { source, .. } if is_transient(source))
+        match self {
+            Self::Unreadable { source, .. } => is_transient(source),
+            Self::Dangling { is_hidden, .. } => !is_hidden,
+            Self::Refused { .. } => false,
+        }
     }
 }
 
@@ -66,6 +84,9 @@ mod tests {
         assert!(unreadable(Errno::EIO.into()));
         assert!(!unreadable(Errno::EACCES.into()));
         assert!(!unreadable(io::ErrorKind::FileTooLarge.into()));
+        let dangling = |is_hidden| SettingsError::Dangling { path: "c".into(), link: "c".into(), is_hidden };
+        assert!(dangling(false).is_transient(), "a volume that is mounted late");
+        assert!(!dangling(true).is_transient(), "a home");
         assert!(!SettingsError::Refused { origin: Origin::Default, problem: String::new() }.is_transient());
     }
 

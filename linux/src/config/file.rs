@@ -1,7 +1,7 @@
 //! The configuration file: TOML, one key per setting, nothing unknown.
 
 use std::{
-    io::{self, ErrorKind},
+    io::ErrorKind,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -24,6 +24,9 @@ pub const DEFAULT_PATH: &str = "/etc/heartbeat-daemon/config.toml";
 
 /// Real configurations have a few hundred bytes.
 const SIZE_MAX: u64 = 64 * 1024;
+
+/// What the service's unit hides for good.
+const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/var/tmp", "/dev/shm"];
 
 /// Which configuration file to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,12 +64,13 @@ impl Layers {
             Err(error) if error.kind() == ErrorKind::NotFound => match dangling_link(path) {
                 // Somebody meant settings that cannot be seen: the defaults would send elsewhere.
                 Some(link) => {
-                    let problem = format!(
-                        "{} is a link to what is not there or, as the homes are, hidden from the service",
-                        link.display()
-                    );
-                    let source = io::Error::new(ErrorKind::NotFound, problem);
-                    return Err(SettingsError::Unreadable { path: path.to_owned(), source });
+                    let target = link.read_link().unwrap_or_default();
+                    let target = link.parent().unwrap_or(link).join(target);
+                    return Err(SettingsError::Dangling {
+                        path: path.to_owned(),
+                        link: link.to_owned(),
+                        is_hidden: HIDDEN.iter().any(|home| target.starts_with(home)),
+                    });
                 }
                 None if *file == ConfigFile::Default => return Ok(Vec::new()),
                 None => return Err(SettingsError::Unreadable { path: path.to_owned(), source: error }),

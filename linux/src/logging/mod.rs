@@ -163,10 +163,12 @@ fn line(reader: Reader, time: &str, level: Level, message: &str) -> Vec<u8> {
         }
         (Reader::Other, _) => format!("{label}{message}"),
     };
-    let mut line = line.into_bytes();
-    line.truncate(LINE_MAX - 1);
-    line.push(b'\n');
-    line
+    let mut line = line;
+    // At the end of a character: the journal shows anything else than text as a blob.
+    let end = (0..LINE_MAX).rev().find(|end| line.is_char_boundary(*end)).unwrap_or_default();
+    line.truncate(end);
+    line.push('\n');
+    line.into_bytes()
 }
 
 #[cfg(test)]
@@ -181,6 +183,11 @@ mod tests {
         assert_eq!(line(Reader::Journal, Level::Warn, "a\nb\u{1b}[31m\u{9b}\u{202e}"), "<4>a b [31m  \n");
         assert_eq!(line(Reader::Other, Level::Info, "started"), "started\n");
         assert_eq!(line(Reader::Other, Level::Error, &"x".repeat(9999)).len(), LINE_MAX);
+        // Wherever the last character would be cut; that it is text is checked above.
+        for start in ["", "x", "xx"] {
+            let long = line(Reader::Other, Level::Info, &format!("{start}{}", "é€".repeat(999)));
+            assert!(long.len() > LINE_MAX - 4, "{}", long.len());
+        }
         assert_eq!(line(Reader::Terminal { colours: false }, Level::Error, "x"), "12:00:05 error: x\n");
         let coloured = line(Reader::Terminal { colours: true }, Level::Warn, "x");
         assert_eq!(coloured, "\x1b[2m12:00:05\x1b[0m \x1b[1;33mwarning: \x1b[0mx\n");

@@ -126,7 +126,7 @@ fn whole(lines: &[String], before: &str) -> String {
 fn refused(setting: &Setting, error: &SettingsError) -> Notice {
     let problem = match error {
         SettingsError::Refused { problem, .. } => printable(problem).into_owned(),
-        SettingsError::Unreadable { .. } => error.to_string(),
+        SettingsError::Unreadable { .. } | SettingsError::Dangling { .. } => error.to_string(),
     };
     let (key, value) = (setting.key, setting.public());
     Notice::Attention(match key {

@@ -174,7 +174,7 @@ impl Unit {
 fn logical_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut open: Option<String> = None;
-    for line in text.lines() {
+    for line in text.trim_start_matches('\u{feff}').lines() {
         let line = line.trim();
         // Comments may stand between the parts of a line.
         if line.starts_with(['#', ';']) || (line.is_empty() && open.is_none()) {
