@@ -47,6 +47,8 @@ pub(super) fn network(context: &Context, evidence: &mut Evidence) -> Result<(), 
 
 /// A signal moves between two looks, in dBm.
 const SIGNAL_TOLERANCE: f64 = 8.0;
+/// A modem's signal moves between two looks, by so many percent.
+const QUALITY_TOLERANCE: f64 = 10.0;
 
 /// The WiFi client or hotspot, beside `iw`.
 pub(super) fn wifi(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
@@ -104,18 +106,23 @@ fn compare_wifi(
     Ok(())
 }
 
-/// The modem, beside `mmcli`.
-pub(super) fn cellular(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
+/// The modem in use, else the first, as ModemManager lists them.
+fn modem_in_use() -> Result<Option<Modem>, Stop> {
     let list = program::ask("mmcli", &["-L", "-J"])?;
     let paths = modem::paths(&list).ok_or_else(|| Stop::skipped("mmcli -L printed something else"))?;
     let mut modems = Vec::new();
     for path in &paths {
         modems.extend(modem::modem(&program::ask("mmcli", &["-m", path, "-J"])?));
     }
+    let used = modems.iter().position(|modem| modem.state.as_deref() == Some("connected")).unwrap_or(0);
+    Ok(modems.into_iter().nth(used))
+}
+
+/// The modem, beside `mmcli`.
+pub(super) fn cellular(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
+    let before = modem_in_use()?;
     let sample = context.daemon.sample()?;
-    // The one in use, else the first, as ModemManager lists them.
-    let used = modems.iter().find(|modem| modem.state.as_deref() == Some("connected")).or(modems.first());
-    let Some(Modem { state, operator, technology, signal_percent }) = used else {
+    let Some(Modem { state, operator, technology, signal_percent }) = before else {
         return match sample.text("/connection/4g/state") {
             None => Err(Stop::skipped("ModemManager knows no modem")),
             Some(state) => {
@@ -127,14 +134,19 @@ pub(super) fn cellular(context: &Context, evidence: &mut Evidence) -> Result<(),
     evidence.text("4g.state", text("state"), state.as_deref(), "mmcli");
     evidence.text("4g.operator", text("operator"), operator.as_deref(), "mmcli");
     evidence.text("4g.technology", text("technology"), technology.as_deref(), "mmcli");
-    if let Some(percent) = signal_percent.as_deref().and_then(|percent| percent.parse().ok()) {
-        evidence.number(
-            "4g.signal_percent",
-            sample.number("/connection/4g/signal_percent"),
-            [percent; 2],
-            10.0,
-            "mmcli",
-        );
+    let reported = sample.number("/connection/4g/signal_percent");
+    let percent = |signal: Option<String>| signal.and_then(|percent| percent.parse::<f64>().ok());
+    let after = modem_in_use()?.and_then(|modem| modem.signal_percent);
+    match (percent(signal_percent), percent(after)) {
+        (Some(before), Some(after)) => {
+            evidence.number("4g.signal_percent", reported, [before, after], QUALITY_TOLERANCE, "mmcli");
+        }
+        (None, None) => {
+            let shown = reported.map_or_else(|| "null".to_owned(), |percent| percent.to_string());
+            evidence.holds("4g.signal_percent", shown, "null", "mmcli: not recent", reported.is_none());
+        }
+        // It was measured, or became old, in between.
+        _ => evidence.silent("mmcli knew a recent signal at one of two looks"),
     }
     Ok(())
 }

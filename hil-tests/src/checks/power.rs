@@ -11,7 +11,7 @@ use crate::{
     program,
     witnesses::{
         battery::{self, Chip, GAUGE_ADDRESS},
-        firmware, hwmon,
+        firmware, hwmon, supply as kernel,
     },
 };
 
@@ -25,6 +25,8 @@ const RISE_MIN: f64 = 0.1;
 const VOLT_TOLERANCE: f64 = 0.05;
 /// A gauge's charge moves between two looks, by so many percent.
 const CHARGE_TOLERANCE: f64 = 0.6;
+/// The kernel tells whole percents.
+const KERNEL_CHARGE_TOLERANCE: f64 = 1.1;
 
 /// The supply of the section `[ups]` of the settings.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,7 +58,7 @@ fn ina219(context: &Context, supply: Supply) -> Result<Option<(f64, Option<f64>)
     };
     let volts = battery::ina219_volts(bus);
     let watts = volts * battery::ina219_amperes(shunt, shunt_ohms) * if charges { -1.0 } else { 1.0 };
-    Ok(Some((volts, Some(watts).filter(|drawn| *drawn > 0.0))))
+    Ok(Some((volts, Some(watts).filter(|drawn| *drawn >= hwmon::DRAWN_MIN))))
 }
 
 /// Who tells the power here, and how much. In the daemon's order, because they measure different things.
@@ -69,7 +71,12 @@ fn witness(context: &Context, evidence: &mut Evidence) -> Option<(String, f64)> 
             Err(Stop::Skipped(reason) | Stop::Failed(reason)) => evidence.silent(reason),
         }
     }
-    hwmon::ina2xx_watts(&context.board).or_else(|| hwmon::supply_watts(&context.board)).or_else(|| {
+    let positive_charges = supply.and_then(|supply| match supply {
+        Supply::Ina219 { charges, .. } => Some(charges),
+        Supply::Gauge { .. } => None,
+    });
+    let monitor = hwmon::ina2xx_watts(&context.board, positive_charges);
+    monitor.or_else(|| kernel::drawn_watts(&context.board)).or_else(|| {
         let answer = program::ask("vcgencmd", &["pmic_read_adc"]);
         let watts = heard(evidence, "vcgencmd", answer, firmware::pmic_watts)?;
         Some(("the rails of vcgencmd pmic_read_adc".to_owned(), watts))
@@ -107,33 +114,46 @@ pub(super) fn power(context: &Context, evidence: &mut Evidence) -> Result<(), St
     Ok(())
 }
 
-/// The battery's voltage and charge.
+/// The battery's voltage and charge: of the chip that is configured, else of the battery that the kernel knows.
 pub(super) fn supply(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
-    let Some(supply) = supply_of(context.settings()?) else {
-        return Err(Stop::skipped("no supply is configured (ups.preset)"));
-    };
-    match supply {
-        Supply::Ina219 { .. } => {
-            let before = ina219(context, supply)?;
-            let sample = context.daemon.sample()?;
-            let reported = sample.number("/diagnostics/ups/voltage");
-            match (before, ina219(context, supply)?) {
-                (Some((before, _)), Some((after, _))) => {
-                    let witness = "the INA219's register 2, read by i2ctransfer";
-                    evidence.number(
-                        "diagnostics.ups.voltage",
-                        reported,
-                        [before, after],
-                        VOLT_TOLERANCE,
-                        witness,
-                    );
-                    Ok(())
-                }
-                _ => absent(sample.has("/diagnostics/ups"), "INA219"),
-            }
-        }
-        Supply::Gauge { chip } => gauge(context, evidence, chip),
+    match supply_of(context.settings()?) {
+        Some(supply @ Supply::Ina219 { .. }) => monitor(context, evidence, supply),
+        Some(Supply::Gauge { chip }) => gauge(context, evidence, chip),
+        None => battery_of_kernel(context, evidence, "no supply is configured (ups.preset)"),
     }
+}
+
+fn monitor(context: &Context, evidence: &mut Evidence, supply: Supply) -> Result<(), Stop> {
+    let before = ina219(context, supply)?;
+    let sample = context.daemon.sample()?;
+    let (Some((before, _)), Some((after, _))) = (before, ina219(context, supply)?) else {
+        return battery_of_kernel(context, evidence, "no INA219 answers");
+    };
+    let reported = sample.number("/diagnostics/ups/voltage");
+    let witness = "the INA219's register 2, read by i2ctransfer";
+    evidence.number("diagnostics.ups.voltage", reported, [before, after], VOLT_TOLERANCE, witness);
+    Ok(())
+}
+
+/// The battery that the kernel knows takes the place of a chip that is not there.
+fn battery_of_kernel(context: &Context, evidence: &mut Evidence, why: &str) -> Result<(), Stop> {
+    let before = kernel::battery(&context.board);
+    let sample = context.daemon.sample()?;
+    let (Some(before), Some(after)) = (before, kernel::battery(&context.board)) else {
+        return absent(sample.has("/diagnostics/ups"), why);
+    };
+    let folder = &after.folder;
+    for (key, said, tolerance) in [
+        ("voltage", before.volts.zip(after.volts), VOLT_TOLERANCE),
+        ("percent", before.percent.zip(after.percent), KERNEL_CHARGE_TOLERANCE),
+    ] {
+        if let Some((before, after)) = said {
+            let reported = sample.number(&format!("/diagnostics/ups/{key}"));
+            let name = format!("diagnostics.ups.{key}");
+            evidence.number(&name, reported, [before, after], tolerance, folder);
+        }
+    }
+    Ok(())
 }
 
 fn gauge(context: &Context, evidence: &mut Evidence, chip: Chip) -> Result<(), Stop> {
@@ -145,7 +165,7 @@ fn gauge(context: &Context, evidence: &mut Evidence, chip: Chip) -> Result<(), S
     let before = look()?;
     let sample = context.daemon.sample()?;
     let (Some([volts, charge]), Some([volts_after, charge_after])) = (before, look()?) else {
-        return absent(sample.has("/diagnostics/ups"), "MAX17040");
+        return battery_of_kernel(context, evidence, "no MAX17040 answers");
     };
     let reported = |key: &str| sample.number(&format!("/diagnostics/ups/{key}"));
     let witness = |register| format!("the gauge's register {register}, read by i2ctransfer");
@@ -154,21 +174,22 @@ fn gauge(context: &Context, evidence: &mut Evidence, chip: Chip) -> Result<(), S
     let said = [charge, charge_after];
     evidence.number("diagnostics.ups.percent", reported("percent"), said, CHARGE_TOLERANCE, &witness(4));
     // A driver that knows the same battery, on a board that has one beside.
-    for name in context.board.list("/sys/class/power_supply") {
-        let path = format!("/sys/class/power_supply/{name}/capacity");
-        if let Some(capacity) = context.board.integer(&path).filter(|_| name.contains("max17")) {
-            evidence.number("diagnostics.ups.percent", reported("percent"), [capacity; 2], 1.1, &path);
-        }
+    let battery = kernel::battery(&context.board).filter(|battery| battery.folder.contains("max17"));
+    if let Some((said, folder)) = battery.and_then(|battery| battery.percent.zip(Some(battery.folder))) {
+        let name = "diagnostics.ups.percent";
+        evidence.number(name, reported("percent"), [said; 2], KERNEL_CHARGE_TOLERANCE, &folder);
     }
     Ok(())
 }
 
-/// A chip that does not answer must not be reported.
-fn absent(reported: bool, chip: &str) -> Result<(), Stop> {
+/// What nothing here tells must not be reported.
+fn absent(reported: bool, why: &str) -> Result<(), Stop> {
     if reported {
-        return Err(Stop::failed(format_args!("diagnostics.ups is reported, but no {chip} answers")));
+        return Err(Stop::failed(format_args!(
+            "diagnostics.ups is reported, but {why}, and the kernel knows no battery"
+        )));
     }
-    Err(Stop::skipped(format_args!("no {chip} answers, and diagnostics.ups is null")))
+    Err(Stop::skipped(format_args!("{why}, and diagnostics.ups is null")))
 }
 
 #[cfg(test)]
@@ -192,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_chip_that_is_away_must_not_be_reported() {
-        assert!(matches!(absent(true, "INA219"), Err(Stop::Failed(_))));
-        assert!(matches!(absent(false, "INA219"), Err(Stop::Skipped(_))));
+        assert!(matches!(absent(true, "no INA219 answers"), Err(Stop::Failed(_))));
+        assert!(matches!(absent(false, "no INA219 answers"), Err(Stop::Skipped(_))));
     }
 }

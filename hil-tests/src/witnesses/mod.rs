@@ -7,4 +7,5 @@ pub mod hwmon;
 pub mod modem;
 pub mod procps;
 pub mod route;
+pub mod supply;
 pub mod wireless;

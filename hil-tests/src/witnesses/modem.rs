@@ -11,7 +11,8 @@ pub struct Modem {
     pub operator: Option<String>,
     /// Access technologies, joined by commas.
     pub technology: Option<String>,
-    /// Signal quality in percent.
+    /// Signal quality in percent, if it was measured lately: before the first measurement ModemManager keeps 0, and the last one
+    /// for as long as the modem cannot be asked.
     pub signal_percent: Option<String>,
 }
 
@@ -30,11 +31,12 @@ pub fn modem(json: &str) -> Option<Modem> {
     let text = |pointer| modem.pointer(pointer).and_then(known);
     let technologies = modem.pointer("/generic/access-technologies").and_then(Value::as_array);
     let technologies: Vec<_> = technologies.into_iter().flatten().filter_map(known).collect();
+    let is_recent = text("/generic/signal-quality/recent").as_deref() != Some("no");
     Some(Modem {
         state: text("/generic/state"),
         operator: text("/3gpp/operator-name"),
         technology: (!technologies.is_empty()).then(|| technologies.join(",")),
-        signal_percent: text("/generic/signal-quality/value"),
+        signal_percent: text("/generic/signal-quality/value").filter(|_| is_recent),
     })
 }
 
@@ -60,5 +62,15 @@ mod tests {
         assert_eq!(modem.technology, None);
         assert_eq!(modem.signal_percent, None);
         assert_eq!(modem.state.as_deref(), Some("locked"));
+    }
+
+    #[test]
+    fn a_signal_that_is_not_recent_is_none() {
+        for (recent, expected) in [("yes", Some("70")), ("no", None), ("--", Some("70"))] {
+            let json = format!(
+                r#"{{"modem":{{"generic":{{"signal-quality":{{"recent":"{recent}","value":"70"}}}}}}}}"#
+            );
+            assert_eq!(modem(&json).expect("a modem").signal_percent.as_deref(), expected, "{recent}");
+        }
     }
 }
