@@ -136,7 +136,8 @@ fn judge(cli: &Cli) -> Result<Report, String> {
             comparisons: Vec::new(),
         });
     }
-    let context = Context::new(board, daemon, unit, cli.step_clock);
+    let context =
+        Context::new(board, daemon, unit, cli.step_clock, profile.is_some_and(Profile::is_emulated));
     for check in &chosen {
         report.checks.push(run(check, &context, profile));
     }

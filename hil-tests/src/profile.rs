@@ -60,6 +60,11 @@ impl Profile {
         model.unwrap_or_default().contains(self.model)
     }
 
+    /// Whether it is a board under QEMU.
+    pub fn is_emulated(&self) -> bool {
+        self.name.starts_with("emulated-")
+    }
+
     /// Whether the check must not be skipped.
     pub fn requires(&self, check: &str) -> bool {
         EVERYWHERE.contains(&check) || self.checks.contains(&check)
@@ -86,5 +91,7 @@ mod tests {
         assert!(!pi4.fits(Some("Raspberry Pi 5 Model B Rev 1.0")) && !pi4.fits(None));
         assert!(pi4.requires("throttled") && !pi4.requires("power") && pi4.requires("service.kill"));
         assert!(Profile::named("pi6").is_none());
+        let emulated = |name| Profile::named(name).expect("known").is_emulated();
+        assert!(emulated("emulated-pi") && emulated("emulated-board") && !emulated("pi4"));
     }
 }

@@ -30,14 +30,22 @@ pub struct Context {
     pub unit: Result<Unit, String>,
     /// Whether the machine's clock may be set for a moment.
     pub may_step_clock: bool,
+    /// Whether an emulator is the processor, whose time depends on how busy its host is.
+    pub is_emulated: bool,
     /// The settings in use.
     settings: OnceCell<toml::Table>,
 }
 
 impl Context {
     /// Puts it together.
-    pub fn new(board: Board, daemon: Daemon, unit: Result<Unit, String>, may_step_clock: bool) -> Self {
-        Self { board, daemon, unit, may_step_clock, settings: OnceCell::new() }
+    pub fn new(
+        board: Board,
+        daemon: Daemon,
+        unit: Result<Unit, String>,
+        may_step_clock: bool,
+        is_emulated: bool,
+    ) -> Self {
+        Self { board, daemon, unit, may_step_clock, is_emulated, settings: OnceCell::new() }
     }
 
     /// The daemon's settings.
