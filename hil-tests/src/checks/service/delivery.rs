@@ -16,25 +16,35 @@ use crate::{
 
 /// How far a heartbeat may be from its place on the grid: a sample may take a second, and this board may be busy.
 const GRID_TOLERANCE: f64 = 1.0;
+/// So often the grid is looked at: a handshake on a slow board makes the heartbeats after it late. What has no grid never fits.
+const GRID_LOOKS: u32 = 4;
+/// So long a value may be missing that a sample has: what was too slow at the start is asked again after a minute.
+const LOST_MAX: Duration = Duration::from_secs(90);
 
 /// Heartbeats over TLS: valid, numbered, on their grid, of this board, with all values that a sample has.
 pub(crate) fn delivery(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
     let trial = Trial::begin(context, Plan::default())?;
     // The first one knows nothing about the processor, and the grid begins with the second.
     trial.beat(context)?;
-    let (second, second_at) = trial.beat(context)?;
-    let mut last = (second.clone(), second_at);
-    for _ in 0..3 {
-        last = trial.beat(context)?;
+    let began = Instant::now();
+    let mut from = trial.beat(context)?;
+    let mut to = from.clone();
+    for look in 1..=GRID_LOOKS {
+        for _ in 0..3 {
+            to = trial.beat(context)?;
+        }
+        let (Some(first), Some(last)) = (from.0.number("/seq"), to.0.number("/seq")) else { break };
+        let took = to.1.duration_since(from.1).as_secs_f64();
+        let expected = (last - first) * INTERVAL.as_secs_f64();
+        if (took - expected).abs() <= GRID_TOLERANCE || look == GRID_LOOKS {
+            let name = format!("seconds from seq {first} to {last}");
+            evidence.number(&name, Some(took), [expected; 2], GRID_TOLERANCE, "the interval");
+            evidence.text("boot_id", to.0.text("/boot_id"), from.0.text("/boot_id"), "the heartbeats before");
+            break;
+        }
+        from = to.clone();
     }
-    let (last, last_at) = last;
-    if let (Some(from), Some(to)) = (second.number("/seq"), last.number("/seq")) {
-        let took = last_at.duration_since(second_at).as_secs_f64();
-        let expected = (to - from) * INTERVAL.as_secs_f64();
-        let name = format!("seconds from seq {from} to {to}");
-        evidence.number(&name, Some(took), [expected; 2], GRID_TOLERANCE, "the interval");
-        evidence.text("boot_id", last.text("/boot_id"), second.text("/boot_id"), "the heartbeats before");
-    }
+    let (mut last, _) = to;
     let sample = context.daemon.sample()?;
     evidence.text(
         "hardwareid",
@@ -42,6 +52,9 @@ pub(crate) fn delivery(context: &Context, evidence: &mut Evidence) -> Result<(),
         sample.text("/hardwareid"),
         "a sample outside the sandbox",
     );
+    while !lost(&sample, &last).is_empty() && began.elapsed() < LOST_MAX {
+        (last, _) = trial.beat(context)?;
+    }
     let lost = lost(&sample, &last);
     let named = if lost.is_empty() { "none".to_owned() } else { lost.join(" ") };
     evidence.holds(
