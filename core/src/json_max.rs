@@ -55,10 +55,22 @@ pub(crate) const fn object(members: &[usize]) -> usize {
     sum - 1
 }
 
-/// An object with a member for each field of a struct. Does not compile while a field is missing.
+/// An object with a member for each field of a struct. Does not compile while a field is missing, or its type does not say
+/// what its noise is. `within`: of a whole number that has none by its type.
 macro_rules! objects {
-    ($($name:ident $(<$lifetime:lifetime>)? { $($(#[$cfg:meta])? $field:ident $(as $key:literal)?),* $(,)? })*) => {
-        $(impl $(<$lifetime>)? $crate::json_max::JsonMax for $name $(<$lifetime>)? {
+    ($($name:ident $(<$lifetime:lifetime>)? {
+        $($(#[$cfg:meta])? $field:ident $(as $key:literal)? $(within $noise:literal)?),* $(,)?
+    })*) => {
+        $(#[cfg(feature = "delta")]
+        impl $(<$lifetime>)? $crate::noise::Noise for $name $(<$lifetime>)? {
+            fn is_near(&self, other: &Self) -> bool {
+                let is_near = true;
+                $($(#[$cfg])? let is_near = is_near && $crate::json_max::objects!(@near self other $field $($noise)?);)*
+                is_near
+            }
+        }
+
+        impl $(<$lifetime>)? $crate::json_max::JsonMax for $name $(<$lifetime>)? {
             const JSON_MAX: usize = {
                 let _: fn(&Self) = |Self { $($(#[$cfg])? $field: _),* }| {};
                 $crate::json_max::object(&[$(
@@ -70,6 +82,12 @@ macro_rules! objects {
     };
     (@key $field:ident) => { stringify!($field) };
     (@key $field:ident $key:literal) => { $key };
+    (@near $one:ident $other:ident $field:ident) => {
+        $crate::noise::Noise::is_near(&$one.$field, &$other.$field)
+    };
+    (@near $one:ident $other:ident $field:ident $noise:literal) => {
+        $crate::noise::is_within($noise, $one.$field, $other.$field)
+    };
 }
 
 pub(crate) use {longest, objects};

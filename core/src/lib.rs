@@ -50,6 +50,8 @@ pub mod drivers;
 pub mod hal;
 mod json_max;
 pub mod limits;
+#[cfg(feature = "delta")]
+mod noise;
 pub mod payload;
 pub mod plausible;
 pub mod readings;

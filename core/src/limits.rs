@@ -51,6 +51,10 @@ pub const SENSOR_LOG_INTERVAL: Duration = Duration::from_secs(3600);
 /// Logged ends of a backlog are at least so far apart.
 pub const BACKLOG_LOG_INTERVAL: Duration = Duration::from_secs(600);
 
+/// A full document is sent at least so often where deltas are sent between.
+#[cfg(feature = "delta")]
+pub const FULL_EVERY: Duration = Duration::from_secs(60);
+
 /// Hardware id, bytes in JSON. Serials have 16 digits, hashes 32, a configured name may be longer.
 pub const HARDWARE_ID_MAX: usize = 64;
 /// Network interface name, bytes in JSON. The kernel's `IFNAMSIZ` is 16 with its NUL.

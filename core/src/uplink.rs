@@ -21,6 +21,31 @@ pub struct Outcome {
     pub detail: Detail,
     /// The same for outcomes of the same cause, although details such as times differ.
     pub cause: CauseId,
+    /// What it says of deltas.
+    #[cfg(feature = "delta")]
+    pub wire: Wire,
+}
+
+/// How an accepted heartbeat went over the wire, as far as later deltas depend on it.
+#[cfg(feature = "delta")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Wire {
+    /// The number of the connection over which the server has answered that it understands deltas; `None` if it has not
+    /// said so. No other connection has had this number.
+    pub understands_deltas: Option<u64>,
+    /// What the server has taken was the delta.
+    pub was_delta: bool,
+}
+
+/// A shorter form of a heartbeat, for a server that knows the full document that it refers to.
+#[cfg(feature = "delta")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delta<'d> {
+    /// What has changed, as JSON.
+    pub document: &'d [u8],
+    /// The connection over which the server has confirmed the full document; see [`Wire::understands_deltas`].
+    pub connection: u64,
 }
 
 /// Tells causes apart: a checksum of their names.
@@ -75,13 +100,27 @@ pub enum Fault {
 impl Outcome {
     /// An outcome with this detail, cut to what fits, which is also the name of its cause.
     pub fn new(verdict: Verdict, detail: &str) -> Self {
-        Self { verdict, detail: Detail::new(detail), cause: CauseId::of(detail) }
+        Self {
+            verdict,
+            detail: Detail::new(detail),
+            cause: CauseId::of(detail),
+            #[cfg(feature = "delta")]
+            wire: Wire::default(),
+        }
     }
 
     /// The same outcome with another name of its cause: without what differs from one time to the next.
     #[must_use]
     pub fn caused_by(self, name: &str) -> Self {
         Self { cause: CauseId::of(name), ..self }
+    }
+
+    /// The same outcome of a heartbeat that went over the wire in this way.
+    #[cfg(feature = "delta")]
+    #[must_use]
+    pub const fn over(mut self, wire: Wire) -> Self {
+        self.wire = wire;
+        self
     }
 }
 
@@ -119,6 +158,15 @@ pub trait Uplink {
     /// Starts to send `body`, a complete JSON document. The frontend gives up by itself after `timeout`; the
     /// agent cancels what takes longer.
     fn send(&mut self, body: &[u8], timeout: Duration);
+
+    /// As [`Uplink::send`], in the shorter form if that can be understood: sends `delta` over the connection that it names, and
+    /// `body` over any other. A server that does not know what the delta refers to is sent `body` at once, within the same
+    /// timeout. An uplink that knows no connections always sends `body`.
+    #[cfg(feature = "delta")]
+    fn send_either(&mut self, body: &[u8], delta: Delta<'_>, timeout: Duration) {
+        let _ = delta;
+        self.send(body, timeout);
+    }
 
     /// The outcome of the request, once. `Pending` while it is under way and when there is none.
     fn poll(&mut self) -> Poll<Outcome>;

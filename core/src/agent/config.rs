@@ -47,6 +47,8 @@ pub struct Config {
     late_per_interval: u8,
     diagnostics: bool,
     sequence: bool,
+    #[cfg(feature = "delta")]
+    deltas: bool,
 }
 
 /// Why settings were rejected.
@@ -150,6 +152,21 @@ impl Config {
         self.diagnostics
     }
 
+    /// Sets whether deltas are sent to a server that understands them, with memory for them
+    /// ([`Agent::with_deltas`](super::Agent::with_deltas)) and if `boot_id` and `seq` are sent. They are not by default.
+    #[cfg(feature = "delta")]
+    #[must_use]
+    pub const fn with_deltas(mut self, deltas: bool) -> Self {
+        self.deltas = deltas;
+        self
+    }
+
+    /// Whether deltas are sent to a server that understands them.
+    #[cfg(feature = "delta")]
+    pub const fn deltas(&self) -> bool {
+        self.deltas
+    }
+
     /// Time between beats.
     pub const fn interval(&self) -> Duration {
         self.interval
@@ -204,6 +221,8 @@ impl Default for Config {
             late_per_interval: LATE_PER_INTERVAL_DEFAULT,
             diagnostics: true,
             sequence: true,
+            #[cfg(feature = "delta")]
+            deltas: false,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The agent: one state machine that samples the device and sends what it found, polled by its frontend.
 //!
 //! Each concern has one owner: the grid of slots (`schedule`), the sensors and their last good values (`sampling`), the
-//! request in flight (`sending`), back-off from a failing server (`backoff`), queued heartbeats (`backlog`), counters and
-//! the log (`stats`, `outage`, `backoff_log`). The owners do not know each other. [`Agent::poll`] advances them and returns when it wants
-//! to be called next. It never blocks.
+//! request in flight (`sending`), back-off from a failing server (`backoff`), queued heartbeats (`backlog`), what the server
+//! knows, for deltas (`deltas`), counters and the log (`stats`, `outage`, `backoff_log`). The owners do not know each other.
+//! [`Agent::poll`] advances them and returns when it wants to be called next. It never blocks.
 //!
 //! One beat owns one slot of the grid: deadlines end its sampling and its request before the next slot begins, so that an
 //! overrun can neither shift the grid nor cause a burst. The backlog may use the time that is left in the slot.
@@ -15,6 +15,8 @@ mod backoff;
 mod backoff_log;
 mod body;
 mod config;
+#[cfg(feature = "delta")]
+pub mod deltas;
 mod log_limit;
 mod outage;
 pub mod persistence;
@@ -39,6 +41,8 @@ use crate::{
 use backoff::Backoff;
 use backoff_log::BackoffLog;
 use body::Body;
+#[cfg(feature = "delta")]
+use deltas::Deltas;
 use outage::OutageLog;
 use sampling::{Round, Sampler};
 use schedule::{Due, Schedule};
@@ -85,6 +89,8 @@ pub struct Agent<'b> {
     outage: OutageLog,
     backoff_log: BackoffLog,
     body: Body,
+    #[cfg(feature = "delta")]
+    deltas: Deltas<'b>,
 }
 
 impl<'b> Agent<'b> {
@@ -104,6 +110,8 @@ impl<'b> Agent<'b> {
             backoff_log: BackoffLog::default(),
             config,
             body: Body::default(),
+            #[cfg(feature = "delta")]
+            deltas: Deltas::default(),
         }
     }
 
@@ -111,6 +119,14 @@ impl<'b> Agent<'b> {
     #[must_use]
     pub fn with_backlog(mut self, memory: &'b mut backlog::Ring) -> Self {
         self.backlog = Backlog::new(memory);
+        self
+    }
+
+    /// Lends it memory for deltas; see [`Config::with_deltas`].
+    #[cfg(feature = "delta")]
+    #[must_use]
+    pub fn with_deltas(mut self, memory: &'b mut deltas::Memory) -> Self {
+        self.deltas = Deltas::new(memory);
         self
     }
 
@@ -157,6 +173,8 @@ impl<'b> Agent<'b> {
         }
         #[cfg(feature = "board")]
         self.sampler.forget_told();
+        #[cfg(feature = "delta")]
+        self.deltas.forget();
         self.identity.hardwareid = identity.hardwareid;
         self.config = config;
         self.backoff.reset();
@@ -233,6 +251,8 @@ impl<'b> Agent<'b> {
         self.sampler.offer(now, &self.config);
         let heartbeat = self.sampler.heartbeat(&self.identity, self.stats.attempted, now, &self.config);
         let written = self.body.replace(|buffer| heartbeat.encode(buffer));
+        #[cfg(feature = "delta")]
+        let delta = self.deltas.offer(now, &heartbeat, &self.config);
         self.sampler.end();
         let Some(document) = written else {
             // Impossible by the size of the buffer. If it happened, a failed beat would be better than a panic.
@@ -242,6 +262,11 @@ impl<'b> Agent<'b> {
             self.stats.record(LastRequest { outcome, round_trip: Duration::ZERO });
             return;
         };
+        #[cfg(feature = "delta")]
+        if let Some(delta) = delta.filter(|delta| delta.document.len() < document.len()) {
+            log_debug!("sending {} bytes, or {} as delta", document.len(), delta.document.len());
+            return self.sender.send_either(now, Kind::Live(slot), deadline, document, delta, uplink);
+        }
         log_debug!("sending {} bytes", document.len());
         self.sender.send(now, Kind::Live(slot), deadline, document, uplink);
     }
@@ -270,6 +295,8 @@ impl<'b> Agent<'b> {
             Kind::Live(slot) => {
                 #[cfg(feature = "board")]
                 self.sampler.on_outcome(verdict.is_accepted());
+                #[cfg(feature = "delta")]
+                self.deltas.on_outcome(verdict, outcome.wire);
                 may_back_off = self.backoff.record(now, slot, verdict, &self.config);
                 if verdict.is_accepted() {
                     self.late_left = self.config.late_per_interval();

@@ -2,6 +2,8 @@
 
 use core::task::Poll;
 
+#[cfg(feature = "delta")]
+use crate::uplink::Delta;
 use crate::{
     time::Instant,
     uplink::{Fault, Outcome, Uplink, Verdict},
@@ -47,6 +49,21 @@ impl Sender {
         uplink: &mut impl Uplink,
     ) {
         uplink.send(document, deadline.since(now));
+        self.0 = Some(Request { kind, started: now, deadline });
+    }
+
+    /// As [`Self::send`], in one of two forms.
+    #[cfg(feature = "delta")]
+    pub(super) fn send_either(
+        &mut self,
+        now: Instant,
+        kind: Kind,
+        deadline: Instant,
+        document: &[u8],
+        delta: Delta<'_>,
+        uplink: &mut impl Uplink,
+    ) {
+        uplink.send_either(document, delta, deadline.since(now));
         self.0 = Some(Request { kind, started: now, deadline });
     }
 

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "board")]
 mod board;
+#[cfg(feature = "delta")]
+pub(crate) mod delta;
 mod unread;
 
 use serde::{Serialize, Serializer};
@@ -13,6 +15,8 @@ use serde::{Serialize, Serializer};
 pub use self::board::Board;
 pub use self::unread::{Key, Reason, Unread};
 
+#[cfg(feature = "delta")]
+use crate::noise::exact;
 use crate::{
     json_max::{JsonMax, longest, objects},
     limits::{HARDWARE_ID_MAX, RECORDING_PATH_MAX},
@@ -28,6 +32,10 @@ use crate::{
 
 /// JSON Schema (draft 2020-12) of a heartbeat body.
 pub const SCHEMA: &str = include_str!("../../schema/heartbeat-v1.schema.json");
+
+/// JSON Schema (draft 2020-12) of a delta. It refers to [`SCHEMA`].
+#[cfg(feature = "delta")]
+pub const DELTA_SCHEMA: &str = include_str!("../../schema/heartbeat-delta-v1.schema.json");
 
 /// Greatest length of an encoded heartbeat in bytes, with the mark of a late one.
 pub const BODY_MAX: usize = Heartbeat::JSON_MAX - 1 + REPLAYED.len();
@@ -117,6 +125,9 @@ pub struct BootId(pub u64);
 
 longest! { BootId: "\"0123456789abcdef\"".len(); }
 
+#[cfg(feature = "delta")]
+exact! { BootId; }
+
 /// Diagnostics of the power supply and the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Diagnostics {
@@ -150,6 +161,9 @@ objects! { Diagnostics { throttled, cpu_mhz, ups, load, swap, root_read_only, #[
 pub struct Fact;
 
 longest! { Fact: "true".len(); }
+
+#[cfg(feature = "delta")]
+exact! { Fact; Unread; }
 
 impl Serialize for Fact {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::SensorError;
+#[cfg(feature = "delta")]
+use crate::noise::exact;
 use crate::{
     json_max::{longest, objects},
     limits::{MODEL_MAX, OS_MAX},
@@ -68,6 +70,9 @@ pub enum PreEol {
 }
 
 longest! { PreEol: "\"warning\"".len(); }
+
+#[cfg(feature = "delta")]
+exact! { PreEol; }
 
 impl PreEol {
     /// The word in the document.

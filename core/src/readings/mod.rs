@@ -11,6 +11,8 @@ use serde::Serialize;
 
 #[cfg(feature = "board")]
 pub use self::board::{Board, PreEol, Wear};
+#[cfg(feature = "delta")]
+use crate::noise::{Noise, exact};
 
 use crate::{
     json_max::{longest, objects},
@@ -178,6 +180,9 @@ pub enum WifiMode {
 
 longest! { WifiMode: "\"hotspot\"".len(); }
 
+#[cfg(feature = "delta")]
+exact! { WifiMode; }
+
 /// A mobile interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -227,7 +232,7 @@ pub struct Position {
     pub satellites: Option<u8>,
 }
 
-objects! { Position { fix, latitude, longitude, altitude_m, speed_mps, heading, satellites } }
+objects! { Position { fix, latitude, longitude, altitude_m, speed_mps, heading, satellites within 2 } }
 
 impl Plausible for Position {
     fn plausible(mut self) -> Option<Self> {
@@ -262,6 +267,9 @@ pub enum Fix {
 
 longest! { Fix: "\"none\"".len(); }
 
+#[cfg(feature = "delta")]
+exact! { Fix; }
+
 /// What the streaming application is doing: each part for itself, because one that cannot be read says nothing about the
 /// others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -290,6 +298,14 @@ pub struct Uptime(#[serde(serialize_with = "serialize_whole")] pub u64);
 
 longest! { Uptime: u64::JSON_MAX; }
 
+#[cfg(feature = "delta")]
+impl Noise for Uptime {
+    /// It grows by itself: with the time since the full document it is known.
+    fn is_near(&self, other: &Self) -> bool {
+        self.0.abs_diff(other.0) <= 90
+    }
+}
+
 always! { Uptime; }
 
 /// The firmware's bit mask as `vcgencmd get_throttled` prints it.
@@ -302,6 +318,9 @@ always! { Uptime; }
 pub struct Throttled(#[serde(serialize_with = "serialize_whole")] pub u32);
 
 longest! { Throttled: u32::JSON_MAX; }
+
+#[cfg(feature = "delta")]
+exact! { Throttled; }
 
 always! { Throttled; }
 

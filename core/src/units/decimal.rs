@@ -36,7 +36,7 @@ pub(super) fn decimal(negative: bool, raw: u64, places: u8, buffer: &mut [u8; DE
 }
 
 /// A whole number without a unit, as JSON.
-struct Whole(u64);
+pub(crate) struct Whole(pub(crate) u64);
 
 impl Serialize for Whole {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

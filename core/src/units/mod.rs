@@ -12,8 +12,12 @@ use core::{fmt, ops::RangeInclusive};
 
 use serde::{Serialize, Serializer};
 
+#[cfg(feature = "delta")]
+pub(crate) use self::decimal::Whole;
 use self::decimal::{DECIMAL_MAX, decimal};
 pub(crate) use self::decimal::{serialize_optional_whole, serialize_whole};
+#[cfg(feature = "delta")]
+use crate::noise::Noise;
 use crate::{
     json_max::{JsonMax, longest},
     plausible::{Plausible, within},
@@ -59,9 +63,9 @@ const fn div_round(numerator: i64, denominator: i64) -> i64 {
     }
 }
 
-/// A number of fixed point, in JSON as the exact decimal.
+/// A number of fixed point, in JSON as the exact decimal. Differences of up to `noise` steps say nothing.
 macro_rules! fixed_point {
-    ($(#[$doc:meta])* $name:ident($inner:tt), places: $places:literal, $one:literal $unit:literal) => {
+    ($(#[$doc:meta])* $name:ident($inner:tt), places: $places:literal, $one:literal $unit:literal, noise: $noise:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -83,6 +87,13 @@ macro_rules! fixed_point {
 
         longest! { $name: stored!(@longest $inner); }
 
+        #[cfg(feature = "delta")]
+        impl Noise for $name {
+            fn is_near(&self, other: &Self) -> bool {
+                self.raw().abs_diff(other.raw()) <= $noise
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut buffer = [0; DECIMAL_MAX];
@@ -103,51 +114,51 @@ macro_rules! fixed_point {
 
 fixed_point! {
     /// Temperature in degrees Celsius, in tenths.
-    Celsius(i32), places: 1, "0.1" "°C"
+    Celsius(i32), places: 1, "0.1" "°C", noise: 10
 }
 fixed_point! {
     /// Power in watts, in hundredths.
-    Watts(i32), places: 2, "0.01" "W"
+    Watts(i32), places: 2, "0.01" "W", noise: 20
 }
 fixed_point! {
     /// Load average: tasks that run, or wait for a processor or a device, in hundredths.
-    Load(i32), places: 2, "0.01" "tasks"
+    Load(i32), places: 2, "0.01" "tasks", noise: 25
 }
 fixed_point! {
     /// Voltage in volts, in hundredths.
-    Volts(i32), places: 2, "0.01" "V"
+    Volts(i32), places: 2, "0.01" "V", noise: 5
 }
 fixed_point! {
     /// A share from 0 to 100 %, in tenths.
-    Percent(i32), places: 1, "0.1" "%"
+    Percent(i32), places: 1, "0.1" "%", noise: 10
 }
 fixed_point! {
     /// An amount of storage in GiB (2^30 bytes), in tenths.
-    Gibibytes(i64), places: 1, "0.1" "GiB"
+    Gibibytes(i64), places: 1, "0.1" "GiB", noise: 1
 }
 fixed_point! {
     /// A file size in MiB (2^20 bytes), in hundredths.
-    Mebibytes(i64), places: 2, "0.01" "MiB"
+    Mebibytes(i64), places: 2, "0.01" "MiB", noise: 100
 }
 fixed_point! {
     /// Latitude or longitude in degrees, in 1e-7 (about a centimetre).
-    Degrees(i32), places: 7, "1e-7" "degrees"
+    Degrees(i32), places: 7, "1e-7" "degrees", noise: 300
 }
 fixed_point! {
     /// Height in metres, in tenths.
-    Metres(i32), places: 1, "0.1" "m"
+    Metres(i32), places: 1, "0.1" "m", noise: 50
 }
 fixed_point! {
     /// Speed in metres per second, in hundredths.
-    MetresPerSecond(i32), places: 2, "0.01" "m/s"
+    MetresPerSecond(i32), places: 2, "0.01" "m/s", noise: 50
 }
 fixed_point! {
     /// Course over ground in degrees clockwise from north, 0 to below 360, in tenths.
-    Heading(i32), places: 1, "0.1" "degrees"
+    Heading(i32), places: 1, "0.1" "degrees", noise: 50
 }
 fixed_point! {
     /// Wall time in seconds since 1970-01-01T00:00:00Z, in milliseconds.
-    UnixTime(i64), places: 3, "0.001" "s"
+    UnixTime(i64), places: 3, "0.001" "s", noise: 0
 }
 
 impl Celsius {
@@ -288,15 +299,22 @@ impl UnixTime {
 
 within! { UnixTime: RANGE; }
 
-/// A whole number with a unit.
+/// A whole number with a unit. Differences of up to `noise` say nothing.
 macro_rules! whole_number {
-    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+    ($(#[$doc:meta])* $name:ident($inner:ty), noise: $noise:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         #[cfg_attr(feature = "defmt", derive(defmt::Format))]
         pub struct $name(pub $inner);
 
         longest! { $name: <$inner as JsonMax>::JSON_MAX; }
+
+        #[cfg(feature = "delta")]
+        impl Noise for $name {
+            fn is_near(&self, other: &Self) -> bool {
+                self.0.abs_diff(other.0) <= $noise
+            }
+        }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -315,19 +333,19 @@ macro_rules! whole_number {
 
 whole_number! {
     /// Revolutions per minute; 0 for a fan that stands still.
-    Rpm(u32)
+    Rpm(u32), noise: 100
 }
 whole_number! {
     /// Frequency in MHz.
-    Megahertz(u16)
+    Megahertz(u16), noise: 50
 }
 whole_number! {
     /// Strength of a radio signal in dBm.
-    Dbm(i16)
+    Dbm(i16), noise: 5
 }
 whole_number! {
     /// Strength of a radio signal from 0 (unusable) to 100 (full).
-    SignalPercent(u8)
+    SignalPercent(u8), noise: 5
 }
 
 impl Rpm {
