@@ -72,6 +72,8 @@ pub(super) struct RawSettings {
     pub(super) diagnostics: bool,
     /// Whether the optional keys `boot_id` and `seq` are sent.
     pub(super) sequence: bool,
+    /// In which form documents are sent.
+    pub(super) wire: Word<Wire>,
     /// Heartbeats that were not delivered.
     pub(super) backlog: RawBacklog,
     /// The supply with a battery that the board stands on.
@@ -99,6 +101,16 @@ pub enum Method {
     Post,
     /// The document is a parameter of the URL: deprecated, for old servers.
     Get,
+}
+
+/// In which form documents are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Wire {
+    /// Each is a full one.
+    Full,
+    /// To a server that understands it, between full ones only what has changed.
+    Delta,
 }
 
 /// In the runtime directory of a service of systemd (systemd.exec(5)), else where the Python service has it. The unit does not
@@ -137,6 +149,7 @@ impl Default for RawSettings {
             app_dir: None,
             diagnostics: true,
             sequence: true,
+            wire: Word(Wire::Full),
             backlog: RawBacklog::default(),
             ups: RawUps::default(),
         }

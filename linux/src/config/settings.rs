@@ -11,7 +11,7 @@ use heartbeat_core::{
 use super::{
     Endpoint, Layers, Method, Proxy, ProxyKind, SettingsError, UpsConfig, VersionSource,
     proof::{ClientCertificate, Proof, TokenSource},
-    raw::RawSettings,
+    raw::{RawSettings, Wire},
     types::{AbsolutePath, Seconds, Whole},
 };
 
@@ -112,7 +112,24 @@ fn rhythm(layers: &Layers, raw: &mut RawSettings) -> Result<Config, SettingsErro
         .with_backoff_cap(raw.backoff_cap.0)
         .with_backlog(beats, per_interval)
         .with_diagnostics(raw.diagnostics)
-        .with_sequence(raw.sequence))
+        .with_sequence(raw.sequence)
+        .with_deltas(deltas(layers, raw)?))
+}
+
+/// Whether what has changed is sent instead of full documents.
+fn deltas(layers: &Layers, raw: &RawSettings) -> Result<bool, SettingsError> {
+    if raw.wire.0 == Wire::Full {
+        return Ok(false);
+    }
+    if raw.method.0 == Method::Get {
+        return Err(layers.refuse("wire", "`delta` needs method = \"post\""));
+    }
+    if !raw.sequence {
+        return Err(
+            layers.refuse("wire", "`delta` needs sequence = true: it refers to documents by their number")
+        );
+    }
+    Ok(true)
 }
 
 /// What this device proves its identity with. The environment's token replaces that of a file.

@@ -201,6 +201,15 @@ fn rejects_other_values_out_of_range() {
 }
 
 #[test]
+fn deltas_need_numbers_and_post() {
+    let deltas = |text: &str| Settings::new(&file(text)).expect("settings").rhythm.deltas();
+    assert!(deltas("wire = 'delta'") && !deltas("wire = 'full'") && !deltas(""));
+    assert!(refused_file("wire = 'delta'\nmethod = 'get'").contains("wire: `delta` needs method = \"post\""));
+    assert!(refused_file("wire = 'delta'\nsequence = false").contains("wire: `delta` needs sequence = true"));
+    assert!(refused_file("wire = 'short'").contains("wire: expected `full` or `delta`, found `short`"));
+}
+
+#[test]
 fn environment_sets_text_and_numbers() {
     let mut layers = Layers::default();
     layers.add_environment(|name| Some(if name.ends_with("URL") { "http://[::1]/" } else { "5" }.to_owned()));

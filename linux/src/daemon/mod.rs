@@ -123,6 +123,9 @@ impl Daemon {
         if keeps {
             agent = agent.with_backlog(backlog::memory());
         }
+        if settings.rhythm.deltas() {
+            agent = agent.with_deltas(Box::leak(Box::default()));
+        }
         let keeper = match &settings.backlog_file {
             Some(file) if keeps => Some(Keeper::start(file, clock::now(), &mut agent, waker.clone())?),
             Some(file) => {
@@ -213,6 +216,9 @@ impl Daemon {
         let Loaded { settings, identity, client } = loaded;
         if settings.rhythm.backlog() > 0 && self.agent.config().backlog() == 0 {
             log::warn!("heartbeats will be kept from the next start on");
+        }
+        if settings.rhythm.deltas() && !self.agent.config().deltas() {
+            log::warn!("deltas will be sent from the next start on");
         }
         self.agent.reconfigure(identity, settings.rhythm);
         self.hal.reconfigure(&settings);

@@ -113,4 +113,6 @@ pub(super) struct Used {
     pub(super) was_answered: bool,
     /// How long the status took.
     pub(super) took: Option<Duration>,
+    /// The server said that it understands deltas.
+    pub(super) understands_deltas: bool,
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use heartbeat_core::payload::BODY_MAX;
+use heartbeat_core::{payload::BODY_MAX, uplink::Wire};
 use ureq::{
     Agent, Body, RequestBuilder,
     config::{AutoHeaderValue, Config},
@@ -22,9 +22,10 @@ use super::{
     connector::{Lender, NoResolver},
     failure::{Cause, Failure, Stage},
     link::Link,
-    outcome::Reply,
+    outcome::{Reply, asks_for_full},
     retry_after,
     steps::Step,
+    strikes::Strikes,
     target::Target,
     traffic::Traffic,
     trust::{Trust, TrustFiles},
@@ -107,7 +108,7 @@ impl Client {
         };
         let mut sender = Sender::new(self, waker, wake_ups);
         let steps = sender.lender().link().keep_steps();
-        let answer = sender.exchange(body, beat);
+        let answer = sender.exchange(Form { body, delta: None }, beat);
         let took = now.elapsed();
         let ended = answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone);
         sender.finish(answer);
@@ -126,6 +127,15 @@ pub struct Story {
     pub steps: Vec<(Duration, Step)>,
 }
 
+/// A heartbeat to send.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form<'d> {
+    /// The full document.
+    pub(super) body: &'d [u8],
+    /// What has changed, and the number of the only connection over which that is understood.
+    pub(super) delta: Option<(&'d [u8], u64)>,
+}
+
 /// Sends documents over one link.
 #[derive(Debug)]
 pub(super) struct Sender {
@@ -135,6 +145,7 @@ pub(super) struct Sender {
     method: Method,
     timeout: Duration,
     headers: HeaderMap,
+    strikes: Strikes,
 }
 
 impl Sender {
@@ -145,7 +156,7 @@ impl Sender {
         let link = Link::new(target, limits, trust, traffic, waker, wake_ups);
         let lender = Lender::new(link);
         let agent = agent(&lender, &endpoint, method, &headers);
-        Self { agent, lender, endpoint, method, timeout, headers }
+        Self { agent, lender, endpoint, method, timeout, headers, strikes: Strikes::default() }
     }
 
     /// Goes on with another client.
@@ -169,14 +180,17 @@ impl Sender {
     /// Sends one document and waits for the status, which is the answer: what follows it is left to [`Self::finish`].
     ///
     /// A connection that had been idle and that the server gave up in the same moment costs one more attempt, at once and
-    /// within the same deadline.
+    /// within the same deadline. So does a delta that the server does not understand.
     ///
     /// # Errors
     ///
     /// Why there is no status.
-    pub(super) fn exchange(&mut self, body: &[u8], beat: Beat) -> Result<Answer, Failure> {
+    pub(super) fn exchange(&mut self, form: Form<'_>, beat: Beat) -> Result<Answer, Failure> {
         self.lender.link().begin(beat);
-        let mut answer = self.attempt(body);
+        let Form { body, delta } = form;
+        let delta = delta.filter(|_| self.method == Method::Post);
+        let answer = delta.and_then(|(delta, over)| self.attempt_delta(delta, over));
+        let mut answer = answer.unwrap_or_else(|| self.attempt(body));
         let used = self.lender.link().used();
         if used.was_kept && Instant::now() < beat.until {
             match &answer {
@@ -205,6 +219,30 @@ impl Sender {
         answer
     }
 
+    /// Sends the shorter form, over this connection; `None` if the full document must be sent instead.
+    fn attempt_delta(&mut self, delta: &[u8], over: u64) -> Option<Result<Answer, Failure>> {
+        self.lender.link().take_only(over);
+        // The server knows the agent by the full document.
+        let request = self.agent.post(self.endpoint.uri()).config().user_agent(AutoHeaderValue::None).build();
+        let request = self.with_headers(request.content_type("application/json")).send(delta);
+        let answer = match self.answer(request, true) {
+            Ok(answer) if asks_for_full(answer.reply.status) => {
+                log::debug!("the server does not understand the delta ({})", answer.reply.status);
+                answer.drain();
+                self.strikes.not_understood(over);
+                None
+            }
+            Ok(answer) => {
+                self.strikes.taken(over);
+                Some(Ok(answer))
+            }
+            Err(_) if self.lender.link().used().began.is_none() => None,
+            Err(failure) => Some(Err(failure)),
+        };
+        self.lender.link().take_any(answer.is_none());
+        answer
+    }
+
     fn attempt(&self, body: &[u8]) -> Result<Answer, Failure> {
         let response = match self.method {
             Method::Post => {
@@ -213,11 +251,24 @@ impl Sender {
             }
             Method::Get => self.with_headers(self.agent.get(self.endpoint.with_params(body))).call(),
         };
+        self.answer(response, false)
+    }
+
+    fn answer(
+        &self,
+        response: Result<Response<Body>, ureq::Error>,
+        was_delta: bool,
+    ) -> Result<Answer, Failure> {
         let response = response.map_err(failure)?;
         let header = |name| Some(response.headers().get(name)?.as_bytes());
         let retry_after = header(RETRY_AFTER).and_then(|asked| retry_after::parse(asked, header(DATE)));
-        let address = self.lender.link().server_address();
-        let reply = Reply { status: response.status().as_u16(), retry_after, address };
+        let link = self.lender.link();
+        let understands_deltas = Some(link.connection())
+            .filter(|connection| link.used().understands_deltas && self.strikes.allow(*connection));
+        let wire = Wire { understands_deltas, was_delta };
+        let address = link.server_address();
+        drop(link);
+        let reply = Reply { status: response.status().as_u16(), retry_after, address, wire };
         Ok(Answer { reply, response })
     }
 
@@ -229,11 +280,10 @@ impl Sender {
     /// much of it. Then takes note of how it ended.
     pub(super) fn finish(&mut self, answer: Result<Answer, Failure>) {
         match answer {
-            Ok(Answer { reply, mut response }) => {
-                let mut rest = response.body_mut().as_reader().take(BODY_READ_MAX);
-                let _ = io::copy(&mut rest, &mut io::sink());
-                drop(response);
-                self.lender.link().conclude(Ok(reply.status));
+            Ok(answer) => {
+                let status = answer.reply.status;
+                answer.drain();
+                self.lender.link().conclude(Ok(status));
             }
             Err(failure) => self.lender.link().conclude(Err(&failure)),
         }
@@ -246,6 +296,14 @@ pub(super) struct Answer {
     /// What of it matters.
     pub(super) reply: Reply,
     response: Response<Body>,
+}
+
+impl Answer {
+    /// Reads what follows the status.
+    fn drain(mut self) {
+        let mut rest = self.response.body_mut().as_reader().take(BODY_READ_MAX);
+        let _ = io::copy(&mut rest, &mut io::sink());
+    }
 }
 
 /// What the library says, of which our own failures are the most.

@@ -1,4 +1,4 @@
-//! The head of a reply, read with tolerance: status line and the five headers that matter; the rest is dropped.
+//! The head of a reply, read with tolerance: status line and the six headers that matter; the rest is dropped.
 //!
 //! The status is the answer, and other clients take replies that a strict parser refuses: a space before a colon, folded
 //! lines, warnings of a PHP script among the headers, lines without CR, `100 Continue` with headers. What is unclear about
@@ -56,6 +56,8 @@ pub(super) struct Head {
     pub(super) body: Body,
     /// The connection ends after this reply.
     pub(super) closes: bool,
+    /// The server says that it understands deltas.
+    pub(super) understands_deltas: bool,
     retry_after: Option<String>,
     date: Option<String>,
 }

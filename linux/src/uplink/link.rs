@@ -21,10 +21,11 @@ use super::{
     beat::{Beat, Cancelled, Limits, Used, Waiting},
     book::Book,
     byte_budget::ByteBudget,
-    connection::{BODY_READ_MAX, Connection, Facts, NoAnswer, nearly},
+    connection::{Connection, Facts, NoAnswer, nearly},
     dial::{Dial, DialContext, Doubt, Turn},
     dial_backoff::DialBackoff,
     failure::{Cause, Failure, Stage},
+    head::Head,
     names::Names,
     outcome,
     steps::{Step, Steps},
@@ -76,6 +77,10 @@ pub(super) struct Link {
     silent: u8,
     /// The log says that this server confirms with large pages.
     is_large_page_logged: bool,
+    /// How many connections were used. There is one at a time, so that this is the number of the latest.
+    connections: u64,
+    /// The number of the only connection that the request may take.
+    only: Option<u64>,
 }
 
 impl Link {
@@ -118,6 +123,8 @@ impl Link {
             is_repeated: false,
             silent: 0,
             is_large_page_logged: false,
+            connections: 0,
+            only: None,
         }
     }
 
@@ -156,7 +163,7 @@ impl Link {
     /// A heartbeat begins.
     pub(super) fn begin(&mut self, beat: Beat) {
         self.beat = beat;
-        (self.used, self.is_repeated) = (Used::default(), false);
+        (self.used, self.is_repeated, self.only) = (Used::default(), false, None);
         self.waiting.clear();
         self.take_renewal();
     }
@@ -203,6 +210,24 @@ impl Link {
         self.waiting.set(failure.through_proxy(self.is_proxied()));
     }
 
+    /// The number of the connection that was used last.
+    pub(super) fn connection(&self) -> u64 {
+        self.connections
+    }
+
+    /// The request that begins may take no other connection than the one with this number, until [`Self::take_any`].
+    pub(super) fn take_only(&mut self, number: u64) {
+        self.only = Some(number);
+    }
+
+    /// Requests may take any connection. `is_void`: the latest one does not count.
+    pub(super) fn take_any(&mut self, is_void: bool) {
+        self.only = None;
+        if is_void {
+            self.used = Used::default();
+        }
+    }
+
     /// How the latest request used its connection.
     pub(super) fn used(&self) -> Used {
         self.used
@@ -219,9 +244,20 @@ impl Link {
         }
         let kept = self.take_kept();
         let was_kept = kept.is_some();
-        let connection = kept.map_or_else(|| self.make(), Ok)?;
+        let connection = match kept {
+            Some(kept) => kept,
+            None if self.only.is_some() => return Err(Failure::new(Stage::Connect, Cause::Lost)),
+            None => self.make()?,
+        };
         let facts = *connection.facts();
         let idle_for = connection.idle_for(Instant::now());
+        if self.only.is_some_and(|number| idle_for.is_none() || number != self.connections) {
+            self.kept = Some(connection);
+            return Err(Failure::new(Stage::Connect, Cause::Lost));
+        }
+        if idle_for.is_none() {
+            self.connections = self.connections.saturating_add(1);
+        }
         self.used = Used {
             address: Some(facts.address),
             was_kept,
@@ -229,6 +265,7 @@ impl Link {
             began: Some(Instant::now()),
             was_answered: false,
             took: None,
+            understands_deltas: false,
         };
         let left = self.beat.until.saturating_duration_since(Instant::now()).min(self.beat.timeout);
         self.steps.note(Step::Request(left));
@@ -344,24 +381,13 @@ impl Link {
         Ok(self.cancelled.includes(&self.beat))
     }
 
-    /// A confirmation has so long a page that it is not read to its end, once for each server.
-    pub(super) fn warn_of_large_page(&mut self) {
-        if !std::mem::replace(&mut self.is_large_page_logged, true) {
-            log::warn!(
-                "the server confirms heartbeats with a page of more than {} KiB, so that each costs a new connection: \
-                 check the url",
-                BODY_READ_MAX / 1024
-            );
-        }
-    }
-
-    /// Something of a reply has come; its status when the head is complete.
-    pub(super) fn is_answered(&mut self, status: Option<u16>) {
+    /// Something of a reply has come; its head when that is complete.
+    pub(super) fn is_answered(&mut self, head: Option<&Head>) {
         self.used.was_answered = true;
-        if let (Some(status), Some(began)) = (status, self.used.began) {
+        if let (Some(head), Some(began)) = (head, self.used.began) {
             let took = began.elapsed();
-            self.used.took = Some(took);
-            self.steps.note(Step::Reply(status, took));
+            (self.used.took, self.used.understands_deltas) = (Some(took), head.understands_deltas);
+            self.steps.note(Step::Reply(head.status, took));
         }
     }
 }

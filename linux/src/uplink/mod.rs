@@ -5,7 +5,7 @@
 //! - `authorities`, `trust`, `verifier`, `certificate`, `dial_backoff`: TLS, the trust anchors, and what happens
 //!   when there is no trust. `byte_budget`: what refusals may cost.
 //! - `connector`, `buffers` and `head` put the HTTP library on top; `client` sends a document with it. `beat` is what
-//!   belongs to one.
+//!   belongs to one. `strikes`: whether deltas are worth their bytes.
 //! - `failure` says what went wrong; `outcome` tells the core; `steps` is the whole story, and `advice` what to do.
 //!
 //! Requests carry a generation number. What was cancelled may still be under way for a moment; its outcome has an
@@ -31,6 +31,7 @@ mod names;
 mod outcome;
 mod retry_after;
 mod steps;
+mod strikes;
 mod target;
 mod tcp;
 mod traffic;
@@ -47,7 +48,7 @@ use std::{
     time::Instant,
 };
 
-use heartbeat_core::{Outcome, Uplink, time::Duration};
+use heartbeat_core::{Outcome, Uplink, time::Duration, uplink::Delta};
 
 pub use self::{
     advice::first_thing_to_do,
@@ -61,7 +62,7 @@ pub use self::{
 };
 use self::{
     beat::{Beat, Cancelled, Waiting},
-    client::Sender,
+    client::{Form, Sender},
 };
 use crate::waker::{self, Waker};
 
@@ -119,6 +120,8 @@ struct State {
 struct Request {
     generation: u64,
     body: Vec<u8>,
+    /// A shorter form, and the connection over which it can be understood.
+    delta: Option<(Vec<u8>, u64)>,
     began: Instant,
     until: Instant,
 }
@@ -146,6 +149,20 @@ impl HttpUplink {
         Ok(Self { shared, generation: 0, thread, cancelled, waiting })
     }
 
+    fn begin(&mut self, body: &[u8], delta: Option<(Vec<u8>, u64)>, timeout: Duration) {
+        self.generation = self.generation.wrapping_add(1);
+        let (began, timeout) = (Instant::now(), std::time::Duration::from(timeout));
+        let until = began + timeout.saturating_sub((timeout / 10).min(HEAD_START_MAX));
+        let mut state = self.shared.lock();
+        state.outcome = None;
+        let mut document = std::mem::take(&mut state.spare);
+        document.clear();
+        document.extend_from_slice(body);
+        state.request = Some(Request { generation: self.generation, body: document, delta, began, until });
+        drop(state);
+        self.thread.wake();
+    }
+
     /// Sends through another client from the next request on.
     pub fn replace(&mut self, client: Client) {
         self.shared.lock().client = Some(client);
@@ -155,17 +172,11 @@ impl HttpUplink {
 
 impl Uplink for HttpUplink {
     fn send(&mut self, body: &[u8], timeout: Duration) {
-        self.generation = self.generation.wrapping_add(1);
-        let (began, timeout) = (Instant::now(), std::time::Duration::from(timeout));
-        let until = began + timeout.saturating_sub((timeout / 10).min(HEAD_START_MAX));
-        let mut state = self.shared.lock();
-        state.outcome = None;
-        let mut document = std::mem::take(&mut state.spare);
-        document.clear();
-        document.extend_from_slice(body);
-        state.request = Some(Request { generation: self.generation, body: document, began, until });
-        drop(state);
-        self.thread.wake();
+        self.begin(body, None, timeout);
+    }
+
+    fn send_either(&mut self, body: &[u8], delta: Delta<'_>, timeout: Duration) {
+        self.begin(body, Some((delta.document.to_vec(), delta.connection)), timeout);
     }
 
     fn poll(&mut self) -> Poll<Outcome> {
@@ -205,7 +216,11 @@ fn serve(shared: &Shared, mut sender: Sender, waker: &Waker) {
             generation: request.generation,
         };
         // A panic in the libraries below costs one heartbeat, not all later ones.
-        let answer = catch_unwind(AssertUnwindSafe(|| sender.exchange(&request.body, beat)))
+        let form = Form {
+            body: &request.body,
+            delta: request.delta.as_ref().map(|(delta, over)| (&**delta, *over)),
+        };
+        let answer = catch_unwind(AssertUnwindSafe(|| sender.exchange(form, beat)))
             .unwrap_or(Err(Failure::new(Stage::Exchange, Cause::Local).after_sending(true)));
         let outcome = outcome(&answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone));
         let mut state = shared.lock();

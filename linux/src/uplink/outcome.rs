@@ -1,6 +1,10 @@
 //! What the end of a request over HTTP means for the agent: the one place where HTTP and the core meet.
 
-use heartbeat_core::{Outcome, Verdict, time::Duration, uplink::Fault};
+use heartbeat_core::{
+    Outcome, Verdict,
+    time::Duration,
+    uplink::{Fault, Wire},
+};
 
 use std::net::SocketAddr;
 
@@ -15,12 +19,19 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// The address that answered, if it is known.
     pub address: Option<SocketAddr>,
+    /// How the heartbeat went over the wire.
+    pub wire: Wire,
 }
 
 impl Reply {
     /// A reply with this status that asks for nothing.
     pub const fn new(status: u16) -> Self {
-        Self { status, retry_after: None, address: None }
+        Self {
+            status,
+            retry_after: None,
+            address: None,
+            wire: Wire { understands_deltas: None, was_delta: false },
+        }
     }
 }
 
@@ -32,13 +43,13 @@ pub fn outcome(ended: &Result<Reply, Failure>) -> Outcome {
     }
 }
 
-fn of_reply(Reply { status, retry_after, address }: Reply) -> Outcome {
+fn of_reply(Reply { status, retry_after, address, wire }: Reply) -> Outcome {
     // The two statuses that mean "later" (RFC 9110 section 15.6.4, RFC 6585 section 4). With others it is not listened to.
     let retry_after = retry_after.filter(|_| matches!(status, 429 | 503));
     let name = match status {
         // What nearly every heartbeat ends with.
-        200 => return Outcome::new(Verdict::Accepted, "status 200"),
-        201..=299 => return Outcome::new(Verdict::Accepted, &format!("status {status}")),
+        200 => return Outcome::new(Verdict::Accepted, "status 200").over(wire),
+        201..=299 => return Outcome::new(Verdict::Accepted, &format!("status {status}")).over(wire),
         300..=399 => format!("the server sent a redirect ({status}), which is not followed"),
         400..=499 => format!("the server refused the heartbeat ({status})"),
         _ => format!("the server failed ({status})"),
@@ -46,6 +57,12 @@ fn of_reply(Reply { status, retry_after, address }: Reply) -> Outcome {
     let place = address.map(|address| format!(" {}", Place(address))).unwrap_or_default();
     let asked = retry_after.map(|time| format!(": it asked for {} s", time.as_secs())).unwrap_or_default();
     Outcome::new(Verdict::Refused { retry_after }, &format!("{name}{place}{asked}")).caused_by(&name)
+}
+
+/// Whether an answer to a delta is about its form, so that the full document may be taken. The others are about the device or the
+/// time.
+pub(super) const fn asks_for_full(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 401 | 403 | 408 | 410 | 421 | 429)
 }
 
 /// What a failure means for the agent.
@@ -169,7 +186,8 @@ mod tests {
     #[test]
     fn refusal_names_the_address_and_the_time_that_the_server_asked_for() {
         let address = Some("192.0.2.1:443".parse().expect("an address"));
-        let refused = outcome(&Ok(Reply { status: 503, retry_after: Some(Duration::from_secs(7)), address }));
+        let refused =
+            outcome(&Ok(Reply { retry_after: Some(Duration::from_secs(7)), address, ..Reply::new(503) }));
         assert_eq!(refused.detail.as_str(), "the server failed (503) [IPv4 192.0.2.1:443]: it asked for 7 s");
         assert_eq!(refused.cause, outcome(&Ok(Reply::new(503))).cause);
         assert_eq!(outcome(&Ok(Reply { address, ..Reply::new(204) })).detail.as_str(), "status 204");
@@ -208,6 +226,12 @@ mod tests {
         assert_eq!([200, 299].map(verdict), [Verdict::Accepted; 2]);
         assert_eq!([300, 302, 399, 400, 404, 428, 430, 499].map(verdict), [REFUSED; 8]);
         assert_eq!([99, 199, 429, 500, 503, 599, 999].map(verdict), [REFUSED; 7]);
+    }
+
+    #[test]
+    fn full_document_is_sent_where_the_form_was_refused_only() {
+        assert_eq!([400, 404, 409, 413, 415, 422, 499].map(asks_for_full), [true; 7]);
+        assert_eq!([200, 302, 401, 403, 408, 410, 421, 429, 500, 503].map(asks_for_full), [false; 10]);
     }
 
     #[test]

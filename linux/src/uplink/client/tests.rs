@@ -1,6 +1,7 @@
 //! The uplink against peers on loopback that do as the test says.
 
 mod connections;
+mod deltas;
 mod proxy;
 mod replies;
 mod tls;
@@ -11,7 +12,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -19,7 +20,7 @@ use std::{
     thread,
 };
 
-use heartbeat_core::{Outcome, Uplink, Verdict, time::Duration as CoreDuration};
+use heartbeat_core::{Outcome, Uplink, Verdict, time::Duration as CoreDuration, uplink::Delta};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection,

@@ -17,6 +17,7 @@ pub(super) struct Fields {
     keep_alive: bool,
     retry_after: Option<String>,
     date: Option<String>,
+    understands_deltas: bool,
     /// The header to which a folded line belongs.
     latest: Header,
 }
@@ -45,6 +46,7 @@ enum Header {
     Connection,
     RetryAfter,
     Date,
+    HeartbeatAccept,
     #[default]
     Other,
 }
@@ -81,6 +83,7 @@ impl Fields {
             Header::Connection => self.connection(value),
             Header::RetryAfter => self.retry_after = self.retry_after.take().or_else(|| printable(value)),
             Header::Date => self.date = self.date.take().or_else(|| printable(value)),
+            Header::HeartbeatAccept => self.heartbeat_accept(value),
             Header::Other => {}
         }
     }
@@ -93,6 +96,7 @@ impl Fields {
             Header::Connection => self.connection(line),
             Header::RetryAfter => self.retry_after = None,
             Header::Date => self.date = None,
+            Header::HeartbeatAccept => self.heartbeat_accept(line),
             Header::Other => {}
         }
     }
@@ -102,6 +106,11 @@ impl Fields {
             self.close |= token.eq_ignore_ascii_case(b"close");
             self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
         }
+    }
+
+    fn heartbeat_accept(&mut self, value: &[u8]) {
+        let mut tokens = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        self.understands_deltas |= tokens.any(|token| token.eq_ignore_ascii_case(b"delta"));
     }
 
     pub(super) fn finish(self) -> Head {
@@ -121,7 +130,14 @@ impl Fields {
             || self.is_old && !self.keep_alive
             || is_odd
             || matches!(body, Body::UntilEnd | Body::Unclear);
-        Head { status: self.status, body, closes, retry_after: self.retry_after, date: self.date }
+        Head {
+            status: self.status,
+            body,
+            closes,
+            understands_deltas: self.understands_deltas,
+            retry_after: self.retry_after,
+            date: self.date,
+        }
     }
 }
 
@@ -162,6 +178,7 @@ impl Header {
             (b"connection", Self::Connection),
             (b"retry-after", Self::RetryAfter),
             (b"date", Self::Date),
+            (b"heartbeat-accept", Self::HeartbeatAccept),
         ]
         .into_iter()
         .find(|(known, _)| name.eq_ignore_ascii_case(known))

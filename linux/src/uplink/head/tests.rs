@@ -56,6 +56,22 @@ fn unclear_length_costs_the_connection_only() {
 }
 
 #[test]
+fn server_says_that_it_understands_deltas() {
+    for (said, expected) in [
+        ("Heartbeat-Accept: delta", true),
+        ("heartbeat-accept : x, DELTA ,y", true),
+        ("Heartbeat-Accept: x\r\nHeartbeat-Accept: delta", true),
+        ("Heartbeat-Accept: x,\r\n delta", true),
+        ("Heartbeat-Accept: deltas", false),
+        ("Heartbeat-Accept:", false),
+        ("Accept: delta", false),
+    ] {
+        let head = head(&format!("HTTP/1.1 204 OK\r\n{said}\r\n\r\n"));
+        assert_eq!(head.understands_deltas, expected, "{said:?}");
+    }
+}
+
+#[test]
 fn end_of_the_connection_is_recognised() {
     for (reply, body) in [
         ("HTTP/1.1 200 OK\r\n\r\n", Body::UntilEnd),

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 use super::{
     super::{
         beat::Used,
-        connection::nearly,
+        connection::{BODY_READ_MAX, nearly},
         dial::Doubt,
         failure::{Cause, Failure, Stage},
         outcome,
@@ -128,5 +128,16 @@ impl Link {
     fn was_cut_short(&self) -> bool {
         let had = self.used.began.map(|began| self.beat.until.saturating_duration_since(began));
         had.is_some_and(|had| had < nearly(self.beat.timeout))
+    }
+
+    /// A confirmation has so long a page that it is not read to its end, once for each server.
+    pub(in super::super) fn warn_of_large_page(&mut self) {
+        if !std::mem::replace(&mut self.is_large_page_logged, true) {
+            log::warn!(
+                "the server confirms heartbeats with a page of more than {} KiB, so that each costs a new connection: \
+                 check the url",
+                BODY_READ_MAX / 1024
+            );
+        }
     }
 }

@@ -62,7 +62,8 @@ impl Link {
     /// A request has ended with this status, and its connection can be used again.
     pub(in super::super) fn put_back(&mut self, mut connection: Connection, status: u16) {
         let age = connection.facts().since.elapsed();
-        let is_refusal = !(200..300).contains(&status);
+        // A delta that is not understood is no refusal of the heartbeat.
+        let is_refusal = !(200..300).contains(&status) && self.only.is_none();
         if status == 421 || is_refusal && age > REFUSED_AGE {
             log::debug!("refused with {status}: the connection is closed, its name will be looked up");
             self.book.failed(connection.facts().address);
