@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     engine::{Handle, SharedFleet},
     limits::{TOKEN_LOOKS_APART, VIEWERS_MAX},
+    receive::deltas::Bases,
     store::{Admin, Read, Readers, Result, StoreError},
 };
 
@@ -29,6 +30,7 @@ pub(crate) struct App {
     pub(crate) fleet: SharedFleet,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) engine: Handle,
+    pub(crate) bases: Bases,
     pub(crate) forms: FormKey,
     pub(crate) throttle: Mutex<Throttle>,
     /// One for each open event stream.
@@ -60,6 +62,7 @@ impl App {
     /// Puts the parts together.
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
+            bases: Bases::new(parts.config.receive.devices),
             config: parts.config,
             clock: parts.clock,
             fleet: parts.fleet,

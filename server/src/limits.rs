@@ -20,6 +20,9 @@ pub(crate) const CONNECTIONS_PER_ADDRESS: usize = 512;
 /// How long a stop waits for requests that are being answered.
 pub(crate) const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long a full document is kept for deltas after the last one of its device. Agents send a full one every minute.
+pub(crate) const DELTA_BASE_LASTS: Duration = Duration::from_secs(180);
+
 /// Heartbeats that may wait for their commit. More are answered with 503: at 10,000 commits a second that is a second.
 pub(crate) const QUEUE_MAX: usize = 10_000;
 /// Heartbeats in one transaction.

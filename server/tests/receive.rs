@@ -72,6 +72,45 @@ fn a_repeated_heartbeat_is_acknowledged_and_stored_once() {
 }
 
 #[test]
+fn delta_is_stored_as_the_full_document_that_it_stands_for() {
+    let server = Server::start();
+    let mut full = document("pi1", 1);
+    let boot = full["boot_id"].clone();
+    let delta =
+        |seq: u64, base: u64| json!({"boot_id": boot, "seq": seq, "base": base, "temp": 60.5, "cpu": null});
+    let answer = server.beat(&full);
+    assert_eq!(answer.header("heartbeat-accept").as_deref(), Some("delta"));
+    let answer = server.beat(&delta(2, 1));
+    assert_eq!((answer.status, answer.header("heartbeat-accept")), (409, None), "its base is not kept yet");
+    full["seq"] = json!(2);
+    assert_eq!(server.beat(&full).status, 200);
+    assert_eq!(server.beat(&delta(3, 1)).status, 409, "not the latest");
+    let answer = server.beat(&delta(3, 2));
+    assert_eq!((answer.status, answer.header("heartbeat-accept").as_deref()), (200, Some("delta")));
+    assert_eq!(server.beat(&delta(3, 2)).status, 200, "repeated");
+    (full["seq"], full["temp"], full["cpu"]) = (json!(3), json!(60.5), json!(null));
+    assert_eq!(server.get("/api/v1/devices/pi1").json()["document"], full);
+    assert_eq!(server.stored("pi1"), 3);
+    let mut wrong = delta(4, 2);
+    wrong["temp"] = json!("hot");
+    assert_eq!(server.beat(&wrong).status, 422);
+}
+
+#[test]
+fn delta_needs_the_token_of_its_device() {
+    let server = Server::with("[receive]\nrequire_token = true\n");
+    let [own, other] = ["pi1", "pi2"].map(|id| server.token(&["--device", id]));
+    let full = document("pi1", 1);
+    let delta = json!({"boot_id": full["boot_id"], "seq": 2, "base": 1});
+    assert_eq!(server.beat_with(&full, Some(&own)).status, 200);
+    assert_eq!(server.beat_with(&delta, Some(&own)).status, 409);
+    assert_eq!(server.beat_with(&full, Some(&own)).status, 200);
+    assert_eq!(server.beat_with(&delta, None).status, 401);
+    assert_eq!(server.beat_with(&delta, Some(&other)).status, 403);
+    assert_eq!(server.beat_with(&delta, Some(&own)).status, 200);
+}
+
+#[test]
 fn unknown_keys_are_kept() {
     let server = Server::start();
     let mut beat = document("pi1", 1);

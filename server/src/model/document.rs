@@ -223,7 +223,11 @@ impl Document {
     }
 }
 
-fn boot_number(text: &str) -> Result<u64, DocumentError> {
+/// The number of a start: 16 hexadecimal digits.
+///
+/// # Errors
+/// When it is something else.
+pub(crate) fn boot_number(text: &str) -> Result<u64, DocumentError> {
     let lower = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
     if text.len() != 16 || !text.chars().all(lower) {
         return Err(DocumentError::NotVersion1("boot_id has 16 hexadecimal digits".to_owned()));

@@ -2,18 +2,21 @@
 //!
 //! | answer | means | the agent |
 //! |---|---|---|
-//! | 200 | it is in the database, now or already | goes on |
+//! | 200 with `Heartbeat-Accept: delta` | it is in the database, now or already | goes on |
 //! | 400, 413, 415, 422 | it is no document of version 1, and says why | backs off, drops it after three refusals |
+//! | 409 | it is a delta, and what it refers to is not known here | sends the full document at once |
 //! | 401, 403 | the token is missing, wrong or for another device | backs off |
 //! | 410 | the device was removed | backs off |
 //! | 503 with `Retry-After` | too many wait, or the database is away; nothing was stored | comes again, spread |
 
-use std::sync::Arc;
+pub(crate) mod deltas;
+
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     body::{Body, Bytes},
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -29,11 +32,12 @@ use crate::{
     app::App,
     engine::Verdict,
     limits::{BODY_TIMEOUT, COMMIT_TIMEOUT, DOCUMENT_MAX, RETRY_AFTER_MIN, RETRY_AFTER_SPREAD},
-    model::document::{Beat, DocumentError},
+    model::document::{Beat, DocumentError, Sequence},
     store::{TokenRow, TokenUse},
     text::is_plain,
     time::UnixMs,
 };
+use deltas::DeltaError;
 
 /// `POST`, and the deprecated `GET ?params=`.
 pub(crate) async fn heartbeat(
@@ -64,22 +68,36 @@ pub(crate) async fn heartbeat(
             Err(answer) => return *answer,
         },
     };
-    let beat = match Beat::parse(&body) {
+    let rebuilt = match app.bases.rebuild(&body, Instant::now()) {
+        Ok(rebuilt) => rebuilt,
+        Err(error @ DeltaError::UnknownBase) => return text(StatusCode::CONFLICT, &error.to_string()),
+        Err(error) => return text(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+    };
+    let beat = match Beat::parse(rebuilt.as_deref().map_or(&*body, str::as_bytes)) {
         Ok(beat) => beat,
         Err(error) => return text(status_of(&error), &error.to_string()),
     };
+    let base =
+        beat.sequence.filter(|sequence| rebuilt.is_none() && !beat.replayed && app.bases.expects(*sequence));
+    let base = base.map(|sequence| (sequence, beat.text.clone()));
     match app.tokens.device(bearer.as_deref(), &beat.hardware_id, required, UnixMs::now()) {
-        Ok(group) => submit(&app, beat, group).await,
+        Ok(group) => submit(&app, beat, group, base).await,
         Err(refusal) => refuse(refusal),
     }
 }
 
-async fn submit(app: &App, beat: Beat, group: Option<String>) -> Response {
+/// `base`: what deltas may refer to when it has been stored.
+async fn submit(app: &App, beat: Beat, group: Option<String>, base: Option<(Sequence, String)>) -> Response {
     let Some(verdict) = app.engine.submit(beat, group) else {
         return come_again("too many heartbeats wait");
     };
     match tokio::time::timeout(COMMIT_TIMEOUT, verdict).await {
-        Ok(Ok(Verdict::Stored | Verdict::Repeated)) => StatusCode::OK.into_response(),
+        Ok(Ok(Verdict::Stored | Verdict::Repeated)) => {
+            if let Some((sequence, text)) = base {
+                app.bases.stored(sequence, text, Instant::now());
+            }
+            [(HeaderName::from_static("heartbeat-accept"), "delta")].into_response()
+        }
         Ok(Ok(Verdict::Removed)) => text(StatusCode::GONE, "this device was removed"),
         Ok(Ok(Verdict::Unknown)) => text(StatusCode::FORBIDDEN, "no new devices are taken"),
         Ok(Ok(Verdict::Unavailable) | Err(_)) => come_again("the database is not available"),
