@@ -4,16 +4,27 @@
 
 use heartbeat_core::time::Instant;
 use heartbeat_sim::{
-    fuzz::{PlantedBug, Scenario, Told, Untraced, campaign, minimise, regressions, run, trace_hash},
+    fuzz::{PlantedBug, Scenario, Told, Untraced, Wire, campaign, minimise, regressions, run, trace_hash},
     schema::Schema,
 };
 
 #[test]
 fn fixed_seeds_break_no_property() {
     assert!(regressions().count() >= 2, "the kept runs are not read");
-    match campaign(0..200, 200, |_| {}) {
+    match campaign(Wire::Full, 0..200, 200, |_| {}) {
         Ok(total) => {
             assert!(total.tally.delivered > 5_000 && total.tally.replayed > 100, "{:?}", total.tally)
+        }
+        Err(failure) => panic!("{failure:?}"),
+    }
+}
+
+#[test]
+fn receiver_of_deltas_knows_every_full_document() {
+    match campaign(Wire::Delta, 0..200, 200, |_| {}) {
+        Ok(total) => {
+            let tally = total.tally;
+            assert!(tally.deltas > 1_000 && tally.delivered > tally.deltas + 1_000, "{tally:?}");
         }
         Err(failure) => panic!("{failure:?}"),
     }
@@ -26,7 +37,8 @@ fn checker_finds_every_planted_bug() {
     let unseen: Vec<_> = PlantedBug::ALL
         .iter()
         .filter(|bug| {
-            (0..10_000).all(|seed| run(&Scenario::draw(seed, 100), Some(**bug), &mut Untraced).is_ok())
+            let scenario = |seed| Scenario::over(bug.wire(), seed, 100);
+            (0..10_000).all(|seed| run(&scenario(seed), Some(**bug), &mut Untraced).is_ok())
         })
         .map(ToString::to_string)
         .collect();
@@ -64,6 +76,34 @@ fn expected_documents_match_the_schema() {
 }
 
 #[test]
+fn deltas_match_their_schema() {
+    let parsed = |schema: &str| -> serde_json::Value { serde_json::from_str(schema).expect("JSON") };
+    let registry = jsonschema::Registry::new()
+        .add("urn:heartbeat:v1", parsed(heartbeat_core::SCHEMA))
+        .and_then(jsonschema::RegistryBuilder::prepare)
+        .expect("a resource");
+    let schema = jsonschema::options()
+        .with_registry(&registry)
+        .build(&parsed(heartbeat_core::payload::DELTA_SCHEMA))
+        .expect("a schema");
+    let mut checked = 0;
+    for seed in 0..100 {
+        let mut deltas = Vec::new();
+        let mut told = Told::new(|_: Instant, line: &str| {
+            deltas.extend(line.split_once(" as delta ").map(|(_, delta)| parsed(delta)));
+        });
+        run(&Scenario::over(Wire::Delta, seed, 30), None, &mut told).expect("no promise is broken");
+        for delta in &deltas {
+            if let Err(error) = schema.validate(delta) {
+                panic!("seed {seed}: {error} at {}: {delta}", error.instance_path());
+            }
+        }
+        checked += deltas.len();
+    }
+    assert!(checked > 300, "{checked}");
+}
+
+#[test]
 fn same_seed_gives_the_same_trace() {
     let hash = |seed| trace_hash(&Scenario::draw(seed, 100));
     assert_eq!(hash(7), hash(7));
@@ -73,13 +113,13 @@ fn same_seed_gives_the_same_trace() {
 #[test]
 fn minimises_a_run_to_the_events_that_break_the_property() {
     let bug = Some(PlantedBug::CatchesUp);
-    let minimal = minimise(0, 200, bug).expect("a broken promise");
+    let minimal = minimise(Wire::Full, 0, 200, bug).expect("a broken promise");
     let shortened = Scenario::draw(0, minimal.beats).only(&minimal.steps);
     let violation = run(&shortened, bug, &mut Untraced).expect_err("still broken");
     assert_eq!(violation.property, minimal.violation.property);
     // A stall is what it takes.
     assert!(shortened.steps.len() <= 2, "{:?}", shortened.steps);
-    assert!(minimise(0, 50, None).is_none(), "an honest run has nothing to shorten");
+    assert!(minimise(Wire::Full, 0, 50, None).is_none(), "an honest run has nothing to shorten");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::print;
 use crate::fuzz::{
-    self, Event, Failure, PlantedBug, Report, Scenario, Told, Trace, TraceHash, Untraced, campaign, minimise,
-    missing, trace_hash,
+    self, Event, Failure, PlantedBug, Report, Scenario, Told, Trace, TraceHash, Untraced, Wire, campaign,
+    minimise, missing, trace_hash,
 };
 
 /// Seeds within which every bug must be found.
@@ -27,8 +27,11 @@ pub(super) struct Fuzz {
     /// Seed of the first run
     #[arg(long, value_name = "SEED", default_value = "0")]
     first: u64,
+    /// In which form the agent sends its documents
+    #[arg(long, value_enum, default_value_t)]
+    wire: Wire,
     /// Runs without any trouble, to see how fast that is
-    #[arg(long, conflicts_with = "hash")]
+    #[arg(long, conflicts_with_all = ["hash", "wire"])]
     plain: bool,
     /// Print a number that is the same wherever these runs are told in the same words, and nothing else
     #[arg(long)]
@@ -44,6 +47,9 @@ pub(super) struct Replay {
     /// Its slots
     #[arg(long, value_name = "N", default_value = "1000")]
     beats: u64,
+    /// In which form the agent sends its documents
+    #[arg(long, value_enum, default_value_t)]
+    wire: Wire,
     /// Of its events, these only, as `minimise` prints them
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     only: Option<Vec<usize>>,
@@ -58,6 +64,9 @@ pub(super) struct Minimise {
     /// Its slots
     #[arg(long, value_name = "N", default_value = "1000")]
     beats: u64,
+    /// In which form the agent sends its documents
+    #[arg(long, value_enum, default_value_t)]
+    wire: Wire,
 }
 
 impl Fuzz {
@@ -67,7 +76,7 @@ impl Fuzz {
         if self.hash {
             let mut all = TraceHash::default();
             for seed in seeds {
-                let hash = trace_hash(&Scenario::draw(seed, self.beats));
+                let hash = trace_hash(&Scenario::over(self.wire, seed, self.beats));
                 all.line(time::Instant::from_micros(seed), || hash.value().to_string());
             }
             print(&format!("{:016x}", all.value()));
@@ -88,7 +97,7 @@ impl Fuzz {
         let total = if self.plain {
             self.plain(progress)?
         } else {
-            campaign(seeds, self.beats, progress).map_err(told)?
+            campaign(self.wire, seeds, self.beats, progress).map_err(told)?
         };
         bar.finish_and_clear();
         self.report(&total, started.elapsed())
@@ -105,7 +114,7 @@ impl Fuzz {
     }
 
     fn report(&self, total: &Report, took: Duration) -> Result<(), String> {
-        for kind in Event::KINDS {
+        for kind in Event::KINDS.iter().chain(Event::KINDS_WITH_DELTAS) {
             if let Some(count) = total.events.get(kind) {
                 print(&format!("{count:>12}  {kind}"));
             }
@@ -116,6 +125,9 @@ impl Fuzz {
             "{} sent in time, of which {} delivered; {} delivered late, {} given up",
             tally.attempted, tally.delivered, tally.replayed, tally.dropped
         ));
+        if self.wire == Wire::Delta {
+            print(&format!("{} of those that were delivered in time were deltas", tally.deltas));
+        }
         let events: u64 = total.events.values().sum();
         print(&format!(
             "{} runs, {} beats, {events} events: no promise broken. {} beats/s, {} of them sent",
@@ -124,7 +136,7 @@ impl Fuzz {
             per_second(tally.slots, took),
             per_second(tally.attempted, took),
         ));
-        match missing(total, if self.plain { 0 } else { self.seeds }) {
+        match missing(total, self.wire, if self.plain { 0 } else { self.seeds }) {
             missing if missing.is_empty() => Ok(()),
             missing => Err(format!("never happened: {}", missing.join(", "))),
         }
@@ -136,11 +148,20 @@ fn per_second(count: u64, took: Duration) -> u128 {
 }
 
 fn told(failure: Failure) -> String {
-    let Failure { seed, beats, violation } = failure;
+    let Failure { wire, seed, beats, violation } = failure;
+    let run = format!("--seed {seed} --beats {beats}{}", of(wire));
     format!(
-        "seed {seed}: {violation}\nheartbeat-sim replay --seed {seed} --beats {beats} tells how, \
-         heartbeat-sim minimise --seed {seed} --beats {beats} what was needed for it"
+        "seed {seed}: {violation}\nheartbeat-sim replay {run} tells how, heartbeat-sim minimise {run} what was \
+         needed for it"
     )
+}
+
+/// The flag for documents in this form.
+fn of(wire: Wire) -> &'static str {
+    match wire {
+        Wire::Full => "",
+        Wire::Delta => " --wire delta",
+    }
 }
 
 /// Lets frontends commit each bug until the checker sees it.
@@ -150,7 +171,8 @@ pub(super) fn planted_bugs(beats: u64) -> Result<(), String> {
     let mut unseen = Vec::new();
     for bug in PlantedBug::ALL {
         let seen = (0..PLANTED_BUG_SEEDS).find_map(|seed| {
-            let violation = fuzz::run(&Scenario::draw(seed, beats), Some(*bug), &mut Untraced).err()?;
+            let violation =
+                fuzz::run(&Scenario::over(bug.wire(), seed, beats), Some(*bug), &mut Untraced).err()?;
             Some((seed, violation.property))
         });
         match seen {
@@ -170,7 +192,7 @@ pub(super) fn planted_bugs(beats: u64) -> Result<(), String> {
 impl Replay {
     /// Tells everything that happens.
     pub(super) fn run(&self) -> Result<(), String> {
-        let mut scenario = Scenario::draw(self.seed, self.beats);
+        let mut scenario = Scenario::over(self.wire, self.seed, self.beats);
         if let Some(only) = &self.only {
             scenario = scenario.only(only);
         }
@@ -193,19 +215,20 @@ fn seconds(at: time::Instant) -> String {
 impl Minimise {
     /// Shortens the run, and tells what is left of it.
     pub(super) fn run(&self) -> Result<(), String> {
-        let Self { seed, beats } = *self;
-        let Some(minimal) = minimise(seed, beats, None) else {
+        let Self { seed, beats, wire } = *self;
+        let Some(minimal) = minimise(wire, seed, beats, None) else {
             print(&format!("seed {seed}: the run breaks no promise"));
             return Ok(());
         };
         let steps: Vec<_> = minimal.steps.iter().map(usize::to_string).collect();
         print(&format!(
-            "{} of {} events are needed: heartbeat-sim replay --seed {seed} --beats {} --only {}",
+            "{} of {} events are needed: heartbeat-sim replay --seed {seed} --beats {}{} --only {}",
             steps.len(),
-            Scenario::draw(seed, beats).steps.len(),
+            Scenario::over(wire, seed, beats).steps.len(),
             minimal.beats,
+            of(wire),
             if steps.is_empty() { "''".to_owned() } else { steps.join(",") },
         ));
-        tell(&Scenario::draw(seed, minimal.beats).only(&minimal.steps))
+        tell(&Scenario::over(wire, seed, minimal.beats).only(&minimal.steps))
     }
 }

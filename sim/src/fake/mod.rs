@@ -7,6 +7,7 @@ mod server;
 mod values;
 
 use heartbeat_core::{Uplink, time::Instant};
+use serde_json::Value;
 
 pub use device::{FakeDevice, FakeSensor};
 pub use recorder::{End, Recorder, Sent};
@@ -26,4 +27,10 @@ pub trait Timed {
 pub trait Path: Uplink + Timed {
     /// How many heartbeats the server has taken, including those whose reply did not reach the client.
     fn taken(&self) -> u64;
+
+    /// What the server knows of the device, if it looks at what it takes.
+    fn view(&self) -> Option<&Value>;
+
+    /// The connection is gone.
+    fn disconnect(&mut self);
 }

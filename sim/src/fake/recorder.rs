@@ -5,7 +5,9 @@ use std::task::Poll;
 use heartbeat_core::{
     Outcome, Uplink,
     time::{Duration, Instant},
+    uplink::Delta,
 };
+use serde_json::Value;
 
 use super::{Path, Timed};
 
@@ -14,8 +16,12 @@ use super::{Path, Timed};
 pub struct Sent {
     /// When it was sent.
     pub at: Instant,
-    /// Its document.
+    /// Its document, in full.
     pub body: Vec<u8>,
+    /// What may have been sent instead, and over which connection.
+    pub delta: Option<(Vec<u8>, u64)>,
+    /// What the server knew of the device after it.
+    pub view: Option<Value>,
     /// The time that it was given.
     pub timeout: Duration,
     /// Whether the server has taken it.
@@ -76,6 +82,28 @@ impl<U> Recorder<U> {
     }
 }
 
+impl<U: Path> Recorder<U> {
+    fn begin(&mut self, body: &[u8], delta: Option<Delta<'_>>, timeout: Duration) {
+        self.overlapping += u64::from(self.busy);
+        self.busy = true;
+        let before = self.inner.taken();
+        match delta {
+            Some(delta) => self.inner.send_either(body, delta, timeout),
+            None => self.inner.send(body, timeout),
+        }
+        let taken = self.inner.taken() > before;
+        self.sent.push(Sent {
+            at: self.now,
+            body: body.to_vec(),
+            delta: delta.map(|delta| (delta.document.to_vec(), delta.connection)),
+            view: self.inner.view().filter(|_| taken).cloned(),
+            timeout,
+            taken,
+            end: None,
+        });
+    }
+}
+
 impl<U: Timed> Timed for Recorder<U> {
     fn advance(&mut self, now: Instant) {
         self.now = now;
@@ -89,12 +117,11 @@ impl<U: Timed> Timed for Recorder<U> {
 
 impl<U: Path> Uplink for Recorder<U> {
     fn send(&mut self, body: &[u8], timeout: Duration) {
-        self.overlapping += u64::from(self.busy);
-        self.busy = true;
-        let before = self.inner.taken();
-        self.inner.send(body, timeout);
-        let taken = self.inner.taken() > before;
-        self.sent.push(Sent { at: self.now, body: body.to_vec(), timeout, taken, end: None });
+        self.begin(body, None, timeout);
+    }
+
+    fn send_either(&mut self, body: &[u8], delta: Delta<'_>, timeout: Duration) {
+        self.begin(body, Some(delta), timeout);
     }
 
     fn poll(&mut self) -> Poll<Outcome> {

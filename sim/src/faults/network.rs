@@ -5,8 +5,10 @@ use std::{fmt, task::Poll};
 use heartbeat_core::{
     Outcome, Uplink,
     time::{Duration, Instant},
+    uplink::Delta,
 };
 use heartbeat_daemon::uplink::{self, Cause, Failure, Reply, Stage};
+use serde_json::Value;
 
 use crate::fake::{Path, Timed};
 
@@ -159,13 +161,41 @@ impl<U: Path> Path for FaultyUplink<U> {
     fn taken(&self) -> u64 {
         self.inner.taken()
     }
+
+    fn view(&self) -> Option<&Value> {
+        self.inner.view()
+    }
+
+    fn disconnect(&mut self) {
+        self.inner.disconnect();
+    }
 }
 
-impl<U: Uplink> Uplink for FaultyUplink<U> {
-    fn send(&mut self, body: &[u8], timeout: Duration) {
+impl<U: Path> FaultyUplink<U> {
+    /// A request begins; true if it reaches the server.
+    fn begin(&mut self) -> bool {
         self.flight = Some(Flight { fault: self.fault, not_before: self.now + self.delay });
-        if self.fault.is_none_or(|fault| fault.symptom().taken) {
+        self.fault.is_none_or(|fault| fault.symptom().taken)
+    }
+
+    /// What has gone wrong costs the connection, unless it was an answer.
+    fn disconnect_after(&mut self, fault: NetworkFault) {
+        if !matches!(fault, NetworkFault::Status(_) | NetworkFault::Busy(..)) {
+            self.inner.disconnect();
+        }
+    }
+}
+
+impl<U: Path> Uplink for FaultyUplink<U> {
+    fn send(&mut self, body: &[u8], timeout: Duration) {
+        if self.begin() {
             self.inner.send(body, timeout);
+        }
+    }
+
+    fn send_either(&mut self, body: &[u8], delta: Delta<'_>, timeout: Duration) {
+        if self.begin() {
+            self.inner.send_either(body, delta, timeout);
         }
     }
 
@@ -177,6 +207,7 @@ impl<U: Uplink> Uplink for FaultyUplink<U> {
             None => self.inner.poll(),
             Some(End::Ended(ended)) => {
                 self.inner.cancel();
+                flight.fault.into_iter().for_each(|fault| self.disconnect_after(fault));
                 Poll::Ready(uplink::outcome(&ended))
             }
             Some(End::Never(_)) => Poll::Pending,
@@ -189,6 +220,8 @@ impl<U: Uplink> Uplink for FaultyUplink<U> {
 
     fn cancel(&mut self) -> Outcome {
         let outcome = self.inner.cancel();
+        // A request that is given up is reset.
+        self.inner.disconnect();
         match self.flight.take().and_then(|flight| flight.fault).map(|fault| fault.symptom().end) {
             Some(End::Never(waiting_for)) => uplink::outcome(&Err(waiting_for)),
             _ => outcome,

@@ -8,7 +8,7 @@ use super::{
     checker::Violation,
     event::Event,
     run::{Report, run},
-    scenario::Scenario,
+    scenario::{Scenario, Wire},
     trace::{Trace, TraceHash, Untraced},
 };
 
@@ -24,6 +24,8 @@ const LONG: u64 = 1_000;
 /// A run that broke a promise.
 #[derive(Debug)]
 pub struct Failure {
+    /// In which form its documents were.
+    pub wire: Wire,
     /// Its seed.
     pub seed: u64,
     /// Its slots.
@@ -46,21 +48,26 @@ pub fn regressions() -> impl Iterator<Item = (u64, u64)> {
 /// # Errors
 ///
 /// The first run that broke a promise.
-pub fn campaign(seeds: Range<u64>, beats: u64, mut progress: impl FnMut(&Report)) -> Result<Report, Failure> {
+pub fn campaign(
+    wire: Wire,
+    seeds: Range<u64>,
+    beats: u64,
+    mut progress: impl FnMut(&Report),
+) -> Result<Report, Failure> {
     for (seed, beats) in regressions() {
-        check(seed, beats)?;
+        check(wire, seed, beats)?;
     }
     let mut total = Report::default();
     for seed in seeds {
-        total.add(&check(seed, beats)?);
+        total.add(&check(wire, seed, beats)?);
         progress(&total);
     }
     Ok(total)
 }
 
-fn check(seed: u64, beats: u64) -> Result<Report, Failure> {
-    let scenario = Scenario::draw(seed, beats);
-    let fail = |violation| Failure { seed, beats, violation };
+fn check(wire: Wire, seed: u64, beats: u64) -> Result<Report, Failure> {
+    let scenario = Scenario::over(wire, seed, beats);
+    let fail = |violation| Failure { wire, seed, beats, violation };
     let report = run(&scenario, None, &mut Untraced).map_err(fail)?;
     let differs = |property, detail: &str| {
         Err(fail(Violation { property, detail: detail.to_owned(), at: scenario.start }))
@@ -92,12 +99,16 @@ pub fn trace_hash(scenario: &Scenario) -> TraceHash {
 
 /// What is missing after so many runs: kinds of events that never happened, stimuli that never met a state. Nothing is
 /// after few runs.
-pub fn missing(total: &Report, runs: u64) -> Vec<String> {
+pub fn missing(total: &Report, wire: Wire, runs: u64) -> Vec<String> {
     if runs < LONG {
         return Vec::new();
     }
-    let kinds =
-        Event::KINDS.iter().filter(|kind| !total.events.contains_key(*kind)).map(|kind| (*kind).to_owned());
+    let of_deltas = if wire == Wire::Delta { Event::KINDS_WITH_DELTAS } else { &[] };
+    let kinds = Event::KINDS
+        .iter()
+        .chain(of_deltas)
+        .filter(|kind| !total.events.contains_key(*kind))
+        .map(|kind| (*kind).to_owned());
     let pairs =
         total.coverage.missing().into_iter().map(|(state, stimulus)| format!("{stimulus:?} in {state:?}"));
     kinds.chain(pairs).collect()

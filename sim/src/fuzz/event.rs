@@ -34,6 +34,19 @@ pub enum Event {
     Kill(Duration),
     /// Storage does this from now on.
     Storage(StorageFault),
+    /// Something happens to what the server knows of deltas. Only in runs with deltas.
+    Deltas(ServerChange),
+}
+
+/// What happens to a server that understands deltas, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerChange {
+    /// It is started again, behind a proxy that keeps the connection.
+    Restarts,
+    /// From now on it says that it understands deltas.
+    Announces,
+    /// From now on it does not.
+    IsSilent,
 }
 
 /// What happens to the wall clock.
@@ -235,8 +248,28 @@ impl Event {
             Self::Storage(StorageFault::Slow(_)) => "storage: slow",
             Self::Storage(StorageFault::Fails) => "storage: fails",
             Self::Storage(StorageFault::Lies) => "storage: lies",
+            Self::Deltas(ServerChange::Restarts) => "server: restarted behind a proxy",
+            Self::Deltas(ServerChange::Announces) => "server: understands deltas",
+            Self::Deltas(ServerChange::IsSilent) => "server: understands no deltas",
         }
     }
+
+    /// One that happens in runs with deltas only.
+    pub(super) fn draw_about_deltas(random: &mut Random) -> Self {
+        use ServerChange as C;
+        Self::Deltas(random.pick([
+            C::Restarts,
+            C::Restarts,
+            C::IsSilent,
+            C::Announces,
+            C::Announces,
+            C::Announces,
+        ]))
+    }
+
+    /// All that events are counted as in runs with deltas, besides [`Event::KINDS`].
+    pub const KINDS_WITH_DELTAS: &[&str] =
+        &["server: restarted behind a proxy", "server: understands deltas", "server: understands no deltas"];
 
     /// All that events are counted as.
     pub const KINDS: &[&str] = &[
@@ -309,6 +342,9 @@ impl fmt::Display for Event {
             Self::Reload(_) => f.write_str("the configuration is read again"),
             Self::Restart(down) => write!(f, "stopped, to be started after {}", ms(*down)),
             Self::Kill(down) => write!(f, "killed, to be started after {}", ms(*down)),
+            Self::Deltas(ServerChange::Restarts) => f.write_str("the server is restarted behind its proxy"),
+            Self::Deltas(ServerChange::Announces) => f.write_str("the server understands deltas"),
+            Self::Deltas(ServerChange::IsSilent) => f.write_str("the server understands no deltas"),
             Self::Storage(fault) => match fault {
                 StorageFault::None => f.write_str("storage well"),
                 StorageFault::Slow(time) => write!(f, "storage takes {}", ms(*time)),

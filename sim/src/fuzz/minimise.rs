@@ -1,6 +1,12 @@
 //! Shortens a run that breaks a promise to what is needed for that.
 
-use super::{checker::Violation, planted_bugs::PlantedBug, run::run, scenario::Scenario, trace::Untraced};
+use super::{
+    checker::Violation,
+    planted_bugs::PlantedBug,
+    run::run,
+    scenario::{Scenario, Wire},
+    trace::Untraced,
+};
 
 /// A run that cannot easily be made any shorter.
 #[derive(Debug)]
@@ -15,17 +21,18 @@ pub struct Minimal {
 
 /// Shortens the run of a seed: first its end, then its steps in ever smaller pieces, as long as the same promise is
 /// broken. `None` when the run breaks none. `bug`: planted in the frontend.
-pub fn minimise(seed: u64, beats: u64, bug: Option<PlantedBug>) -> Option<Minimal> {
-    let whole = Scenario::draw(seed, beats);
+pub fn minimise(wire: Wire, seed: u64, beats: u64, bug: Option<PlantedBug>) -> Option<Minimal> {
+    let whole = Scenario::over(wire, seed, beats);
     let violation = run(&whole, bug, &mut Untraced).err()?;
     let same = |scenario: &Scenario| {
         run(scenario, bug, &mut Untraced).err().filter(|other| other.property == violation.property)
     };
     // The end: one slot more than had begun.
     let begun = violation.at.since(whole.start).as_micros() / whole.config.interval().as_micros() + 1;
-    let beats =
-        (begun..=begun + 1).find(|beats| same(&Scenario::draw(seed, *beats)).is_some()).unwrap_or(beats);
-    let scenario = Scenario::draw(seed, beats);
+    let beats = (begun..=begun + 1)
+        .find(|beats| same(&Scenario::over(wire, seed, *beats)).is_some())
+        .unwrap_or(beats);
+    let scenario = Scenario::over(wire, seed, beats);
     let mut steps: Vec<usize> = (0..scenario.steps.len()).collect();
     let mut piece = steps.len().next_power_of_two() / 2;
     while piece > 0 {

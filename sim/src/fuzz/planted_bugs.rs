@@ -8,10 +8,11 @@ use heartbeat_core::{
     readings::Sampled,
     time::{Duration, Instant},
     units::{Celsius, UnixTime},
-    uplink::Fault,
+    uplink::{Delta, Fault},
 };
 
-use crate::{fake::Timed, rig::Clock};
+use super::scenario::Wire;
+use crate::{fake::Timed, receiver::Habit, rig::Clock};
 
 macro_rules! planted_bugs {
     ($($(#[doc = $doc:literal])* $bug:ident, $name:literal;)*) => {
@@ -115,6 +116,37 @@ planted_bugs! {
     RestoresBackwards, "stored heartbeats restored newest first";
     /// Half a file is a file.
     TornFile, "torn file restored";
+    /// A delta that was taken counts as the full document that the next ones refer to.
+    DeltaAsBase, "delta reported as full document";
+    /// What a server once said of deltas is true for ever.
+    KeepsAnnouncement, "deltas to a server that no longer understands them";
+    /// A receiver applies each delta to what the one before has left.
+    AccumulatesDeltas, "receiver that adds deltas up";
+    /// A receiver takes null for a key that is gone.
+    NullRemoves, "receiver that merges deltas as RFC 7396";
+}
+
+impl PlantedBug {
+    /// The form of documents that shows it.
+    pub fn wire(self) -> Wire {
+        if self.is_about_deltas() { Wire::Delta } else { Wire::Full }
+    }
+
+    fn is_about_deltas(self) -> bool {
+        matches!(
+            self,
+            Self::DeltaAsBase | Self::KeepsAnnouncement | Self::AccumulatesDeltas | Self::NullRemoves
+        )
+    }
+
+    /// How the receiver reads deltas.
+    pub(super) fn habit(self) -> Habit {
+        match self {
+            Self::AccumulatesDeltas => Habit::Accumulates,
+            Self::NullRemoves => Habit::NullRemoves,
+            _ => Habit::Right,
+        }
+    }
 }
 
 /// The clock of a frontend that may have a planted bug.
@@ -260,11 +292,13 @@ pub(super) struct BuggyUplink<U> {
     body: Vec<u8>,
     /// It has been sent a second time, or a cancelled request's outcome is still to come.
     again: bool,
+    /// The connection over which the server has said last that it understands deltas.
+    understood: Option<u64>,
 }
 
 impl<U> BuggyUplink<U> {
     pub(super) const fn new(inner: U, bug: Option<PlantedBug>) -> Self {
-        Self { inner, bug, body: Vec::new(), again: false }
+        Self { inner, bug, body: Vec::new(), again: false, understood: None }
     }
 }
 
@@ -288,11 +322,25 @@ impl<U: Uplink> Uplink for BuggyUplink<U> {
         }
     }
 
+    fn send_either(&mut self, body: &[u8], delta: Delta<'_>, timeout: Duration) {
+        if self.bug.is_none_or(PlantedBug::is_about_deltas) {
+            self.inner.send_either(body, delta, timeout);
+        } else {
+            self.send(body, timeout);
+        }
+    }
+
     fn poll(&mut self) -> Poll<Outcome> {
         if self.bug == Some(PlantedBug::LateResult) && std::mem::take(&mut self.again) {
             return Poll::Ready(accepted());
         }
-        let Poll::Ready(outcome) = self.inner.poll() else { return Poll::Pending };
+        let Poll::Ready(mut outcome) = self.inner.poll() else { return Poll::Pending };
+        self.understood = outcome.wire.understands_deltas.or(self.understood);
+        match self.bug {
+            Some(PlantedBug::DeltaAsBase) => outcome.wire.was_delta = false,
+            Some(PlantedBug::KeepsAnnouncement) => outcome.wire.understands_deltas = self.understood,
+            _ => {}
+        }
         let resend = match self.bug {
             Some(PlantedBug::SecondSend) => !outcome.verdict.is_accepted() && !self.again,
             Some(PlantedBug::FollowsRedirects) => outcome.detail.as_str().contains("redirect") && !self.again,

@@ -7,7 +7,10 @@ use std::{
 
 use heartbeat_core::{
     Config, Sensor,
-    agent::backlog::{Ring, Storage as Backing},
+    agent::{
+        backlog::{Ring, Storage as Backing},
+        deltas,
+    },
     for_each_sensor,
     payload::BODY_MAX,
     time::{Duration, Instant},
@@ -16,7 +19,7 @@ use heartbeat_core::{
 use super::{
     checker::{Broken, Late, Violation, broken},
     coverage::{Coverage, Stimulus},
-    event::{Event, StorageFault, Wall},
+    event::{Event, ServerChange, StorageFault, Wall},
     life::{Life, Tally, World},
     planted_bugs::PlantedBug,
     scenario::{Memory, Scenario, draw_settings},
@@ -28,6 +31,7 @@ use crate::{
     fake::{FakeDevice, FakeServer, Reading},
     faults::{FaultyHal, FaultyUplink},
     random::Random,
+    receiver::{Habit, View},
 };
 
 /// Bytes of [`Memory::Small`]: one of the largest documents.
@@ -56,6 +60,7 @@ impl Report {
         self.tally.delivered += other.tally.delivered;
         self.tally.replayed += other.tally.replayed;
         self.tally.dropped += other.tally.dropped;
+        self.tally.deltas += other.tally.deltas;
         self.tally.polls += other.tally.polls;
         for (kind, count) in &other.events {
             *self.events.entry(kind).or_default() += count;
@@ -116,9 +121,15 @@ impl<'s> Run<'s> {
             Memory::Small => SMALL,
             Memory::Large => LARGE,
         };
+        let mut server = FakeServer::new(LATENCY);
+        if scenario.config.deltas() {
+            let mut view = View::default();
+            view.set_habit(bug.map_or(Habit::Right, PlantedBug::habit));
+            (server.view, server.announces) = (Some(view), true);
+        }
         let world = World {
             device,
-            network: FaultyUplink::new(FakeServer::new(LATENCY)),
+            network: FaultyUplink::new(server),
             storage: Storage::new(),
             persistent: scenario.persistent,
             // 2026-11-24.
@@ -169,7 +180,8 @@ impl<'s> Run<'s> {
     ) -> Result<(End, World), Broken> {
         let config = self.config.with_phase(self.random.phase());
         world.network.inner.latency = latency(&config);
-        let mut life = Life::start(world, memory, config, self.random.any(), now, trace);
+        let mut deltas = deltas::Memory::default();
+        let mut life = Life::start(world, memory, &mut deltas, config, self.random.any(), now, trace);
         let lived = self.suffer(&mut life, steps, end);
         *last = life.now();
         let again = lived?;
@@ -233,6 +245,7 @@ impl<'s> Run<'s> {
                     return Ok(End::Again(down));
                 }
                 Event::Storage(fault) => life.storage().fault = fault,
+                Event::Deltas(change) => change_server(&mut life.network().inner, change),
             }
         }
         life.run_until(end)?;
@@ -247,6 +260,9 @@ impl<'s> Run<'s> {
         let interval =
             random.pick([interval, interval * 2, interval / 2 * 3]).min(Duration::from_secs(86_400));
         self.config = draw_settings(&mut random, interval);
+        if self.scenario.config.deltas() {
+            self.config = self.config.with_deltas(random.chance(80));
+        }
         life.network().inner.latency = latency(&self.config);
         life.reload(self.config)
     }
@@ -298,6 +314,14 @@ impl<'s> Run<'s> {
             life.run_until(life.now() + interval)?;
         }
         Ok(())
+    }
+}
+
+fn change_server(server: &mut FakeServer, change: ServerChange) {
+    match change {
+        ServerChange::Restarts => server.view.iter_mut().for_each(View::forget),
+        ServerChange::Announces => server.announces = true,
+        ServerChange::IsSilent => server.announces = false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A run as a script: settings, and what happens when. It follows from a seed, and can be shortened.
 
+use clap::ValueEnum;
 use heartbeat_core::{
     Config,
     time::{Duration, Instant},
@@ -7,6 +8,16 @@ use heartbeat_core::{
 
 use super::event::{Event, Family};
 use crate::random::Random;
+
+/// In which form the agent sends its documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Wire {
+    /// Each is a full one.
+    #[default]
+    Full,
+    /// Deltas between full ones, to a server that mostly understands them.
+    Delta,
+}
 
 /// Everything that a run depends on.
 #[derive(Debug, Clone)]
@@ -46,6 +57,15 @@ pub struct Step {
 }
 
 impl Scenario {
+    /// The run of `beats` slots that follows from a seed, with documents in this form.
+    pub fn over(wire: Wire, seed: u64, beats: u64) -> Self {
+        let drawn = Self::draw(seed, beats);
+        match wire {
+            Wire::Full => drawn,
+            Wire::Delta => drawn.with_deltas(),
+        }
+    }
+
     /// The run of `beats` slots that follows from a seed.
     pub fn draw(seed: u64, beats: u64) -> Self {
         let mut random = Random::new(seed);
@@ -90,6 +110,21 @@ impl Scenario {
             length: Duration::from_micros(config.interval().as_micros().saturating_mul(beats)),
             steps: Vec::new(),
         }
+    }
+
+    /// The same run of an agent that sends deltas, to a server that mostly understands them.
+    fn with_deltas(mut self) -> Self {
+        let mut random = Random::new(self.seed ^ 0xde17a);
+        self.config = self.config.with_deltas(true).with_sequence(true);
+        let steps = std::mem::take(&mut self.steps);
+        for step in steps {
+            self.steps.push(step);
+            if random.chance(10) {
+                let event = Event::draw_about_deltas(&mut random);
+                self.steps.push(Step { after: Duration::ZERO, event });
+            }
+        }
+        self
     }
 
     /// The same run with memory for all that is to be kept.

@@ -5,6 +5,7 @@
 
 mod http;
 mod line;
+mod view;
 
 use std::{
     io::{self, Read, Write},
@@ -23,6 +24,7 @@ use serde_json::Value;
 pub use self::{
     http::{Connection, Form, Refusal, Request, read_request},
     line::{Line, describe},
+    view::{Habit, Read as ViewRead, View},
 };
 use crate::{authority::Authority, schema::Schema};
 

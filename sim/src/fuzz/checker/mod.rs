@@ -5,7 +5,9 @@
 //! - requests: one at a time, within its deadline, as the server permits (S1, S5, S7, S15).
 //! - document: the exact bytes that must be sent (S8, S9, S10, S11).
 //! - late: heartbeats that are kept, in order, and never twice (S12).
+//! - deltas: what a receiver makes of them, and what they refer to (S22).
 
+mod deltas;
 mod document;
 mod late;
 mod requests;
@@ -15,13 +17,14 @@ use std::fmt;
 
 use heartbeat_core::{Agent, Config, Stats, Wake, time::Instant};
 
+use self::{
+    deltas::Deltas,
+    requests::{Requests, Stopped},
+    slots::Slots,
+};
 pub(super) use self::{
     document::HARDWARE_ID,
     late::{Kept, Late},
-};
-use self::{
-    requests::{Requests, Stopped},
-    slots::Slots,
 };
 use super::{
     coverage::{State, Stimuli, Stimulus},
@@ -77,6 +80,7 @@ pub(super) struct Checker {
     config: Config,
     slots: Slots,
     requests: Requests,
+    deltas: Deltas,
     pub(super) late: Late,
     /// Since the last poll the program stood still or the machine slept, so that polls that were due are missing.
     stalled: bool,
@@ -96,6 +100,7 @@ impl Checker {
             config,
             slots: Slots::new(now, config.first_gap()),
             requests: Requests::default(),
+            deltas: Deltas::default(),
             late,
             stalled: false,
             waiting: false,
@@ -160,7 +165,13 @@ impl Checker {
     pub(super) fn reconfigured(&mut self, config: Config) {
         self.config = config;
         self.told = Told::default();
+        self.deltas.reconfigured();
         self.requests.forgive();
+    }
+
+    /// Deltas that the server has taken.
+    pub(super) fn deltas(&self) -> u64 {
+        self.deltas.taken
     }
 
     /// Looks at everything after a poll.
@@ -204,6 +215,7 @@ impl Checker {
         }
         let next_slot = self.slots.next();
         if self.late.is_late(&request.body) {
+            Deltas::begin_late(request)?;
             self.late.begin_late(now, request, &self.config, next_slot)?;
             return self.requests.begin(now, request, &self.config, None, next_slot);
         }
@@ -214,7 +226,8 @@ impl Checker {
         let numbered =
             self.config.sequence().then_some((self.boot_id.as_str(), self.requests.counts().attempted));
         document::write(device, now, &self.config, numbered, &mut self.told, &mut self.document);
-        document::compare(&self.document, &request.body)
+        document::compare(&self.document, &request.body)?;
+        self.deltas.begin_live(now, request, &self.config, numbered, &self.document)
     }
 
     fn end(&mut self, request: &Sent) -> Result<(), Broken> {
@@ -223,6 +236,7 @@ impl Checker {
         let verdict = self.requests.end(*at, end, &self.config, self.stalled)?;
         if live {
             self.told.ended(verdict.is_accepted());
+            self.deltas.live_ended(end);
             self.late.live_ended(verdict, request, &self.config);
         } else {
             self.late.late_ended(verdict);

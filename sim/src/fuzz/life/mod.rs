@@ -5,7 +5,7 @@ mod world;
 
 use heartbeat_core::{
     Agent, Config, Identity, Wake,
-    agent::{backlog::Ring, persistence::Persistence},
+    agent::{backlog::Ring, deltas, persistence::Persistence},
     time::{Duration, Instant},
 };
 
@@ -60,6 +60,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
     pub(super) fn start(
         world: World,
         memory: &'b mut Ring,
+        deltas: &'b mut deltas::Memory,
         config: Config,
         boot_id: u64,
         now: Instant,
@@ -70,7 +71,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
         let identity = |boot_id| Identity::new(HARDWARE_ID).with_boot_id(boot_id);
         let shown = if bug == Some(PlantedBug::SamePhase) { config.with_phase(0) } else { config };
         let told_id = if bug == Some(PlantedBug::SameBootId) { 0 } else { boot_id };
-        let mut agent = Agent::new(identity(told_id), shown).with_backlog(memory);
+        let mut agent = Agent::new(identity(told_id), shown).with_backlog(memory).with_deltas(deltas);
         let clock = BuggyClock { bug, wall_ahead: wall.ahead_micros(), slept };
         let persists = persistent && config.backlog() > 0;
         if !persists {
@@ -231,8 +232,12 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
     }
 
     fn tell_requests(&mut self, now: Instant) {
-        for Sent { at, body, end, .. } in &self.rig.uplink.inner.sent {
+        for Sent { at, body, delta, end, .. } in &self.rig.uplink.inner.sent {
             if *at == now {
+                if let Some((delta, connection)) = delta {
+                    let delta = String::from_utf8_lossy(delta);
+                    self.trace.line(now, || format!("over connection {connection} as delta {delta}"));
+                }
                 self.trace.line(now, || format!("sends {}", String::from_utf8_lossy(body)));
             }
             if let Some((_, end)) = end.as_ref().filter(|(at, _)| *at == now) {
@@ -359,6 +364,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
         self.tally.delivered += stats.delivered;
         self.tally.replayed += counts.replayed;
         self.tally.dropped += counts.dropped;
+        self.tally.deltas += self.checker.deltas();
         self.tally.polls += self.polls;
         self.storage.crash(lucky);
         let mut device = self.rig.device.inner.inner;

@@ -36,6 +36,8 @@ pub struct Tally {
     pub replayed: u64,
     /// Heartbeats that were kept and given up.
     pub dropped: u64,
+    /// Of those that were delivered, deltas.
+    pub deltas: u64,
     /// Polls of the agent.
     pub polls: u64,
 }
