@@ -14,6 +14,8 @@ from dataclasses import dataclass
 HEADERS = 20 + 32
 # System calls that begin a thread or a process.
 BEGIN = {"clone", "clone3", "fork", "vfork"}
+# In which strace lets go of what it traces, in s.
+DETACH_S = 10
 
 
 def tasks(pid: int) -> list[pathlib.Path]:
@@ -131,7 +133,13 @@ class Tracer:
     def stop(self, beats: int) -> dict[str, float]:
         """What a beat has cost. The names of the calls are listed under `calls`."""
         self._strace.send_signal(signal.SIGINT)
-        self._strace.wait()
+        try:
+            self._strace.wait(DETACH_S)
+        except subprocess.TimeoutExpired:
+            # It waits for a thread to stop that waits in vfork(2) for a child, which waits for strace to let it go on. The
+            # kernel lets all go on when strace ends.
+            self._strace.kill()
+            self._strace.wait()
         calls: collections.Counter[str] = collections.Counter()
         waiting = set(self._threads)
         for line in self._output.read_text(errors="replace").splitlines():
