@@ -13,9 +13,9 @@ use crate::{
     access::{forms::FormKey, throttle::Throttle, tokens::Tokens},
     clock::Clock,
     config::Config,
+    deltas::Bases,
     engine::{Handle, SharedFleet},
     limits::{TOKEN_LOOKS_APART, VIEWERS_MAX},
-    receive::deltas::Bases,
     store::{Admin, Read, Readers, Result, StoreError},
 };
 

@@ -6,6 +6,7 @@
 //!
 //! - `serve`: sockets, TLS, connections
 //! - `receive`: a request becomes a heartbeat, or a refusal that says why
+//! - `deltas`: what has changed since a full document becomes a full document
 //! - `access`: who may do what: tokens, passwords, logins
 //! - `model`: what a heartbeat means; which are new, repeated, late, lost. Pure.
 //! - `engine`: the one thread that changes anything; commits in groups, answers afterwards
@@ -30,6 +31,7 @@ pub mod cli;
 mod clock;
 mod config;
 mod delivery;
+mod deltas;
 mod engine;
 mod fleet;
 mod limits;

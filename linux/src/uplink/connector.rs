@@ -139,7 +139,10 @@ impl Loan {
                         .read(bytes)
                         .map_err(|error| self.failure(Cause::Protocol).because(error.to_string()))?;
                     if let Some(head) = head {
-                        self.lender.link().is_answered(Some(&head));
+                        self.lender.link().is_answered(Some(head.status));
+                        if head.understands_deltas {
+                            self.lender.link().understands_deltas();
+                        }
                         self.begin_body(head, bytes.get(used..).unwrap_or_default());
                         return Ok(());
                     }

@@ -25,7 +25,6 @@ use super::{
     dial::{Dial, DialContext, Doubt, Turn},
     dial_backoff::DialBackoff,
     failure::{Cause, Failure, Stage},
-    head::Head,
     names::Names,
     outcome,
     steps::{Step, Steps},
@@ -228,6 +227,11 @@ impl Link {
         }
     }
 
+    /// The server says that it understands deltas.
+    pub(super) fn understands_deltas(&mut self) {
+        self.used.understands_deltas = true;
+    }
+
     /// How the latest request used its connection.
     pub(super) fn used(&self) -> Used {
         self.used
@@ -381,13 +385,13 @@ impl Link {
         Ok(self.cancelled.includes(&self.beat))
     }
 
-    /// Something of a reply has come; its head when that is complete.
-    pub(super) fn is_answered(&mut self, head: Option<&Head>) {
+    /// Something of a reply has come; its status when the head is complete.
+    pub(super) fn is_answered(&mut self, status: Option<u16>) {
         self.used.was_answered = true;
-        if let (Some(head), Some(began)) = (head, self.used.began) {
+        if let (Some(status), Some(began)) = (status, self.used.began) {
             let took = began.elapsed();
-            (self.used.took, self.used.understands_deltas) = (Some(took), head.understands_deltas);
-            self.steps.note(Step::Reply(head.status, took));
+            self.used.took = Some(took);
+            self.steps.note(Step::Reply(status, took));
         }
     }
 }

@@ -9,8 +9,6 @@
 //! | 410 | the device was removed | backs off |
 //! | 503 with `Retry-After` | too many wait, or the database is away; nothing was stored | comes again, spread |
 
-pub(crate) mod deltas;
-
 use std::{sync::Arc, time::Instant};
 
 use axum::{
@@ -30,6 +28,7 @@ use crate::{
         tokens::Refusal,
     },
     app::App,
+    deltas::DeltaError,
     engine::Verdict,
     limits::{BODY_TIMEOUT, COMMIT_TIMEOUT, DOCUMENT_MAX, RETRY_AFTER_MIN, RETRY_AFTER_SPREAD},
     model::document::{Beat, DocumentError, Sequence},
@@ -37,7 +36,6 @@ use crate::{
     text::is_plain,
     time::UnixMs,
 };
-use deltas::DeltaError;
 
 /// `POST`, and the deprecated `GET ?params=`.
 pub(crate) async fn heartbeat(

@@ -44,7 +44,7 @@ fn refusal_that_ends_its_connection_leads_to_the_other_address() {
     let address_after = |link: &mut Link, generation, status| {
         link.begin(beat(generation));
         let connection = link.take().expect("a connection");
-        link.is_answered(None);
+        link.is_answered(Some(status));
         drop(connection);
         link.conclude(Ok(status));
         link.used().address.expect("an address").ip().to_string()
