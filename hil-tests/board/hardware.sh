@@ -4,6 +4,9 @@ hardware() {
     step 'hardware'
     modprobe -a cuse sch_netem ftdi_sio softdog
     modprobe mac80211_hwsim radios=2
+    # From the next start on before the service, as a driver that is built into the kernel of a board. This board has no serial and
+    # no card: while its address is not there, it is another board for the service.
+    echo virtio_net >/etc/modules-load.d/emulated-board.conf
     ip link set lo up
     ip link set eth0 up
     ip address add 192.0.2.2/24 dev eth0
