@@ -179,6 +179,7 @@ fn an_expired_token_is_told_to_its_holder_only() {
     });
     let expired = server.beat_with(&document("pi1", 2), Some(&secret));
     assert_eq!(expired.body.trim(), "this token has expired");
-    let guessed = server.beat_with(&document("pi1", 2), Some(&secret.replace('0', "1")));
+    let other = if secret.starts_with('a') { 'b' } else { 'a' };
+    let guessed = server.beat_with(&document("pi1", 2), Some(&format!("{other}{}", &secret[1..])));
     assert_eq!((guessed.status, guessed.body.trim()), (401, "this token is not known, or was revoked"));
 }

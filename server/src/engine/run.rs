@@ -46,7 +46,8 @@ struct Turn {
 
 impl Turn {
     fn run(mut self) {
-        let mut next_tick = Instant::now();
+        // Everything has just been read: heartbeats that waited for the start come first.
+        let mut next_tick = Instant::now() + TICK;
         while !self.stopping {
             let deadline = next_tick.min(self.rounds.next(self.engine.is_purging()));
             self.gather(deadline);
