@@ -153,13 +153,17 @@ fn read_from_start<'b>(
     Ok(content)
 }
 
+/// Bytes that are read at once: most files are shorter, and the kernel makes those of `/proc` in such pieces.
+const PIECE: usize = 4096;
+
 /// Reads a whole file of at most `limit` bytes; a longer one is cut there.
 ///
 /// # Errors
 ///
 /// As [`Sysroot::read`].
 pub fn read_whole(file: Opened, limit: u64) -> Result<Vec<u8>, SensorError> {
-    let mut bytes = Vec::new();
+    // Without room the system is asked for a few bytes first, and then for a little more each time.
+    let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or(usize::MAX).min(PIECE));
     (&file.file).take(limit).read_to_end(&mut bytes).map_err(|error| file.failed(&error))?;
     file.note(&bytes);
     Ok(bytes)
