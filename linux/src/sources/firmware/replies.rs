@@ -76,19 +76,21 @@ pub(crate) fn clock(text: &str) -> Result<Megahertz, SensorError> {
 pub(crate) fn pmic_power(text: &str) -> Result<Watts, SensorError> {
     let rows = || {
         text.lines().filter_map(|line| {
-            let (name, reading) = line.trim().split_once(' ')?;
-            let (kind, value) = reading.trim().split_once('=')?;
+            let (name, reading) = line.trim_ascii().split_once(' ')?;
+            let (kind, value) = reading.trim_ascii().split_once('=')?;
             Some((name, kind, value))
         })
     };
+    let volts_of_rows = rows()
+        .filter(|(_, kind, _)| kind.starts_with("volt("))
+        .filter_map(|(name, _, value)| Some((name.strip_suffix("_V")?, value.strip_suffix('V')?)));
+    let mut all_volts = [("", ""); 2 * RAILS_MAX];
+    all_volts.iter_mut().zip(volts_of_rows).for_each(|(place, rail)| *place = rail);
     let mut power_uw: Option<i64> = None;
     for (name, kind, value) in rows().take(2 * RAILS_MAX) {
-        let Some(rail) = name.strip_suffix("_A").filter(|_| kind.starts_with("current(")) else { continue };
-        let volts = rows().find_map(|(name, kind, value)| {
-            let same = name.strip_suffix("_V") == Some(rail) && kind.starts_with("volt(");
-            same.then(|| value.strip_suffix('V')).flatten()
-        });
-        let Some(volts) = volts else { continue };
+        let rail = name.strip_suffix("_A").filter(|rail| !rail.is_empty() && kind.starts_with("current("));
+        let found = rail.and_then(|rail| all_volts.iter().find(|(name, _)| *name == rail));
+        let Some((_, volts)) = found else { continue };
         let rail_uw = value.strip_suffix('A').and_then(millionths).zip(millionths(volts)).and_then(
             // µA * µV = 10^-12 W.
             |(microamperes, microvolts)| {
