@@ -209,8 +209,7 @@ fn a_third_of_the_packets_lost() {
     let arrived = receiver.events().try_iter().count();
     println!("with 30 % of the packets lost {arrived} of 20 heartbeats arrived");
     assert!(arrived > 0, "{:#?}", daemon.log);
-    let ended = daemon.log.last().expect("an end");
-    assert!(ended.starts_with("stopped: "), "{ended}");
+    assert!(daemon.log.iter().any(|line| line.starts_with("stopped: ")), "{:#?}", daemon.log);
 }
 
 /// Path MTU discovery that fails: what is small passes, what is large does not.
