@@ -20,6 +20,9 @@ use super::{
     tunnel::{Tunnel, TunnelTarget},
 };
 
+/// How long a handshake is waited for before another address is tried as well; three round trips if those are longer.
+const HANDSHAKE_GRACE: Duration = Duration::from_secs(2);
+
 /// How long an attempt may take in its phases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AttemptLimits {
@@ -40,8 +43,6 @@ impl AttemptLimits {
         }
     }
 }
-/// How long a handshake is waited for before another address is tried as well; three round trips if those are longer.
-const HANDSHAKE_GRACE: Duration = Duration::from_secs(2);
 
 /// What an attempt needs from outside.
 #[derive(Debug)]
