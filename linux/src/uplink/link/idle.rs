@@ -66,7 +66,6 @@ impl Link {
         let is_refusal = !(200..300).contains(&status) && self.only.is_none();
         if status == 421 || is_refusal && age > REFUSED_AGE {
             log::debug!("refused with {status}: the connection is closed, its name will be looked up");
-            self.book.failed(connection.facts().address);
             return connection.close();
         }
         if self.limits.interval > self.limits.idle {
