@@ -55,6 +55,7 @@ full_disk() {
     step 'a full disk'
     local process
     process=$(pid)
+    # Both end by the error that the disk is full: that is what they are for.
     fallocate -l "$(df --output=avail -B1 / | tail -n 1)" /var/fill || true
     dd if=/dev/zero of=/var/filled-up bs=64k 2>/dev/null || true
     check 'the disk is full' cannot_write /var/another

@@ -1,7 +1,7 @@
 //! A configuration that is there before the older service is taken over from: nothing is added that the daemon would
 //! refuse, and the older service goes on where it refuses what is there.
 
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::fs;
 
