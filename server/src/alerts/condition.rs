@@ -7,8 +7,10 @@ use crate::time::{Now, UnixMs, Uptime};
 pub(crate) enum Seen {
     Bad,
     Good,
-    /// Between the thresholds, or not known: the state stays as it is.
+    /// Between the thresholds: what is raised stays raised, and nothing that was about to change changes.
     Neither,
+    /// Not known. Nothing changes before something is known again.
+    Unknown,
 }
 
 impl Seen {
@@ -17,7 +19,8 @@ impl Seen {
         match value {
             Some(value) if value >= high => Self::Bad,
             Some(value) if value < low => Self::Good,
-            _ => Self::Neither,
+            Some(_) => Self::Neither,
+            None => Self::Unknown,
         }
     }
 }
@@ -54,7 +57,8 @@ pub(crate) enum Condition {
 
 impl Condition {
     /// Takes an observation. `since`: when it began, should it be bad. `may_raise`: otherwise a condition that has lasted
-    /// waits; see `ALERT_GRACE_MS`.
+    /// waits; see `ALERT_GRACE_MS`. Only what is bad raises, and only what is good clears: one good observation before a
+    /// silence is not the end of anything.
     pub(crate) fn observe(
         &mut self,
         now: Now,
@@ -65,17 +69,17 @@ impl Condition {
     ) -> Option<Change> {
         *self = match (*self, seen) {
             (Self::Clear, Seen::Bad) => Self::Rising(since, now.up),
-            (Self::Rising(..), Seen::Good) => Self::Clear,
+            (Self::Rising(..), Seen::Good | Seen::Neither) => Self::Clear,
             (Self::Raised(since), Seen::Good) => Self::Falling(since, now.up),
-            (Self::Falling(since, _), Seen::Bad) => Self::Raised(since),
+            (Self::Falling(since, _), Seen::Bad | Seen::Neither) => Self::Raised(since),
             (unchanged, _) => unchanged,
         };
-        match *self {
-            Self::Rising(since, bad) if may_raise && now.up.since(bad) >= delays.raise => {
+        match (*self, seen) {
+            (Self::Rising(since, bad), Seen::Bad) if may_raise && now.up.since(bad) >= delays.raise => {
                 *self = Self::Raised(since);
                 Some(Change::Raised(since))
             }
-            Self::Falling(since, good) if now.up.since(good) >= delays.clear => {
+            (Self::Falling(since, good), Seen::Good) if now.up.since(good) >= delays.clear => {
                 *self = Self::Clear;
                 Some(Change::Cleared(since))
             }
@@ -146,11 +150,27 @@ mod tests {
     }
 
     #[test]
-    fn between_the_thresholds_it_goes_on() {
+    fn between_the_thresholds_nothing_is_raised_and_nothing_is_over() {
         assert_eq!(Seen::between(Some(799), 750, 800), Seen::Neither);
-        let changes =
-            run(&mut Condition::default(), &[(0, Seen::Bad), (60, Seen::Neither), (500, Seen::Neither)]);
-        assert_eq!(changes, [Change::Raised(UnixMs(0))]);
+        let mut condition = Condition::default();
+        assert_eq!(run(&mut condition, &[(0, Seen::Bad), (60, Seen::Neither), (500, Seen::Neither)]), []);
+        // The time begins again.
+        assert_eq!(run(&mut condition, &[(501, Seen::Bad), (560, Seen::Bad)]), []);
+        assert_eq!(run(&mut condition, &[(561, Seen::Bad)]), [Change::Raised(UnixMs(501))]);
+        assert_eq!(run(&mut condition, &[(600, Seen::Good), (610, Seen::Neither), (900, Seen::Neither)]), []);
+        assert_eq!(run(&mut condition, &[(901, Seen::Good), (930, Seen::Good)]), []);
+        assert_eq!(run(&mut condition, &[(931, Seen::Good)]), [Change::Cleared(UnixMs(501))]);
+    }
+
+    #[test]
+    fn what_is_not_known_decides_nothing() {
+        assert_eq!(Seen::between(None, 750, 800), Seen::Unknown);
+        let mut condition = Condition::default();
+        assert_eq!(run(&mut condition, &[(0, Seen::Bad), (60, Seen::Unknown), (500, Seen::Unknown)]), []);
+        // A sensor that fails now and then hides nothing.
+        assert_eq!(run(&mut condition, &[(501, Seen::Bad)]), [Change::Raised(UnixMs(0))]);
+        assert_eq!(run(&mut condition, &[(600, Seen::Good), (630, Seen::Unknown)]), []);
+        assert_eq!(run(&mut condition, &[(631, Seen::Good)]), [Change::Cleared(UnixMs(0))]);
     }
 
     #[test]
@@ -164,12 +184,12 @@ mod tests {
     proptest! {
         /// With any observations, raised and cleared take turns.
         #[test]
-        fn raised_and_cleared_take_turns(steps in proptest::collection::vec((0i64..100, 0u8..3), 1..200)) {
+        fn raised_and_cleared_take_turns(steps in proptest::collection::vec((0i64..100, 0u8..4), 1..200)) {
             let mut condition = Condition::default();
             let (mut now, mut raised) = (0, false);
             for (step, seen) in steps {
                 now += step;
-                let seen = [Seen::Bad, Seen::Good, Seen::Neither][usize::from(seen)];
+                let seen = [Seen::Bad, Seen::Good, Seen::Neither, Seen::Unknown][usize::from(seen)];
                 match observe(&mut condition, now, seen, true) {
                     Some(Change::Raised(_)) => { prop_assert!(!raised); raised = true; }
                     Some(Change::Cleared(_)) => { prop_assert!(raised); raised = false; }

@@ -119,7 +119,8 @@ impl Watch {
         notices
     }
 
-    /// Takes the device's presence, once a second. It is offline since it was heard last.
+    /// Takes the device's presence, once a second. It is offline since it was heard last, and back when it has been heard
+    /// without a gap for a while: one that is late again is not.
     pub(crate) fn presence(
         &mut self,
         now: Now,
@@ -173,7 +174,7 @@ fn judge(kind: Kind, reading: &Reading, skew_ms: Option<i64>, expect: &Expect) -
     let yes = |bad: Option<bool>| match bad {
         Some(true) => Seen::Bad,
         Some(false) => Seen::Good,
-        None => Seen::Neither,
+        None => Seen::Unknown,
     };
     let value = |value| reading.values.get(value);
     let seconds = |raise: i64, clear: i64| Delays { raise: raise * 1000, clear: clear * 1000 };
@@ -292,6 +293,42 @@ mod tests {
         assert!(told.iter().all(|notice| notice.since == UnixMs(0)), "since it was heard last");
         let told: Vec<_> = told.iter().map(|notice| (notice.raised, notice.detail.as_str())).collect();
         assert_eq!(told, [(true, "last heard 1970-01-01 00:00:00 UTC"), (false, "after 2 min")]);
+    }
+
+    #[test]
+    fn one_heartbeat_between_two_silences_is_not_back() {
+        let expect = expect("");
+        let mut watch = Watch::resume([(Kind::Offline, UnixMs(0))], None);
+        for second in 1000..1300 {
+            // One a hundred seconds.
+            let now = UnixMs(second * 1000);
+            let presence = Presence::after(Some(second % 100 * 1000), &expect);
+            assert_eq!(watch.presence(now.into(), presence, None, &expect, true), None, "after {second} s");
+        }
+        assert_eq!(watch.raised(), [(Kind::Offline, UnixMs(0))]);
+    }
+
+    #[test]
+    fn one_reading_is_neither_hot_nor_cool_again() {
+        let expect = expect("");
+        let mut watch = Watch::default();
+        let told = |watch: &mut Watch, second: i64, temp: Option<i32>| {
+            let mut reading = Reading::default();
+            reading.values.set(Value::Temp, temp);
+            let notices = watch.beat(UnixMs(second * 1000).into(), &reading, Some(0), &expect, true);
+            notices.into_iter().map(|notice| (notice.raised, notice.detail)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&mut watch, 0, Some(800)), []);
+        for second in 1..200 {
+            let temp = if second % 2 == 0 { Some(760) } else { None };
+            assert_eq!(told(&mut watch, second, temp), [], "after {second} s");
+        }
+        told(&mut watch, 200, Some(812));
+        assert_eq!(told(&mut watch, 260, Some(815)), [(true, "81.5 °C".to_owned())]);
+        assert_eq!(told(&mut watch, 270, Some(740)), []);
+        for second in 271..400 {
+            assert_eq!(told(&mut watch, second, Some(790)), [], "after {second} s");
+        }
     }
 
     #[test]
