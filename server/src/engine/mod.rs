@@ -12,6 +12,8 @@
 //! - [`tick`][]: what falls due with time: offline, messages, minutes
 //! - [`run`][]: the thread
 
+#[cfg(test)]
+mod alert_tests;
 mod batch;
 mod calendar;
 #[cfg(test)]
@@ -324,15 +326,16 @@ impl Engine {
         let label = if notice.raised { notice.kind.label() } else { notice.kind.over() };
         let detail =
             if notice.detail.is_empty() { label.to_owned() } else { format!("{label}, {}", notice.detail) };
-        // An alert that was over before it was announced is not worth a message.
-        let before = self.alerts.get(&(device, notice.kind));
-        let untold = !notice.raised && before.is_some_and(|before| before.raised && before.unannounced);
+        // A message is worth it if people believe something else. What was over before they heard of it they never believed,
+        // and what is raised again before they heard that it was over they believe still.
+        let believed =
+            self.alerts.get(&(device, notice.kind)).is_some_and(|before| before.raised != before.unannounced);
         let alert = AlertRow {
             device,
             kind: word.to_owned(),
             since: notice.since,
             raised: notice.raised && lasting,
-            unannounced: !self.rules.channels.is_empty() && !untold,
+            unannounced: !self.rules.channels.is_empty() && (!lasting || notice.raised != believed),
             detail: notice.detail.clone(),
         };
         (EventRow { at: now.at, device, kind, detail }, alert)
