@@ -2,22 +2,32 @@
 //!
 //! With a file the calendar is that of this machine, with PostgreSQL that of the database, so that several processes
 //! agree although one of their machines is wrong. It is asked once a second; in between, and while the database is away,
-//! the monotonic clock of the process goes on.
+//! a clock goes on that counts from the start of the machine, and counts while it is suspended: eight hours under a closed
+//! lid are no step of the calendar.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
-    time::Instant,
+    time::Duration,
 };
+
+use nix::time::ClockId;
 
 use crate::{
     limits::{CLOCK_SLACK_MS, CLOCK_STEP_MS},
     time::{Now, UnixMs, Uptime},
 };
 
+/// Time since the start of this machine, suspended or not. `Instant` stands still while it is suspended.
+pub(crate) fn since_boot() -> Duration {
+    // The second one is for kernels and sandboxes that do not have the first.
+    let clocks = [ClockId::CLOCK_BOOTTIME, ClockId::CLOCK_MONOTONIC];
+    clocks.into_iter().find_map(|clock| clock.now().ok()).map(Duration::from).unwrap_or_default()
+}
+
 /// The clock of this process.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    began: Instant,
+    began: Duration,
     /// The calendar at the start of the process.
     began_at: AtomicI64,
 }
@@ -42,12 +52,13 @@ impl Correction {
 impl Clock {
     /// A clock that begins at `at`.
     pub(crate) fn new(at: UnixMs) -> Self {
-        Self { began: Instant::now(), began_at: AtomicI64::new(at.0) }
+        Self { began: since_boot(), began_at: AtomicI64::new(at.0) }
     }
 
     /// Now.
     pub(crate) fn now(&self) -> Now {
-        let up = Uptime(i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX));
+        let elapsed = since_boot().saturating_sub(self.began);
+        let up = Uptime(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX));
         Now { at: UnixMs(self.began_at.load(Ordering::Relaxed)).plus(up.0), up }
     }
 

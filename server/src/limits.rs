@@ -91,6 +91,12 @@ pub(crate) const PASSWORD_MAX: usize = 256;
 
 /// No alert within this time after the start: devices had no chance to be heard.
 pub(crate) const ALERT_GRACE_MS: i64 = 60_000;
+/// Without a turn of the engine for longer than this, the server says that nothing is being stored, milliseconds.
+pub(crate) const ENGINE_SILENT_MS: i64 = 10_000;
+/// A turn that comes later than this after the one before means that heartbeats were refused meanwhile, or that the machine
+/// was suspended, milliseconds: silence counts anew.
+pub(crate) const TURN_LATE_MS: i64 = 20_000;
+const _: () = assert!(TURN_LATE_MS.cast_unsigned() as u128 == COMMIT_TIMEOUT.as_millis());
 /// The calendar is corrected if it is off by more than this, milliseconds: far less than any threshold of silence.
 pub(crate) const CLOCK_SLACK_MS: i64 = 100;
 /// A correction of the calendar by more than this is told, and times of this process that were noted before are mended.

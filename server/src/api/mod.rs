@@ -49,7 +49,7 @@ async fn openapi() -> Response {
 
 /// 200 while heartbeats are being stored.
 async fn health(State(app): State<Arc<App>>) -> Response {
-    match &read(&app.fleet).trouble {
+    match read(&app.fleet).not_storing(app.clock.now().up) {
         None => "ok\n".into_response(),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "nothing is being stored\n").into_response(),
     }

@@ -99,7 +99,7 @@ pub(crate) fn run_until<F: Future<Output = ()>>(
     let engine = Engine::new(store, Rules::of(&config), clock.now(), Arc::clone(&tokens), messages, lease)?;
     let fleet = engine.fleet();
     let linger = Duration::from_millis(config.receive.linger_ms);
-    let thread = engine_thread::start(engine, commands, linger, Arc::clone(&clock))?;
+    let (thread, engine_ended) = engine_thread::start(engine, commands, linger, Arc::clone(&clock))?;
 
     let (stop, stopping) = watch::channel(false);
     let readers = database.readers();
@@ -133,7 +133,11 @@ pub(crate) fn run_until<F: Future<Output = ()>>(
             app.config.connections,
             app.stopping.clone(),
         ));
-        stopped.await;
+        tokio::select! {
+            () = stopped => {}
+            // Half a server is worse than none: who started it may start it again.
+            _ = engine_ended => log::error!("nothing can be stored any more"),
+        }
         log::info!("stops");
         let _ = stop.send(true);
         let _ = serving.await;

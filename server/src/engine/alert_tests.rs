@@ -6,7 +6,7 @@ use super::{
 };
 use crate::store::{database::Database, tests::both};
 
-both!(what_people_were_told_last_is_so,);
+both!(what_people_were_told_last_is_so, silence_counts_anew_after_a_pause_of_the_engine,);
 
 /// A device goes and comes back several times between two messages.
 fn what_people_were_told_last_is_so(database: &Database) {
@@ -35,4 +35,41 @@ fn what_people_were_told_last_is_so(database: &Database) {
     assert_eq!(rig.device("pi2").alerts.len(), 1);
     let events: Vec<_> = rig.events("pi2").into_iter().filter(|kind| kind.starts_with("offline")).collect();
     assert_eq!(events, ["offline", "offline_over", "offline"], "the history has all of it");
+}
+
+/// A disk that hangs gives no error, and a machine that is suspended none either.
+fn silence_counts_anew_after_a_pause_of_the_engine(database: &Database) {
+    let mut rig = Rig::new(database, CHANNEL);
+    let beat = |rig: &mut Rig, name: &str, now: UnixMs| {
+        let number = u64::try_from(now.since(T0) / 1000).unwrap() + 1;
+        rig.commit(now, &[document(name, number, now)]);
+    };
+    let told = rig.pass(T0, 100, |rig, now| {
+        for name in ["back", "gone"] {
+            beat(rig, name, now);
+        }
+    });
+    assert_eq!(told, []);
+    // Five minutes later. A device that was refused meanwhile comes back as late as the server told it.
+    let begun = T0.plus(400_000);
+    let told = rig.pass(begun, 300, |rig, now| {
+        if now.since(begun) >= 65_000 {
+            beat(rig, "back", now);
+        }
+    });
+    let told: Vec<_> = told.iter().map(|message| message.subject.as_str()).collect();
+    assert_eq!(told, ["gone: offline"]);
+}
+
+#[test]
+fn an_engine_that_hangs_is_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(&crate::store::tests::file(&directory), "");
+    rig.engine.tick(T0.into()).unwrap();
+    let fleet = rig.engine.fleet();
+    let at = |ms: i64| read(&fleet).not_storing(Uptime(T0.0 + ms)).map(str::to_owned);
+    assert_eq!(at(9_000), None);
+    assert_eq!(at(11_000).as_deref(), Some("the database does not answer"));
+    rig.commit(T0.plus(30_000), &[document("pi1", 1, T0)]);
+    assert_eq!(at(31_000), None);
 }

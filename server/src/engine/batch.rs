@@ -38,6 +38,7 @@ struct Draft {
 impl Engine {
     /// Stores a batch, and answers each heartbeat when it is durable.
     pub(crate) fn commit(&mut self, now: Now, batch: Vec<Incoming>) {
+        self.at_work(now);
         let mut answers = Vec::with_capacity(batch.len());
         let mut beats = Vec::with_capacity(batch.len());
         for incoming in batch {

@@ -4,11 +4,10 @@
 //! process; then it is read again. Conditions are watched by the process that leads, over the heartbeats of all, so that
 //! an alert is raised once. When it ends, another one takes its duties from the database.
 
-use std::time::Instant;
-
 use super::{Engine, Tracked, known_device, raised, read, write};
 use crate::{
     alerts::{kind::Kind, watch::Watch},
+    clock::since_boot,
     fleet::Device,
     limits::{DELIVERY_PAUSE_MAX_MS, REFRESH_MAX},
     model::DeviceId,
@@ -25,7 +24,7 @@ impl Engine {
     /// # Errors
     /// Those of the store.
     pub(super) fn follow(&mut self, now: Now) -> Result<()> {
-        let asked = Instant::now();
+        let asked = since_boot();
         let term = self.store.lead()?;
         if term.is_some() {
             self.renew_lease(asked);

@@ -36,7 +36,7 @@ use std::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         mpsc::{Sender, SyncSender, TrySendError},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use lease::Lease;
@@ -45,6 +45,7 @@ use tokio::sync::oneshot;
 use crate::{
     access::tokens::Tokens,
     alerts::{attempt::Attempt, digest::Digest, kind::Kind, watch::Notice, watch::Watch},
+    clock::since_boot,
     config::{Alerts, Config, Expectations},
     fleet::{Device, Fleet},
     limits::LEASE,
@@ -193,6 +194,8 @@ pub(crate) struct Engine {
     digest: Digest,
     /// Since when heartbeats could be received; see `ALERT_GRACE_MS`.
     watching_since: Uptime,
+    /// When the last turn began.
+    turned_at: Uptime,
     /// When a commit or a turn failed last; `None`: something has been written since.
     failed_at: Option<Uptime>,
     revision: i64,
@@ -220,7 +223,7 @@ impl Engine {
         let mut fleet = Fleet::default();
         let devices = store.load()?;
         // Only now: to load a large fleet takes longer than a leading process may be silent.
-        let asked = Instant::now();
+        let asked = since_boot();
         let term = store.lead()?;
         let duties = store.duties()?;
         let raised = raised(&duties.alerts);
@@ -248,6 +251,7 @@ impl Engine {
             delivery,
             digest: Digest::default(),
             watching_since: now.up,
+            turned_at: now.up,
             failed_at: None,
             revision: 0,
             purging: false,
@@ -259,6 +263,7 @@ impl Engine {
             engine.take_duties(now, duties);
         }
         engine.reload()?;
+        engine.at_work(now);
         Ok(engine)
     }
 
@@ -299,7 +304,7 @@ impl Engine {
         self.term.is_some()
     }
 
-    fn renew_lease(&self, asked: Instant) {
+    fn renew_lease(&self, asked: Duration) {
         // Nobody else can lead on a database that is not shared, however long the disk takes.
         let time = if self.store.is_shared() { LEASE } else { Duration::from_hours(24) };
         self.lease.renew(asked, time);
@@ -308,6 +313,11 @@ impl Engine {
     /// Silence counts from `now` on: the server was not running until now, or could not store anything.
     fn restart_watch(&mut self, now: Now) {
         self.watching_since = now.up;
+    }
+
+    /// Says that the engine is at work.
+    fn at_work(&self, now: Now) {
+        read(&self.fleet).at_work(now.up);
     }
 
     fn may_raise(&self, now: Now) -> bool {

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::oneshot;
+
 use super::{Command, Engine, Incoming};
 use crate::{
     clock::Clock,
@@ -19,7 +21,8 @@ use crate::{
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Starts the thread. It ends at [`Command::Stop`], after it has committed what came before.
+/// Starts the thread. It ends at [`Command::Stop`], after it has committed what came before. Beside it what ends with it,
+/// also if it ends with a panic: without it nothing can be stored.
 ///
 /// # Errors
 /// The thread cannot be started.
@@ -28,10 +31,20 @@ pub(crate) fn start(
     commands: Receiver<Command>,
     linger: Duration,
     clock: Arc<Clock>,
-) -> std::io::Result<JoinHandle<()>> {
+) -> std::io::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
     let rounds = Rounds::new();
     let turn = Turn { engine, commands, linger, clock, rounds, batch: Vec::new(), stopping: false };
-    thread::Builder::new().name("engine".to_owned()).spawn(move || turn.run())
+    watched(move || turn.run())
+}
+
+fn watched(work: impl FnOnce() + Send + 'static) -> std::io::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
+    let (running, ended) = oneshot::channel();
+    let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
+        // Dropped at the end, however that comes.
+        let _running = running;
+        work();
+    })?;
+    Ok((thread, ended))
 }
 
 struct Turn {
@@ -160,6 +173,20 @@ impl Rounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_the_thread_is_seen_even_if_it_is_a_panic() {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (thread, mut ended) = watched(move || {
+            let _ = wait.recv();
+            panic!("as planned");
+        })
+        .unwrap();
+        assert_eq!(ended.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        drop(go);
+        assert!(ended.blocking_recv().is_err());
+        assert!(thread.join().is_err());
+    }
 
     #[test]
     fn steps_follow_each_other_until_a_round_is_over() {

@@ -228,9 +228,9 @@ fn a_process_that_was_frozen_sends_nothing_when_it_wakes_up() {
         "UPDATE setting SET value = '1 ' || (split_part(value, ' ', 2)::bigint - 16000) WHERE key = 'lead'",
     );
     let mut now = T0.plus(100_000);
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while !other.engine.leads() {
-        assert!(Instant::now() < deadline);
+        assert!(std::time::Instant::now() < deadline);
         other.engine.tick(now.into()).unwrap();
     }
     let mut told = Vec::new();

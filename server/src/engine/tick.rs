@@ -9,12 +9,12 @@ use crate::{
         watch::Watch,
     },
     fleet::Device,
-    limits::CLOSED_MAX,
+    limits::{CLOSED_MAX, TURN_LATE_MS},
     model::{DeviceId, ledger::Ledger},
     presence::Presence,
     store::{AlertRow, Applied, Labels, MessageRow, Purge, Result, SummaryRow, Writes},
     text::one_line,
-    time::{HOUR_MS, Now, UnixMs},
+    time::{HOUR_MS, Now, UnixMs, span},
 };
 
 /// A turn on its way into the database.
@@ -35,6 +35,12 @@ impl Engine {
     /// # Errors
     /// Those of the store.
     pub(crate) fn tick(&mut self, now: Now) -> Result<()> {
+        self.at_work(now);
+        let pause_ms = now.up.since(std::mem::replace(&mut self.turned_at, now.up));
+        if pause_ms > TURN_LATE_MS {
+            log::warn!("no heartbeat could be stored for {}", span(pause_ms));
+            self.restart_watch(now);
+        }
         let done = self.turn(now);
         if let Err(error) = &done {
             self.not_stored(now, 0, error);

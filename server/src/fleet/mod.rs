@@ -8,11 +8,15 @@ pub(crate) mod query;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use crate::{
     alerts::kind::Kind,
+    limits::ENGINE_SILENT_MS,
     model::{DeviceId, document::Reading},
     presence::Presence,
     store::Labels,
@@ -94,6 +98,8 @@ pub(crate) struct Fleet {
     pub(crate) failed: u64,
     /// Why the last commit failed; `None` when it succeeded.
     pub(crate) trouble: Option<String>,
+    /// When the engine was last at work, milliseconds on the clock of the process.
+    worked_at: AtomicI64,
     /// Messages that have not arrived yet.
     pub(crate) messages: usize,
 }
@@ -116,6 +122,18 @@ impl Counts {
 }
 
 impl Fleet {
+    /// The engine is at work.
+    pub(crate) fn at_work(&self, now: Uptime) {
+        self.worked_at.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Why nothing is being stored; `None`: heartbeats are. A disk that hangs gives no error: then the engine is silent.
+    pub(crate) fn not_storing(&self, now: Uptime) -> Option<&str> {
+        let silence = now.since(Uptime(self.worked_at.load(Ordering::Relaxed)));
+        let silent = (silence > ENGINE_SILENT_MS).then_some("the database does not answer");
+        self.trouble.as_deref().or(silent)
+    }
+
     /// Adds a device; its place.
     pub(crate) fn add(&mut self, device: Device) -> usize {
         let place = self.devices.len();

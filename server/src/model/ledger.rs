@@ -95,7 +95,8 @@ impl Ledger {
 
     /// Heartbeats that were sent and have not come, of the starts that are in memory.
     pub(crate) fn lost(&self) -> u64 {
-        self.boots.iter().map(Boot::lost).sum()
+        // A device may say any number.
+        self.boots.iter().fold(0, |lost, boot| lost.saturating_add(boot.lost()))
     }
 
     /// Whether only the database can tell that this late heartbeat is new.
@@ -307,6 +308,20 @@ mod tests {
         assert_eq!(ledger.close_minute(UnixMs(T0 + 60_000)), None);
         assert!(ledger.close_minute(UnixMs(T0 + 400_000)).is_some());
         assert_eq!(ledger.close_minute(UnixMs(T0 + 400_000)), None);
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_counted() {
+        let mut ledger = ledger();
+        for (place, boot) in ["0123456789abcdef", "feed000000000001", "feed000000000002"].iter().enumerate() {
+            let id = u64::from_str_radix(boot, 16).unwrap();
+            if ledger.boot(id).is_none() {
+                ledger.remember(Boot::new(id, i64::try_from(place).unwrap() + 1, UnixMs(T0)));
+            }
+            ledger.book(UnixMs(T0), &beat(json!({"boot_id": boot, "seq": 1})), false, 2);
+            ledger.book(UnixMs(T0), &beat(json!({"boot_id": boot, "seq": u64::MAX})), false, 2);
+        }
+        assert_eq!(ledger.lost(), u64::MAX);
     }
 
     proptest! {

@@ -146,7 +146,8 @@ impl Viewer {
 
     async fn changed_parts(&mut self) -> Vec<Part> {
         let revision = read(&self.app.fleet).revision;
-        let mut parts = Vec::new();
+        // Also when nothing changes: an engine that hangs changes nothing.
+        let mut parts = vec![("trouble".to_owned(), layout::trouble(&self.app).into_string())];
         let redraw = match self.view.view.as_str() {
             "map" => MAP_EVERY,
             _ => CHARTS_EVERY,
@@ -157,7 +158,7 @@ impl Viewer {
             let (view, id) = (self.view.view.clone(), self.view.id.clone());
             // Some milliseconds for a large fleet: not on a thread that serves others.
             let render = tokio::task::spawn_blocking(move || render(&app, &view, &id, &query, redraw));
-            parts = render.await.unwrap_or_default();
+            parts.extend(render.await.unwrap_or_default());
             self.revision = Some(revision);
         }
         if redraw {
@@ -196,14 +197,12 @@ impl Viewer {
 }
 
 fn render(app: &App, view: &str, id: &str, query: &Query, redraw: bool) -> Vec<Part> {
-    let mut parts = vec![("trouble".to_owned(), layout::trouble(app).into_string())];
     let locked = read(&app.fleet);
-    parts.extend(match view {
+    match view {
         "fleet" => fleet::parts(&locked, query),
         "problems" => problems::parts(&locked),
         "map" if redraw => map::parts(&locked, query),
         "device" => locked.find(id).map(device::parts).unwrap_or_default(),
         _ => Vec::new(),
-    });
-    parts
+    }
 }

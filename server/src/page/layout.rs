@@ -76,7 +76,8 @@ fn pulse() -> Markup {
 
 /// What is wrong with the server itself.
 pub(super) fn trouble(app: &App) -> Markup {
-    let trouble = read(&app.fleet).trouble.clone();
+    let now = app.clock.now().up;
+    let trouble = read(&app.fleet).not_storing(now).map(str::to_owned);
     html! {
         div #trouble {
             @if let Some(trouble) = trouble {
