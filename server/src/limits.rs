@@ -109,6 +109,9 @@ pub(crate) const PROBE_AFTER_MS: i64 = 5_000;
 pub(crate) const MESSAGE_LINES: usize = 20;
 /// Alerts of one message for programs: some 200 KB, which webhooks take. The others are counted.
 pub(crate) const MESSAGE_ALERTS: usize = 1_000;
+/// Time for each of the two steps on the way to a webhook, its name and its connection: together less than
+/// [`DELIVERY_TIMEOUT`], so that it is known whether a message that took too long can have arrived.
+pub(crate) const DELIVERY_CONNECT_TIMEOUT: Duration = Duration::from_secs(9);
 /// Time for one attempt to deliver a message.
 pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest pause between two attempts to deliver a message, milliseconds.

@@ -25,11 +25,23 @@ pub(super) fn send(
     match transport.send(&mail) {
         Ok(_) => Attempt::Delivered,
         // A server that answers has not taken it; without an answer it may have.
-        Err(error) if error.is_permanent() || error.is_transient() || error.is_client() || error.is_tls() => {
+        Err(error)
+            if error.is_permanent()
+                || error.is_transient()
+                || error.is_client()
+                || error.is_tls()
+                || is_unreached(&error) =>
+        {
             Attempt::Failed(error.to_string())
         }
         Err(error) => Attempt::Doubtful(error.to_string()),
     }
+}
+
+/// Whether there was no connection to the mail server: what breaks afterwards is a "network error". The library says it in
+/// its text only.
+fn is_unreached(error: &lettre::transport::smtp::Error) -> bool {
+    error.to_string().starts_with("Connection error")
 }
 
 /// Why no mail could be sent.

@@ -50,11 +50,15 @@ pub(crate) fn start(
 fn route(lines: &BTreeMap<String, Sender<MessageRow>>, engine: &Handle, messages: &Receiver<MessageRow>) {
     while let Ok(message) = messages.recv() {
         let id = message.id;
-        let line = lines.get(&message.channel);
-        if line.is_none_or(|line| line.send(message).is_err()) {
-            let text = "there is no such channel in the configuration any more".to_owned();
-            engine.attempted(id, Attempt::Failed(text));
+        if let Some(line) = lines.get(&message.channel) {
+            if line.send(message).is_err() {
+                engine.attempted(id, Attempt::Failed("its thread has ended".to_owned()));
+            }
+            continue;
         }
+        let text = "there is no such channel in the configuration any more";
+        log::warn!("channel {}: message {id} not delivered: {text}", message.channel);
+        engine.attempted(id, Attempt::Failed(text.to_owned()));
     }
 }
 

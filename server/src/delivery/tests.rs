@@ -201,5 +201,46 @@ fn a_mail_that_is_refused_has_not_arrived() {
     assert!(matches!(&attempt, Attempt::Failed(text) if text.contains("nobody here")), "{attempt:?}");
     sink.join().unwrap();
     let attempt = mail::send("smtp://127.0.0.1:1", None, "no address", &to, &message(false));
+    assert!(matches!(&attempt, Attempt::Failed(text) if text.contains("no address")), "{attempt:?}");
+}
+
+#[test]
+fn a_mail_whose_server_was_not_reached_has_not_arrived() {
+    let to = ["a@example.org".to_owned()];
+    let send = |smtp: &str| mail::send(smtp, None, "heartbeat@example.org", &to, &message(false));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let attempt = send(&format!("smtp://{closed}"));
+    assert!(matches!(attempt, Attempt::Failed(_)), "a closed port: {attempt:?}");
+    let attempt = send("smtp://no-such-host.invalid");
+    assert!(matches!(attempt, Attempt::Failed(_)), "an unknown name: {attempt:?}");
+    // One that breaks off after the mail may have taken it.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let smtp = format!("smtp://{}", listener.local_addr().unwrap());
+    let sink = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        stream.write_all(b"220 sink\r\n").unwrap();
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap() > 0 && line != ".\r\n" {
+            let answer: &[u8] = if line == "DATA\r\n" { b"354 go on\r\n" } else { b"250 ok\r\n" };
+            // The lines of the mail itself are not answered.
+            if line == "DATA\r\n" || ["EHLO", "MAIL", "RCPT"].iter().any(|verb| line.starts_with(verb)) {
+                stream.write_all(answer).unwrap();
+            }
+            line.clear();
+        }
+    });
+    let attempt = send(&smtp);
+    assert!(matches!(attempt, Attempt::Doubtful(_)), "{attempt:?}");
+    sink.join().unwrap();
+}
+
+#[test]
+fn a_webhook_that_was_not_reached_in_time_has_nothing() {
+    // It takes connections, and never answers a handshake.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    let client = webhook::client_within(std::time::Duration::from_millis(50));
+    let attempt = webhook::send(&client, &Channel::Slack { url }, &message(false));
     assert!(matches!(attempt, Attempt::Failed(_)), "{attempt:?}");
 }

@@ -1,6 +1,6 @@
 //! Webhooks: JSON for programs, ntfy, and what takes Slack's form.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use rustls::crypto::ring;
 use serde_json::json;
@@ -10,10 +10,20 @@ use ureq::{
 };
 
 use super::{Attempt, subject};
-use crate::{alerts::digest::parts, config::Channel, limits::DELIVERY_TIMEOUT, store::MessageRow};
+use crate::{
+    alerts::digest::parts,
+    config::Channel,
+    limits::{DELIVERY_CONNECT_TIMEOUT, DELIVERY_TIMEOUT},
+    store::MessageRow,
+};
 
 /// A client that trusts the system's authorities.
 pub(super) fn client() -> Agent {
+    client_within(DELIVERY_CONNECT_TIMEOUT)
+}
+
+/// One that gives up the name of a webhook, and a connection to it, after `connect` each.
+pub(super) fn client_within(connect: Duration) -> Agent {
     let loaded = rustls_native_certs::load_native_certs();
     let roots = loaded.certs.into_iter().map(|root| ureq::tls::Certificate::from_der(&root).to_owned());
     let tls = TlsConfig::builder()
@@ -23,6 +33,8 @@ pub(super) fn client() -> Agent {
         .build();
     Agent::config_builder()
         .timeout_global(Some(DELIVERY_TIMEOUT))
+        .timeout_resolve(Some(connect))
+        .timeout_connect(Some(connect))
         .max_redirects(0)
         .tls_config(tls)
         .build()

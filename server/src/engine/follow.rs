@@ -78,8 +78,9 @@ impl Engine {
         self.messages = messages.collect();
     }
 
-    /// Begins a term, or ends one. Nothing that was raised or is on its way is forgotten: it is in the database, and what
-    /// has become of attempts of this process counts when it leads again.
+    /// Begins a term, or ends one. Nothing that was raised or is on its way is forgotten: it is in the database. What becomes
+    /// of attempts that are under way at the end of a term is not stored: the process that leads now sends these messages
+    /// again, and says so.
     pub(super) fn change_lead(&mut self, now: Now, term: Option<i64>) -> Result<()> {
         if term.is_none() {
             self.lease.end();
