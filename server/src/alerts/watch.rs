@@ -50,8 +50,8 @@ struct Version {
 
 impl Version {
     /// Takes what a heartbeat says. What is to be told: versions may take turns, after each boot into the other half of a
-    /// disk, so that after one message the next waits, and tells what has become of it.
-    fn see(&mut self, now: Uptime, version: &str) -> Option<String> {
+    /// disk, so that after one message the next waits, and tells what has become of it. `may_tell`: otherwise it waits, too.
+    fn see(&mut self, now: Uptime, version: &str, may_tell: bool) -> Option<String> {
         let Some(told) = &self.told else {
             self.told = Some(version.to_owned());
             return None;
@@ -61,7 +61,8 @@ impl Version {
             self.changes += 1;
             self.seen = Some(version.to_owned()).filter(|version| version != told);
         }
-        if self.told_at.is_some_and(|told_at| now.since(told_at) < VERSION_PAUSE_MS) {
+        let pauses = self.told_at.is_some_and(|told_at| now.since(told_at) < VERSION_PAUSE_MS);
+        if pauses || !may_tell {
             return None;
         }
         let changes = std::mem::take(&mut self.changes);
@@ -111,7 +112,7 @@ impl Watch {
             }
         }
         if let Some(version) = &reading.app_version
-            && let Some(detail) = self.version.see(now.up, version)
+            && let Some(detail) = self.version.see(now.up, version, may_raise)
             && expect.version_changes
         {
             notices.push(Notice { kind: Kind::Version, since: now.at, raised: true, detail });
@@ -343,6 +344,20 @@ mod tests {
         assert!(watch.beat(UnixMs(2).into(), &version("2"), Some(0), &expect, true).is_empty());
         assert!(watch.beat(UnixMs(3).into(), &Reading::default(), Some(0), &expect, true).is_empty());
         assert!(watch.beat(UnixMs(4).into(), &version("2"), Some(0), &expect, true).is_empty());
+    }
+
+    #[test]
+    fn a_version_that_changed_with_the_server_is_told_after_the_grace() {
+        let expect = expect("");
+        let mut watch = Watch::resume([], Some("1".to_owned()));
+        let reading = Reading { app_version: Some("2".to_owned()), ..Reading::default() };
+        let mut told = Vec::new();
+        for second in 0..100 {
+            let may_raise = second >= 60;
+            let notices = watch.beat(UnixMs(second * 1000).into(), &reading, Some(0), &expect, may_raise);
+            told.extend(notices.into_iter().map(|notice| (second, notice.detail)));
+        }
+        assert_eq!(told, [(60, "from 1 to 2".to_owned())]);
     }
 
     #[test]
