@@ -152,6 +152,20 @@ pub(crate) enum Failure {
     Other(String),
 }
 
+impl Failure {
+    /// Starting again does not help. It does after a file could not be read for another reason than that it is not there, or
+    /// belongs to others.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Config(ConfigError::Unreadable { error, .. }) => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+            }
+            Self::Config(_) => true,
+            Self::Other(_) => false,
+        }
+    }
+}
+
 impl From<crate::store::StoreError> for Failure {
     fn from(error: crate::store::StoreError) -> Self {
         Self::Other(error.to_string())
@@ -172,11 +186,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let _ = writeln!(io::stderr(), "heartbeat-server: {failure}");
-            if matches!(failure, Failure::Config(_)) {
-                ExitCode::from(EXIT_CONFIG)
-            } else {
-                ExitCode::FAILURE
-            }
+            if failure.is_final() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
         }
     }
 }

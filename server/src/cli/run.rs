@@ -25,7 +25,7 @@ use crate::{
     api,
     app::{App, Parts},
     clock::Clock,
-    config::{Config, ConfigError},
+    config::Config,
     delivery,
     engine::{Engine, Handle, Rules, lease::Lease, run as engine_thread},
     limits::QUEUE_MAX,
@@ -85,7 +85,8 @@ pub(crate) fn run_until<F: Future<Output = ()>>(
     raise_descriptors(config.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let acceptor = config.tls.clone().map(Acceptor::new).transpose();
-    let acceptor = acceptor.map_err(ConfigError::Refused)?.map(Arc::new);
+    // Not a wrong configuration: key and chain may be in the middle of being renewed, or on a volume that comes later.
+    let acceptor = acceptor.map_err(|error| Failure::Other(format!("tls: {error}")))?.map(Arc::new);
     let listener = runtime
         .block_on(TcpListener::bind(config.listen))
         .map_err(|error| Failure::Other(format!("{}: {error}", config.listen)))?;
