@@ -17,8 +17,9 @@ pub(crate) const MINUTE_MS: i64 = 60_000;
 pub(crate) struct UnixMs(pub(crate) i64);
 
 impl UnixMs {
-    /// The system's clock. A clock before 1970 reads 0.
-    pub(crate) fn now() -> Self {
+    /// The clock of this machine, for a store that it does not share, and where there is no store. Everything else asks
+    /// [`Clock`](crate::clock::Clock). A clock before 1970 reads 0.
+    pub(crate) fn of_this_machine() -> Self {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
     }

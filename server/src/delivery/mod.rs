@@ -79,7 +79,7 @@ fn deliver(to: &Channel, engine: &Handle, lease: &Lease, messages: &Receiver<Mes
 
 /// Sends a message that says that it is a test.
 pub(crate) fn test(name: &str, to: &Channel) -> Attempt {
-    let now = UnixMs::now();
+    let now = UnixMs::of_this_machine();
     let message = MessageRow {
         id: 0,
         channel: name.to_owned(),

@@ -34,7 +34,6 @@ use crate::{
     model::document::{Beat, DocumentError, Sequence},
     store::{TokenRow, TokenUse},
     text::is_plain,
-    time::UnixMs,
 };
 
 /// `POST`, and the deprecated `GET ?params=`.
@@ -46,10 +45,10 @@ pub(crate) async fn heartbeat(
     let bearer = bearer(request.headers()).map(str::to_owned);
     let required = app.config.receive.require_token;
     // Before the body: a client without a good token cannot make the server read one.
-    let mut allowed = app.tokens.some_device(bearer.as_deref(), required, UnixMs::now());
+    let mut allowed = app.tokens.some_device(bearer.as_deref(), required, app.clock.now().at);
     if allowed == Err(Refusal::Unknown) {
         app.look_for_new_tokens().await;
-        allowed = app.tokens.some_device(bearer.as_deref(), required, UnixMs::now());
+        allowed = app.tokens.some_device(bearer.as_deref(), required, app.clock.now().at);
     }
     if let Err(refusal) = allowed {
         return refuse(refusal);
@@ -78,7 +77,7 @@ pub(crate) async fn heartbeat(
     let base =
         beat.sequence.filter(|sequence| rebuilt.is_none() && !beat.replayed && app.bases.expects(*sequence));
     let base = base.map(|sequence| (sequence, beat.text.clone()));
-    match app.tokens.device(bearer.as_deref(), &beat.hardware_id, required, UnixMs::now()) {
+    match app.tokens.device(bearer.as_deref(), &beat.hardware_id, required, app.clock.now().at) {
         Ok(group) => submit(&app, beat, group, base).await,
         Err(refusal) => refuse(refusal),
     }
@@ -200,7 +199,7 @@ struct Enrolment {
 /// A device that has a token already must use that one; an operator who wants another revokes it first.
 pub(crate) async fn enrol(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     let bearer = bearer(request.headers()).map(str::to_owned);
-    let now = UnixMs::now();
+    let now = app.clock.now().at;
     let mut allowed = app.tokens.enrol(bearer.as_deref(), now);
     if allowed == Err(Refusal::Unknown) {
         app.look_for_new_tokens().await;

@@ -249,7 +249,7 @@ pub(crate) struct TokenRow {
 pub(crate) trait Admin {
     /// What time it is for all processes on this database.
     fn time(&mut self) -> Result<UnixMs> {
-        Ok(UnixMs::now())
+        Ok(UnixMs::of_this_machine())
     }
     /// A number that rises with each change of labels, tokens or settings.
     fn revision(&mut self) -> Result<i64>;
