@@ -59,6 +59,7 @@ impl Engine {
     }
 
     fn store_batch(&mut self, now: Now, beats: Vec<(Beat, Option<String>)>) -> Result<Vec<Verdict>> {
+        self.settle_duties(now)?;
         let added = self.add_devices(now, &beats)?;
         let places: Vec<_> = {
             let fleet = read(&self.fleet);
@@ -72,7 +73,7 @@ impl Engine {
             if draft.writes.is_empty() {
                 return Ok(self.adopt(now, beats, draft));
             }
-            match self.store.apply(&draft.writes)? {
+            match self.apply(&draft.writes)? {
                 Applied::Done => return Ok(self.adopt(now, beats, draft)),
                 Applied::Stale(devices) => self.refresh(&devices)?,
                 // Once more, without alerts: they are another process's.

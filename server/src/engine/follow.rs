@@ -32,6 +32,7 @@ impl Engine {
         if term != self.term {
             self.change_lead(now, term)?;
         }
+        self.settle_duties(now)?;
         let changes = self.store.changes()?;
         if !changes.devices.is_empty() {
             self.show_devices(now, changes.devices)?;
@@ -42,7 +43,7 @@ impl Engine {
             stale.truncate(REFRESH_MAX);
             self.refresh(&stale)?;
         } else {
-            self.show_alerts(&changes.alerts);
+            self.show_alerts(&changes.alerts, changes.messages);
         }
         Ok(())
     }
@@ -78,6 +79,29 @@ impl Engine {
         self.messages = messages.collect();
     }
 
+    /// Reads alerts and messages again after a commit of which it is not known whether it was made.
+    pub(super) fn settle_duties(&mut self, now: Now) -> Result<()> {
+        if self.duties_unsure && self.leads() {
+            let duties = self.store.duties()?;
+            self.resume_watches(&duties);
+            self.take_duties(now, duties);
+        }
+        self.duties_unsure = false;
+        Ok(())
+    }
+
+    /// Conditions as the database knows them.
+    fn resume_watches(&mut self, duties: &Duties) {
+        let mut raised = raised(&duties.alerts);
+        let mut fleet = write(&self.fleet);
+        for (place, tracked) in self.tracked.iter_mut().enumerate() {
+            let Some(device) = fleet.at_mut(place) else { continue };
+            device.alerts = raised.remove(&device.id).unwrap_or_default();
+            tracked.watch = Watch::resume(device.alerts.iter().copied(), device.reading.app_version.clone());
+        }
+        fleet.revision += 1;
+    }
+
     /// Begins a term, or ends one. Nothing that was raised or is on its way is forgotten: it is in the database. What becomes
     /// of attempts that are under way at the end of a term is not stored: the process that leads now sends these messages
     /// again, and says so.
@@ -88,12 +112,7 @@ impl Engine {
         let duties = if term.is_some() { self.store.duties()? } else { Duties::default() };
         if term.is_some() {
             log::info!("this process raises alerts and sends messages from now on");
-            let raised = raised(&duties.alerts);
-            let fleet = read(&self.fleet);
-            for (device, tracked) in fleet.devices().iter().zip(&mut self.tracked) {
-                let raised = raised.get(&device.id).into_iter().flatten().copied();
-                tracked.watch = Watch::resume(raised, device.reading.app_version.clone());
-            }
+            self.resume_watches(&duties);
         } else {
             log::warn!("another process raises alerts and sends messages from now on");
         }
@@ -133,7 +152,7 @@ impl Engine {
             }
         }
         // Rows of no ledger: they cannot be stale.
-        let applied = if writes.is_empty() { Ok(Applied::Done) } else { self.store.apply(&writes) };
+        let applied = if writes.is_empty() { Ok(Applied::Done) } else { self.apply(&writes) };
         if matches!(applied, Ok(Applied::Done)) {
             for row in writes.alerts {
                 self.keep_alert(row);
@@ -194,11 +213,11 @@ impl Engine {
         fleet.revision += 1;
     }
 
-    /// Shows what the leading process has found wrong.
-    fn show_alerts(&self, alerts: &[AlertRow]) {
+    /// Shows what the leading process has found wrong, and how many of its messages wait.
+    fn show_alerts(&self, alerts: &[AlertRow], messages: usize) {
         let mut raised = raised(alerts);
         let mut fleet = write(&self.fleet);
-        let mut changed = false;
+        let mut changed = std::mem::replace(&mut fleet.messages, messages) != messages;
         for place in 0..self.tracked.len() {
             let Some(device) = fleet.at_mut(place) else { continue };
             let alerts = raised.remove(&device.id).unwrap_or_default();

@@ -55,7 +55,7 @@ use crate::{
         ledger::Ledger,
     },
     presence::Presence,
-    store::{AlertRow, DeviceRow, EventRow, MessageRow, Result, Retention, Store},
+    store::{AlertRow, Applied, DeviceRow, EventRow, MessageRow, Result, Retention, Store, Writes},
     time::{DAY_MS, Now, UnixMs, Uptime},
 };
 
@@ -201,6 +201,8 @@ pub(crate) struct Engine {
     revision: i64,
     /// Devices may be marked for being forgotten.
     purging: bool,
+    /// A commit of alerts or messages may have been made, although it failed here.
+    duties_unsure: bool,
     /// The term in which this process, of all on this database, raises alerts, sends messages and deletes old rows.
     /// `None`: another one does.
     term: Option<i64>,
@@ -255,6 +257,7 @@ impl Engine {
             failed_at: None,
             revision: 0,
             purging: false,
+            duties_unsure: false,
             term,
             lease,
         };
@@ -302,6 +305,16 @@ impl Engine {
     /// Whether this process raises alerts, sends messages and deletes old rows.
     pub(crate) fn leads(&self) -> bool {
         self.term.is_some()
+    }
+
+    /// Writes. If the answer of a shared database is lost, the commit may have been made: what is in it about alerts and
+    /// messages is read again before anything else is said.
+    fn apply(&mut self, writes: &Writes) -> Result<Applied> {
+        let applied = self.store.apply(writes);
+        let says =
+            !(writes.alerts.is_empty() && writes.messages.is_empty() && writes.messages_done.is_empty());
+        self.duties_unsure |= applied.is_err() && says && self.store.is_shared();
+        applied
     }
 
     fn renew_lease(&self, asked: Duration) {

@@ -251,3 +251,44 @@ fn a_process_that_was_frozen_sends_nothing_when_it_wakes_up() {
     }
     assert!(!one.engine.leads() && other.engine.leads());
 }
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn a_commit_whose_answer_is_lost_tells_nothing_twice() {
+    let mut one = Rig::new(&shared(), CHANNEL);
+    one.commit(T0, &[document("pi1", 1, T0)]);
+    // Those that raise the alert, make the message, and begin to send it.
+    let (mut lost, mut said) = (0, Vec::new());
+    for second in 1..400 {
+        let now = T0.plus(second * 1000);
+        if second > 80 && lost < 3 {
+            one.engine.store.lose_next_answer();
+        }
+        lost += i32::from(one.engine.tick(now.into()).is_err());
+        for message in one.messages.try_iter() {
+            one.engine.attempted(message.id, Attempt::Delivered);
+            said.push(message.subject);
+        }
+    }
+    assert_eq!(lost, 3);
+    assert_eq!(said, ["pi1: offline"]);
+    assert_eq!(one.events("pi1"), ["added", "offline"]);
+    assert_eq!(one.device("pi1").alerts.len(), 1);
+    assert!(one.engine.store.duties().unwrap().messages.is_empty());
+}
+
+#[test]
+#[ignore = "needs postgresql-15: server/check"]
+fn each_process_says_how_many_messages_wait() {
+    let (mut one, mut other) = two(CHANNEL);
+    one.commit(T0, &[document("pi1", 1, T0)]);
+    let waiting = |rig: &Rig| read(&rig.engine.fleet()).messages;
+    for second in 0..120 {
+        tick(&mut one, &mut other, T0.plus(second * 1000));
+    }
+    assert_eq!((waiting(&one), waiting(&other)), (1, 1));
+    let message = one.messages.try_recv().unwrap();
+    one.engine.attempted(message.id, Attempt::Delivered);
+    tick(&mut one, &mut other, T0.plus(120_000));
+    assert_eq!((waiting(&one), waiting(&other)), (0, 0));
+}

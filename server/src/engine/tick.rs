@@ -64,7 +64,7 @@ impl Engine {
             self.begin_attempts(now.at, &mut draft);
         }
         if !draft.writes.is_empty() {
-            match self.store.apply(&draft.writes)? {
+            match self.apply(&draft.writes)? {
                 Applied::Done => {}
                 // The next turn does what is left to do.
                 Applied::Stale(devices) => return self.refresh(&devices),
@@ -90,7 +90,7 @@ impl Engine {
         };
         while !closed.is_empty() {
             let summaries = closed.iter().map(|(.., row)| *row).collect();
-            match self.store.apply(&Writes { summaries, ..Writes::default() })? {
+            match self.apply(&Writes { summaries, ..Writes::default() })? {
                 Applied::Done => {
                     for (place, ledger, _) in closed {
                         if let Some(tracked) = self.tracked.get_mut(place) {
@@ -309,7 +309,10 @@ impl Engine {
             self.digest.made(now.up);
         }
         let mut fleet = write(&self.fleet);
-        fleet.messages = self.messages.len();
+        if self.term.is_some() && fleet.messages != self.messages.len() {
+            fleet.messages = self.messages.len();
+            fleet.revision += 1;
+        }
         if !draft.presences.is_empty() || !draft.watches.is_empty() {
             fleet.revision += 1;
         }

@@ -208,6 +208,8 @@ pub(crate) struct Changes {
     pub(crate) devices: Vec<DeviceRow>,
     /// All alerts, unless this process leads and knows them.
     pub(crate) alerts: Vec<AlertRow>,
+    /// How many messages have not arrived yet, unless this process leads and knows them.
+    pub(crate) messages: usize,
 }
 
 /// How long each kind of row is kept, milliseconds.
@@ -302,6 +304,9 @@ pub(crate) trait Store: Admin + Send {
     fn known(&mut self, asked: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>>;
     /// Makes all changes, or none; when they are done they are durable.
     fn apply(&mut self, writes: &Writes) -> Result<Applied>;
+    /// The next commit will be made, and its answer lost.
+    #[cfg(test)]
+    fn lose_next_answer(&mut self) {}
     /// Writes what is there already: whether anything can be stored.
     fn probe(&mut self) -> Result<()>;
     /// Deletes a bounded number of rows that are too old; `true`: there are more.

@@ -223,6 +223,12 @@ pub(super) async fn messages(session: &mut Session) -> Result<Vec<MessageRow>> {
     rows.collect()
 }
 
+/// How many messages have not arrived.
+pub(super) async fn messages_waiting(session: &mut Session) -> Result<usize> {
+    let row = session.client.query_one("SELECT count(*) FROM message", &[]).await?;
+    Ok(usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(usize::MAX))
+}
+
 /// Labels from four columns, the first of which is `first`.
 pub(super) fn labels_of_row(row: &Row, first: usize) -> Result<Labels> {
     let tags: String = row.try_get(first + 2)?;

@@ -56,6 +56,8 @@ pub(crate) struct Postgres {
     partitions: HashSet<Partition>,
     /// When all versions were compared.
     compared_at: Option<Instant>,
+    #[cfg(test)]
+    loses_next_answer: bool,
 }
 
 /// What this process knows of a device.
@@ -91,6 +93,8 @@ impl Postgres {
             term: None,
             partitions: HashSet::new(),
             compared_at: None,
+            #[cfg(test)]
+            loses_next_answer: false,
         }
     }
 }

@@ -83,6 +83,10 @@ impl Store for Postgres {
             }
             .map_err(StoreError::from)
         });
+        #[cfg(test)]
+        if std::mem::take(&mut self.loses_next_answer) {
+            return Err(StoreError::Unavailable("the answer was lost".to_owned()));
+        }
         if applied.is_err() {
             // The process that leads may have dropped a partition that is known here: it is made again.
             self.partitions.clear();
@@ -99,6 +103,11 @@ impl Store for Postgres {
             Outcome::Stale(devices) => Ok(Applied::Stale(devices)),
             Outcome::Deposed => Ok(Applied::Deposed),
         }
+    }
+
+    #[cfg(test)]
+    fn lose_next_answer(&mut self) {
+        self.loses_next_answer = true;
     }
 
     fn probe(&mut self) -> Result<()> {
@@ -164,10 +173,12 @@ impl Store for Postgres {
         // Each second what has changed lately, and once in a while everything: a commit may have taken longer.
         let all = self.compared_at.is_none_or(|at| at.elapsed() > load::COMPARE_ALL_EVERY);
         let versions = &self.versions;
-        let (rows, alerts) = self.line.run(async |session| {
+        let (rows, alerts, messages) = self.line.run(async |session| {
             let rows = load::changed(session, versions, all).await?;
-            let alerts = if leads { Vec::new() } else { load::alerts(session).await? };
-            Ok((rows, alerts))
+            if leads {
+                return Ok((rows, Vec::new(), 0));
+            }
+            Ok((rows, load::alerts(session).await?, load::messages_waiting(session).await?))
         })?;
         if all {
             self.compared_at = Some(Instant::now());
@@ -176,7 +187,7 @@ impl Store for Postgres {
             // A ledger that is not known has no version that a commit could find.
             self.versions.entry(row.id).or_insert(Version { ledger: -1, seen: 0 }).seen = *version;
         }
-        Ok(Changes { devices: rows.into_iter().map(|(row, _)| row).collect(), alerts })
+        Ok(Changes { devices: rows.into_iter().map(|(row, _)| row).collect(), alerts, messages })
     }
 
     fn stale(&self, devices: &[DeviceId]) -> Vec<DeviceId> {
