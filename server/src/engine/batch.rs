@@ -251,7 +251,7 @@ impl Engine {
         let copy = copies.entry(place).or_insert_with(|| tracked.clone());
         let known =
             known || beat.sequence.is_some_and(|sequence| beat.replayed && new.contains(&(place, sequence)));
-        let Some(entry) = copy.ledger.book(now.at, beat, known, self.raw_days()) else {
+        let Some(entry) = copy.ledger.book(now.at, beat, known, self.late_ms()) else {
             return Verdict::Repeated;
         };
         if let Some(sequence) = beat.sequence {

@@ -21,6 +21,8 @@ mod clock_tests;
 #[cfg(test)]
 mod device_tests;
 mod follow;
+#[cfg(test)]
+mod late_tests;
 pub(crate) mod lease;
 mod outage;
 pub(crate) mod run;
@@ -56,7 +58,7 @@ use crate::{
     },
     presence::Presence,
     store::{AlertRow, Applied, DeviceRow, EventRow, MessageRow, Result, Retention, Store, Writes},
-    time::{DAY_MS, Now, UnixMs, Uptime},
+    time::{Now, UnixMs, Uptime},
 };
 
 /// The fleet, shared with pages.
@@ -337,8 +339,10 @@ impl Engine {
         now.up.since(self.watching_since) >= crate::limits::ALERT_GRACE_MS
     }
 
-    fn raw_days(&self) -> i64 {
-        (self.rules.retention.beats / DAY_MS).max(1)
+    /// How old a late heartbeat may be to go where it was sampled. As far back as minutes are kept; where heartbeats are not,
+    /// it stays until the next round of the retention, which is long enough to tell one that is repeated.
+    fn late_ms(&self) -> i64 {
+        self.rules.retention.minutes.max(self.rules.retention.beats)
     }
 
     /// What is stored of a notice: an event of the device, and the state of the alert.

@@ -24,7 +24,7 @@ use crate::{
         document::{Beat, Sequence},
         reading::{Summary, Values},
     },
-    time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs},
+    time::{HOUR_MS, MINUTE_MS, UnixMs},
 };
 
 /// The minute in which the device is.
@@ -105,10 +105,10 @@ impl Ledger {
         beat.replayed && self.boot(boot).is_some_and(|boot| boot.in_window(number) != Some(true))
     }
 
-    /// Records a heartbeat that came at `now`. `known`: the database has it already. `None`: it is
-    /// repeated, and nothing is to be stored.
-    pub(crate) fn book(&mut self, now: UnixMs, beat: &Beat, known: bool, raw_days: i64) -> Option<Entry> {
-        let at = self.place(now, beat, raw_days);
+    /// Records a heartbeat that came at `now`. `known`: the database has it already. `late_ms`: how old a late one may be
+    /// to go where it was sampled. `None`: it is repeated, and nothing is to be stored.
+    pub(crate) fn book(&mut self, now: UnixMs, beat: &Beat, known: bool, late_ms: i64) -> Option<Entry> {
+        let at = self.place(now, beat, late_ms);
         let first_of_device = self.boots.iter().all(|boot| boot.max == 0);
         let mut entry = Entry { at, boot: None, minutes: Vec::new(), gap: 0, restarted: false };
         if let Some(Sequence { boot: id, number }) = beat.sequence
@@ -151,13 +151,11 @@ impl Ledger {
     }
 
     /// The place in history: the server's time for a live heartbeat. A late one goes where the device says that it was
-    /// sampled, if that can be: otherwise an outage of an hour would end up in one minute.
-    fn place(&self, now: UnixMs, beat: &Beat, raw_days: i64) -> UnixMs {
+    /// sampled, if that can be: otherwise an outage of an hour would end up in one minute, and in that of today.
+    fn place(&self, now: UnixMs, beat: &Beat, late_ms: i64) -> UnixMs {
         let live = now.max(self.last_at.plus(1));
         match beat.sampled_at {
-            Some(sampled) if beat.replayed && sampled <= now && now.since(sampled) < raw_days * DAY_MS => {
-                sampled
-            }
+            Some(sampled) if beat.replayed && sampled <= now && now.since(sampled) < late_ms => sampled,
             _ => live,
         }
     }
@@ -197,6 +195,7 @@ mod tests {
     use crate::model::document::sample;
 
     const T0: i64 = 1_700_000_000_000;
+    const LATE_MS: i64 = 30 * crate::time::DAY_MS;
 
     fn beat(changes: serde_json::Value) -> Beat {
         Beat::parse(sample(changes).to_string().as_bytes()).unwrap()
@@ -219,22 +218,22 @@ mod tests {
     #[test]
     fn a_repeated_heartbeat_is_not_booked() {
         let mut ledger = ledger();
-        assert!(ledger.book(UnixMs(T0), &numbered(1), false, 2).is_some());
+        assert!(ledger.book(UnixMs(T0), &numbered(1), false, LATE_MS).is_some());
         let before = ledger.clone();
-        assert_eq!(ledger.book(UnixMs(T0 + 5000), &numbered(1), false, 2), None);
+        assert_eq!(ledger.book(UnixMs(T0 + 5000), &numbered(1), false, LATE_MS), None);
         assert_eq!(ledger, before);
     }
 
     #[test]
     fn lost_heartbeats_are_counted_until_they_come_late() {
         let mut ledger = ledger();
-        ledger.book(UnixMs(T0), &numbered(1), false, 2);
-        let entry = ledger.book(UnixMs(T0 + 20_000), &numbered(5), false, 2).unwrap();
+        ledger.book(UnixMs(T0), &numbered(1), false, LATE_MS);
+        let entry = ledger.book(UnixMs(T0 + 20_000), &numbered(5), false, LATE_MS).unwrap();
         assert_eq!(entry.gap, 3);
         assert_eq!(ledger.boots[0].lost(), 3);
         for number in [2, 3] {
-            assert!(ledger.book(UnixMs(T0 + 21_000), &late(number, T0 / 1000), false, 2).is_some());
-            assert!(ledger.book(UnixMs(T0 + 21_000), &late(number, T0 / 1000), false, 2).is_none());
+            assert!(ledger.book(UnixMs(T0 + 21_000), &late(number, T0 / 1000), false, LATE_MS).is_some());
+            assert!(ledger.book(UnixMs(T0 + 21_000), &late(number, T0 / 1000), false, LATE_MS).is_none());
         }
         assert_eq!(ledger.boots[0].lost(), 1);
     }
@@ -242,7 +241,7 @@ mod tests {
     #[test]
     fn what_was_sent_before_the_server_knew_the_device_is_not_lost() {
         let mut ledger = ledger();
-        let entry = ledger.book(UnixMs(T0), &numbered(100_000), false, 2).unwrap();
+        let entry = ledger.book(UnixMs(T0), &numbered(100_000), false, LATE_MS).unwrap();
         assert_eq!((entry.gap, entry.restarted, ledger.boots[0].lost()), (0, false, 0));
     }
 
@@ -250,21 +249,21 @@ mod tests {
     fn late_heartbeats_that_come_first_make_no_restart_and_no_gap() {
         let mut ledger = ledger();
         for number in 1..40 {
-            ledger.book(UnixMs(T0), &late(number, T0 / 1000 - 100), false, 2);
+            ledger.book(UnixMs(T0), &late(number, T0 / 1000 - 100), false, LATE_MS);
         }
-        let entry = ledger.book(UnixMs(T0), &numbered(40), false, 2).unwrap();
+        let entry = ledger.book(UnixMs(T0), &numbered(40), false, LATE_MS).unwrap();
         assert_eq!((entry.gap, entry.restarted, ledger.lost()), (0, false, 0));
-        assert_eq!(ledger.book(UnixMs(T0), &numbered(42), false, 2).unwrap().gap, 1);
+        assert_eq!(ledger.book(UnixMs(T0), &numbered(42), false, LATE_MS).unwrap().gap, 1);
         assert_eq!(ledger.lost(), 1);
     }
 
     #[test]
     fn a_new_start_of_a_known_device_is_a_restart_and_misses_from_1() {
         let mut ledger = ledger();
-        ledger.book(UnixMs(T0), &numbered(9), false, 2);
+        ledger.book(UnixMs(T0), &numbered(9), false, LATE_MS);
         ledger.remember(Boot::new(0xfeed_0000_0000_0001, 2, UnixMs(T0)));
         let beat = beat(json!({"boot_id": "feed000000000001", "seq": 3}));
-        let entry = ledger.book(UnixMs(T0 + 5000), &beat, false, 2).unwrap();
+        let entry = ledger.book(UnixMs(T0 + 5000), &beat, false, LATE_MS).unwrap();
         assert!(entry.restarted);
         assert_eq!(entry.gap, 2);
     }
@@ -272,11 +271,13 @@ mod tests {
     #[test]
     fn a_late_heartbeat_goes_where_it_was_sampled_if_that_can_be() {
         let mut ledger = ledger();
-        ledger.book(UnixMs(T0), &numbered(50), false, 2);
+        ledger.book(UnixMs(T0), &numbered(50), false, LATE_MS);
         let place = |ledger: &mut Ledger, number, sampled| {
-            ledger.book(UnixMs(T0 + 5000), &late(number, sampled), false, 2).unwrap().at
+            ledger.book(UnixMs(T0 + 5000), &late(number, sampled), false, LATE_MS).unwrap().at
         };
         assert_eq!(place(&mut ledger, 1, T0 / 1000 - 3600), UnixMs(T0 - 3_600_000));
+        // A device that was switched off for a week.
+        assert_eq!(place(&mut ledger, 4, T0 / 1000 - 7 * 86_400), UnixMs(T0 - 7 * 86_400_000));
         // In the future, and from before the clock was set: the server's time.
         assert_eq!(place(&mut ledger, 2, T0 / 1000 + 3600), UnixMs(T0 + 5000));
         assert_eq!(place(&mut ledger, 3, 12), UnixMs(T0 + 5001));
@@ -285,8 +286,8 @@ mod tests {
     #[test]
     fn places_of_live_heartbeats_rise_even_if_the_clock_does_not() {
         let mut ledger = ledger();
-        let first = ledger.book(UnixMs(T0), &numbered(1), false, 2).unwrap().at;
-        let second = ledger.book(UnixMs(T0 - 60_000), &numbered(2), false, 2).unwrap().at;
+        let first = ledger.book(UnixMs(T0), &numbered(1), false, LATE_MS).unwrap().at;
+        let second = ledger.book(UnixMs(T0 - 60_000), &numbered(2), false, LATE_MS).unwrap().at;
         assert!(second > first);
     }
 
@@ -304,7 +305,7 @@ mod tests {
     #[test]
     fn an_idle_minute_is_written_once() {
         let mut ledger = ledger();
-        ledger.book(UnixMs(T0), &numbered(1), false, 2);
+        ledger.book(UnixMs(T0), &numbered(1), false, LATE_MS);
         assert_eq!(ledger.close_minute(UnixMs(T0 + 60_000)), None);
         assert!(ledger.close_minute(UnixMs(T0 + 400_000)).is_some());
         assert_eq!(ledger.close_minute(UnixMs(T0 + 400_000)), None);
@@ -318,8 +319,8 @@ mod tests {
             if ledger.boot(id).is_none() {
                 ledger.remember(Boot::new(id, i64::try_from(place).unwrap() + 1, UnixMs(T0)));
             }
-            ledger.book(UnixMs(T0), &beat(json!({"boot_id": boot, "seq": 1})), false, 2);
-            ledger.book(UnixMs(T0), &beat(json!({"boot_id": boot, "seq": u64::MAX})), false, 2);
+            ledger.book(UnixMs(T0), &beat(json!({"boot_id": boot, "seq": 1})), false, LATE_MS);
+            ledger.book(UnixMs(T0), &beat(json!({"boot_id": boot, "seq": u64::MAX})), false, LATE_MS);
         }
         assert_eq!(ledger.lost(), u64::MAX);
     }
@@ -342,7 +343,7 @@ mod tests {
                 // An agent sends the live one first: what comes late has a smaller number.
                 if replayed && number > ledger.boots[0].max { continue; }
                 let known = ledger.must_look_up(&beat) && in_history.contains(&number);
-                if let Some(entry) = ledger.book(UnixMs(now), &beat, known, 2) {
+                if let Some(entry) = ledger.book(UnixMs(now), &beat, known, LATE_MS) {
                     in_history.insert(number);
                     stored.push(entry.at);
                     for (minute, summary) in entry.minutes {

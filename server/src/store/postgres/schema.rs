@@ -70,6 +70,11 @@ impl Partition {
         format!("{}_{}", self.table.name(), day.replace('-', "m"))
     }
 
+    /// Whether it is a part of this table.
+    pub(super) fn is_of(self, table: Table) -> bool {
+        self.table == table
+    }
+
     /// When its last row will be, exclusive.
     pub(super) fn to(self) -> UnixMs {
         self.from.plus(self.table.span())

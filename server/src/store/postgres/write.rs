@@ -22,7 +22,7 @@ use crate::{
         ledger::{Ledger, hour_of},
     },
     store::{Applied, Changes, DeviceRow, Duties, Purge, Result, Retention, Store, StoreError, Writes},
-    time::UnixMs,
+    time::{DAY_MS, UnixMs},
 };
 
 /// Attempts to number a start of an agent while other processes number starts of the same device.
@@ -183,6 +183,7 @@ impl Store for Postgres {
         if all {
             self.compared_at = Some(Instant::now());
         }
+        self.forget_old_partitions();
         for (row, version) in &rows {
             // A ledger that is not known has no version that a commit could find.
             self.versions.entry(row.id).or_insert(Version { ledger: -1, seen: 0 }).seen = *version;
@@ -199,6 +200,14 @@ impl Store for Postgres {
 }
 
 impl Postgres {
+    /// Those of days of which the process that leads may drop heartbeats: late ones that are older make them again.
+    fn forget_old_partitions(&mut self) {
+        let beats = self.partitions.iter().filter(|partition| partition.is_of(Table::Beat));
+        let Some(newest) = beats.map(|partition| partition.to()).max() else { return };
+        let horizon = newest.plus(-2 * DAY_MS);
+        self.partitions.retain(|partition| !partition.is_of(Table::Beat) || partition.to() > horizon);
+    }
+
     fn make_partitions(&mut self, writes: &Writes) -> Result<()> {
         let beats = writes.beats.iter().map(|beat| Table::Beat.partition(beat.at));
         let minutes = writes.summaries.iter().map(|row| Table::Minute.partition(row.minute));
