@@ -11,6 +11,7 @@ use crate::store::{Step, database::Database, tests::both};
 both!(
     a_removed_device_is_refused_until_it_is_restored,
     a_removed_device_is_forgotten_and_stays_refused,
+    a_restored_device_is_not_purged,
     a_board_is_shown_until_it_is_said_again,
 );
 
@@ -67,6 +68,27 @@ fn a_removed_device_is_forgotten_and_stays_refused(database: &Database) {
     rig.restart(now.plus(3000));
     assert_eq!(rig.commit(now.plus(4000), &[again]), [Verdict::Repeated]);
     assert_eq!(rig.stored("pi1", Step::Beat), 1);
+}
+
+fn a_restored_device_is_not_purged(database: &Database) {
+    let mut rig = Rig::new(database, "");
+    rig.commit(T0, &[document("pi1", 1, T0), document("pi2", 1, T0)]);
+    let mut other = database.open().unwrap();
+    let removed = crate::store::Labels { removed: true, ..Default::default() };
+    for id in ["pi1", "pi2"] {
+        other.set_labels(id, &removed).unwrap();
+        assert!(other.purge_device(id).unwrap());
+    }
+    // Second thoughts, before the engine has begun; other labels of a removed device cancel nothing.
+    other.set_labels("pi1", &crate::store::Labels::default()).unwrap();
+    other.set_labels("pi2", &removed).unwrap();
+    rig.engine.tick(T0.plus(1000).into()).unwrap();
+    assert_eq!(rig.commit(T0.plus(5000), &[document("pi1", 2, T0)]), [Verdict::Stored]);
+    while rig.engine.is_purging() {
+        rig.engine.purge().unwrap();
+    }
+    assert_eq!([rig.stored("pi1", Step::Beat), rig.stored("pi2", Step::Beat)], [2, 0]);
+    assert_eq!(rig.commit(T0.plus(6000), &[document("pi1", 2, T0)]), [Verdict::Repeated]);
 }
 
 fn a_board_is_shown_until_it_is_said_again(database: &Database) {

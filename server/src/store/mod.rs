@@ -271,7 +271,7 @@ pub(crate) trait Admin {
     fn labels(&mut self) -> Result<Vec<(DeviceId, String, Labels)>>;
     /// When the last live heartbeat of each device came.
     fn seen(&mut self) -> Result<Vec<(DeviceId, UnixMs)>>;
-    /// Changes the labels of a device; `false`: there is none.
+    /// Changes the labels of a device; `false`: there is none. One that is not removed is not purged any more.
     fn set_labels(&mut self, hardware_id: &str, labels: &Labels) -> Result<bool>;
     /// Marks a removed device, so that [`Store::purge`] deletes what is stored of it, and deletes its labels and its token;
     /// `false`: there is none, or it is not removed.

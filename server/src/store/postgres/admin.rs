@@ -140,6 +140,11 @@ impl Admin for Postgres {
             let row: [&(dyn ToSql + Sync); 5] =
                 [&hardware_id, &labels.name, &labels.group, &tags, &labels.removed];
             let found = transaction.execute(sql, &row).await? == 1;
+            if !labels.removed {
+                // Waits for a step that is under way.
+                let sql = "DELETE FROM purge WHERE device = (SELECT id FROM device WHERE hardware_id = $1)";
+                transaction.execute(sql, &[&hardware_id]).await?;
+            }
             transaction.commit().await?;
             Ok(found)
         })

@@ -371,7 +371,9 @@ async fn open_boots(session: &mut Session, now: UnixMs, ids: &[(DeviceId, u64)])
 
 async fn purge(session: &mut Session) -> Result<Purge> {
     let (transaction, _) = session.begin().await?;
-    let Some(row) = transaction.query_opt("SELECT device FROM purge LIMIT 1", &[]).await? else {
+    // Who restores the device waits for this step: what comes afterwards is not deleted.
+    let sql = "SELECT device FROM purge LIMIT 1 FOR UPDATE";
+    let Some(row) = transaction.query_opt(sql, &[]).await? else {
         return Ok(Purge::Nothing);
     };
     let device: i64 = row.try_get(0)?;

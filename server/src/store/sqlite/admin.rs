@@ -117,6 +117,10 @@ impl Admin for Sqlite {
             "UPDATE device SET name = ?2, grp = ?3, tags = ?4, removed = ?5 WHERE hardware_id = ?1",
             params![hardware_id, labels.name, labels.group, labels.tags.join(" "), labels.removed],
         )? == 1;
+        if !labels.removed {
+            let sql = "DELETE FROM purge WHERE device = (SELECT id FROM device WHERE hardware_id = ?1)";
+            transaction.execute(sql, [hardware_id])?;
+        }
         transaction.execute(RISE, [])?;
         transaction.commit()?;
         Ok(found)
