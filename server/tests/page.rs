@@ -109,6 +109,24 @@ fn an_open_page_is_for_names_of_this_machine_only() {
 }
 
 #[test]
+fn an_open_page_is_not_passed_on_by_a_proxy() {
+    let server = Server::start();
+    // What Apache, Caddy and Traefik send without being told to.
+    for header in ["X-Forwarded-For: 192.0.2.1", "Via: 1.1 proxy", "Forwarded: for=192.0.2.1"] {
+        for path in ["/", "/events", "/api/v1/devices"] {
+            assert_eq!(
+                server.request("GET", path, &format!("{header}\r\n"), "").status,
+                403,
+                "{header} {path}"
+            );
+        }
+    }
+    let server = Server::with("[access]\nproxies = [\"192.0.2.1\"]");
+    let page = server.get("/");
+    assert!(page.status == 403 && page.body.contains("heartbeat-server password"), "{page:?}");
+}
+
+#[test]
 fn a_password_closes_the_page_and_opens_it() {
     let server = Server::start();
     server.beat(&document("pi1", 1));

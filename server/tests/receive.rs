@@ -60,6 +60,26 @@ fn what_is_no_heartbeat_is_refused_with_the_reason() {
 }
 
 #[test]
+fn pages_of_other_sites_cannot_send_heartbeats() {
+    let server = Server::start();
+    let body = document("pi1", 1).to_string();
+    let encoded: String = body.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    // `fetch` with `no-cors` sends no content type, an image or a link nothing but what the browser adds.
+    let post = |head: &str| server.request("POST", "/heartbeat.php", head, &body).status;
+    let get =
+        |head: &str| server.request("GET", &format!("/heartbeat.php?params={encoded}"), head, "").status;
+    for head in [
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+        "Origin: https://evil.example\r\n",
+    ] {
+        assert_eq!([post(head), get(head)], [403, 403], "{head}");
+    }
+    assert_eq!(server.get("/api/v1/devices").json()["total"], 0);
+    assert_eq!([post(""), get("")], [200, 200], "programs send nothing of that");
+}
+
+#[test]
 fn a_repeated_heartbeat_is_acknowledged_and_stored_once() {
     let mut server = Server::start();
     let beat = document("pi1", 1);

@@ -56,6 +56,20 @@ pub(crate) fn is_local_name(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
+/// Whether a proxy says that it passes this request on for somebody else. Then the client may be anybody, although it is the
+/// proxy, on this machine, that asks for a local name.
+pub(crate) fn is_passed_on(headers: &HeaderMap) -> bool {
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"]
+        .into_iter()
+        .any(|name| headers.contains_key(name))
+}
+
+/// Whether a page in a browser has made this request. Programs send none of these headers, and the address bar sends
+/// `none`.
+pub(crate) fn is_from_a_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.get("sec-fetch-site").is_some_and(|site| site != "none")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +107,20 @@ mod tests {
                 !is_local_name(&headers(&[("host", Box::leak(name.to_owned().into_boxed_str()))])),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn requests_of_pages_and_of_proxies_are_told_from_those_of_programs() {
+        let program = headers(&[("host", "127.0.0.1"), ("content-type", "application/json")]);
+        assert!(!is_from_a_page(&program) && !is_passed_on(&program));
+        assert!(!is_from_a_page(&headers(&[("sec-fetch-site", "none")])), "the address bar");
+        for page in [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-origin"), ("origin", "null")]
+        {
+            assert!(is_from_a_page(&headers(&[page])), "{page:?}");
+        }
+        for proxy in [("x-forwarded-for", "192.0.2.1"), ("via", "1.1 proxy"), ("forwarded", "for=x")] {
+            assert!(is_passed_on(&headers(&[proxy])), "{proxy:?}");
         }
     }
 

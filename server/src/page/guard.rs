@@ -24,7 +24,7 @@ pub(super) const COOKIE: &str = "heartbeat_login";
 /// Who is looking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Visitor {
-    /// Any user of this machine: no password is set.
+    /// Any user of this machine: no password is set, and no proxy is known of.
     Open,
     /// A user whom a proxy has authenticated.
     Proxied(String),
@@ -139,6 +139,10 @@ pub(super) async fn visitor(app: &Arc<App>, peer: Peer, headers: &HeaderMap) -> 
         Some(cookie) if valid => Ok(Visitor::LoggedIn(cookie)),
         _ if password => Err(Stranger::LogIn),
         _ if header.is_some() => Err(Stranger::Refused("The proxy has not said who you are.")),
+        _ if forms::is_passed_on(headers) || !app.config.access.proxies.is_empty() => Err(Stranger::Refused(
+            "No password is set, so this page is for this machine only, and a proxy may pass it on to everybody: set a \
+             password with `heartbeat-server password`.",
+        )),
         _ if !forms::is_local_name(headers) => Err(Stranger::Refused(
             "No password is set, so this page is for this machine only: open it as http://127.0.0.1, or set a password \
              with `heartbeat-server password`.",

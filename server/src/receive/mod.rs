@@ -5,7 +5,7 @@
 //! | 200 with `Heartbeat-Accept: delta` | it is in the database, now or already | goes on |
 //! | 400, 413, 415, 422 | it is no document of version 1, and says why | backs off, drops it after three refusals |
 //! | 409 | it is a delta, and what it refers to is not known here | sends the full document at once |
-//! | 401, 403 | the token is missing, wrong or for another device | backs off |
+//! | 401, 403 | the token is missing, wrong or for another device; or a page in a browser sent it | backs off |
 //! | 410 | the device was removed | backs off |
 //! | 503 with `Retry-After` | too many wait, or the database is away; nothing was stored | comes again, spread |
 
@@ -24,6 +24,7 @@ use serde::Deserialize;
 
 use crate::{
     access::{
+        forms,
         secret::{self, below},
         tokens::Refusal,
     },
@@ -42,6 +43,9 @@ pub(crate) async fn heartbeat(
     RawQuery(query): RawQuery,
     request: Request<Body>,
 ) -> Response {
+    if forms::is_from_a_page(request.headers()) {
+        return text(StatusCode::FORBIDDEN, "heartbeats come from agents, not from pages in a browser");
+    }
     let bearer = bearer(request.headers()).map(str::to_owned);
     let required = app.config.receive.require_token;
     // Before the body: a client without a good token cannot make the server read one.
