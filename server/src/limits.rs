@@ -22,6 +22,10 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(5);
 
 /// How long a full document is kept for deltas after the last one of its device. Agents send a full one every minute.
 pub(crate) const DELTA_BASE_LASTS: Duration = Duration::from_secs(180);
+/// Full documents that are kept for deltas, bytes: those of 100,000 devices. Deltas of others are answered with 409.
+pub(crate) const DELTA_BASES_BYTES_MAX: usize = 128 << 20;
+/// Starts of which a delta came and no full document yet: twice as many are remembered at most. The document follows at once.
+pub(crate) const DELTA_ASKED_MAX: usize = 10_000;
 
 /// Heartbeats that may wait for their commit. More are answered with 503: at 10,000 commits a second that is a second.
 pub(crate) const QUEUE_MAX: usize = 10_000;

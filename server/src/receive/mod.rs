@@ -29,10 +29,10 @@ use crate::{
         tokens::Refusal,
     },
     app::App,
-    deltas::DeltaError,
+    deltas::{DeltaError, Start},
     engine::Verdict,
     limits::{BODY_TIMEOUT, COMMIT_TIMEOUT, DOCUMENT_MAX, RETRY_AFTER_MIN, RETRY_AFTER_SPREAD},
-    model::document::{Beat, DocumentError, Sequence},
+    model::document::{Beat, DocumentError},
     store::{TokenRow, TokenUse},
     text::is_plain,
 };
@@ -69,7 +69,7 @@ pub(crate) async fn heartbeat(
             Err(answer) => return *answer,
         },
     };
-    let rebuilt = match app.bases.rebuild(&body, Instant::now()) {
+    let rebuilt = match app.bases.rebuild(&body, bearer.as_deref(), Instant::now()) {
         Ok(rebuilt) => rebuilt,
         Err(error @ DeltaError::UnknownBase) => return text(StatusCode::CONFLICT, &error.to_string()),
         Err(error) => return text(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
@@ -78,24 +78,36 @@ pub(crate) async fn heartbeat(
         Ok(beat) => beat,
         Err(error) => return text(status_of(&error), &error.to_string()),
     };
-    let base =
-        beat.sequence.filter(|sequence| rebuilt.is_none() && !beat.replayed && app.bases.expects(*sequence));
-    let base = base.map(|sequence| (sequence, beat.text.clone()));
+    let base = beat.sequence.filter(|_| rebuilt.is_none() && !beat.replayed);
+    let base = base.map(|sequence| (Start::new(sequence.boot, bearer.as_deref()), sequence.number));
+    let base = base.filter(|(start, _)| app.bases.expects(start)).map(|(start, number)| NewBase {
+        start,
+        number,
+        hardware_id: beat.hardware_id.clone(),
+        text: beat.text.clone(),
+    });
     match app.tokens.device(bearer.as_deref(), &beat.hardware_id, required, app.clock.now().at) {
         Ok(group) => submit(&app, beat, group, base).await,
         Err(refusal) => refuse(refusal),
     }
 }
 
-/// `base`: what deltas may refer to when it has been stored.
-async fn submit(app: &App, beat: Beat, group: Option<String>, base: Option<(Sequence, String)>) -> Response {
+/// A full document to which deltas may refer when it has been stored.
+struct NewBase {
+    start: Start,
+    number: u64,
+    hardware_id: String,
+    text: String,
+}
+
+async fn submit(app: &App, beat: Beat, group: Option<String>, base: Option<NewBase>) -> Response {
     let Some(verdict) = app.engine.submit(beat, group) else {
         return come_again("too many heartbeats wait");
     };
     match tokio::time::timeout(COMMIT_TIMEOUT, verdict).await {
         Ok(Ok(Verdict::Stored | Verdict::Repeated)) => {
-            if let Some((sequence, text)) = base {
-                app.bases.stored(sequence, text, Instant::now());
+            if let Some(NewBase { start, number, hardware_id, text }) = base {
+                app.bases.stored(start, &hardware_id, number, text, Instant::now());
             }
             [(HeaderName::from_static("heartbeat-accept"), "delta")].into_response()
         }
