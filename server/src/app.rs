@@ -79,16 +79,15 @@ impl App {
         }
     }
 
-    /// Asks the database on a thread that may block.
+    /// Asks the database on a thread that may block; see [`Readers::ask`].
     ///
     /// # Errors
     /// Those of the store.
     pub(crate) async fn read<T: Send + 'static>(
-        self: &Arc<Self>,
+        &self,
         question: impl FnOnce(&mut dyn Read) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let app = Arc::clone(self);
-        ended(tokio::task::spawn_blocking(move || app.readers.ask(question)).await)
+        self.readers.ask(question).await
     }
 
     /// Reads or changes what people decide, on a thread that may block.
@@ -101,7 +100,8 @@ impl App {
     ) -> Result<T> {
         let app = Arc::clone(self);
         let work = move || work(&mut **app.admin.lock().unwrap_or_else(PoisonError::into_inner));
-        ended(tokio::task::spawn_blocking(work).await)
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
     }
 
     /// Whether an unknown token may be one that was made a moment ago: then everything that was made before this call is
@@ -141,8 +141,4 @@ impl App {
         let client: IpAddr = forwarded.filter(|_| self.is_proxy(peer)).unwrap_or(peer.0.ip());
         client.to_canonical()
     }
-}
-
-fn ended<T>(joined: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
-    joined.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
 }

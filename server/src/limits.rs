@@ -41,6 +41,8 @@ pub(crate) const RETRY_AFTER_SPREAD: u64 = 55;
 
 /// Restarts of an agent that are kept in memory for each device. Heartbeats of older ones cost a look into the database.
 pub(crate) const BOOTS_IN_MEMORY: usize = 4;
+/// Starts of its agent that the database keeps of each device: three hours of one that ends and is started every 10 s.
+pub(crate) const STARTS_MAX: usize = 1_000;
 /// Name, group or tag of a device, bytes.
 pub(crate) const LABEL_MAX: usize = 64;
 /// Tags of one device.
@@ -64,6 +66,12 @@ pub(crate) const MAP_POINTS_MAX: usize = 2_000;
 pub(crate) const VIEWERS_MAX: usize = 64;
 /// Rows of one answer of the history API.
 pub(crate) const HISTORY_ROWS_MAX: usize = 20_000;
+/// Rows of the history API that are read and sent at a time: some 100 KB, which wait for a client that reads slowly.
+pub(crate) const HISTORY_ROWS_AT_ONCE: usize = 250;
+/// Questions that the database is asked at once, each with a connection of its own.
+pub(crate) const READERS_MAX: usize = 4;
+/// How long a client may read nothing of what is sent to it.
+pub(crate) const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Devices that `/metrics` lists one by one; a larger fleet is told as counts.
 pub(crate) const METRICS_DEVICES_MAX: usize = 10_000;
 

@@ -44,6 +44,11 @@ impl UnixMs {
         Timestamp::from_second(self.0.div_euclid(1000)).unwrap_or_default().to_string()
     }
 
+    /// `2026-11-26T05:40:12.345Z`.
+    pub(crate) fn rfc3339_ms(self) -> String {
+        self.rfc3339().replace('Z', &format!(".{:03}Z", self.0.rem_euclid(1000)))
+    }
+
     /// `2026-11-26 05:40:12`, UTC.
     pub(crate) fn readable(self) -> String {
         self.rfc3339().replace('T', " ").trim_end_matches('Z').to_owned()

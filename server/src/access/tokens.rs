@@ -31,6 +31,7 @@ struct Known {
     by_hash: HashMap<Vec<u8>, TokenRow>,
     /// Devices that have a token of their own; no other token is accepted for them.
     bound: HashSet<String>,
+    newest: i64,
 }
 
 /// All tokens.
@@ -45,6 +46,19 @@ impl Tokens {
             known.add(row);
         }
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    /// Adds these, which are newer than all that are known.
+    pub(crate) fn add(&self, rows: Vec<TokenRow>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for row in rows {
+            known.add(row);
+        }
+    }
+
+    /// The largest number of a token.
+    pub(crate) fn newest(&self) -> i64 {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).newest
     }
 
     /// Whether a heartbeat of `hardware_id` may come with this token. The answer is the token's group.
@@ -119,6 +133,7 @@ impl Known {
         if let TokenUse::Device(device) = &row.purpose {
             self.bound.insert(device.clone());
         }
+        self.newest = self.newest.max(row.id);
         self.by_hash.insert(row.hash.clone(), row);
     }
 

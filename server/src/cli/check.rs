@@ -66,7 +66,7 @@ fn has_password(config: &Config) -> Result<bool, String> {
         return if writable { Ok(false) } else { Err(error()) };
     }
     let database = config.database().map_err(|error| error.to_string())?;
-    let mut store = database.open().map_err(|error| error.to_string())?;
+    let Some(mut store) = database.open_made().map_err(|error| error.to_string())? else { return Ok(false) };
     Ok(store.setting(password::SETTING).map_err(|error| error.to_string())?.is_some())
 }
 

@@ -78,7 +78,7 @@ pub(super) fn list_tokens(config: &Config) -> Result<(), Failure> {
     let now = store.time()?;
     let mut out = io::stdout().lock();
     writeln!(out, "{:>4}  {:<24}  {:<16}  {:<19}  expires (UTC)", "id", "for", "group", "made (UTC)")?;
-    for token in store.tokens()? {
+    for token in store.tokens(0)? {
         let purpose = match token.purpose {
             TokenUse::Devices => "heartbeats".to_owned(),
             TokenUse::Device(device) => format!("device {}", one_line(&device)),

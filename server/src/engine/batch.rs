@@ -12,7 +12,7 @@ use crate::{
         ledger::Entry,
     },
     presence::Presence,
-    store::{AlertRow, Applied, BeatRow, EventRow, Labels, Result, StoreError, SummaryRow, Writes},
+    store::{AlertRow, Applied, BeatRow, EventRow, Labels, Result, Revision, StoreError, SummaryRow, Writes},
     time::Now,
 };
 
@@ -157,7 +157,7 @@ impl Engine {
         }
         if added.len() < ids.len() {
             // Another process knows them already: they may have labels, or be removed.
-            self.revision = 0;
+            self.revision = Revision::default();
             self.reload()?;
         }
         Ok(added)

@@ -12,6 +12,7 @@ both!(
     a_removed_device_is_refused_until_it_is_restored,
     a_removed_device_is_forgotten_and_stays_refused,
     a_restored_device_is_not_purged,
+    a_token_that_is_added_is_in_effect_and_nothing_else_is_read,
     a_board_is_shown_until_it_is_said_again,
 );
 
@@ -89,6 +90,33 @@ fn a_restored_device_is_not_purged(database: &Database) {
     }
     assert_eq!([rig.stored("pi1", Step::Beat), rig.stored("pi2", Step::Beat)], [2, 0]);
     assert_eq!(rig.commit(T0.plus(6000), &[document("pi1", 2, T0)]), [Verdict::Repeated]);
+}
+
+fn a_token_that_is_added_is_in_effect_and_nothing_else_is_read(database: &Database) {
+    let mut rig = Rig::new(database, "");
+    rig.commit(T0, &[document("pi1", 1, T0)]);
+    let mut other = database.open().unwrap();
+    let token = |secret: &str| crate::store::TokenRow {
+        id: 0,
+        hash: crate::access::secret::hash(secret),
+        purpose: crate::store::TokenUse::Devices,
+        group: None,
+        created_at: T0,
+        expires_at: None,
+    };
+    let taken = |rig: &Rig, secret: &str| rig.engine.tokens.some_device(Some(secret), true, T0).is_ok();
+    let shown = |rig: &Rig| read(&rig.engine.fleet).revision;
+    let (before, first) = (shown(&rig), other.add_token(&token("first")).unwrap());
+    rig.engine.reload().unwrap();
+    other.add_token(&token("second")).unwrap();
+    rig.engine.reload().unwrap();
+    assert!(taken(&rig, "first") && taken(&rig, "second") && !taken(&rig, "third"));
+    assert_eq!(shown(&rig), before, "labels were read again");
+    // A change of another kind together with it.
+    other.revoke_token(first).unwrap();
+    other.add_token(&token("third")).unwrap();
+    rig.engine.reload().unwrap();
+    assert!(!taken(&rig, "first") && taken(&rig, "second") && taken(&rig, "third"));
 }
 
 fn a_board_is_shown_until_it_is_said_again(database: &Database) {

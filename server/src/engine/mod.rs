@@ -57,8 +57,8 @@ use crate::{
         ledger::Ledger,
     },
     presence::Presence,
-    store::{AlertRow, Applied, DeviceRow, EventRow, MessageRow, Result, Retention, Store, Writes},
-    time::{Now, UnixMs, Uptime},
+    store::{AlertRow, Applied, DeviceRow, EventRow, MessageRow, Result, Retention, Revision, Store, Writes},
+    time::{DAY_MS, Now, UnixMs, Uptime},
 };
 
 /// The fleet, shared with pages.
@@ -200,7 +200,7 @@ pub(crate) struct Engine {
     turned_at: Uptime,
     /// When a commit or a turn failed last; `None`: something has been written since.
     failed_at: Option<Uptime>,
-    revision: i64,
+    revision: Revision,
     /// Devices may be marked for being forgotten.
     purging: bool,
     /// A commit of alerts or messages may have been made, although it failed here.
@@ -257,7 +257,7 @@ impl Engine {
             watching_since: now.up,
             turned_at: now.up,
             failed_at: None,
-            revision: 0,
+            revision: Revision::default(),
             purging: false,
             duties_unsure: false,
             term,
@@ -286,7 +286,13 @@ impl Engine {
         if revision == self.revision {
             return Ok(());
         }
-        let (tokens, labels) = (self.store.tokens()?, self.store.labels()?);
+        if revision.only_adds_tokens_to(self.revision) {
+            // A fleet that enrols does this once for each device: it costs what is new, and not what there is.
+            self.tokens.add(self.store.tokens(self.tokens.newest())?);
+            self.revision = revision;
+            return Ok(());
+        }
+        let (tokens, labels) = (self.store.tokens(0)?, self.store.labels()?);
         self.tokens.replace(tokens);
         // Not before all has been read: pages would wait for the database.
         let mut fleet = write(&self.fleet);

@@ -48,6 +48,21 @@ impl Database {
         }
     }
 
+    /// Opens it for changes if it has been made; nothing is made.
+    ///
+    /// # Errors
+    /// It cannot be opened, is damaged, or is none of this program.
+    pub(crate) fn open_made(&self) -> Result<Option<Box<dyn Store>>> {
+        match self {
+            Self::Sqlite(path) if !path.exists() => Ok(None),
+            Self::Sqlite(_) => self.open().map(Some),
+            Self::Postgres(server) => match Postgres::open_made(server)? {
+                Some(store) => Ok(Some(Box::new(store))),
+                None => Ok(None),
+            },
+        }
+    }
+
     /// Readers, which connect when they are needed.
     pub(crate) fn readers(&self) -> Readers {
         let this = self.clone();

@@ -92,6 +92,22 @@ pub(crate) struct BeatRow {
     pub(crate) reading: Reading,
 }
 
+/// What people have changed, as numbers that rise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Revision {
+    /// Rises with each change of labels, tokens or settings.
+    pub(crate) all: i64,
+    /// Rises with it if the change was a token that took the place of no other.
+    pub(crate) tokens_added: i64,
+}
+
+impl Revision {
+    /// Whether all that has changed since `earlier` is that tokens were added.
+    pub(crate) fn only_adds_tokens_to(self, earlier: Self) -> bool {
+        self.all - earlier.all == self.tokens_added - earlier.tokens_added
+    }
+}
+
 /// What is to be added to a minute of a device, and to its hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SummaryRow {
@@ -253,11 +269,11 @@ pub(crate) trait Admin {
     fn time(&mut self) -> Result<UnixMs> {
         Ok(UnixMs::of_this_machine())
     }
-    /// A number that rises with each change of labels, tokens or settings.
-    fn revision(&mut self) -> Result<i64>;
-    /// All tokens.
-    fn tokens(&mut self) -> Result<Vec<TokenRow>>;
-    /// Adds a token; its `id` is ignored.
+    /// What has been changed.
+    fn revision(&mut self) -> Result<Revision>;
+    /// Tokens whose numbers are greater than this, in their order.
+    fn tokens(&mut self, after: i64) -> Result<Vec<TokenRow>>;
+    /// Adds a token with a number greater than all others; its `id` is ignored.
     fn add_token(&mut self, token: &TokenRow) -> Result<i64>;
     /// Deletes a token; `false`: there is none.
     fn revoke_token(&mut self, id: i64) -> Result<bool>;
@@ -341,6 +357,17 @@ pub(crate) enum Step {
     Hour,
 }
 
+impl Step {
+    /// The table that has its points.
+    fn table(self) -> &'static str {
+        match self {
+            Self::Beat => "beat",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+        }
+    }
+}
+
 /// One point of a history: a heartbeat, or the mean and the largest of a span.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Point {
@@ -381,6 +408,15 @@ pub(crate) trait Read: Send {
         to: UnixMs,
         limit: usize,
     ) -> Result<Vec<Point>>;
+    /// The place of the point of `[from, to)` that has `before` points before it, if there is one.
+    fn place(
+        &mut self,
+        device: DeviceId,
+        step: Step,
+        from: UnixMs,
+        to: UnixMs,
+        before: usize,
+    ) -> Result<Option<UnixMs>>;
     /// The latest starts of a device's agent, newest first.
     fn boots(&mut self, device: DeviceId, limit: usize) -> Result<Vec<Boot>>;
     /// The latest events, of one device or of all, newest first.

@@ -1,17 +1,18 @@
 //! What every store must do, tested with each of them.
 
 use super::{
-    AlertRow, Applied, BeatRow, EventRow, Labels, MessageRow, Step, SummaryRow, TokenRow, TokenUse, Writes,
-    cluster::Cluster, database::Database, postgres::Server, sqlite::path_in,
+    AlertRow, Applied, BeatRow, EventRow, Labels, MessageRow, Read, Retention, Revision, Step, SummaryRow,
+    TokenRow, TokenUse, Writes, cluster::Cluster, database::Database, postgres::Server, sqlite::path_in,
 };
 use crate::{
+    limits::{BOOTS_IN_MEMORY, STARTS_MAX},
     model::{
         DeviceId,
         document::Reading,
         ledger::Minute,
         reading::{Summary, Value, Values},
     },
-    time::{HOUR_MS, MINUTE_MS, UnixMs},
+    time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs},
 };
 
 pub(super) const T0: UnixMs = UnixMs(1_700_000_000_000);
@@ -61,6 +62,8 @@ both!(
     alerts_and_messages_last_until_they_are_over,
     an_outage_of_a_large_fleet_is_one_commit,
     tokens_logins_and_labels_raise_the_revision,
+    a_token_that_is_only_added_is_told_from_other_changes,
+    old_starts_go_and_the_latest_stay,
     the_first_value_of_a_setting_stays,
 );
 
@@ -144,6 +147,10 @@ fn what_was_written_is_there_after_the_file_was_opened_again(database: &Database
         1,
         "the end is exclusive"
     );
+    let place =
+        |reader: &mut dyn Read, before| reader.place(device, Step::Beat, T0, T0.plus(5001), before).unwrap();
+    assert_eq!(place(&mut *reader, 1), Some(T0.plus(5000)));
+    assert_eq!(place(&mut *reader, 2), None, "there are two");
     assert_eq!(reader.events(Some(device), 5).unwrap()[0].kind, "added");
     assert_eq!(reader.boots(device, 5).unwrap()[0].received, 9);
 }
@@ -278,7 +285,7 @@ fn tokens_logins_and_labels_raise_the_revision(database: &Database) {
     };
     let first = store.add_token(&token).unwrap();
     let second = store.add_token(&TokenRow { hash: vec![2; 32], ..token.clone() }).unwrap();
-    let tokens = store.tokens().unwrap();
+    let tokens = store.tokens(0).unwrap();
     assert_eq!(tokens, [TokenRow { id: second, hash: vec![2; 32], ..token }], "a device has one token");
     assert!(!store.revoke_token(first).unwrap());
     assert!(store.revoke_token(second).unwrap());
@@ -287,13 +294,72 @@ fn tokens_logins_and_labels_raise_the_revision(database: &Database) {
     assert!(store.set_labels("pi1", &labels).unwrap());
     assert!(!store.set_labels("pi2", &labels).unwrap());
     assert_eq!(store.labels().unwrap()[0].2, labels);
-    assert!(store.revision().unwrap() > before);
+    assert!(store.revision().unwrap().all > before.all);
     store.add_session(&[7; 32], T0, T0.plus(10)).unwrap();
     assert!(store.has_session(&[7; 32], T0.plus(9)).unwrap());
     assert!(!store.has_session(&[7; 32], T0.plus(10)).unwrap());
     assert!(!store.has_session(&[8; 32], T0).unwrap());
     store.end_sessions(None).unwrap();
     assert!(!store.has_session(&[7; 32], T0).unwrap());
+}
+
+fn a_token_that_is_only_added_is_told_from_other_changes(database: &Database) {
+    let (mut store, mut other) = (database.open().unwrap(), database.open().unwrap());
+    store.device_ids(T0, &[("pi1", None)]).unwrap();
+    let token = |n: u8, purpose| TokenRow {
+        id: 0,
+        hash: vec![n; 32],
+        purpose,
+        group: None,
+        created_at: T0,
+        expires_at: None,
+    };
+    let before = store.revision().unwrap();
+    let first = other.add_token(&token(1, TokenUse::Devices)).unwrap();
+    let second = other.add_token(&token(2, TokenUse::Device("pi1".into()))).unwrap();
+    let added = store.revision().unwrap();
+    assert!(added != before && added.only_adds_tokens_to(before), "{before:?} {added:?}");
+    let numbers: Vec<_> = store.tokens(first).unwrap().iter().map(|token| token.id).collect();
+    assert_eq!(numbers, [second]);
+    let third = other.add_token(&token(3, TokenUse::Device("pi1".into()))).unwrap();
+    let replaced = store.revision().unwrap();
+    assert!(!replaced.only_adds_tokens_to(added), "{added:?} {replaced:?}");
+    other.revoke_token(third).unwrap();
+    let fourth = other.add_token(&token(4, TokenUse::Devices)).unwrap();
+    assert!(fourth > first && !store.revision().unwrap().only_adds_tokens_to(replaced));
+    assert!(!added.only_adds_tokens_to(Revision::default()), "what is asked for at the start is everything");
+}
+
+fn old_starts_go_and_the_latest_stay(database: &Database) {
+    let mut store = database.open().unwrap();
+    assert!(store.lead().unwrap().is_some());
+    let ids = store.device_ids(T0, &[("pi1", None), ("pi2", None), ("pi3", None)]).unwrap();
+    let [old, young, many] = [0, 1, 2].map(|n| ids[n].0);
+    let day = |n: i64| T0.plus(n * DAY_MS);
+    for n in 0..10u64 {
+        store.open_boots(day(n.cast_signed()), &[(old, n + 1)]).unwrap();
+    }
+    store.open_boots(day(9), &[(young, 1), (young, 2)]).unwrap();
+    let starts: Vec<_> = (1..=1250).map(|n| (many, n)).collect();
+    store.open_boots(day(9), &starts).unwrap();
+    let retention =
+        Retention { beats: i64::MAX / 4, minutes: i64::MAX / 4, hours: i64::MAX / 4, events: 8 * DAY_MS };
+    let mut kept = |now, expected: [usize; 3]| {
+        let mut steps = 0;
+        while store.retain(now, &retention).unwrap() {
+            steps += 1;
+            assert!(steps < 100);
+        }
+        let mut reader = database.open_reader().unwrap();
+        let mut starts = |device| reader.boots(device, usize::MAX).unwrap();
+        assert_eq!([old, young, many].map(|device| starts(device).len()), expected);
+        assert_eq!([old, many].map(|device| starts(device)[0].ordinal), [10, 1250]);
+    };
+    kept(day(11), [7, 2, STARTS_MAX]);
+    // However old, the ledger needs the latest.
+    kept(day(100), [BOOTS_IN_MEMORY, 2, BOOTS_IN_MEMORY]);
+    // A new one is numbered on.
+    assert_eq!(store.open_boots(day(100), &[(old, 99)]).unwrap()[0].ordinal, 11);
 }
 
 fn the_first_value_of_a_setting_stays(database: &Database) {

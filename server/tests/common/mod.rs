@@ -210,8 +210,25 @@ pub(crate) fn read_answer(stream: &mut impl Read) -> Option<Answer> {
             reader.read_to_end(&mut body).ok()?;
         }
     }
+    if answer.header("transfer-encoding").as_deref() == Some("chunked") {
+        body = joined(&body)?;
+    }
     answer.body = String::from_utf8_lossy(&body).into_owned();
     Some(answer)
+}
+
+/// The chunks of a body. `None`: the last one is missing.
+fn joined(mut chunked: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunked.windows(2).position(|pair| pair == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&chunked[..end]).ok()?, 16).ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend(chunked.get(end + 2..end + 2 + length)?);
+        chunked = chunked.get(end + 4 + length..)?;
+    }
 }
 
 /// What an agent sends, `seq` numbered.

@@ -5,11 +5,14 @@ use tokio_postgres::types::ToSql;
 use super::{Postgres, lead::NOW_MS, load::labels_of_row};
 use crate::{
     model::DeviceId,
-    store::{Admin, Labels, Result, TokenRow, TokenUse},
+    store::{Admin, Labels, Result, Revision, TokenRow, TokenUse},
     time::UnixMs,
 };
 
 const RISE: &str = "UPDATE setting SET value = (value::bigint + 1)::text WHERE key = 'revision'";
+/// A token was added and none replaced.
+const ADDED: &str = "INSERT INTO setting VALUES ('tokens_added', '1')
+                     ON CONFLICT (key) DO UPDATE SET value = (setting.value::bigint + 1)::text";
 
 impl Admin for Postgres {
     fn time(&mut self) -> Result<UnixMs> {
@@ -19,18 +22,21 @@ impl Admin for Postgres {
         })
     }
 
-    fn revision(&mut self) -> Result<i64> {
+    fn revision(&mut self) -> Result<Revision> {
         self.line.run(async |session| {
-            let sql = "SELECT value::bigint FROM setting WHERE key = 'revision'";
+            let sql = "SELECT value::bigint, coalesce((SELECT value::bigint FROM setting WHERE key = 'tokens_added'), 0)
+                       FROM setting WHERE key = 'revision'";
             let select = session.statements.get(&session.client, sql).await?;
-            Ok(session.client.query_one(&select, &[]).await?.try_get(0)?)
+            let row = session.client.query_one(&select, &[]).await?;
+            Ok(Revision { all: row.try_get(0)?, tokens_added: row.try_get(1)? })
         })
     }
 
-    fn tokens(&mut self) -> Result<Vec<TokenRow>> {
+    fn tokens(&mut self, after: i64) -> Result<Vec<TokenRow>> {
         self.line.run(async |session| {
-            let sql = "SELECT id, hash, purpose, device, grp, created_at, expires_at FROM token ORDER BY id";
-            let rows = session.client.query(sql, &[]).await?;
+            let sql = "SELECT id, hash, purpose, device, grp, created_at, expires_at FROM token
+                       WHERE id > $1 ORDER BY id";
+            let rows = session.client.query(sql, &[&after]).await?;
             let rows = rows.iter().map(|row| {
                 let device: Option<String> = row.try_get(3)?;
                 let purpose = match (row.try_get::<_, &str>(2)?, device) {
@@ -61,10 +67,13 @@ impl Admin for Postgres {
         };
         self.line.run(async |session| {
             let (transaction, _) = session.begin().await?;
-            // First: it serialises those who change the same.
+            // First: it serialises those who change the same, so that tokens are numbered in the order of their commits.
             transaction.execute(RISE, &[]).await?;
             // A device has one token: a new one replaces the old.
-            transaction.execute("DELETE FROM token WHERE device = $1", &[&device]).await?;
+            let sql = "DELETE FROM token WHERE device = $1";
+            if transaction.execute(sql, &[&device]).await? == 0 {
+                transaction.execute(ADDED, &[]).await?;
+            }
             let sql = "INSERT INTO token (hash, purpose, device, grp, created_at, expires_at)
                        VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
             let expires_at = token.expires_at.map(|expires_at| expires_at.0);

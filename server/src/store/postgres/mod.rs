@@ -54,6 +54,8 @@ pub(crate) struct Postgres {
     term: Option<i64>,
     /// Partitions that are there.
     partitions: HashSet<Partition>,
+    /// The last device whose old starts this round of the retention has deleted.
+    retained: i64,
     /// When all versions were compared.
     compared_at: Option<Instant>,
     #[cfg(test)]
@@ -80,6 +82,16 @@ impl Postgres {
         Ok(this)
     }
 
+    /// Connects for changes if there are tables.
+    ///
+    /// # Errors
+    /// As of [`Postgres::open`].
+    pub(crate) fn open_made(server: &Arc<Server>) -> Result<Option<Self>> {
+        let mut this = Self::on(Line::new(Arc::clone(server), false));
+        let made = this.line.run(async |session| schema::is_made(session).await)?;
+        if made { Self::open(server).map(Some) } else { Ok(None) }
+    }
+
     /// For questions only. Connects when it is asked.
     pub(crate) fn open_reader(server: &Arc<Server>) -> Self {
         Self::on(Line::new(Arc::clone(server), true))
@@ -92,6 +104,7 @@ impl Postgres {
             leads_on: None,
             term: None,
             partitions: HashSet::new(),
+            retained: 0,
             compared_at: None,
             #[cfg(test)]
             loses_next_answer: false,

@@ -27,22 +27,39 @@ impl Read for Postgres {
         to: UnixMs,
         limit: usize,
     ) -> Result<Vec<Point>> {
-        let summaries = summary_names().join(", ");
-        let (table, columns) = match step {
+        let columns = match step {
             Step::Beat => {
-                let values = Value::ALL.map(Value::name).join(", ");
-                ("beat", format!("at, skew, boot, seq, flags, lat, lon, {values}"))
+                format!("at, skew, boot, seq, flags, lat, lon, {}", Value::ALL.map(Value::name).join(", "))
             }
-            Step::Minute => ("minute", format!("at, beats, {summaries}")),
-            Step::Hour => ("hour", format!("at, beats, {summaries}")),
+            Step::Minute | Step::Hour => format!("at, beats, {}", summary_names().join(", ")),
         };
         let sql = format!(
-            "SELECT {columns} FROM {table} WHERE device = $1 AND at >= $2 AND at < $3 ORDER BY at LIMIT $4"
+            "SELECT {columns} FROM {} WHERE device = $1 AND at >= $2 AND at < $3 ORDER BY at LIMIT $4",
+            step.table()
         );
         self.line.run(async |session| {
             let select = session.statements.get(&session.client, &sql).await?;
             let rows = session.client.query(&select, &[&device.0, &from.0, &to.0, &bound(limit)]).await?;
             rows.iter().map(if step == Step::Beat { beat_point } else { summary_point }).collect()
+        })
+    }
+
+    fn place(
+        &mut self,
+        device: DeviceId,
+        step: Step,
+        from: UnixMs,
+        to: UnixMs,
+        before: usize,
+    ) -> Result<Option<UnixMs>> {
+        let sql = format!(
+            "SELECT at FROM {} WHERE device = $1 AND at >= $2 AND at < $3 ORDER BY at LIMIT 1 OFFSET $4",
+            step.table()
+        );
+        self.line.run(async |session| {
+            let select = session.statements.get(&session.client, &sql).await?;
+            let row = session.client.query_opt(&select, &[&device.0, &from.0, &to.0, &bound(before)]).await?;
+            row.map(|row| Ok(UnixMs(row.try_get(0)?))).transpose()
         })
     }
 

@@ -117,6 +117,12 @@ pub(super) async fn prepare(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
+/// Whether there are tables, of this program or of another one.
+pub(super) async fn is_made(session: &mut Session) -> Result<bool> {
+    let there = "SELECT to_regclass('setting') IS NOT NULL OR to_regclass('device') IS NOT NULL";
+    Ok(session.client.query_one(there, &[]).await?.try_get(0)?)
+}
+
 fn tables() -> String {
     let summary: Vec<_> = summary_names()
         .into_iter()

@@ -5,23 +5,28 @@ use rusqlite::{OptionalExtension, params};
 use super::{Sqlite, load::labels_of};
 use crate::{
     model::DeviceId,
-    store::{Admin, Labels, Result, TokenRow, TokenUse},
+    store::{Admin, Labels, Result, Revision, TokenRow, TokenUse},
     time::UnixMs,
 };
 
 const RISE: &str = "UPDATE setting SET value = value + 1 WHERE key = 'revision'";
+/// A token was added and none replaced.
+const ADDED: &str = "INSERT INTO setting VALUES ('tokens_added', '1')
+                     ON CONFLICT (key) DO UPDATE SET value = value + 1";
 
 impl Admin for Sqlite {
-    fn revision(&mut self) -> Result<i64> {
-        let sql = "SELECT CAST(value AS INTEGER) FROM setting WHERE key = 'revision'";
-        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    fn revision(&mut self) -> Result<Revision> {
+        let sql = "SELECT CAST(value AS INTEGER), ifnull((SELECT CAST(value AS INTEGER) FROM setting
+                   WHERE key = 'tokens_added'), 0) FROM setting WHERE key = 'revision'";
+        let mut select = self.connection.prepare_cached(sql)?;
+        Ok(select.query_row([], |row| Ok(Revision { all: row.get(0)?, tokens_added: row.get(1)? }))?)
     }
 
-    fn tokens(&mut self) -> Result<Vec<TokenRow>> {
+    fn tokens(&mut self, after: i64) -> Result<Vec<TokenRow>> {
         let mut select = self.connection.prepare_cached(
-            "SELECT id, hash, purpose, device, grp, created_at, expires_at FROM token ORDER BY id",
+            "SELECT id, hash, purpose, device, grp, created_at, expires_at FROM token WHERE id > ?1 ORDER BY id",
         )?;
-        let rows = select.query_map([], |row| {
+        let rows = select.query_map([after], |row| {
             let device: Option<String> = row.get(3)?;
             let purpose = match (row.get::<_, String>(2)?.as_str(), device) {
                 ("device", Some(device)) => TokenUse::Device(device),
@@ -50,7 +55,7 @@ impl Admin for Sqlite {
             TokenUse::Read => ("read", None),
         };
         // A device has one token: a new one replaces the old.
-        transaction.execute("DELETE FROM token WHERE device = ?1", [device])?;
+        let replaced = transaction.execute("DELETE FROM token WHERE device = ?1", [device])? > 0;
         transaction.execute(
             "INSERT INTO token (hash, purpose, device, grp, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
@@ -64,6 +69,9 @@ impl Admin for Sqlite {
         )?;
         let id = transaction.last_insert_rowid();
         transaction.execute(RISE, [])?;
+        if !replaced {
+            transaction.execute(ADDED, [])?;
+        }
         transaction.commit()?;
         Ok(id)
     }

@@ -1,9 +1,9 @@
 //! History and events.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Sqlite,
+    Sqlite, count,
     load::{boot_of_row, values_of_row},
     summary_columns, value_columns,
     write::REPLAYED,
@@ -23,26 +23,35 @@ impl Read for Sqlite {
         to: UnixMs,
         limit: usize,
     ) -> Result<Vec<Point>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let place = "WHERE device = ?1 AND at >= ?2 AND at < ?3 ORDER BY at LIMIT ?4";
-        let table = match step {
-            Step::Beat => {
-                let sql = format!(
-                    "SELECT at, skew, boot, seq, flags, lat, lon, {} FROM beat {place}",
-                    value_columns()
-                );
-                let mut select = self.connection.prepare_cached(&sql)?;
-                let rows = select.query_map(params![device.0, from.0, to.0, limit], beat_point)?;
-                return Ok(rows.collect::<rusqlite::Result<_>>()?);
-            }
-            Step::Minute => "minute",
-            Step::Hour => "hour",
+        let columns = match step {
+            Step::Beat => format!("at, skew, boot, seq, flags, lat, lon, {}", value_columns()),
+            Step::Minute | Step::Hour => format!("at, beats, {}", summary_columns().replace(" INTEGER", "")),
         };
-        let columns = summary_columns().replace(" INTEGER", "");
-        let mut select =
-            self.connection.prepare_cached(&format!("SELECT at, beats, {columns} FROM {table} {place}"))?;
-        let rows = select.query_map(params![device.0, from.0, to.0, limit], summary_point)?;
+        let sql = format!(
+            "SELECT {columns} FROM {} WHERE device = ?1 AND at >= ?2 AND at < ?3 ORDER BY at LIMIT ?4",
+            step.table()
+        );
+        let mut select = self.connection.prepare_cached(&sql)?;
+        let point = if step == Step::Beat { beat_point } else { summary_point };
+        let rows = select.query_map(params![device.0, from.0, to.0, count(limit)], point)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn place(
+        &mut self,
+        device: DeviceId,
+        step: Step,
+        from: UnixMs,
+        to: UnixMs,
+        before: usize,
+    ) -> Result<Option<UnixMs>> {
+        let sql = format!(
+            "SELECT at FROM {} WHERE device = ?1 AND at >= ?2 AND at < ?3 ORDER BY at LIMIT 1 OFFSET ?4",
+            step.table()
+        );
+        let mut select = self.connection.prepare_cached(&sql)?;
+        let at = select.query_row(params![device.0, from.0, to.0, count(before)], |row| row.get(0));
+        Ok(at.optional()?.map(UnixMs))
     }
 
     fn boots(&mut self, device: DeviceId, limit: usize) -> Result<Vec<Boot>> {

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Sqlite, count};
 use crate::{
-    limits::{RETENTION_DEVICES, RETENTION_ROWS},
+    limits::{BOOTS_IN_MEMORY, RETENTION_DEVICES, RETENTION_ROWS, STARTS_MAX},
     model::DeviceId,
     store::{Purge, Result, Retention},
     time::UnixMs,
@@ -88,7 +88,37 @@ fn retain_device(
     ] {
         deleted += delete_before(transaction, table, device, before, left - deleted)?;
     }
+    deleted += delete_starts(transaction, device, now.plus(-retention.events), left - deleted)?;
     Ok(deleted)
+}
+
+/// Deletes the oldest starts of a device, at most `left`: those of before a time, and those beyond [`STARTS_MAX`], but not the
+/// latest, which its ledger needs.
+fn delete_starts(
+    transaction: &Transaction<'_>,
+    device: i64,
+    before: UnixMs,
+    left: usize,
+) -> rusqlite::Result<usize> {
+    let sql = "SELECT max(ordinal) FROM boot WHERE device = ?1";
+    let newest: Option<i64> = transaction.prepare_cached(sql)?.query_row([device], |row| row.get(0))?;
+    let Some(newest) = newest else { return Ok(0) };
+    let mut last = None;
+    {
+        let sql =
+            "SELECT ordinal, last_at FROM boot WHERE device = ?1 AND ordinal <= ?2 ORDER BY ordinal LIMIT ?3";
+        let mut oldest = transaction.prepare_cached(sql)?;
+        let mut rows = oldest.query(params![device, newest - count(BOOTS_IN_MEMORY), count(left)])?;
+        while let Some(row) = rows.next()? {
+            let (ordinal, last_at): (i64, i64) = (row.get(0)?, row.get(1)?);
+            if last_at >= before.0 && ordinal > newest - count(STARTS_MAX) {
+                break;
+            }
+            last = Some(ordinal);
+        }
+    }
+    let sql = "DELETE FROM boot WHERE device = ?1 AND ordinal <= ?2";
+    last.map_or(Ok(0), |last| transaction.prepare_cached(sql)?.execute(params![device, last]))
 }
 
 /// Deletes the oldest rows of a device before a time, at most `left`; how many. They lie side by side: one range of the key.
