@@ -16,6 +16,7 @@ use crate::{
     deltas::Bases,
     engine::{Handle, SharedFleet},
     limits::{TOKEN_LOOKS_APART, VIEWERS_MAX},
+    refused::Refused,
     store::{Admin, Read, Readers, Result, StoreError},
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct App {
     pub(crate) fleet: SharedFleet,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) engine: Handle,
+    pub(crate) refused: Arc<Refused>,
     pub(crate) bases: Bases,
     pub(crate) forms: FormKey,
     pub(crate) throttle: Mutex<Throttle>,
@@ -62,6 +64,7 @@ impl App {
     /// Puts the parts together.
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
+            refused: Arc::default(),
             bases: Bases::new(parts.config.receive.devices),
             config: parts.config,
             clock: parts.clock,

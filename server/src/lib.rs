@@ -6,6 +6,7 @@
 //!
 //! - `serve`: sockets, TLS, connections
 //! - `receive`: a request becomes a heartbeat, or a refusal that says why
+//! - `refused`: what was not taken, counted by reason
 //! - `deltas`: what has changed since a full document becomes a full document
 //! - `access`: who may do what: tokens, passwords, logins
 //! - `model`: what a heartbeat means; which are new, repeated, late, lost. Pure.
@@ -40,6 +41,7 @@ mod model;
 mod page;
 mod presence;
 mod receive;
+mod refused;
 mod serve;
 mod store;
 mod text;

@@ -7,6 +7,8 @@ use heartbeat_core::payload::BODY_MAX;
 /// Longest document, bytes: several times the agent's largest, so that later versions of it may add keys.
 pub(crate) const DOCUMENT_MAX: usize = 8192;
 const _: () = assert!(DOCUMENT_MAX >= 3 * BODY_MAX);
+/// How deep a document may be nested: those who read it as JSON have limits, serde_json 128.
+pub(crate) const NESTING_MAX: usize = 64;
 /// Buffer for the head of a request, bytes: hyper's smallest. The deprecated GET form needs three bytes for one of the document.
 pub(crate) const HEAD_MAX: usize = 8192;
 /// Time for a whole request body. A device on a slow link sends 2 KiB in far less.
@@ -86,13 +88,15 @@ pub(crate) const RETENTION_AFTER: Duration = Duration::from_secs(60);
 /// After a step of the retention heartbeats have the engine for so many times as long as it took.
 pub(crate) const RETENTION_REST: u32 = 3;
 
+/// How often the log says what was refused.
+pub(crate) const REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// Time between two looks into the database for a token that is not known.
 pub(crate) const TOKEN_LOOKS_APART: Duration = Duration::from_millis(50);
 /// Failed logins in a row that an address may have.
 pub(crate) const LOGIN_BURST: u32 = 5;
 /// After a burst, one login in this time for an address.
 pub(crate) const LOGIN_EVERY: Duration = Duration::from_secs(30);
-/// Addresses whose logins are counted; the oldest is forgotten.
+/// Addresses whose logins are counted. The one that could try again soonest is forgotten.
 pub(crate) const LOGIN_ADDRESSES_MAX: usize = 10_000;
 /// How long a login lasts.
 pub(crate) const SESSION_AGE: Duration = Duration::from_secs(30 * 86_400);

@@ -47,7 +47,11 @@ pub(crate) fn is_same_site(headers: &HeaderMap) -> bool {
 /// Whether the name by which the server was asked for is one of this machine. An open page is not shown under any other:
 /// a hostile site could have its own name lead here (DNS rebinding).
 pub(crate) fn is_local_name(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // A second name would be for somebody who reads requests in another way.
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) else {
+        return false;
+    };
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
         _ => host,
@@ -122,6 +126,14 @@ mod tests {
         for proxy in [("x-forwarded-for", "192.0.2.1"), ("via", "1.1 proxy"), ("forwarded", "for=x")] {
             assert!(is_passed_on(&headers(&[proxy])), "{proxy:?}");
         }
+    }
+
+    #[test]
+    fn rejects_two_names() {
+        let mut two = headers(&[("host", "127.0.0.1")]);
+        assert!(is_local_name(&two));
+        two.append("host", "evil.example".parse().unwrap());
+        assert!(!is_local_name(&two));
     }
 
     #[test]

@@ -24,7 +24,9 @@ impl Throttle {
             self.until.retain(|_, until| *until > now);
         }
         if self.until.len() >= LOGIN_ADDRESSES_MAX && !self.until.contains_key(&address) {
-            return false;
+            // To refuse new addresses instead would let one client with many of them lock out everybody.
+            let first = self.until.iter().min_by_key(|(_, until)| **until).map(|(address, _)| *address);
+            first.map(|address| self.until.remove(&address));
         }
         let until = self.until.get(&address).copied().unwrap_or(now).max(now) + LOGIN_EVERY;
         let allowed = until.duration_since(now) <= LOGIN_EVERY * LOGIN_BURST;
@@ -61,6 +63,20 @@ mod tests {
         }
         assert_eq!(allowed, LOGIN_BURST + 4);
         assert!(throttle.allow("192.0.2.2".parse().unwrap(), start), "another address is not concerned");
+    }
+
+    #[test]
+    fn many_addresses_lock_nobody_out_and_cost_no_memory() {
+        let mut throttle = Throttle::default();
+        let now = Instant::now();
+        let address = |n: usize| IpAddr::V4(u32::try_from(n).unwrap().into());
+        let guesser = "192.0.2.1".parse().unwrap();
+        while throttle.allow(guesser, now) {}
+        for n in 0..2 * LOGIN_ADDRESSES_MAX {
+            assert!(throttle.allow(address(n), now), "{n}");
+        }
+        assert_eq!(throttle.until.len(), LOGIN_ADDRESSES_MAX);
+        assert!(!throttle.allow(guesser, now), "who has tried most is forgotten last");
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Query as QueryString, State},
+    extract::{Path, Query as QueryString, RawQuery, State},
     http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value as Json_, json};
 
 use crate::{
@@ -60,12 +60,6 @@ fn error(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }
 
-/// `limit`, with the keys of a list beside it.
-#[derive(Debug, Deserialize)]
-struct Paging {
-    limit: Option<String>,
-}
-
 #[derive(Debug, Serialize)]
 struct Listed {
     total: usize,
@@ -77,21 +71,36 @@ struct Listed {
 /// The list, with the filters and orders of the page.
 async fn devices(
     State(app): State<Arc<App>>,
+    RawQuery(asked): RawQuery,
     QueryString(keys): QueryString<QueryKeys>,
-    QueryString(paging): QueryString<Paging>,
 ) -> Response {
-    if paging.limit.is_some() {
-        return error(
-            StatusCode::BAD_REQUEST,
-            "there is no limit: a page has 100 devices; see page and pages",
-        );
+    if let Some(key) = unknown_key(asked.as_deref().unwrap_or_default()) {
+        let known = QueryKeys::NAMES.join(", ");
+        let why = match key {
+            "limit" => "there is no limit: a page has 100 devices; see page and pages".to_owned(),
+            _ => format!("an unknown key; expected one of {known}"),
+        };
+        return error(StatusCode::BAD_REQUEST, &why);
     }
-    let query = Query::from(keys);
-    let fleet = read(&app.fleet);
-    let selection = query.select(&fleet);
-    let devices = selection.devices.iter().map(|device| summary(device)).collect();
-    Json(Listed { total: selection.total, page: selection.page + 1, pages: selection.pages(), devices })
-        .into_response()
+    // Some milliseconds for a large fleet: not on a thread that serves others.
+    let listed = tokio::task::spawn_blocking(move || {
+        let query = Query::from(keys);
+        let fleet = read(&app.fleet);
+        let selection = query.select(&fleet);
+        let devices = selection.devices.iter().map(|device| summary(device)).collect();
+        Listed { total: selection.total, page: selection.page + 1, pages: selection.pages(), devices }
+    });
+    match listed.await {
+        Ok(listed) => Json(listed).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The first key of a query string that the list does not have: a filter with a typing error would list everything.
+fn unknown_key(asked: &str) -> Option<&str> {
+    let pairs = asked.split('&').filter(|pair| !pair.is_empty());
+    let mut keys = pairs.map(|pair| pair.split('=').next().unwrap_or_default());
+    keys.find(|key| !QueryKeys::NAMES.contains(key))
 }
 
 /// One device, with its last heartbeat as it came.

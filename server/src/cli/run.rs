@@ -28,8 +28,9 @@ use crate::{
     config::Config,
     delivery,
     engine::{Engine, Handle, Rules, lease::Lease, run as engine_thread},
-    limits::QUEUE_MAX,
+    limits::{QUEUE_MAX, REFUSED_EVERY},
     page, receive,
+    refused::{Counts, Refused},
     serve::{serve, tls::Acceptor},
     store::Admin,
 };
@@ -132,8 +133,10 @@ pub(crate) fn run_until<F: Future<Output = ()>>(
             acceptor,
             routes(&app),
             app.config.connections,
+            Arc::clone(&app.refused),
             app.stopping.clone(),
         ));
+        tokio::spawn(tell_refused(Arc::clone(&app.refused)));
         tokio::select! {
             () = stopped => {}
             // Half a server is worse than none: who started it may start it again.
@@ -151,6 +154,17 @@ pub(crate) fn run_until<F: Future<Output = ()>>(
     }
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
+}
+
+/// Says once a minute what was refused, for ever.
+async fn tell_refused(refused: Arc<Refused>) {
+    let mut told = Counts::default();
+    loop {
+        tokio::time::sleep(REFUSED_EVERY).await;
+        if let Some(news) = refused.news(&mut told) {
+            log::warn!("refused within a minute: {news}");
+        }
+    }
 }
 
 /// Each connection is a descriptor; the usual limit of 1024 is only the one that a process begins with.

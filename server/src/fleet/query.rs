@@ -55,6 +55,11 @@ pub(crate) struct QueryKeys {
     page: String,
 }
 
+impl QueryKeys {
+    /// Names of the keys.
+    pub(crate) const NAMES: [&'static str; 7] = ["state", "group", "tag", "text", "sort", "down", "page"];
+}
+
 #[cfg(test)]
 thread_local! {
     /// Comparisons of two devices.

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use crate::{
-    limits::DOCUMENT_MAX,
+    limits::{DOCUMENT_MAX, NESTING_MAX},
     model::{
         parts::{Board, Connection, Diagnostics, Disk, Gps, present},
         reading::{Value, Values},
@@ -125,6 +125,9 @@ impl Beat {
         }
         let text = std::str::from_utf8(body).map_err(|_| DocumentError::NotUtf8)?;
         let document = Document::parse(text)?;
+        if depth(text) > NESTING_MAX {
+            return Err(DocumentError::NotVersion1(format!("nested more than {NESTING_MAX} levels deep")));
+        }
         let sequence = match (&document.boot_id, document.seq) {
             (Some(boot), Some(number)) => Some(Sequence { boot: boot_number(boot)?, number }),
             (None, None) => None,
@@ -140,6 +143,25 @@ impl Beat {
             text: text.to_owned(),
         })
     }
+}
+
+/// How deep arrays and objects of a JSON text are nested. Unknown keys are kept as they came, and others read them.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut most, mut quoted, mut escaped) = (0usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                most = most.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 impl Document {
@@ -301,6 +323,28 @@ mod tests {
         assert_eq!(read_only(json!({"unread": {}})), Some(false));
         assert_eq!(read_only(json!({"unread": {"diagnostics.root_read_only": "denied"}})), None);
         assert_eq!(read_only(json!({"root_read_only": true, "unread": {}})), Some(true));
+    }
+
+    #[test]
+    fn rejects_what_others_could_not_read_as_json() {
+        let nested = |levels: usize| {
+            let text = sample(json!({"x": 0, "y": "[[\"[["})).to_string();
+            text.replace(
+                "\"x\":0",
+                &format!("\"x\":{}1{}", "[{\"a\":".repeat(levels / 2), "}]".repeat(levels / 2)),
+            )
+        };
+        // The document itself is one level.
+        assert!(Beat::parse(nested(62).as_bytes()).is_ok());
+        for levels in [64, 120, 1000] {
+            let refused = Beat::parse(nested(levels).as_bytes());
+            assert!(
+                matches!(&refused, Err(DocumentError::NotVersion1(why)) if why.contains("levels")),
+                "{levels}"
+            );
+        }
+        assert_eq!(depth("{\"a\\\"[\":[[]],\"b\":\"{{\\\\\",\"c\":[{}]}"), 3);
+        assert_eq!(depth("]]]["), 1);
     }
 
     #[test]

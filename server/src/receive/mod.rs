@@ -33,6 +33,7 @@ use crate::{
     engine::Verdict,
     limits::{BODY_TIMEOUT, COMMIT_TIMEOUT, DOCUMENT_MAX, RETRY_AFTER_MIN, RETRY_AFTER_SPREAD},
     model::document::{Beat, DocumentError},
+    refused::Reason,
     store::{TokenRow, TokenUse},
     text::is_plain,
 };
@@ -43,8 +44,18 @@ pub(crate) async fn heartbeat(
     RawQuery(query): RawQuery,
     request: Request<Body>,
 ) -> Response {
+    let answer = answer(&app, query, request).await;
+    if let Some(reason) = answer.extensions().get() {
+        app.refused.count(*reason);
+    }
+    answer
+}
+
+/// The answer, with the reason among its extensions if the heartbeat is not taken.
+async fn answer(app: &Arc<App>, query: Option<String>, request: Request<Body>) -> Response {
     if forms::is_from_a_page(request.headers()) {
-        return text(StatusCode::FORBIDDEN, "heartbeats come from agents, not from pages in a browser");
+        let why = "heartbeats come from agents, not from pages in a browser";
+        return with(Reason::Page, text(StatusCode::FORBIDDEN, why));
     }
     let bearer = bearer(request.headers()).map(str::to_owned);
     let required = app.config.receive.require_token;
@@ -61,7 +72,8 @@ pub(crate) async fn heartbeat(
         Method::GET => match params(query.as_deref().unwrap_or_default()) {
             Some(body) => body,
             None => {
-                return text(StatusCode::BAD_REQUEST, "GET needs ?params= with the percent-encoded document");
+                let why = "GET needs ?params= with the percent-encoded document";
+                return with(Reason::Malformed, text(StatusCode::BAD_REQUEST, why));
             }
         },
         _ => match read_body(request).await {
@@ -71,12 +83,16 @@ pub(crate) async fn heartbeat(
     };
     let rebuilt = match app.bases.rebuild(&body, bearer.as_deref(), Instant::now()) {
         Ok(rebuilt) => rebuilt,
-        Err(error @ DeltaError::UnknownBase) => return text(StatusCode::CONFLICT, &error.to_string()),
-        Err(error) => return text(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+        Err(error @ DeltaError::UnknownBase) => {
+            return with(Reason::UnknownBase, text(StatusCode::CONFLICT, &error.to_string()));
+        }
+        Err(error) => {
+            return with(Reason::Malformed, text(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()));
+        }
     };
     let beat = match Beat::parse(rebuilt.as_deref().map_or(&*body, str::as_bytes)) {
         Ok(beat) => beat,
-        Err(error) => return text(status_of(&error), &error.to_string()),
+        Err(error) => return with(Reason::Malformed, text(status_of(&error), &error.to_string())),
     };
     let base = beat.sequence.filter(|_| rebuilt.is_none() && !beat.replayed);
     let base = base.map(|sequence| (Start::new(sequence.boot, bearer.as_deref()), sequence.number));
@@ -87,7 +103,7 @@ pub(crate) async fn heartbeat(
         text: beat.text.clone(),
     });
     match app.tokens.device(bearer.as_deref(), &beat.hardware_id, required, app.clock.now().at) {
-        Ok(group) => submit(&app, beat, group, base).await,
+        Ok(group) => submit(app, beat, group, base).await,
         Err(refusal) => refuse(refusal),
     }
 }
@@ -102,7 +118,7 @@ struct NewBase {
 
 async fn submit(app: &App, beat: Beat, group: Option<String>, base: Option<NewBase>) -> Response {
     let Some(verdict) = app.engine.submit(beat, group) else {
-        return come_again("too many heartbeats wait");
+        return with(Reason::Queue, come_again("too many heartbeats wait"));
     };
     match tokio::time::timeout(COMMIT_TIMEOUT, verdict).await {
         Ok(Ok(Verdict::Stored | Verdict::Repeated)) => {
@@ -111,24 +127,32 @@ async fn submit(app: &App, beat: Beat, group: Option<String>, base: Option<NewBa
             }
             [(HeaderName::from_static("heartbeat-accept"), "delta")].into_response()
         }
-        Ok(Ok(Verdict::Removed)) => text(StatusCode::GONE, "this device was removed"),
-        Ok(Ok(Verdict::Unknown)) => text(StatusCode::FORBIDDEN, "no new devices are taken"),
-        Ok(Ok(Verdict::Unavailable) | Err(_)) => come_again("the database is not available"),
-        Err(_) => come_again("the database is slow"),
+        Ok(Ok(Verdict::Removed)) => with(Reason::Removed, text(StatusCode::GONE, "this device was removed")),
+        Ok(Ok(Verdict::Unknown)) if !app.config.receive.new_devices => {
+            with(Reason::NewDevice, text(StatusCode::FORBIDDEN, "no new devices are taken"))
+        }
+        Ok(Ok(Verdict::Unknown)) => {
+            let why = format!("receive.devices = {} is reached", app.config.receive.devices);
+            with(Reason::DevicesMax, text(StatusCode::FORBIDDEN, &why))
+        }
+        Ok(Ok(Verdict::Unavailable) | Err(_)) => {
+            with(Reason::Database, come_again("the database is not available"))
+        }
+        Err(_) => with(Reason::DatabaseSlow, come_again("the database is slow")),
     }
 }
 
 async fn read_body(request: Request<Body>) -> Result<Vec<u8>, Box<Response>> {
     let kind =
         request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or(b"application/json");
-    if !kind.starts_with(b"application/json") {
-        return Err(Box::new(text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected application/json")));
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if !kind.eq_ignore_ascii_case(b"application/json") {
+        let answer = text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected application/json");
+        return Err(Box::new(with(Reason::Malformed, answer)));
     }
     if request.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(Box::new(text(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "expected a body without Content-Encoding",
-        )));
+        let answer = text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected a body without Content-Encoding");
+        return Err(Box::new(with(Reason::Malformed, answer)));
     }
     Ok(whole(request.into_body()).await?.to_vec())
 }
@@ -177,7 +201,13 @@ pub(crate) fn refuse(refusal: Refusal) -> Response {
         Refusal::Wrong => StatusCode::FORBIDDEN,
         Refusal::Missing | Refusal::Unknown | Refusal::Expired => StatusCode::UNAUTHORIZED,
     };
-    let mut answer = text(status, &refusal.to_string());
+    let reason = match refusal {
+        Refusal::Missing => Reason::TokenMissing,
+        Refusal::Unknown => Reason::TokenUnknown,
+        Refusal::Expired => Reason::TokenExpired,
+        Refusal::Wrong => Reason::TokenWrong,
+    };
+    let mut answer = with(reason, text(status, &refusal.to_string()));
     if status == StatusCode::UNAUTHORIZED {
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -192,13 +222,20 @@ fn come_again(why: &str) -> Response {
     answer
 }
 
+/// The answer to what is not taken, with the reason for those who count.
+fn with(reason: Reason, mut answer: Response) -> Response {
+    answer.extensions_mut().insert(reason);
+    answer
+}
+
 fn text(status: StatusCode, text: &str) -> Response {
     (status, format!("{text}\n")).into_response()
 }
 
 /// An answer after which the rest of the request is not read.
 fn closing(status: StatusCode, why: &str) -> Response {
-    let mut answer = text(status, why);
+    let reason = if status == StatusCode::PAYLOAD_TOO_LARGE { Reason::Malformed } else { Reason::Body };
+    let mut answer = with(reason, text(status, why));
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer
 }

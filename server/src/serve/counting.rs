@@ -43,6 +43,10 @@ impl Connections {
         let mine = counts.by_address.entry(address).or_default();
         let greedy = all * 2 > self.most && *mine >= CONNECTIONS_PER_ADDRESS && !local;
         if all >= self.most || greedy {
+            // Addresses that have no place are not kept.
+            if *mine == 0 {
+                counts.by_address.remove(&address);
+            }
             return None;
         }
         *mine += 1;

@@ -8,7 +8,11 @@
 mod counting;
 pub(crate) mod tls;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::Router;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -16,6 +20,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -26,10 +31,16 @@ use tower_service::Service as _;
 
 use crate::{
     app::Peer,
-    limits::{DRAIN, HANDSHAKE_TIMEOUT, HEAD_MAX, HEAD_TIMEOUT},
+    limits::{DRAIN, HANDSHAKE_TIMEOUT, HEAD_MAX, HEAD_TIMEOUT, UNREAD_TIMEOUT},
+    refused::{Reason, Refused},
 };
 use counting::{Connections, Place};
 use tls::Acceptor;
+
+/// Pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// How often the log says so.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Serves until `stop` becomes `true`, then until requests under way have been answered, [`DRAIN`] at most.
 pub(crate) async fn serve(
@@ -37,24 +48,33 @@ pub(crate) async fn serve(
     acceptor: Option<Arc<Acceptor>>,
     routes: Router,
     connections: usize,
+    refused: Arc<Refused>,
     mut stop: watch::Receiver<bool>,
 ) {
     let graceful = GracefulShutdown::new();
     let connections = Connections::new(connections);
+    let mut said_at: Option<Instant> = None;
     loop {
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    pause_after(&error).await;
+                    if must_pause(&error) {
+                        if said_at.is_none_or(|said_at| said_at.elapsed() > SAY_EVERY) {
+                            said_at = Some(Instant::now());
+                            log::warn!("no new connections: {error}");
+                        }
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                     continue;
                 }
             },
             () = stopped(&mut stop) => break,
         };
         let Some(place) = connections.enter(peer.ip()) else {
-            // A reset tells the client at once, and costs nothing to keep.
+            // Closing it tells the client at once, and costs nothing to keep.
             drop(stream);
+            refused.count(Reason::Connections);
             continue;
         };
         let connection = Connection {
@@ -66,6 +86,9 @@ pub(crate) async fn serve(
         let acceptor = acceptor.clone();
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
+            // A client that reads nothing would keep its place, and what is sent to it, for as long as it likes.
+            let unread_ms = u32::try_from(UNREAD_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+            let _ = setsockopt(&stream, TcpUserTimeout, &unread_ms);
             match acceptor {
                 None => connection.run(stream).await,
                 Some(acceptor) => {
@@ -129,15 +152,10 @@ async fn handshake(
     }
 }
 
-/// Without free descriptors `accept` fails at once, again and again: in the pause other connections may end.
-async fn pause_after(error: &io::Error) {
-    let kind = error.kind();
-    if matches!(
-        kind,
+/// Without free descriptors `accept` fails at once, again and again: in a pause other connections may end.
+fn must_pause(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    ) {
-        return;
-    }
-    log::warn!("no new connections: {error}");
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    )
 }

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::Path,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
@@ -24,6 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Acceptor {
     files: Tls,
     current: RwLock<(Changed, Arc<ServerConfig>)>,
+    /// What was said last of files that cannot be used.
+    said: Mutex<Option<String>>,
 }
 
 /// When certificate and key were changed last.
@@ -36,7 +38,7 @@ impl Acceptor {
     /// One of the files cannot be read, or they do not belong together.
     pub(crate) fn new(files: Tls) -> Result<Self, String> {
         let current = (changed(&files), load(&files)?);
-        Ok(Self { files, current: RwLock::new(current) })
+        Ok(Self { files, current: RwLock::new(current), said: Mutex::default() })
     }
 
     /// The handshake with a client.
@@ -67,13 +69,24 @@ impl Acceptor {
         match load(&self.files) {
             Ok(config) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = (seen, config);
+                *self.said.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 log::info!("the certificate was read again");
             }
             Err(error) => {
                 // Key and certificate are written one after the other: the next look may find both.
-                log::warn!("the old certificate stays in use: {error}");
+                if self.is_news(&error) {
+                    log::warn!("the old certificate stays in use: {error}");
+                }
             }
         }
+    }
+}
+
+impl Acceptor {
+    /// Whether this was not said the last time: a renewal that has failed lasts for days.
+    fn is_news(&self, error: &str) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.replace(error.to_owned()).as_deref() != Some(error)
     }
 }
 
@@ -127,5 +140,7 @@ mod tests {
             looking.join().unwrap();
         });
         assert!(acceptor.current.read().unwrap().0[0].is_some(), "the old one stays");
+        let said = acceptor.said.lock().unwrap().clone().unwrap();
+        assert!(!acceptor.is_news(&said) && acceptor.is_news("another error"));
     }
 }
