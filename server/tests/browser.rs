@@ -211,3 +211,56 @@ fn pages_live_in_a_browser() {
         client.close().await.unwrap();
     });
 }
+
+/// Waits until what a script returns is `expected`.
+async fn returns(client: &Client, script: &str, expected: serde_json::Value) {
+    let deadline = Instant::now() + common::PATIENCE;
+    loop {
+        let found = client.execute(script, vec![]).await.unwrap_or_default();
+        if found == expected {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{script}: {found}, not {expected}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium: server/check"]
+async fn page_is_live_again_when_it_comes_back_and_leads_to_the_login_when_that_has_ended() {
+    let server = Server::start();
+    server.beat(&document("pi1", 1));
+    let browser = Browser::start();
+    let client = browser.client(false).await;
+    open(&client, &server, "").await;
+    shows(&client, "#live", "Live").await;
+    let beat = |number: u64, temp: f64| {
+        let mut beat = document("pi1", number);
+        beat["temp"] = json!(temp);
+        assert_eq!(server.beat(&beat).status, 200);
+    };
+    // As a browser does it that keeps pages: what comes meanwhile is shown after the return.
+    let event =
+        |name: &str| format!("dispatchEvent(new PageTransitionEvent('{name}', {{ persisted: true }}))");
+    client.execute(&event("pagehide"), vec![]).await.unwrap();
+    returns(&client, "return source", json!(null)).await;
+    beat(2, 51.5);
+    client.execute(&event("pageshow"), vec![]).await.unwrap();
+    shows(&client, "table", "51.5").await;
+    // A page that nobody sees gives up its connection, and takes it again.
+    let hide = |hidden: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{ configurable: true, value: {hidden} }});
+             document.dispatchEvent(new Event('visibilitychange'))"
+        )
+    };
+    client.execute(&hide(true), vec![]).await.unwrap();
+    returns(&client, "return source", json!(null)).await;
+    beat(3, 52.5);
+    client.execute(&hide(false), vec![]).await.unwrap();
+    shows(&client, "table", "52.5").await;
+    // Now a login is needed: the page does not go on saying that it is not connected.
+    assert!(server.command(&["password"], "correct horse\n").0);
+    shows(&client, "label", "Password").await;
+    client.close().await.unwrap();
+}

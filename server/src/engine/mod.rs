@@ -58,7 +58,7 @@ use crate::{
     },
     presence::Presence,
     store::{AlertRow, Applied, DeviceRow, EventRow, MessageRow, Result, Retention, Revision, Store, Writes},
-    time::{DAY_MS, Now, UnixMs, Uptime},
+    time::{Now, UnixMs, Uptime},
 };
 
 /// The fleet, shared with pages.

@@ -61,10 +61,11 @@ impl Span {
     }
 }
 
-/// The chart of `value` over the span that ends at `now`.
-pub(super) fn chart(value: Value, span: Span, now: UnixMs, points: &[Point]) -> Markup {
+/// The chart of `value` over the span that ends at `now`. The line goes on over silence of up to `late_after_ms`.
+pub(super) fn chart(value: Value, span: Span, now: UnixMs, late_after_ms: i64, points: &[Point]) -> Markup {
     let from = now.plus(-span.length());
     let columns = columns(value, span, from, points);
+    let gap = span.gap().max(late_after_ms).max(2 * span.length() / 240);
     let numbers: Vec<f64> = columns.iter().flatten().map(|(_, number)| *number).collect();
     let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
     let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -79,7 +80,7 @@ pub(super) fn chart(value: Value, span: Span, now: UnixMs, points: &[Point]) -> 
                 @let said = if low == high { format!("{low} {unit}") } else { format!("{low} to {high} {unit}") };
                 svg viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img"
                     aria-label={ (value.label()) " in the last " (span.label()) ": " (said) } {
-                    path d=(path(&columns, span, range(value, least, most))) {}
+                    path d=(path(&columns, gap, range(value, least, most))) {}
                 }
                 figcaption { (span.label()) " " span.range { (said) } }
             }
@@ -112,12 +113,12 @@ fn range(value: Value, least: f64, most: f64) -> (f64, f64) {
     (least - margin, most + margin)
 }
 
-fn path(columns: &[Option<(UnixMs, f64)>], span: Span, (bottom, top): (f64, f64)) -> String {
+fn path(columns: &[Option<(UnixMs, f64)>], gap: i64, (bottom, top): (f64, f64)) -> String {
     let mut path = String::new();
     let mut before: Option<UnixMs> = None;
     for (x, column) in columns.iter().enumerate() {
         let Some((at, number)) = column else { continue };
-        let joined = before.is_some_and(|before| at.since(before) <= span.gap().max(2 * span.length() / 240));
+        let joined = before.is_some_and(|before| at.since(before) <= gap);
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
         let (x, height) = (x as f64 + 0.5, SIZE.1 as f64);
         let y = height - 2.0 - (number - bottom) / (top - bottom) * (height - 4.0);
@@ -147,18 +148,30 @@ mod tests {
         let numbers: Vec<_> =
             (0..720).filter(|n| !(200..400).contains(n)).map(|n| (n * 5000, 450.0)).collect();
         let columns = columns(Value::Temp, Span::Hour, UnixMs(0), &points(&numbers));
-        let path = path(&columns, Span::Hour, (40.0, 50.0));
+        let path = path(&columns, Span::Hour.gap(), (40.0, 50.0));
         assert_eq!(path.matches('M').count(), 2, "{path}");
     }
 
     #[test]
+    fn the_line_of_a_slow_device_is_whole() {
+        // A heartbeat every 5 minutes.
+        let points = points(&(0..12).map(|n| (n * 300_000, 450.0)).collect::<Vec<_>>());
+        let lines = |late_after_ms| {
+            let drawn = chart(Value::Temp, Span::Hour, UnixMs(HOUR_MS), late_after_ms, &points).into_string();
+            drawn.matches('M').count()
+        };
+        assert_eq!((lines(15_000), lines(1_050_000)), (12, 1));
+    }
+
+    #[test]
     fn an_empty_history_is_said_in_words() {
-        assert!(chart(Value::Temp, Span::Day, UnixMs(DAY_MS), &[]).into_string().contains("no values"));
+        assert!(chart(Value::Temp, Span::Day, UnixMs(DAY_MS), 0, &[]).into_string().contains("no values"));
     }
 
     #[test]
     fn one_value_is_drawn_and_named() {
-        let drawn = chart(Value::Temp, Span::Hour, UnixMs(HOUR_MS), &points(&[(1000, 488.0)])).into_string();
+        let drawn =
+            chart(Value::Temp, Span::Hour, UnixMs(HOUR_MS), 0, &points(&[(1000, 488.0)])).into_string();
         assert!(drawn.contains(">48.8 °C<") && drawn.contains("M0.5"), "{drawn}");
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
     }

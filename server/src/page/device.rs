@@ -51,15 +51,13 @@ pub(super) async fn page(
     };
     let id = device.id;
     let now = app.clock.now().at;
-    let asked = app
-        .read(move |read| Ok((histories(read, id, now)?, read.boots(id, 10)?, read.events(Some(id), 50)?)));
-    let Ok((histories, boots, events)) = asked.await else {
+    let Ok((histories, boots, events)) = app.read(move |read| past(read, id, now)).await else {
         return failure(StatusCode::SERVICE_UNAVAILABLE, "No database", "The database is not available.");
     };
     let content = html! {
         (present(&device))
         h2 { "History" }
-        (charts(&histories))
+        (charts(&app, &device, &histories))
         p.export {
             "Download the last day: "
             @let path = format!("api/v1/devices/{}/history", utf8_percent_encode(&device.hardware_id, NON_ALPHANUMERIC));
@@ -67,7 +65,7 @@ pub(super) async fn page(
         }
         div.columns {
             section { h2 { "Starts of the agent" } (starts(&boots)) }
-            section { h2 { "Events" } (happened(&events)) }
+            section { h2 { "Events" } (events_of_one(&events)) }
         }
         section { h2 { "Labels" } (labels::form(&app, &visitor, &device)) }
         @if let Some(text) = pretty(&device) { details { summary { "Last heartbeat as it came" } pre { code { (text) } } } }
@@ -81,13 +79,27 @@ pub(super) fn parts(device: &Device) -> Vec<Part> {
     vec![("device".to_owned(), present(device).into_string())]
 }
 
-/// The part of the page that is drawn anew from time to time.
-pub(super) async fn chart_parts(app: &Arc<App>, id: DeviceId) -> Vec<Part> {
-    let now = app.clock.now().at;
-    match app.read(move |read| histories(read, id, now)).await {
-        Ok(histories) => vec![("charts".to_owned(), charts(&histories).into_string())],
-        Err(_) => Vec::new(),
-    }
+/// The parts of the page that are read from the database, from time to time.
+pub(super) async fn history_parts(app: &Arc<App>, hardware_id: &str) -> Vec<Part> {
+    let Some(device) = read(&app.fleet).find(hardware_id).cloned() else { return Vec::new() };
+    let (id, now) = (device.id, app.clock.now().at);
+    let Ok((histories, boots, events)) = app.read(move |read| past(read, id, now)).await else {
+        return Vec::new();
+    };
+    [
+        ("charts", charts(app, &device, &histories)),
+        ("starts", starts(&boots)),
+        ("events", events_of_one(&events)),
+    ]
+    .map(|(id, part)| (id.to_owned(), part.into_string()))
+    .into()
+}
+
+/// What is known of the past of a device.
+type Past = (Histories, Vec<Boot>, Vec<EventRow>);
+
+fn past(read: &mut dyn crate::store::Read, id: DeviceId, now: UnixMs) -> Result<Past> {
+    Ok((histories(read, id, now)?, read.boots(id, 10)?, read.events(Some(id), 50)?))
 }
 
 /// Points of each span up to a time.
@@ -105,7 +117,8 @@ fn histories(read: &mut dyn crate::store::Read, id: DeviceId, now: UnixMs) -> Re
     Ok(Histories { now, spans })
 }
 
-fn charts(histories: &Histories) -> Markup {
+fn charts(app: &App, device: &Device, histories: &Histories) -> Markup {
+    let expect = app.config.expectations().of(device.labels.group.as_deref()).late_after_ms;
     let there = |value: Value| {
         let mut points = histories.spans.iter().flat_map(|(_, points)| points);
         points.any(|point| point.mean.get(value as usize).copied().flatten().is_some())
@@ -116,7 +129,7 @@ fn charts(histories: &Histories) -> Markup {
             @for value in Value::ALL.into_iter().filter(|value| there(*value)) {
                 section {
                     h3 { (value.label()) }
-                    div.spans { @for (span, points) in &histories.spans { (chart(value, *span, histories.now, points)) } }
+                    div.spans { @for (span, points) in &histories.spans { (chart(value, *span, histories.now, expect, points)) } }
                 }
             }
         }
@@ -318,6 +331,10 @@ fn unread(document: &Document) -> Option<Markup> {
 }
 
 fn starts(boots: &[Boot]) -> Markup {
+    html! { div #starts { (starts_table(boots)) } }
+}
+
+fn starts_table(boots: &[Boot]) -> Markup {
     html! {
         @if boots.is_empty() {
             p.none { "The agent does not number its heartbeats." }
@@ -339,12 +356,14 @@ fn starts(boots: &[Boot]) -> Markup {
     }
 }
 
-fn happened(events: &[EventRow]) -> Markup {
+fn events_of_one(events: &[EventRow]) -> Markup {
     html! {
-        @if events.is_empty() {
-            p.none { "Nothing yet." }
-        } @else {
-            ul.events { @for event in events { li { (layout::time(Some(event.at))) " " (event.detail) } } }
+        div #events {
+            @if events.is_empty() {
+                p.none { "Nothing yet." }
+            } @else {
+                ul.events { @for event in events { li { (layout::time(Some(event.at))) " " (event.detail) } } }
+            }
         }
     }
 }

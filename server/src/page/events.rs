@@ -39,8 +39,8 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(1);
 /// How often a map is drawn anew: it is large.
 const MAP_EVERY: Duration = Duration::from_secs(10);
-/// How often charts are drawn anew.
-const CHARTS_EVERY: Duration = Duration::from_secs(30);
+/// How often charts and lists of events are read anew.
+const SLOW_EVERY: Duration = Duration::from_secs(30);
 /// How often a stream says that it is there, when nothing else happens.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
 
@@ -122,6 +122,15 @@ impl Viewer {
         matches!(visitor, Ok(_) | Err(Stranger::Unavailable))
     }
 
+    /// Parts that are read from the database.
+    async fn slow_parts(&self) -> Vec<Part> {
+        match self.view.view.as_str() {
+            "problems" => problems::event_parts(&self.app).await,
+            "device" => device::history_parts(&self.app, &self.view.id).await,
+            _ => Vec::new(),
+        }
+    }
+
     /// The next event; `None` when the server stops, or the viewer has been logged out.
     async fn next_event(&mut self) -> Option<Event> {
         let mut stopping = self.app.stopping.clone();
@@ -146,27 +155,24 @@ impl Viewer {
 
     async fn changed_parts(&mut self) -> Vec<Part> {
         let revision = read(&self.app.fleet).revision;
+        let is_map = self.view.view == "map";
+        let every = if is_map { MAP_EVERY } else { SLOW_EVERY };
+        let due = self.drawn_at.is_none_or(|drawn_at| drawn_at.elapsed() >= every);
+        let changed = self.revision != Some(revision);
         // Also when nothing changes: an engine that hangs changes nothing.
         let mut parts = vec![("trouble".to_owned(), layout::trouble(&self.app).into_string())];
-        let redraw = match self.view.view.as_str() {
-            "map" => MAP_EVERY,
-            _ => CHARTS_EVERY,
-        };
-        let redraw = self.drawn_at.is_none_or(|drawn_at| drawn_at.elapsed() >= redraw);
-        if self.revision != Some(revision) {
+        // A map takes a change when it is drawn, and not before.
+        if changed && (due || !is_map) {
             let (app, query) = (Arc::clone(&self.app), Arc::clone(&self.query));
             let (view, id) = (self.view.view.clone(), self.view.id.clone());
             // Some milliseconds for a large fleet: not on a thread that serves others.
-            let render = tokio::task::spawn_blocking(move || render(&app, &view, &id, &query, redraw));
+            let render = tokio::task::spawn_blocking(move || render(&app, &view, &id, &query));
             parts.extend(render.await.unwrap_or_default());
             self.revision = Some(revision);
         }
-        if redraw {
+        if due && (changed || !is_map) {
             self.drawn_at = Some(Instant::now());
-            let id = read(&self.app.fleet).find(&self.view.id).map(|device| device.id);
-            if let ("device", Some(id)) = (self.view.view.as_str(), id) {
-                parts.extend(device::chart_parts(&self.app, id).await);
-            }
+            parts.extend(self.slow_parts().await);
         }
         // The first time everything is sent, so that a page that was cached or cut off is right again.
         let mut changed: Vec<Part> = Vec::new();
@@ -196,12 +202,14 @@ impl Viewer {
     }
 }
 
-fn render(app: &App, view: &str, id: &str, query: &Query, redraw: bool) -> Vec<Part> {
+fn render(app: &App, view: &str, id: &str, query: &Query) -> Vec<Part> {
+    if view == "map" {
+        return map::parts(app, query);
+    }
     let locked = read(&app.fleet);
     match view {
         "fleet" => fleet::parts(&locked, query),
         "problems" => problems::parts(&locked),
-        "map" if redraw => map::parts(&locked, query),
         "device" => locked.find(id).map(device::parts).unwrap_or_default(),
         _ => Vec::new(),
     }

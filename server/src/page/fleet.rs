@@ -36,8 +36,8 @@ pub(super) async fn page(
         let selection = query.select(&fleet);
         html! {
             h1 { "Fleet" }
-            // What stays in the page says to a screen reader what has become of its content.
-            div aria-live="polite" { (counts(&fleet.counts(), &query)) }
+            // Not for a screen reader to read out at each change: in a large fleet it would never end.
+            (counts(&fleet.counts(), &query))
             (filters(&fleet, &query))
             (table(&selection, &query))
             (pages(&selection, &query))

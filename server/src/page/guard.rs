@@ -61,7 +61,10 @@ pub(crate) async fn people(
 ) -> Response {
     let visitor = match visitor(&app, peer, request.headers()).await {
         Ok(visitor) => visitor,
-        Err(Stranger::LogIn) if request.method() == Method::GET && request.uri().path() != "/events" => {
+        Err(Stranger::LogIn)
+            if [Method::GET, Method::HEAD].contains(request.method())
+                && request.uri().path() != "/events" =>
+        {
             let to = request.uri().path_and_query().map_or("", |to| to.as_str()).trim_start_matches('/');
             let to = utf8_percent_encode(to, NON_ALPHANUMERIC);
             return Redirect::to(&format!("login?to={to}")).into_response();

@@ -96,7 +96,7 @@ pub(super) fn state(presence: Presence) -> Markup {
 pub(super) fn time(at: Option<UnixMs>) -> Markup {
     html! {
         @match at {
-            Some(at) => time datetime=(at.rfc3339()) data-at=(at.0) title={ (at.readable()) " UTC" } { (at.readable()) },
+            Some(at) => time datetime=(at.rfc3339()) data-at=(at.0) title={ (at.readable()) " UTC" } { (at.readable()) " UTC" },
             None => span.none { "never" },
         }
     }
@@ -104,7 +104,7 @@ pub(super) fn time(at: Option<UnixMs>) -> Markup {
 
 /// Since when something lasts; a script turns it into how long.
 pub(super) fn lasting(since: UnixMs) -> Markup {
-    html! { time data-since=(since.0) title={ (since.readable()) " UTC" } { "since " (since.readable()) } }
+    html! { time data-since=(since.0) title={ (since.readable()) " UTC" } { "since " (since.readable()) " UTC" } }
 }
 
 /// What is wrong with a device, as labels.

@@ -57,8 +57,19 @@ function replace(id, html) {
   }
 }
 
+let source = null;
+let retry = 0;
+
+function disconnect() {
+  clearTimeout(retry);
+  if (source) source.close();
+  source = null;
+}
+
 function connect() {
-  const source = new EventSource("events" + document.body.dataset.stream);
+  if (source) return;
+  clearTimeout(retry);
+  const mine = source = new EventSource("events" + document.body.dataset.stream);
   source.onmessage = (event) => {
     const { now, parts } = JSON.parse(event.data);
     skew = now - Date.now();
@@ -68,13 +79,33 @@ function connect() {
     say("on", "Live");
   };
   source.onerror = () => {
+    if (mine !== source) return;
     silent();
     // A refused stream is not tried again by the browser: a server that restarts behind a proxy answers 502 for a while.
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 3000 + Math.random() * 4000);
+    if (source.readyState !== EventSource.CLOSED) return;
+    disconnect();
+    retry = setTimeout(again, 3000 + Math.random() * 4000);
   };
-  // A page that is left frees its connection at once.
-  addEventListener("pagehide", () => source.close(), { once: true });
 }
+
+// The stream was refused. If the login has ended, the page leads there.
+function again() {
+  fetch(location.href, { method: "HEAD", cache: "no-store" })
+    .then((answer) => { if (answer.redirected) location.reload(); else connect(); })
+    .catch(connect);
+}
+
+// A page that is left frees its connection at once. The browser may bring it back as it was.
+addEventListener("pagehide", disconnect);
+addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
+
+// A browser has six connections for a server, and each page that is seen needs one.
+let hidden = 0;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hidden);
+  if (document.hidden) hidden = setTimeout(disconnect, 2000);
+  else connect();
+});
 
 say("wait", "Connecting");
 ages();

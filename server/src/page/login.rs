@@ -95,18 +95,28 @@ fn form(status: StatusCode, to: &str, wrong: Option<&str>) -> Response {
     (status, axum::response::Html(page.into_string())).into_response()
 }
 
+/// What became of a try to log in.
+enum Tried {
+    Right,
+    Wrong,
+    /// Nobody can log in.
+    NoPassword,
+}
+
 /// Begins a session with this hash if the password is right.
-async fn check(app: &Arc<App>, password: String, session: Vec<u8>) -> crate::store::Result<bool> {
-    let Some(hash) = app.admin(|admin| admin.setting(password::SETTING)).await? else { return Ok(false) };
+async fn check(app: &Arc<App>, password: String, session: Vec<u8>) -> crate::store::Result<Tried> {
+    let Some(hash) = app.admin(|admin| admin.setting(password::SETTING)).await? else {
+        return Ok(Tried::NoPassword);
+    };
     // Hashing takes a tenth of a second and more: nobody waits for the database meanwhile.
     let right = tokio::task::spawn_blocking(move || password::verify(&password, &hash)).await;
     if !right.unwrap_or(false) {
-        return Ok(false);
+        return Ok(Tried::Wrong);
     }
     let now = app.clock.now().at;
     let age = i64::try_from(SESSION_AGE.as_millis()).unwrap_or(i64::MAX);
     app.admin(move |admin| admin.add_session(&session, now, now.plus(age))).await?;
-    Ok(true)
+    Ok(Tried::Right)
 }
 
 /// Takes the form.
@@ -124,7 +134,7 @@ pub(super) async fn login(
     let hash = secret::hash(&secret);
     let checked = check(&app, login.password, hash).await;
     match checked {
-        Ok(true) => {
+        Ok(Tried::Right) => {
             app.throttle.lock().unwrap_or_else(PoisonError::into_inner).succeeded(client);
             let mut answer = Redirect::to(&destination(&login.to)).into_response();
             let secure = if is_https(&app, peer, &headers) { "; Secure" } else { "" };
@@ -136,7 +146,11 @@ pub(super) async fn login(
             }
             answer
         }
-        Ok(false) => {
+        Ok(Tried::NoPassword) => {
+            let why = "No password is set: `heartbeat-server password` sets one.";
+            form(StatusCode::FORBIDDEN, &login.to, Some(why))
+        }
+        Ok(Tried::Wrong) => {
             log::warn!("wrong password from {client}");
             form(StatusCode::FORBIDDEN, &login.to, Some("That is not the password."))
         }

@@ -6,16 +6,17 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     Extension,
     extract::{Query as QueryString, State},
+    http::StatusCode,
     response::Response,
 };
 use maud::{Markup, PreEscaped, html};
 
-use super::{Part, guard::Visitor, html, layout};
+use super::{Part, failure, guard::Visitor, html, layout};
 use crate::{
     app::App,
     engine::read,
     fleet::{
-        Device, Fleet,
+        Device,
         query::{Query, QueryKeys, unwell},
     },
     limits::MAP_POINTS_MAX,
@@ -29,11 +30,37 @@ const WORLD: (f64, f64) = (3600.0, 1800.0);
 /// The smallest part of the world that is shown, in tenths of a degree: the outline is too coarse for less.
 const SPAN_MIN: f64 = 200.0;
 
+/// What the map shows of a device. A copy: to draw under the lock of a large fleet would hold up commits.
+struct Placed {
+    hardware_id: Arc<str>,
+    name: Option<String>,
+    presence: Presence,
+    unwell: bool,
+    /// Latitude and longitude in hundred-thousandths of a degree.
+    position: (i32, i32),
+}
+
+impl Placed {
+    fn new(device: &Device) -> Option<Self> {
+        Some(Self {
+            hardware_id: Arc::clone(&device.hardware_id),
+            name: device.labels.name.clone(),
+            presence: device.presence,
+            unwell: unwell(device),
+            position: device.reading.position?,
+        })
+    }
+
+    fn title(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.hardware_id)
+    }
+}
+
 /// A device, or those of a cell.
 struct Spot<'a> {
     x: f64,
     y: f64,
-    devices: Vec<&'a Device>,
+    devices: Vec<&'a Placed>,
 }
 
 /// The page.
@@ -43,21 +70,36 @@ pub(super) async fn page(
     QueryString(keys): QueryString<QueryKeys>,
 ) -> Response {
     let query = Query::from(keys);
-    let content = html! { h1 { "Map" } (map(&read(&app.fleet), &query)) };
     let stream = format!("{}&view=map", query.address(|_| ()));
+    // Some milliseconds for a large fleet: not on a thread that serves others.
+    let drawn = {
+        let app = Arc::clone(&app);
+        tokio::task::spawn_blocking(move || map(&app, &query)).await
+    };
+    let Ok(map) = drawn else {
+        return failure(StatusCode::INTERNAL_SERVER_ERROR, "No map", "It could not be drawn.");
+    };
+    let content = html! { h1 { "Map" } (map) };
     html(layout::page(&app, &visitor, "map", "Map", &stream, &content))
 }
 
 /// The parts of the page that change.
-pub(super) fn parts(fleet: &Fleet, query: &Query) -> Vec<Part> {
-    vec![("map".to_owned(), map(fleet, query).into_string())]
+pub(super) fn parts(app: &App, query: &Query) -> Vec<Part> {
+    vec![("map".to_owned(), map(app, query).into_string())]
 }
 
-fn map(fleet: &Fleet, query: &Query) -> Markup {
-    let devices: Vec<&Device> = query.all(fleet).filter(|device| device.reading.position.is_some()).collect();
-    let total = query.all(fleet).count();
-    let (x, y, width, height) = view(&devices);
-    let spots = spots(&devices, width);
+fn map(app: &App, query: &Query) -> Markup {
+    let mut total = 0;
+    let devices: Vec<Placed> = {
+        let fleet = read(&app.fleet);
+        query.all(&fleet).inspect(|_| total += 1).filter_map(Placed::new).collect()
+    };
+    drawn(&devices, total)
+}
+
+fn drawn(devices: &[Placed], total: usize) -> Markup {
+    let (x, y, width, height) = view(devices);
+    let spots = spots(devices, width);
     let radius = width / 150.0;
     html! {
         div #map {
@@ -66,7 +108,7 @@ fn map(fleet: &Fleet, query: &Query) -> Markup {
             } @else {
                 p { (devices.len()) " of " (total) " devices report a position." }
             }
-            svg.map viewBox={ (round(x)) " " (round(y)) " " (round(width)) " " (round(height)) } role="img" aria-label="Positions of devices" {
+            svg.map viewBox={ (round(x)) " " (round(y)) " " (round(width)) " " (round(height)) } role="group" aria-label="Positions of devices" {
                 path.land d=(PreEscaped(LAND.trim())) {}
                 @for spot in &spots {
                     @let worst = spot.devices.iter().map(|device| rank(device)).max().unwrap_or_default();
@@ -96,9 +138,7 @@ fn map(fleet: &Fleet, query: &Query) -> Markup {
                             li {
                                 (layout::state(device.presence)) " "
                                 a href=(layout::address(&device.hardware_id)) { (device.title()) } " "
-                                @if let Some((latitude, longitude)) = device.reading.position {
-                                    (degrees(latitude)) "°, " (degrees(longitude)) "°"
-                                }
+                                (degrees(device.position.0)) "°, " (degrees(device.position.1)) "°"
                             }
                         }
                     }
@@ -109,8 +149,8 @@ fn map(fleet: &Fleet, query: &Query) -> Markup {
 }
 
 /// The part of the world in which the devices are, with a margin.
-fn view(devices: &[&Device]) -> (f64, f64, f64, f64) {
-    let points: Vec<_> = devices.iter().filter_map(|device| place(device)).collect();
+fn view(devices: &[Placed]) -> (f64, f64, f64, f64) {
+    let points: Vec<_> = devices.iter().map(place).collect();
     let Some(first) = points.first() else { return (0.0, 0.0, WORLD.0, WORLD.1) };
     let (mut left, mut right, mut top, mut bottom) = (first.0, first.0, first.1, first.1);
     for (x, y) in &points {
@@ -126,12 +166,12 @@ fn view(devices: &[&Device]) -> (f64, f64, f64, f64) {
 }
 
 /// Devices, merged where they would lie on each other.
-fn spots<'a>(devices: &[&'a Device], width: f64) -> Vec<Spot<'a>> {
+fn spots(devices: &[Placed], width: f64) -> Vec<Spot<'_>> {
     let mut cell = width / 90.0;
     loop {
-        let mut cells: BTreeMap<(i64, i64), Vec<&Device>> = BTreeMap::new();
+        let mut cells: BTreeMap<(i64, i64), Vec<&Placed>> = BTreeMap::new();
         for device in devices {
-            let Some((x, y)) = place(device) else { continue };
+            let (x, y) = place(device);
             #[expect(clippy::cast_possible_truncation, reason = "a few thousand at most")]
             let key = ((x / cell) as i64, (y / cell) as i64);
             cells.entry(key).or_default().push(device);
@@ -143,8 +183,8 @@ fn spots<'a>(devices: &[&'a Device], width: f64) -> Vec<Spot<'a>> {
     }
 }
 
-fn spot(devices: Vec<&Device>) -> Spot<'_> {
-    let places: Vec<_> = devices.iter().filter_map(|device| place(device)).collect();
+fn spot(devices: Vec<&Placed>) -> Spot<'_> {
+    let places: Vec<_> = devices.iter().map(|device| place(device)).collect();
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let count = places.len().max(1) as f64;
     let x = places.iter().map(|(x, _)| x).sum::<f64>() / count;
@@ -152,14 +192,14 @@ fn spot(devices: Vec<&Device>) -> Spot<'_> {
     Spot { x, y, devices }
 }
 
-fn place(device: &Device) -> Option<(f64, f64)> {
-    let (latitude, longitude) = device.reading.position?;
-    Some((f64::from(longitude) / 1e4 + 1800.0, 900.0 - f64::from(latitude) / 1e4))
+fn place(device: &Placed) -> (f64, f64) {
+    let (latitude, longitude) = device.position;
+    (f64::from(longitude) / 1e4 + 1800.0, 900.0 - f64::from(latitude) / 1e4)
 }
 
 /// How much a device needs attention; the worst of a cell gives its colour.
-fn rank(device: &Device) -> usize {
-    match (device.presence, unwell(device)) {
+fn rank(device: &Placed) -> usize {
+    match (device.presence, device.unwell) {
         (Presence::Online, false) => 0,
         (Presence::Online, true) => 1,
         (Presence::Late, _) => 2,
@@ -187,23 +227,26 @@ fn round(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::DeviceId, store::Labels, time::UnixMs};
 
-    fn device(number: i64, latitude: i32, longitude: i32) -> Device {
-        let mut device = Device::new(DeviceId(number), &format!("pi{number}"), Labels::default(), UnixMs(0));
-        device.reading.position = Some((latitude * 100_000, longitude * 100_000));
-        device
+    fn device(number: i32, latitude: i32, longitude: i32) -> Placed {
+        Placed {
+            hardware_id: format!("pi{number}").into(),
+            name: None,
+            presence: Presence::Online,
+            unwell: false,
+            position: (latitude * 100_000, longitude * 100_000),
+        }
     }
 
     #[test]
     fn the_view_holds_every_device_and_stays_within_the_world() {
         let devices = [device(1, 89, -179), device(2, -89, 179), device(3, 0, 0)];
         for n in 1..=3 {
-            let shown: Vec<_> = devices.iter().take(n).collect();
-            let (x, y, width, height) = view(&shown);
+            let shown = &devices[..n];
+            let (x, y, width, height) = view(shown);
             assert!(x >= 0.0 && y >= 0.0 && x + width <= WORLD.0 && y + height <= WORLD.1);
             for device in shown {
-                let (px, py) = place(device).unwrap();
+                let (px, py) = place(device);
                 assert!((x..=x + width).contains(&px) && (y..=y + height).contains(&py), "{px} {py}");
             }
         }
@@ -211,10 +254,8 @@ mod tests {
 
     #[test]
     fn a_large_fleet_is_merged_into_cells_without_losing_a_device() {
-        let devices: Vec<_> =
-            (0..20_000i32).map(|n| device(n.into(), n % 160 - 80, (n * 7) % 340 - 170)).collect();
-        let shown: Vec<_> = devices.iter().collect();
-        let spots = spots(&shown, WORLD.0);
+        let devices: Vec<_> = (0..20_000).map(|n| device(n, n % 160 - 80, (n * 7) % 340 - 170)).collect();
+        let spots = spots(&devices, WORLD.0);
         assert!(spots.len() <= MAP_POINTS_MAX);
         assert_eq!(spots.iter().map(|spot| spot.devices.len()).sum::<usize>(), devices.len());
     }
