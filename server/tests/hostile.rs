@@ -296,3 +296,43 @@ fn a_hostile_token_guesser_learns_nothing_from_a_body() {
     stream.write_all(head.as_bytes()).unwrap();
     assert_eq!(read_answer(&mut stream).unwrap().status, 401);
 }
+
+/// How many connections the server holds.
+fn connections(server: &Server) -> usize {
+    let files = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
+    let links = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+}
+
+#[test]
+fn who_reads_nothing_of_its_answer_loses_its_connection() {
+    let server = Server::start();
+    server.beat(&document("pi1", 1));
+    let mut database = rusqlite::Connection::open(server.database()).unwrap();
+    let transaction = database.transaction().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let from = i64::try_from(now).unwrap() - 3_600_000;
+    for n in 0..20_000 {
+        let sql = "INSERT INTO beat (device, at, flags, temp) VALUES (1, ?1, 0, 488)";
+        transaction.execute(sql, [from + n]).unwrap();
+    }
+    transaction.commit().unwrap();
+    let before = connections(&server);
+    // Some megabytes each, more than the buffers of a connection.
+    let path = "/api/v1/devices/pi1/history?step=beat";
+    let unread: Vec<_> = (0..8)
+        .map(|_| {
+            let mut stream = server.connect();
+            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(server.get(path).status, 200, "others are answered");
+    assert!(connections(&server) >= before + 8);
+    let deadline = Instant::now() + Duration::from_secs(240);
+    while connections(&server) > before {
+        assert!(Instant::now() < deadline, "{} of {before}", connections(&server));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    drop(unread);
+}

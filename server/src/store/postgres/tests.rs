@@ -10,6 +10,11 @@ use crate::{
     time::{DAY_MS, MINUTE_MS, UnixMs},
 };
 
+/// Ends the connections that hold a lock of this program; other tests have databases of their own in the same cluster.
+const END_LOCK_HOLDERS: &str =
+    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
 struct Shared {
     url: String,
     server: Arc<Server>,
@@ -111,7 +116,7 @@ fn one_process_leads_until_its_connection_is_gone() {
     let (mut one, mut other) = (shared.open(), shared.open());
     assert_eq!((one.lead().unwrap(), one.lead().unwrap()), (Some(1), Some(1)));
     assert_eq!(other.lead().unwrap(), None);
-    shared.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted");
+    shared.sql(END_LOCK_HOLDERS);
     assert_eq!(until_it_leads(&mut other), 2, "a new term");
     // The first one is told by its connection, which may take a moment.
     let mut waited = 0;
@@ -154,7 +159,7 @@ fn a_process_that_led_before_writes_no_message_over_a_new_connection() {
     one.lead().unwrap();
     let writes = |id: i64| Writes { messages: vec![message(id)], ..Writes::default() };
     assert_eq!(one.apply(&writes(1)).unwrap(), Applied::Done);
-    shared.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted");
+    shared.sql(END_LOCK_HOLDERS);
     until_it_leads(&mut other);
     // It makes a new connection, and has not asked whether it still leads.
     let mut waited = 0;
