@@ -1,7 +1,8 @@
 //! Runs other programs, with a deadline.
 
 use std::{
-    ffi::OsStr,
+    env,
+    ffi::{OsStr, OsString},
     io,
     process::{Command, Output, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
@@ -90,6 +91,7 @@ pub fn finish(mut command: Command, deadline: Duration) -> Result<Output, Progra
     let program = name(&command);
     let child = command
         .env("LC_ALL", "C")
+        .env("PATH", search_path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -116,6 +118,14 @@ pub fn finish(mut command: Command, deadline: Duration) -> Result<Output, Progra
     }
 }
 
+/// The search path with the directories in which Debian has `iw` and `i2ctransfer`, and which only that of root names.
+fn search_path() -> OsString {
+    let mut path =
+        env::var_os("PATH").filter(|path| !path.is_empty()).unwrap_or_else(|| "/usr/bin:/bin".into());
+    path.push(":/usr/sbin:/sbin");
+    path
+}
+
 fn name(command: &Command) -> String {
     command.get_program().to_string_lossy().into_owned()
 }
@@ -130,6 +140,11 @@ mod tests {
         assert!(matches!(ask("heartbeat-no-such-program", &[]), Err(ProgramError::Missing(_))));
         let failed = ask("sh", &["-c", "echo on stdout; echo on stderr >&2; exit 3"]).expect_err("it fails");
         assert_eq!(failed.to_string(), "sh failed with status 3: on stderr on stdout");
+    }
+
+    #[test]
+    fn finds_the_programs_of_the_administrator() {
+        assert!(ask("sh", &["-c", "echo $PATH"]).expect("an answer").ends_with(":/usr/sbin:/sbin\n"));
     }
 
     #[test]

@@ -14,10 +14,15 @@ pub struct Interface {
 /// The interfaces of `iw dev`.
 pub fn interfaces(text: &str) -> Vec<Interface> {
     let mut interfaces: Vec<Interface> = Vec::new();
+    let mut is_of_interface = false;
     for line in text.lines().map(str::trim_start) {
         if let Some(name) = line.strip_prefix("Interface ") {
             interfaces.push(Interface { name: name.to_owned(), kind: String::new(), ssid: None });
-        } else if let Some(last) = interfaces.last_mut() {
+            is_of_interface = true;
+        } else if line.starts_with("phy#") || line.starts_with("Unnamed") {
+            // The next radio, or what Wi-Fi Direct has without an interface: its lines look the same.
+            is_of_interface = false;
+        } else if let Some(last) = interfaces.last_mut().filter(|_| is_of_interface) {
             if let Some(kind) = line.strip_prefix("type ") {
                 kind.clone_into(&mut last.kind);
             } else if let Some(ssid) = line.strip_prefix("ssid ") {
@@ -37,6 +42,12 @@ pub fn linked_ssid(text: &str) -> Option<String> {
 pub fn signal_dbm(text: &str) -> Option<f64> {
     let row = text.lines().find_map(|line| line.trim_start().strip_prefix("signal:"))?;
     row.split_whitespace().next()?.parse().ok()
+}
+
+/// The percentage that NetworkManager shows for a level (`nl80211_xbm_to_percent` in its `nm-wifi-utils-nl80211.c`): 100 from
+/// -20 dBm, 30 to -90 dBm, on a straight line between them.
+pub fn percent_of(dbm: f64) -> f64 {
+    120.0 + dbm.clamp(-90.0, -20.0)
 }
 
 /// How many stations `iw dev NAME station dump` lists.
@@ -76,6 +87,19 @@ mod tests {
         assert_eq!(client, [interface("managed", None)], "an interface without a name is none");
         let hotspot = interfaces(include_str!("../../tests/captures/iw-dev-hotspot.txt"));
         assert_eq!(hotspot, [interface("AP", Some("Hotspot"))]);
+    }
+
+    #[test]
+    fn what_has_no_interface_is_no_part_of_the_interface_before() {
+        let found = interfaces(include_str!("../../tests/captures/iw-dev-two-radios.txt"));
+        let kinds: Vec<_> =
+            found.iter().map(|interface| (interface.name.as_str(), interface.kind.as_str())).collect();
+        assert_eq!(kinds, [("wlan1", "managed"), ("wlan0", "managed")]);
+    }
+
+    #[test]
+    fn percentages_are_those_of_networkmanager() {
+        assert_eq!([0.0, -20.0, -51.0, -90.0, -120.0].map(percent_of), [100.0, 100.0, 69.0, 30.0, 30.0]);
     }
 
     #[test]
