@@ -54,6 +54,17 @@ impl Board {
         self.read(path).ok()?.parse().ok()
     }
 
+    /// Whether there is something at a path.
+    pub fn has(&self, path: &str) -> bool {
+        self.path(path).exists()
+    }
+
+    /// The last part of what a symbolic link names, such as the driver for `.../device/driver`.
+    pub fn target(&self, path: &str) -> Option<String> {
+        let target = fs::read_link(self.path(path)).ok()?;
+        Some(target.file_name()?.to_string_lossy().into_owned())
+    }
+
     /// The names in a directory, sorted; none if there is no such directory.
     pub fn list(&self, path: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(path)).into_iter().flatten().flatten();

@@ -18,10 +18,11 @@ use crate::{
     },
     daemon::Daemon,
     finding::Verdict,
-    probe,
+    judging, probe,
     profile::{PROFILES, Profile},
     program,
     report::{Entry, Report},
+    witnesses::versions,
 };
 
 /// Compares what the installed heartbeat-daemon reports with what others say, and tries the service.
@@ -42,6 +43,9 @@ struct Cli {
     /// Let the machine's clock jump by years for some seconds
     #[arg(long)]
     step_clock: bool,
+    /// Compare each value once only; else one that does not agree is compared up to three times
+    #[arg(long)]
+    once: bool,
     /// The program that is judged
     #[arg(long, value_name = "FILE", default_value = "/usr/bin/heartbeat-daemon")]
     daemon: PathBuf,
@@ -105,6 +109,7 @@ fn judge(cli: &Cli) -> Result<Report, String> {
         })?),
     };
     let chosen = chosen(&cli.only)?;
+    let began = Instant::now();
     // What a run that was killed has left.
     service::restore();
     let board = Board::new(cli.sysroot.as_deref().unwrap_or(Path::new("/")));
@@ -123,24 +128,34 @@ fn judge(cli: &Cli) -> Result<Report, String> {
         daemon: daemon.version(),
         settings: daemon.settings_from.clone(),
         tree: None,
+        date: program::ask("date", &["-u", "+%Y-%m-%d %H:%M:%S UTC"]).ok().map(|date| date.trim().to_owned()),
+        seconds: 0.0,
+        witnesses: if board.is_live() { versions::all() } else { Vec::new() },
         checks: Vec::new(),
+        not_compared: Vec::new(),
     };
     if let Some(profile) = profile {
         let fits = profile.fits(report.board.model.as_deref());
         let model = report.board.model.as_deref().unwrap_or("unknown");
         let wrong = format!("this is no {}: {model}", profile.name);
-        report.checks.push(Entry {
-            name: "board".to_owned(),
-            about: format!("this is a {}", profile.name),
-            verdict: if fits { Verdict::Passed } else { Verdict::Failed(wrong) },
-            comparisons: Vec::new(),
-        });
+        let about = format!("this is a {}", profile.name);
+        let end = if fits { Verdict::Passed } else { Verdict::Failed(wrong) };
+        report.checks.push(Entry::new("board", &about, end.into()));
     }
     let context =
         Context::new(board, daemon, unit, cli.step_clock, profile.is_some_and(Profile::is_emulated));
     for check in &chosen {
-        report.checks.push(run(check, &context, profile));
+        let entry = judging::run(check, &context, profile, !cli.once);
+        tell(&entry);
+        report.checks.push(entry);
     }
+    // Without a sample the check of the document says why.
+    if cli.only.is_empty()
+        && let Ok(sample) = context.daemon.sample()
+    {
+        report.not_compared = judging::not_compared(&sample, &report.checks);
+    }
+    report.seconds = judging::tenths(began.elapsed());
     if let Some(folder) = &cli.output {
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         report.tree = Some(capture(&context.daemon, &folder.join("tree")));
@@ -164,21 +179,14 @@ fn chosen(only: &[String]) -> Result<Vec<Check>, String> {
     Ok(CHECKS.iter().filter(wanted).copied().collect())
 }
 
-fn run(check: &Check, context: &Context, profile: Option<&Profile>) -> Entry {
-    let began = Instant::now();
-    let (mut verdict, comparisons) = check.run(context);
-    if let (Verdict::Skipped(reason), Some(profile)) = (&verdict, profile)
-        && profile.requires(check.name)
-    {
-        verdict = Verdict::Failed(format!("a {} must have this: {reason}", profile.name));
-    }
-    let word = match &verdict {
+/// Tells how a check ended.
+fn tell(entry: &Entry) {
+    let word = match &entry.verdict {
         Verdict::Passed => "passed",
         Verdict::Failed(_) => "FAILED",
         Verdict::Skipped(_) => "skipped",
     };
-    say(&format!("{:<23}{word:<8}{:.1} s", check.name, began.elapsed().as_secs_f64()));
-    Entry { name: check.name.to_owned(), about: check.about.to_owned(), verdict, comparisons }
+    say(&format!("{:<23}{word:<8}{:.1} s", entry.name, entry.seconds));
 }
 
 /// Captures the board's files, if the daemon has a command for that.

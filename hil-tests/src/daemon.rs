@@ -105,7 +105,22 @@ impl Daemon {
     ///
     /// [`Stop::Failed`] when there is none, or when it does not fit the schema.
     pub fn sample(&self) -> Result<Document, Stop> {
-        let text = self.answer(self.command("sample")).map_err(Stop::failed)?;
+        self.document(self.command("sample"))
+    }
+
+    /// As [`Self::sample`], with this directory as the `/tmp` of the streaming application.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Failed`] when there is none, or when it does not fit the schema.
+    pub fn sample_beside(&self, application: &Path) -> Result<Document, Stop> {
+        let mut command = self.command("sample");
+        command.env("HEARTBEAT_APP_TMP", application);
+        self.document(command)
+    }
+
+    fn document(&self, command: Command) -> Result<Document, Stop> {
+        let text = self.answer(command).map_err(Stop::failed)?;
         self.schema
             .check(text.trim().as_bytes())
             .map_err(|error| Stop::failed(format_args!("the document does not fit the schema: {error}")))

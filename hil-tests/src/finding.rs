@@ -52,6 +52,24 @@ impl Stop {
     }
 }
 
+/// What came of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conclusion {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Each value with each witness that was heard.
+    pub comparisons: Vec<Comparison>,
+    /// What could not be compared, and why: a passed check says nothing about it.
+    pub not_compared: Vec<String>,
+}
+
+/// A verdict without a comparison.
+impl From<Verdict> for Conclusion {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, comparisons: Vec::new(), not_compared: Vec::new() }
+    }
+}
+
 /// What a check has collected so far.
 #[derive(Debug, Default)]
 pub struct Evidence {
@@ -144,8 +162,8 @@ impl Evidence {
         self.comparisons.push(comparison);
     }
 
-    /// The verdict that follows from how the check ended and from what it compared.
-    pub fn conclude(self, end: Result<(), Stop>) -> (Verdict, Vec<Comparison>) {
+    /// What follows from how the check ended and from what it compared.
+    pub fn conclude(self, end: Result<(), Stop>) -> Conclusion {
         let disagreements: Vec<String> = self
             .comparisons
             .iter()
@@ -162,7 +180,14 @@ impl Evidence {
             Ok(()) if self.comparisons.is_empty() => Verdict::Failed("the check compared nothing".to_owned()),
             Ok(()) => Verdict::Passed,
         };
-        (verdict, self.comparisons)
+        let not_compared = match &verdict {
+            // The reason says it already.
+            Verdict::Skipped(reason) => {
+                self.silent.into_iter().filter(|silent| !reason.contains(silent.as_str())).collect()
+            }
+            _ => self.silent,
+        };
+        Conclusion { verdict, comparisons: self.comparisons, not_compared }
     }
 }
 
@@ -172,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_check_that_compared_nothing_fails() {
-        assert!(matches!(Evidence::default().conclude(Ok(())).0, Verdict::Failed(_)));
+        assert!(matches!(Evidence::default().conclude(Ok(())).verdict, Verdict::Failed(_)));
     }
 
     #[test]
@@ -180,7 +205,7 @@ mod tests {
         let mut evidence = Evidence::default();
         evidence.text("a", Some("1"), Some("1"), "w");
         evidence.text("b", Some("1"), Some("2"), "w");
-        let (verdict, comparisons) = evidence.conclude(Err(Stop::skipped("no more")));
+        let Conclusion { verdict, comparisons, .. } = evidence.conclude(Err(Stop::skipped("no more")));
         assert_eq!(verdict, Verdict::Failed("b is 1, but 2 according to w".to_owned()));
         assert_eq!(comparisons.len(), 2);
     }
@@ -190,7 +215,7 @@ mod tests {
         let agrees = |reported, said, tolerance| {
             let mut evidence = Evidence::default();
             evidence.number("x", reported, said, tolerance, "w");
-            evidence.conclude(Ok(())).0 == Verdict::Passed
+            evidence.conclude(Ok(())).verdict == Verdict::Passed
         };
         assert!(agrees(Some(5.0), [9.0, 1.0], 0.0));
         assert!(agrees(Some(0.5), [1.0, 2.0], 0.5));
@@ -205,7 +230,7 @@ mod tests {
     fn numbers_are_shown_without_needless_digits() {
         let mut evidence = Evidence::default();
         evidence.number("x", Some(48.8), [48.0, 50.25], 0.0, "w");
-        let (_, comparisons) = evidence.conclude(Ok(()));
+        let comparisons = evidence.conclude(Ok(())).comparisons;
         assert_eq!(comparisons[0].reported, "48.8");
         assert_eq!(comparisons[0].said, "48 to 50.25");
     }
@@ -219,5 +244,23 @@ mod tests {
         assert_eq!(stop, Stop::Skipped("no WiFi; iw: not installed".to_owned()));
         evidence.text("a", None, None, "w");
         assert_eq!(evidence.some_witness("no WiFi"), Ok(()));
+    }
+
+    #[test]
+    fn a_silent_witness_is_told_beside_one_that_was_heard() {
+        let mut evidence = Evidence::default();
+        evidence.silent("vcgencmd is not installed");
+        evidence.text("a", Some("1"), Some("1"), "w");
+        let conclusion = evidence.conclude(Ok(()));
+        assert_eq!(conclusion.verdict, Verdict::Passed);
+        assert_eq!(conclusion.not_compared, ["vcgencmd is not installed"]);
+    }
+
+    #[test]
+    fn the_reason_of_a_skip_is_not_told_twice() {
+        let mut evidence = Evidence::default();
+        evidence.silent("iw: not installed");
+        let end = evidence.some_witness("no WiFi");
+        assert!(evidence.conclude(end).not_compared.is_empty());
     }
 }

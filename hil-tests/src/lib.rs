@@ -16,6 +16,7 @@ pub mod cli;
 pub mod daemon;
 pub mod document;
 pub mod finding;
+pub mod judging;
 pub mod load;
 pub mod probe;
 pub mod profile;

@@ -49,6 +49,9 @@ pub const PROFILES: &[Profile] = &[
     Profile { name: "emulated-board", model: "Emulated board", checks: EMULATED_BOARD },
 ];
 
+/// The firmware of a Pi must have been asked by its own program, too.
+const WITNESSES: &[(&str, &str)] = &[("temperature", "vcgencmd"), ("throttled", "vcgencmd")];
+
 impl Profile {
     /// The board of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -63,6 +66,12 @@ impl Profile {
     /// Whether it is a board under QEMU.
     pub fn is_emulated(&self) -> bool {
         self.name.starts_with("emulated-")
+    }
+
+    /// The witness that must have been heard by a check.
+    pub fn witness_of(&self, check: &str) -> Option<&'static str> {
+        let witness = WITNESSES.iter().find(|(of, _)| *of == check).map(|(_, witness)| *witness);
+        witness.filter(|_| !self.is_emulated())
     }
 
     /// Whether the check must not be skipped.
@@ -82,6 +91,7 @@ mod tests {
         for profile in PROFILES {
             assert!(EVERYWHERE.iter().chain(profile.checks).all(known), "{}", profile.name);
         }
+        assert!(WITNESSES.iter().all(|(check, _)| known(check)));
     }
 
     #[test]
@@ -91,6 +101,9 @@ mod tests {
         assert!(!pi4.fits(Some("Raspberry Pi 5 Model B Rev 1.0")) && !pi4.fits(None));
         assert!(pi4.requires("throttled") && !pi4.requires("power") && pi4.requires("service.kill"));
         assert!(Profile::named("pi6").is_none());
+        assert_eq!(pi4.witness_of("temperature"), Some("vcgencmd"));
+        let emulated = Profile::named("emulated-pi").expect("known");
+        assert_eq!((pi4.witness_of("memory"), emulated.witness_of("temperature")), (None, None));
         let emulated = |name| Profile::named(name).expect("known").is_emulated();
         assert!(emulated("emulated-pi") && emulated("emulated-board") && !emulated("pi4"));
     }

@@ -7,7 +7,8 @@ use textwrap::{Options, WordSplitter};
 
 use crate::{
     board::Identity,
-    finding::{Comparison, Verdict},
+    finding::{Comparison, Conclusion, Verdict},
+    witnesses::versions::Version,
 };
 
 /// Columns of the narrowest terminal that people use.
@@ -28,8 +29,16 @@ pub struct Report {
     pub settings: String,
     /// Where the captured tree is, or why there is none.
     pub tree: Option<String>,
+    /// When it was begun, by the board's clock.
+    pub date: Option<String>,
+    /// How long it took.
+    pub seconds: f64,
+    /// The programs that were asked.
+    pub witnesses: Vec<Version>,
     /// The checks, in the order in which they ran.
     pub checks: Vec<Entry>,
+    /// Values that the daemon reports here and that no check compared, if all checks ran.
+    pub not_compared: Vec<String>,
 }
 
 /// A check and how it ended.
@@ -44,6 +53,28 @@ pub struct Entry {
     pub verdict: Verdict,
     /// Each value with each witness.
     pub comparisons: Vec<Comparison>,
+    /// What could not be compared, and why.
+    pub not_compared: Vec<String>,
+    /// Why it failed at the times before.
+    pub failures_before: Vec<String>,
+    /// How long it took, all times together.
+    pub seconds: f64,
+}
+
+impl Entry {
+    /// What came of a check.
+    pub fn new(name: &str, about: &str, conclusion: Conclusion) -> Self {
+        let Conclusion { verdict, comparisons, not_compared } = conclusion;
+        Self {
+            name: name.to_owned(),
+            about: about.to_owned(),
+            verdict,
+            comparisons,
+            not_compared,
+            failures_before: Vec::new(),
+            seconds: 0.0,
+        }
+    }
 }
 
 impl Report {
@@ -76,10 +107,16 @@ impl Report {
             ("kernel", self.board.kernel.clone().unwrap_or_else(unknown)),
             ("daemon", self.daemon.clone().unwrap_or_else(unknown)),
             ("settings", format!("of {}", self.settings)),
+            ("date", self.date.clone().unwrap_or_else(unknown)),
+            ("took", format!("{:.0} s", self.seconds)),
             ("captured tree", self.tree.clone().unwrap_or_else(|| "none".to_owned())),
         ];
         for (name, value) in rows {
             line(&mut text, &format!("{name:<15}"), &value);
+        }
+        for (index, Version { program, version }) in self.witnesses.iter().enumerate() {
+            let name = if index == 0 { "witnesses" } else { "" };
+            line(&mut text, &format!("{name:<15}"), &format!("{program}: {version}"));
         }
         text.push('\n');
         for entry in &self.checks {
@@ -94,6 +131,16 @@ impl Report {
                 let mark = if *agrees { "" } else { "NOT " };
                 line(&mut text, "           ", &format!("{value}: {reported}, {mark}{said} ({witness})"));
             }
+            for (index, reason) in entry.failures_before.iter().enumerate() {
+                line(&mut text, "           ", &format!("attempt {} failed: {reason}", index + 1));
+            }
+            for reason in &entry.not_compared {
+                line(&mut text, "           ", &format!("not compared: {reason}"));
+            }
+        }
+        if !self.not_compared.is_empty() {
+            text.push('\n');
+            line(&mut text, "values that nothing was compared with: ", &self.not_compared.join(", "));
         }
         let [passed, failed, skipped] = self.counts();
         // Writing to a text cannot fail.
@@ -144,11 +191,11 @@ mod tests {
             witness: "x ".repeat(60),
             agrees,
         };
-        let entry = |name: &str, verdict, comparisons| Entry {
-            name: name.to_owned(),
-            about: "about it".to_owned(),
-            verdict,
-            comparisons,
+        let entry = |name: &str, verdict, comparisons| {
+            let not_compared = vec!["iw is not installed".to_owned()];
+            let mut entry = Entry::new(name, "about it", Conclusion { verdict, comparisons, not_compared });
+            entry.failures_before.push("it did not agree".to_owned());
+            entry
         };
         Report {
             version: "1",
@@ -157,6 +204,10 @@ mod tests {
             daemon: None,
             settings: "nobody".to_owned(),
             tree: None,
+            date: Some("2026-11-27 04:00:00 UTC".to_owned()),
+            seconds: 17.2,
+            witnesses: vec![Version { program: "free", version: "free from procps-ng 4".to_owned() }],
+            not_compared: vec!["diagnostics.load".to_owned()],
             checks: vec![
                 entry("temperature", Verdict::Passed, vec![comparison("temp", true)]),
                 entry("wifi", Verdict::Failed("wrong".to_owned()), vec![comparison("ssid", false)]),
@@ -176,6 +227,11 @@ mod tests {
             "\nskipped  fan: no fan\n",
             "\\u001b[2J",
             "NOT a",
+            "date           2026-11-27 04:00:00 UTC\ntook           17 s\n",
+            "witnesses      free: free from procps-ng 4\n",
+            "\nvalues that nothing was compared with: diagnostics.load\n",
+            "\n           attempt 1 failed: it did not agree\n",
+            "\n           not compared: iw is not installed\n",
             "\n1 passed, 1 failed, 1 skipped\n",
         ] {
             assert!(text.contains(expected), "{expected:?} in {text}");

@@ -1,13 +1,17 @@
 //! The checks: a table, and what all of them use.
 
 mod activity;
+mod cellular;
 mod compute;
 mod firmware;
 mod identity;
 mod network;
+mod position;
 mod power;
 pub mod service;
+mod supply;
 pub(crate) mod time;
+mod wifi;
 
 use std::cell::OnceCell;
 
@@ -15,7 +19,7 @@ use self::service::Unit;
 use crate::{
     board::Board,
     daemon::Daemon,
-    finding::{Comparison, Evidence, Stop, Verdict},
+    finding::{Conclusion, Evidence, Stop},
     program::ProgramError,
 };
 
@@ -78,22 +82,22 @@ pub struct Check {
 /// All checks, in the order in which they run: values first, then the service.
 pub const CHECKS: &[Check] = &[
     check("document", "a sample fits the published schema", identity::document),
-    check("identity", "the hardware id beside cpuinfo and the device tree", identity::identity),
-    check("cpu", "load rises under a busy loop and falls after it, as /proc/stat says", compute::cpu),
-    check("memory", "memory beside free and /proc/meminfo", compute::memory),
-    check("disk", "the filesystem beside df", compute::disk),
-    check("temperature", "within 2 degrees of vcgencmd and the thermal zone", firmware::temperature),
-    check("throttled", "the firmware's mask beside vcgencmd and rpi_volt", firmware::throttled),
-    check("fan", "the fan beside hwmon", firmware::fan),
-    check("power", "power beside the INA219, hwmon, power_supply or the PMIC", power::power),
-    check("supply", "the battery beside i2ctransfer and power_supply", power::supply),
-    check("network", "addresses and default route beside ip", network::network),
-    check("wifi", "the WiFi client or hotspot beside iw", network::wifi),
-    check("4g", "the modem beside mmcli", network::cellular),
-    check("gps", "the position beside gpspipe", network::position),
-    check("activity", "real pidfiles and a growing recording", activity::activity),
-    check("uptime", "uptime beside /proc/uptime and the boot clock", time::uptime),
-    check("clock", "the timestamp beside date", time::clock),
+    check("identity", "the hardware id is the serial number, or the one that is set", identity::identity),
+    check("cpu", "load follows a busy loop", compute::cpu),
+    check("memory", "memory in use", compute::memory),
+    check("disk", "size and use of the filesystem", compute::disk),
+    check("temperature", "the temperature of the chip, within 2 degrees", firmware::temperature),
+    check("throttled", "the firmware's mask of throttling", firmware::throttled),
+    check("fan", "the fan's speed", firmware::fan),
+    check("power", "the power that the board draws", power::power),
+    check("supply", "voltage and charge of the battery", supply::supply),
+    check("network", "interfaces, addresses and the default route", network::network),
+    check("wifi", "the WiFi client or hotspot", wifi::wifi),
+    check("4g", "the modem", cellular::cellular),
+    check("gps", "the position", position::position),
+    check("activity", "pidfiles, and a recording that grows", activity::activity),
+    check("uptime", "uptime, which goes on", time::uptime),
+    check("clock", "the timestamp", time::clock),
     check("service.state", "active, enabled, its user and groups, no privileges", service::state::state),
     check("service.sandbox", "what a probe in its place can do", service::sandbox::sandbox),
     check(
@@ -114,12 +118,43 @@ const fn check(name: &'static str, about: &'static str, run: Run) -> Check {
 }
 
 impl Check {
+    /// Whether it compares a value, which moves, and not the service.
+    pub fn is_of_a_value(&self) -> bool {
+        !self.name.starts_with("service.") && self.name != "document"
+    }
+
     /// Runs it.
-    pub fn run(&self, context: &Context) -> (Verdict, Vec<Comparison>) {
+    pub fn run(&self, context: &Context) -> Conclusion {
         let mut evidence = Evidence::default();
         let end = (self.run)(context, &mut evidence);
         evidence.conclude(end)
     }
+}
+
+/// Ends a check of what the setting `diagnostics` turns off.
+fn diagnostics(context: &Context) -> Result<(), Stop> {
+    match context.settings()?.get("diagnostics").and_then(toml::Value::as_bool) {
+        Some(false) => Err(Stop::skipped("the setting diagnostics = false turns it off")),
+        _ => Ok(()),
+    }
+}
+
+/// Where several may be what the daemon shows: of the names that all looks have, the one whose last number is nearest to the
+/// reported one, with its least and its greatest number.
+fn nearest(looks: &[Vec<(String, f64)>], reported: Option<f64>) -> Option<(String, [f64; 2])> {
+    let numbers = |name: &str| -> Option<Vec<f64>> {
+        let of_name = |look: &Vec<(String, f64)>| {
+            look.iter().find(|(other, _)| other == name).map(|(_, number)| *number)
+        };
+        looks.iter().map(of_name).collect()
+    };
+    let distance = |number: f64| (number - reported.unwrap_or(0.0)).abs();
+    let last = looks.last()?.iter();
+    let common = last.filter_map(|(name, number)| Some((name, *number, numbers(name)?)));
+    let (name, _, numbers) = common.min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)))?;
+    let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    Some((name.clone(), [least, greatest]))
 }
 
 /// What a witness said, understood; else the witness is silent, and why is noted.
@@ -155,6 +190,18 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), CHECKS.len());
+    }
+
+    #[test]
+    fn the_nearest_is_one_that_all_looks_have() {
+        let look = |numbers: &[(&str, f64)]| -> Vec<(String, f64)> {
+            numbers.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()
+        };
+        let looks = [look(&[("a", 1.0), ("b", 5.0)]), look(&[("a", 2.0), ("b", 4.0), ("c", 9.0)])];
+        assert_eq!(nearest(&looks, Some(9.0)), Some(("b".to_owned(), [4.0, 5.0])));
+        assert_eq!(nearest(&looks, None), Some(("a".to_owned(), [1.0, 2.0])));
+        assert_eq!(nearest(&[look(&[("a", 1.0)]), look(&[])], None), None);
+        assert_eq!(nearest(&[], None), None);
     }
 
     #[test]

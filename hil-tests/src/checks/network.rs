@@ -1,179 +1,128 @@
-//! Interfaces, WiFi, modem and position.
+//! Interfaces, addresses and the default route, beside `ip -json`.
 
 use super::{Context, heard};
 use crate::{
+    board::Board,
     document::Document,
     finding::{Evidence, Stop},
     program,
-    witnesses::{
-        gpsd,
-        modem::{self, Modem},
-        route,
-        wireless::{self, Interface},
-    },
+    witnesses::route::{self, Link},
 };
 
-/// Addresses and the default route, beside `ip -json`.
+/// Drivers of USB devices with a network of their own behind them: phones, modems and other computers among them, which the kernel
+/// does not tell from adapters.
+const BEHIND_USB: [&str; 4] = ["rndis_host", "ipheth", "cdc_", "qmi_wwan"];
+
+/// Interfaces, addresses and the default route.
 pub(super) fn network(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
     let sample = context.daemon.sample()?;
-    let routes = program::ask("ip", &["-json", "route", "show", "default"]);
-    if let Some(said) = heard(evidence, "ip route", routes, route::default_interface) {
+    let mut ask = |family: &str| {
+        let routes = program::ask("ip", &[family, "-json", "route", "show", "default"]);
+        heard(evidence, "ip route", routes, route::default_interface)
+    };
+    if let (Some(four), Some(six)) = (ask("-4"), ask("-6")) {
         let reported = sample.text("/connection/default_interface");
-        // A default route of IPv6 alone is not in this table.
-        if said.is_some() || reported.is_none() {
-            evidence.text("default_interface", reported, said.as_deref(), "ip route");
-        }
+        let said = four.or(six);
+        evidence.text("default_interface", reported, said.as_deref(), "ip route, of IPv4 before IPv6");
     }
-    let links = program::ask("ip", &["-json", "address"])?;
+    let text = program::ask("ip", &["-json", "address"])?;
+    let links = route::links(&text).ok_or_else(|| Stop::skipped("ip address printed something else"))?;
     for kind in ["ethernet", "wifi", "4g"] {
-        let member = |key: &str| sample.text(&format!("/connection/{kind}/{key}"));
-        let Some(interface) = member("interface") else { continue };
-        let Some(addresses) = route::addresses(&links, interface) else {
-            evidence.text(&format!("{kind}.interface"), Some(interface), None, "ip address");
-            continue;
-        };
-        let ip = member("ip");
-        let global = addresses.iter().any(|address| !address.starts_with("fe80:"));
-        evidence.holds(
-            &format!("{kind}.ip"),
-            ip.unwrap_or("null"),
-            if addresses.is_empty() { "none".to_owned() } else { addresses.join(" ") },
-            &format!("ip address, for {interface}"),
-            ip.map_or(!global, |ip| addresses.iter().any(|address| address == ip)),
-        );
+        reported_interface(&sample, kind, &links, evidence);
     }
-    evidence.some_witness("this machine has neither a route nor an interface that is reported")
-}
-
-/// A signal moves between two looks, in dBm.
-const SIGNAL_TOLERANCE: f64 = 8.0;
-/// A modem's signal moves between two looks, by so many percent.
-const QUALITY_TOLERANCE: f64 = 10.0;
-
-/// The WiFi client or hotspot, beside `iw`.
-pub(super) fn wifi(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
-    let sample = context.daemon.sample()?;
-    let text = program::ask("iw", &["dev"])?;
-    let interfaces = wireless::interfaces(&text);
-    // The kernel tells the name of a client's network only for its link.
-    let mut in_use = Vec::new();
-    for mut interface in interfaces {
-        let mut link = String::new();
-        if interface.kind == "managed" {
-            link = program::ask("iw", &["dev", &interface.name, "link"])?;
-            interface.ssid = wireless::linked_ssid(&link);
-        }
-        if interface.ssid.is_some() {
-            in_use.push((interface, link));
-        }
-    }
-    let reported = sample.text("/connection/wifi/interface");
-    if in_use.is_empty() && reported.is_none() {
-        return Err(Stop::skipped("no wireless interface is in use"));
-    }
-    let used = in_use.iter().find(|(interface, _)| reported == Some(interface.name.as_str()));
-    let Some((interface, link)) = used else {
-        let said = in_use.first().map(|(interface, _)| interface.name.as_str());
-        evidence.text("wifi.interface", reported, said, "iw dev");
-        return Ok(());
-    };
-    compare_wifi(&sample, interface, link, evidence)
-}
-
-fn compare_wifi(
-    sample: &Document,
-    interface: &Interface,
-    link: &str,
-    evidence: &mut Evidence,
-) -> Result<(), Stop> {
-    let mode = match interface.kind.as_str() {
-        "managed" => "client",
-        "AP" => "hotspot",
-        kind => return Err(Stop::skipped(format_args!("{} is of the kind {kind}", interface.name))),
-    };
-    evidence.text("wifi.mode", sample.text("/connection/wifi/mode"), Some(mode), "iw dev");
-    evidence.text("wifi.ssid", sample.text("/connection/wifi/ssid"), interface.ssid.as_deref(), "iw");
-    if let Some(signal) = wireless::signal_dbm(link) {
-        let reported = sample.number("/connection/wifi/signal_dbm");
-        evidence.number("wifi.signal_dbm", reported, [signal; 2], SIGNAL_TOLERANCE, "iw link");
-    }
-    if mode == "hotspot" {
-        let dump = program::ask("iw", &["dev", &interface.name, "station", "dump"])?;
-        let said = u32::try_from(wireless::stations(&dump)).map_or(f64::INFINITY, f64::from);
-        let reported = sample.number("/connection/wifi/clients");
-        evidence.number("wifi.clients", reported, [said; 2], 0.0, "iw station dump");
-    }
-    Ok(())
-}
-
-/// The modem in use, else the first, as ModemManager lists them.
-fn modem_in_use() -> Result<Option<Modem>, Stop> {
-    let list = program::ask("mmcli", &["-L", "-J"])?;
-    let paths = modem::paths(&list).ok_or_else(|| Stop::skipped("mmcli -L printed something else"))?;
-    let mut modems = Vec::new();
-    for path in &paths {
-        modems.extend(modem::modem(&program::ask("mmcli", &["-m", path, "-J"])?));
-    }
-    let used = modems.iter().position(|modem| modem.state.as_deref() == Some("connected")).unwrap_or(0);
-    Ok(modems.into_iter().nth(used))
-}
-
-/// The modem, beside `mmcli`.
-pub(super) fn cellular(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
-    let before = modem_in_use()?;
-    let sample = context.daemon.sample()?;
-    let Some(Modem { state, operator, technology, signal_percent }) = before else {
-        return match sample.text("/connection/4g/state") {
-            None => Err(Stop::skipped("ModemManager knows no modem")),
-            Some(state) => {
-                Err(Stop::failed(format_args!("4g.state is {state}, but ModemManager knows no modem")))
+    for (kind, is_of_kind) in
+        [("ethernet", is_wired as fn(&Board, &str) -> bool), ("wifi", |board, name| is_wireless(board, name))]
+    {
+        let in_use =
+            |link: &&Link| link.is_up && link.has_lasting_address && is_of_kind(&context.board, &link.name);
+        let reported = sample.text(&format!("/connection/{kind}/interface"));
+        match reported {
+            // What is missing: an interface that is in use, and not told.
+            None => {
+                if let Some(link) = links.iter().find(in_use) {
+                    evidence.text(&format!("{kind}.interface"), None, Some(&link.name), "ip address");
+                }
             }
-        };
-    };
-    let text = |key: &str| sample.text(&format!("/connection/4g/{key}"));
-    evidence.text("4g.state", text("state"), state.as_deref(), "mmcli");
-    evidence.text("4g.operator", text("operator"), operator.as_deref(), "mmcli");
-    evidence.text("4g.technology", text("technology"), technology.as_deref(), "mmcli");
-    let reported = sample.number("/connection/4g/signal_percent");
-    let percent = |signal: Option<String>| signal.and_then(|percent| percent.parse::<f64>().ok());
-    let after = modem_in_use()?.and_then(|modem| modem.signal_percent);
-    match (percent(signal_percent), percent(after)) {
-        (Some(before), Some(after)) => {
-            evidence.number("4g.signal_percent", reported, [before, after], QUALITY_TOLERANCE, "mmcli");
+            Some(name) => {
+                let is_radio = is_wireless(&context.board, name);
+                let (expected, agrees) =
+                    if kind == "wifi" { ("a radio", is_radio) } else { ("no radio", !is_radio) };
+                let witness = format!("/sys/class/net/{name}/phy80211");
+                evidence.holds(&format!("{kind}.interface"), name, expected, &witness, agrees);
+            }
         }
-        (None, None) => {
-            let shown = reported.map_or_else(|| "null".to_owned(), |percent| percent.to_string());
-            evidence.holds("4g.signal_percent", shown, "null", "mmcli: not recent", reported.is_none());
-        }
-        // It was measured, or became old, in between.
-        _ => evidence.silent("mmcli knew a recent signal at one of two looks"),
     }
-    Ok(())
+    evidence.some_witness("ip does not tell of routes, and no interface is in use")
 }
 
-/// A moving board is elsewhere at the second look: about a kilometre, in degrees.
-const PLACE_TOLERANCE: f64 = 0.01;
-
-/// The position, beside `gpspipe`.
-pub(super) fn position(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
-    // It ends after so many reports or seconds. By number, because not every system has the name localhost.
-    let said = program::ask("gpspipe", &["-w", "-n", "12", "-x", "10", "127.0.0.1"])?;
-    let Some(position) = gpsd::position(&said) else {
-        return Err(Stop::skipped("gpsd reports no position: no receiver"));
+/// The address of an interface that is reported.
+fn reported_interface(sample: &Document, kind: &str, links: &[Link], evidence: &mut Evidence) {
+    let member = |key: &str| sample.text(&format!("/connection/{kind}/{key}"));
+    let Some(interface) = member("interface") else { return };
+    let Some(link) = links.iter().find(|link| link.name == interface) else {
+        evidence.text(&format!("{kind}.interface"), Some(interface), None, "ip address");
+        return;
     };
-    let sample = context.daemon.sample()?;
-    let number = |key: &str| sample.number(&format!("/connection/gps/{key}"));
-    evidence.text("gps.fix", sample.text("/connection/gps/fix"), Some(position.fix), "gpspipe");
-    for (key, said, tolerance) in [
-        ("latitude", position.latitude, PLACE_TOLERANCE),
-        ("longitude", position.longitude, PLACE_TOLERANCE),
-        ("altitude_m", position.altitude_m, 100.0),
-    ] {
-        let name = format!("gps.{key}");
-        match said {
-            Some(said) => evidence.number(&name, number(key), [said; 2], tolerance, "gpspipe"),
-            None => evidence.holds(&name, number(key).is_some(), false, "gpspipe", number(key).is_none()),
-        }
+    let ip = member("ip");
+    let all = if link.addresses.is_empty() { "none".to_owned() } else { link.addresses.join(" ") };
+    evidence.holds(
+        &format!("{kind}.ip"),
+        ip.unwrap_or("null"),
+        all,
+        &format!("ip address, for {interface}"),
+        ip.map_or(!link.has_lasting_address, |ip| link.addresses.iter().any(|address| address == ip)),
+    );
+}
+
+/// Whether an interface is a radio.
+fn is_wireless(board: &Board, name: &str) -> bool {
+    board.has(&format!("/sys/class/net/{name}/phy80211"))
+        || board.has(&format!("/sys/class/net/{name}/wireless"))
+}
+
+/// Whether an interface has wired hardware of its own, and is nothing else for sure: Ethernet (`ARPHRD_ETHER` of linux/if_arp.h)
+/// without a mark of its driver, and not behind USB.
+fn is_wired(board: &Board, name: &str) -> bool {
+    let folder = format!("/sys/class/net/{name}");
+    let uevent = board.read(&format!("{folder}/uevent")).unwrap_or_default();
+    let driver = board.target(&format!("{folder}/device/driver")).unwrap_or_default();
+    board.has(&format!("{folder}/device"))
+        && !is_wireless(board, name)
+        && !name.starts_with("wwan")
+        && board.integer(&format!("{folder}/type")) == Some(1.0)
+        && !uevent.contains("DEVTYPE=")
+        && !BEHIND_USB.iter().any(|known| driver.contains(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn tells_wired_hardware_from_everything_else() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let interface = |name: &str, uevent: &str, driver: Option<&str>| {
+            let folder = dir.path().join("sys/class/net").join(name);
+            fs::create_dir_all(&folder).expect("created");
+            fs::write(folder.join("type"), "1\n").expect("written");
+            fs::write(folder.join("uevent"), uevent).expect("written");
+            if let Some(driver) = driver {
+                fs::create_dir_all(folder.join("device")).expect("created");
+                symlink(format!("../drivers/{driver}"), folder.join("device/driver")).expect("a link");
+            }
+            folder
+        };
+        interface("eth0", "INTERFACE=eth0\n", Some("bcmgenet"));
+        interface("br0", "DEVTYPE=bridge\n", None);
+        interface("usb0", "INTERFACE=usb0\n", Some("cdc_ether"));
+        interface("dummy0", "INTERFACE=dummy0\n", None);
+        let radio = interface("wlan0", "DEVTYPE=wlan\n", Some("brcmfmac"));
+        fs::create_dir(radio.join("phy80211")).expect("created");
+        let board = Board::new(dir.path());
+        let wired = ["eth0", "br0", "usb0", "dummy0", "wlan0"].map(|name| is_wired(&board, name));
+        assert_eq!(wired, [true, false, false, false, false]);
+        assert!(is_wireless(&board, "wlan0") && !is_wireless(&board, "eth0"));
     }
-    Ok(())
 }

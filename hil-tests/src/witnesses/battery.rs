@@ -23,19 +23,25 @@ pub struct Chip {
 impl Chip {
     /// A register of 16 bits, most significant byte first. `None` when no chip answers at the address.
     ///
+    /// A chip that a driver of the kernel owns is read beneath it: selecting a register and reading it is one transfer, and
+    /// drivers select theirs anew each time.
+    ///
     /// # Errors
     ///
-    /// [`Stop::Skipped`] when `i2ctransfer` cannot be asked, or when a driver of the kernel owns the chip.
-    pub fn register(self, board: &Board, register: u8) -> Result<Option<u16>, Stop> {
-        if !board.path(&format!("/dev/i2c-{}", self.bus)).exists() {
+    /// [`Stop::Skipped`] when `i2ctransfer` cannot be asked.
+    pub fn register(self, board: &Board, register: u8) -> Result<Option<Register>, Stop> {
+        if !board.has(&format!("/dev/i2c-{}", self.bus)) {
             return Err(Stop::skipped(format_args!("there is no /dev/i2c-{}", self.bus)));
         }
-        let mut command = std::process::Command::new("i2ctransfer");
-        let (bus, register) = (self.bus.to_string(), format!("{register:#04x}"));
-        command.args(["-y", &bus, &format!("w1@{:#04x}", self.address), &register, "r2"]);
-        match program::answer(command, Duration::from_secs(10)) {
+        let (value, has_driver) = match self.transfer(&["-y"], register) {
+            Err(ProgramError::Failed { said, .. }) if said.contains("resource busy") => {
+                (self.transfer(&["-y", "-f"], register), true)
+            }
+            answer => (answer, false),
+        };
+        match value {
             Ok(text) => word(&text)
-                .map(Some)
+                .map(|value| Some(Register { value, has_driver }))
                 .ok_or_else(|| Stop::skipped(format_args!("i2ctransfer printed something else: {text}"))),
             // EREMOTEIO, ENXIO, ETIMEDOUT: the controllers of the Pi when no chip acknowledges its address.
             Err(ProgramError::Failed { said, .. })
@@ -48,6 +54,22 @@ impl Chip {
             Err(error) => Err(error.into()),
         }
     }
+
+    fn transfer(self, options: &[&str], register: u8) -> Result<String, ProgramError> {
+        let mut command = std::process::Command::new("i2ctransfer");
+        let (bus, register) = (self.bus.to_string(), format!("{register:#04x}"));
+        command.args(options).args([&bus, &format!("w1@{:#04x}", self.address), &register, "r2"]);
+        program::answer(command, Duration::from_secs(10))
+    }
+}
+
+/// What a register of a chip holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Register {
+    /// Its 16 bits.
+    pub value: u16,
+    /// A driver of the kernel owns the chip.
+    pub has_driver: bool,
 }
 
 /// What `i2ctransfer` prints for two bytes: `0x1f 0x40`.

@@ -1,8 +1,9 @@
 //! What `vcgencmd` prints (Raspberry Pi documentation, "vcgencmd").
 
-/// `measure_temp`: degrees Celsius.
+/// `measure_temp`: degrees Celsius. Exactly 0 is what the firmware says that has no sensor.
 pub fn temperature(text: &str) -> Option<f64> {
-    text.trim().strip_prefix("temp=")?.strip_suffix("'C")?.parse().ok()
+    let degrees = text.trim().strip_prefix("temp=")?.strip_suffix("'C")?.parse().ok();
+    degrees.filter(|degrees| *degrees != 0.0)
 }
 
 /// `get_throttled`: the bit mask.
@@ -37,6 +38,7 @@ mod tests {
     #[test]
     fn reads_what_vcgencmd_prints() {
         assert_eq!(temperature("temp=48.8'C\n"), Some(48.8));
+        assert_eq!(temperature("temp=0.0'C\n"), None);
         assert_eq!(throttled("throttled=0x50005\n"), Some(0x5_0005));
         let watts = pmic_watts(include_str!("../../tests/captures/pmic_read_adc.txt")).expect("rails");
         assert!((watts - 1.9005).abs() < 0.0001, "{watts}");

@@ -16,6 +16,8 @@ pub fn memory_percent(free: &str) -> Option<f64> {
 pub struct Disk {
     /// Size in GiB.
     pub total_gib: f64,
+    /// Size in bytes.
+    pub total_bytes: u64,
     /// Used space in GiB.
     pub used_gib: f64,
     /// Used share in percent, which `df` rounds up to a whole number.
@@ -25,15 +27,15 @@ pub struct Disk {
 /// What `df --block-size=1 --output=size,used,pcent PATH` prints.
 pub fn disk(df: &str) -> Option<Disk> {
     let row = df.lines().nth(1)?;
-    let fields: Vec<f64> =
-        row.split_whitespace().map_while(|field| field.trim_end_matches('%').parse().ok()).collect();
-    match fields[..] {
-        [total, used, percent] => {
-            let gib = f64::from(1 << 30);
-            Some(Disk { total_gib: total / gib, used_gib: used / gib, percent })
-        }
-        _ => None,
-    }
+    let fields: Vec<&str> = row.split_whitespace().collect();
+    let [total, used, percent] = fields[..] else { return None };
+    let gib = |bytes: &str| bytes.parse::<f64>().ok().map(|bytes| bytes / f64::from(1 << 30));
+    Some(Disk {
+        total_gib: gib(total)?,
+        total_bytes: total.parse().ok()?,
+        used_gib: gib(used)?,
+        percent: percent.trim_end_matches('%').parse().ok()?,
+    })
 }
 
 /// Processor time since boot in ticks: all of it, and that without work.
@@ -60,8 +62,14 @@ impl Ticks {
     }
 }
 
+/// The processors of `/proc/stat`.
+pub fn processors(stat: &str) -> usize {
+    let is_processor = |line: &&str| line.starts_with("cpu") && !line.starts_with("cpu ");
+    stat.lines().filter(is_processor).count()
+}
+
 /// Memory that `/proc/meminfo` names, in KiB.
-pub fn meminfo_kib(meminfo: &str, key: &str) -> Option<f64> {
+pub fn meminfo_kib(meminfo: &str, key: &str) -> Option<u32> {
     let row = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     row.split_whitespace().next()?.parse().ok()
 }
@@ -97,12 +105,13 @@ mod tests {
         assert_eq!(before.busy_percent(after), Some(50.0));
         assert_eq!(before.busy_percent(before), None);
         assert_eq!(ticks("cpu 1 2 3"), None);
+        assert_eq!(processors("cpu  1 2\ncpu0 1 2\ncpu1 1 2\nintr 1\n"), 2);
     }
 
     #[test]
     fn reads_meminfo() {
         let meminfo = "MemTotal:        3884476 kB\nMemAvailable:    3027752 kB\n";
-        assert_eq!(meminfo_kib(meminfo, "MemAvailable"), Some(3_027_752.0));
+        assert_eq!(meminfo_kib(meminfo, "MemAvailable"), Some(3_027_752));
         assert_eq!(meminfo_kib(meminfo, "Mem"), None);
     }
 }

@@ -23,6 +23,12 @@ impl Supply<'_> {
         let measured = || Some(self.number("voltage_now")? / 1e6 * self.number("current_now")? / 1e6);
         self.number("power_now").map(|microwatts| microwatts / 1e6).or_else(measured)
     }
+
+    /// A port of USB-C tells what was agreed on, which is a limit.
+    fn tells_a_contract(&self) -> bool {
+        let current = self.number("current_now");
+        self.folder.contains("-source-psy-") || (current.is_some() && current == self.number("current_max"))
+    }
 }
 
 /// The supplies that are there, without those of a mouse or a headset.
@@ -32,33 +38,26 @@ fn supplies(board: &Board) -> Vec<Supply<'_>> {
     all.filter(|supply| supply.text("scope") != "Device" && supply.number("present") != Some(0.0)).collect()
 }
 
-/// Folder and watts of a battery that is discharging, or of a supply from outside that is online while nothing charges: what
-/// the board draws, if there is only one such supply. More of them, or one that does not tell, are no witness.
+/// Folders and watts of the supplies that deliver: batteries that are discharging, and supplies from outside that are online
+/// while nothing charges. `None` if one of them does not tell, or tells what is no measurement.
 pub fn drawn_watts(board: &Board) -> Option<(String, f64)> {
-    let mut delivering = Vec::new();
+    let (mut folders, mut sum) = (Vec::new(), 0.0);
     for supply in supplies(board) {
         let is_battery = matches!(supply.text("type").as_str(), "Battery" | "UPS");
-        match supply.text("status").as_str() {
+        let watts = match supply.text("status").as_str() {
             "Charging" => return None,
-            "Full" | "Not charging" if is_battery => {}
-            "Discharging" if is_battery => delivering.push(supply),
+            "Full" | "Not charging" if is_battery => continue,
+            // Drivers disagree about the sign of a battery's current; its status tells the direction.
+            "Discharging" if is_battery => supply.watts().map(f64::abs),
             _ if is_battery => return None,
-            _ if supply.number("online") == Some(0.0) => {}
-            _ => delivering.push(supply),
-        }
+            _ if supply.number("online") == Some(0.0) => continue,
+            _ if supply.tells_a_contract() => None,
+            _ => supply.watts(),
+        };
+        sum += watts.filter(|watts| *watts != 0.0)?;
+        folders.push(supply.folder);
     }
-    let supply = delivering.pop().filter(|_| delivering.is_empty())?;
-    // A port of USB-C tells the contract, which is a limit.
-    let current = supply.number("current_now");
-    if supply.folder.contains("-source-psy-")
-        || (current.is_some() && current == supply.number("current_max"))
-    {
-        return None;
-    }
-    let is_battery = matches!(supply.text("type").as_str(), "Battery" | "UPS");
-    // Drivers disagree about the sign of a battery's current; its status tells the direction.
-    let watts = supply.watts().map(|watts| if is_battery { watts.abs() } else { watts })?;
-    (watts >= DRAWN_MIN).then_some((supply.folder, watts))
+    (sum >= DRAWN_MIN).then(|| (folders.join(" and "), sum))
 }
 
 /// The battery of the board that the kernel knows.
@@ -72,17 +71,20 @@ pub struct KernelBattery {
     pub percent: Option<f64>,
 }
 
-/// The first battery that tells its voltage or its charge. 0 V is what a gauge says without a battery.
-pub fn battery(board: &Board) -> Option<KernelBattery> {
-    supplies(board).into_iter().filter(|supply| supply.text("type") == "Battery").find_map(|supply| {
+/// A gauge says a little more than 100 of a full battery (MAX17040 data sheet, "SOC Register").
+const CHARGE_MAX: f64 = 110.0;
+
+/// The batteries that tell their voltage or their charge. 0 V is what a gauge says without a battery.
+pub fn batteries(board: &Board) -> Vec<KernelBattery> {
+    let batteries = supplies(board).into_iter().filter(|supply| supply.text("type") == "Battery");
+    let told = batteries.filter_map(|supply| {
         let volts = supply.number("voltage_now").filter(|volts| *volts != 0.0).map(|volts| volts / 1e6);
-        let percent = supply.number("capacity").filter(|percent| (0.0..=100.0).contains(percent));
-        (volts.is_some() || percent.is_some()).then_some(KernelBattery {
-            folder: supply.folder,
-            volts,
-            percent,
-        })
-    })
+        let percent = supply.number("capacity").filter(|percent| (0.0..=CHARGE_MAX).contains(percent));
+        let percent = percent.map(|percent| percent.min(100.0));
+        let is_told = volts.is_some() || percent.is_some();
+        is_told.then_some(KernelBattery { folder: supply.folder, volts, percent })
+    });
+    told.collect()
 }
 
 #[cfg(test)]
@@ -117,7 +119,9 @@ mod tests {
             None,
             "it charges the battery, too"
         );
-        assert_eq!(watts(&format!("{mains} {battery} b/status=Discharging")), None, "two deliver");
+        assert_eq!(watts(&format!("{mains} {battery} b/status=Discharging")), Some(7.5), "both deliver");
+        let silent = "c/type=Battery c/status=Discharging";
+        assert_eq!(watts(&format!("{mains} {silent}")), None, "one of two does not tell");
         assert_eq!(watts("a/type=Mains a/online=0 a/power_now=3500000"), None);
         assert_eq!(watts("a/type=Mains a/online=1 a/power_now=20000"), None, "noise");
         let contract =
@@ -127,12 +131,17 @@ mod tests {
 
     #[test]
     fn a_battery_of_the_board_is_not_that_of_a_mouse() {
-        let found = |supplies: &str| at(supplies, battery).map(|battery| (battery.volts, battery.percent));
+        let found = |supplies: &str| {
+            let mut batteries = at(supplies, batteries);
+            assert!(batteries.len() <= 1, "{batteries:?}");
+            batteries.pop().map(|battery| (battery.volts, battery.percent))
+        };
         let mouse = "a/type=Battery a/scope=Device a/capacity=9 ";
         assert_eq!(found(mouse), None);
         let own = "b/type=Battery b/voltage_now=3842000 b/capacity=72";
         assert_eq!(found(&format!("{mouse} {own}")), Some((Some(3.842), Some(72.0))));
-        assert_eq!(found("b/type=Battery b/voltage_now=0 b/capacity=101"), None);
+        assert_eq!(found("b/type=Battery b/voltage_now=0 b/capacity=111"), None);
+        assert_eq!(found("b/type=Battery b/capacity=103"), Some((None, Some(100.0))));
         assert_eq!(found("b/type=Battery b/present=0 b/capacity=50"), None);
     }
 }
