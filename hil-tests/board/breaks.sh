@@ -40,14 +40,16 @@ BY
 # in_place FILE PLACE: what to write for a program that sees FILE in PLACE.
 in_place() { echo "/run/broken/in_namespace 'mount --bind $1 $2'"; }
 
-# broken CHECK HOW COMMAND...: the check must fail if the daemon is run by the command.
+# broken CHECK HOW COMMAND...: the check must fail if the daemon is run by the command. What `judge_by` names runs
+# heartbeat-hil.
+judge_by=
 broken() {
     local name=$1 how=$2 by
     shift 2
     if [ "$1" = in_place ]; then by=$("$@"); else by=$(printf '%q ' "$@"); fi
     printf '#!/bin/bash\nexec %s "$@"\n' "$by" >/run/broken/by
     chmod +x /run/broken/by
-    if heartbeat-hil --only "$name" --daemon /run/broken/daemon >"$out/broken-$name" 2>/dev/null; then
+    if $judge_by heartbeat-hil --once --only "$name" --daemon /run/broken/daemon >"$out/broken-$name" 2>/dev/null; then
         fail "the check $name passes with $how"
     fi
     grep "^FAILED   $name" "$out/broken-$name" >/dev/null ||
