@@ -92,7 +92,9 @@ impl Report {
     /// As JSON.
     pub fn json(&self) -> String {
         // Fails only for maps whose keys are no texts.
-        serde_json::to_string_pretty(self).unwrap_or_default()
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        // In JSON these stand within strings only, where they mean the same written out.
+        text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
     }
 
     /// For people.
@@ -163,20 +165,27 @@ fn line(text: &mut String, indent: &str, content: &str) {
     }
 }
 
-/// Control characters written out as JSON does: a network's name may hold any.
+/// What would control a terminal, or change how the text around it reads, written out as JSON does: a network's name may hold
+/// any.
 fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
+    if !text.contains(is_harmful) {
         return text.into();
     }
     let mut harmless = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if is_harmful(character) {
             let _ = write!(harmless, "\\u{:04x}", u32::from(character));
         } else {
             harmless.push(character);
         }
     }
     harmless.into()
+}
+
+/// Control characters, line ends of Unicode, and those that change the direction of a text (Unicode Standard Annex 9).
+fn is_harmful(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -187,7 +196,7 @@ mod tests {
         let comparison = |value: &str, agrees| Comparison {
             value: value.to_owned(),
             reported: "48.8".to_owned(),
-            said: "a\u{1b}[2J".to_owned(),
+            said: "a\u{1b}[2J\u{202e}\u{9b}".to_owned(),
             witness: "x ".repeat(60),
             agrees,
         };
@@ -220,12 +229,12 @@ mod tests {
     fn the_text_fits_a_terminal_and_cannot_control_it() {
         let text = report().text();
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
-        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
+        assert!(!text.contains(|c: char| is_harmful(c) && c != '\n'), "{text}");
         for expected in [
             "\npassed   temperature: about it\n",
             "\nFAILED   wifi: wrong\n",
             "\nskipped  fan: no fan\n",
-            "\\u001b[2J",
+            "\\u001b[2J\\u202e\\u009b",
             "NOT a",
             "date           2026-11-27 04:00:00 UTC\ntook           17 s\n",
             "witnesses      free: free from procps-ng 4\n",
@@ -246,5 +255,7 @@ mod tests {
         assert_eq!(json["checks"][1]["reason"], "wrong");
         assert_eq!(json["checks"][1]["comparisons"][0]["agrees"], false);
         assert_eq!(json["required"], "pi4");
+        assert_eq!(json["checks"][0]["comparisons"][0]["said"], "a\u{1b}[2J\u{202e}\u{9b}");
+        assert!(!report().json().contains(|c: char| is_harmful(c) && c != '\n'));
     }
 }
