@@ -35,6 +35,32 @@ BY
     broken gps 'another network namespace' unshare -n
     broken 4g 'a file instead of the socket of D-Bus' in_place /run/broken/stat /run/dbus/system_bus_socket
     broken activity 'another /tmp' /run/broken/in_namespace 'mount -t tmpfs none /tmp'
+
+    # What only the service sees, and samples outside its sandbox do not.
+    broken_service service.activity 'no /tmp' 'InaccessiblePaths=/tmp'
+    broken_service service.values 'a wrong scale' 'BindReadOnlyPaths=/run/broken/meminfo:/proc/meminfo'
+    broken_service service.freeze 'no watchdog' 'WatchdogSec=0'
+    broken_service service.sandbox 'a file in homes that it sees' 'BindReadOnlyPaths=/home'
+    broken_service service.state 'privileges' 'CapabilityBoundingSet=CAP_KILL'
+    broken_service service.delivery 'an ExecStart= that wins' $'ExecStart=\nExecStart=heartbeat-daemon run' zzzz
+}
+
+# broken_service CHECK HOW LINES [NAME]: the check must fail if a drop-in of the service, of this name, has these lines.
+broken_service() {
+    local name=$1 how=$2 drop_in=/run/systemd/system/$service.d/${4:-50-broken}.conf
+    mkdir -p "${drop_in%/*}"
+    printf '[Service]\n%s\n' "$3" >"$drop_in"
+    systemctl daemon-reload
+    restart
+    if heartbeat-hil --only "$name" >"$out/broken-service-$name" 2>&1; then
+        fail "the check $name passes with $how"
+    fi
+    rm "$drop_in"
+    systemctl daemon-reload
+    restart
+    grep "^FAILED   $name" "$out/broken-service-$name" >/dev/null ||
+        fail "the check $name did not fail: $(cat "$out/broken-service-$name")"
+    ok "$name fails with $how"
 }
 
 # in_place FILE PLACE: what to write for a program that sees FILE in PLACE.

@@ -1,29 +1,33 @@
 //! The command line.
 
 use std::{
-    fs, io,
+    io,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
     time::Instant,
 };
 
 use clap::{Parser, Subcommand};
+use nix::unistd::Uid;
 
 use crate::{
     board::Board,
-    checks::{
-        CHECKS, Check, Context,
-        service::{self, Unit},
-    },
+    checks::{CHECKS, Check, Context, service::Unit},
     daemon::Daemon,
     finding::Verdict,
-    judging, probe,
+    judging,
+    output::Output,
+    probe,
     profile::{PROFILES, Profile},
     program,
     report::{Entry, Report},
+    run::{self, Run},
     witnesses::versions,
 };
+
+/// Where the packages and `install.sh` put the daemon.
+const PROGRAMS: [&str; 2] = ["/usr/bin/heartbeat-daemon", "/usr/local/bin/heartbeat-daemon"];
 
 /// Compares what the installed heartbeat-daemon reports with what others say, and tries the service.
 #[derive(Debug, Parser)]
@@ -46,9 +50,9 @@ struct Cli {
     /// Compare each value once only; else one that does not agree is compared up to three times
     #[arg(long)]
     once: bool,
-    /// The program that is judged
-    #[arg(long, value_name = "FILE", default_value = "/usr/bin/heartbeat-daemon")]
-    daemon: PathBuf,
+    /// The program that is judged; by default the one that the service runs
+    #[arg(long, value_name = "FILE")]
+    daemon: Option<PathBuf>,
     /// Read the machine's files below this directory; for tests
     #[arg(long, value_name = "DIR", hide = true)]
     sysroot: Option<PathBuf>,
@@ -58,6 +62,9 @@ struct Cli {
 enum Special {
     /// List the checks and the boards
     List,
+    /// Undo what a run that was killed has left
+    #[command(name = run::UNDO)]
+    Undo,
     /// Tell what a process in this place can do
     #[command(name = probe::COMMAND, hide = true)]
     Probe,
@@ -74,6 +81,15 @@ pub fn main() -> ExitCode {
         Some(Special::List) => {
             print(&list());
             return ExitCode::SUCCESS;
+        }
+        Some(Special::Undo) => {
+            return match run::undo_after_run() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(reason) => {
+                    say(&format!("error: {reason}"));
+                    ExitCode::FAILURE
+                }
+            };
         }
         Some(Special::Probe) => {
             print(&(probe::lines().join("\n") + "\n"));
@@ -110,12 +126,20 @@ fn judge(cli: &Cli) -> Result<Report, String> {
     };
     let chosen = chosen(&cli.only)?;
     let began = Instant::now();
-    // What a run that was killed has left.
-    service::restore();
+    // Before any thread starts. Dropped last, when nothing is tried any more.
+    let mut run = Run::begin(cli.sysroot.is_none())?;
+    let output = cli.output.as_deref().map(Output::new).transpose()?;
     let board = Board::new(cli.sysroot.as_deref().unwrap_or(Path::new("/")));
     let unit =
         if board.is_live() { Unit::find() } else { Err("the files are not those of this machine".into()) };
-    let mut daemon = Daemon::new(&cli.daemon, cli.sysroot.as_deref())?;
+    if chosen.iter().any(Check::changes_service)
+        && unit.is_ok()
+        && Uid::effective().is_root()
+        && let Err(error) = run.watch()
+    {
+        say(&format!("note: if this run is killed, run heartbeat-hil {}: {error}", run::UNDO));
+    }
+    let mut daemon = Daemon::new(&judged(cli.daemon.as_deref(), unit.as_ref().ok()), cli.sysroot.as_deref())?;
     if let Some(pid) = unit.as_ref().ok().and_then(Unit::pid)
         && let Err(error) = daemon.adopt(pid)
     {
@@ -156,15 +180,27 @@ fn judge(cli: &Cli) -> Result<Report, String> {
         report.not_compared = judging::not_compared(&sample, &report.checks);
     }
     report.seconds = judging::tenths(began.elapsed());
-    if let Some(folder) = &cli.output {
-        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        report.tree = Some(capture(&context.daemon, &folder.join("tree")));
+    if let Some(output) = output {
+        let tree = output.tree();
+        report.tree = Some(capture(&context.daemon, &tree));
         for (name, content) in [("report.txt", report.text()), ("report.json", report.json())] {
-            let path = folder.join(name);
-            fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
+            output.write(name, &content)?;
         }
+        output.hand_over(&tree)?;
     }
     Ok(report)
+}
+
+/// The program that was named, else the one that the service runs, else the one that is installed.
+fn judged(named: Option<&Path>, unit: Option<&Unit>) -> PathBuf {
+    if let Some(path) = named {
+        return path.to_owned();
+    }
+    if let Some((program, _)) = unit.and_then(Unit::program) {
+        return program;
+    }
+    let installed = PROGRAMS.iter().find(|path| Path::new(path).exists());
+    PathBuf::from(installed.unwrap_or(&PROGRAMS[0]))
 }
 
 /// The checks whose names begin with one of those that were asked for.
@@ -194,8 +230,8 @@ fn capture(daemon: &Daemon, folder: &Path) -> String {
     if !daemon.has_command("capture") {
         return "none: this heartbeat-daemon has no command capture".to_owned();
     }
-    let mut command = Command::new(daemon.program());
-    command.arg("capture").arg(folder);
+    let mut command = daemon.command("capture");
+    command.arg(folder);
     match program::answer(command, program::DEADLINE) {
         Ok(_) => folder.display().to_string(),
         Err(error) => format!("none: {error}"),

@@ -1,8 +1,9 @@
 //! The installed daemon as a program that is asked.
 
 use std::{
+    cell::RefCell,
     ffi::OsString,
-    fs,
+    fmt, fs,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -22,6 +23,16 @@ const SAMPLE_DEADLINE: Duration = Duration::from_secs(60);
 /// that only the service sees.
 const VARIABLES: &[&str] = &["HEARTBEAT_URL", "HEARTBEAT_INTERVAL", "REQUEST_TIMEOUT"];
 
+/// Something that documents come from instead of the command `sample`.
+pub trait Source: fmt::Debug {
+    /// The bytes of a document whose values were all read after this call.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Failed`] when none comes.
+    fn document(&self) -> Result<Vec<u8>, Stop>;
+}
+
 /// The program, and the settings that it is asked with.
 #[derive(Debug)]
 pub struct Daemon {
@@ -30,6 +41,7 @@ pub struct Daemon {
     environment: Vec<(String, OsString)>,
     sysroot: Option<PathBuf>,
     schema: Schema,
+    source: RefCell<Option<Box<dyn Source>>>,
     /// Whose settings these are, for people.
     pub settings_from: String,
 }
@@ -47,6 +59,7 @@ impl Daemon {
             environment: Vec::new(),
             sysroot: sysroot.map(Path::to_owned),
             schema: Schema::new()?,
+            source: RefCell::new(None),
             settings_from: "what the program finds by itself".to_owned(),
         })
     }
@@ -63,11 +76,6 @@ impl Daemon {
         self.environment = settings(&environment);
         self.settings_from = format!("the running service, process {pid}");
         Ok(())
-    }
-
-    /// The flags that are settings.
-    pub fn flags(&self) -> &[OsString] {
-        &self.flags
     }
 
     /// The schema that documents are checked against.
@@ -99,16 +107,28 @@ impl Daemon {
         program::finish(command, SAMPLE_DEADLINE).map_err(Stop::failed)
     }
 
-    /// A document of this moment.
+    /// Runs `work`, for which documents come from `source`.
+    pub fn with_source<T>(&self, source: Box<dyn Source>, work: impl FnOnce() -> T) -> T {
+        self.source.replace(Some(source));
+        let done = work();
+        self.source.replace(None);
+        done
+    }
+
+    /// A document of this moment: from the command `sample`, or from the source that was set.
     ///
     /// # Errors
     ///
     /// [`Stop::Failed`] when there is none, or when it does not fit the schema.
     pub fn sample(&self) -> Result<Document, Stop> {
-        self.document(self.command("sample"))
+        let bytes = match &*self.source.borrow() {
+            Some(source) => source.document()?,
+            None => self.answer(self.command("sample")).map_err(Stop::failed)?.into_bytes(),
+        };
+        self.document(&bytes)
     }
 
-    /// As [`Self::sample`], with this directory as the `/tmp` of the streaming application.
+    /// A document of the command `sample`, with this directory as the `/tmp` of the streaming application.
     ///
     /// # Errors
     ///
@@ -116,13 +136,12 @@ impl Daemon {
     pub fn sample_beside(&self, application: &Path) -> Result<Document, Stop> {
         let mut command = self.command("sample");
         command.env("HEARTBEAT_APP_TMP", application);
-        self.document(command)
+        self.document(self.answer(command).map_err(Stop::failed)?.as_bytes())
     }
 
-    fn document(&self, command: Command) -> Result<Document, Stop> {
-        let text = self.answer(command).map_err(Stop::failed)?;
+    fn document(&self, bytes: &[u8]) -> Result<Document, Stop> {
         self.schema
-            .check(text.trim().as_bytes())
+            .check(bytes)
             .map_err(|error| Stop::failed(format_args!("the document does not fit the schema: {error}")))
     }
 

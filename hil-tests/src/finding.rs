@@ -144,6 +144,19 @@ impl Evidence {
         }
     }
 
+    /// Whether one comparison does not agree.
+    pub fn disagrees(&self) -> bool {
+        self.comparisons.iter().any(|comparison| !comparison.agrees)
+    }
+
+    /// Takes over what another check has collected.
+    pub fn include(&mut self, other: Self) {
+        self.comparisons.extend(other.comparisons);
+        for reason in other.silent {
+            self.silent(reason);
+        }
+    }
+
     /// Ends the check if no witness said anything: as skipped, with `nothing` and the reasons of the witnesses.
     ///
     /// # Errors

@@ -6,7 +6,8 @@
 //!
 //! What is judged is the installed program as a process, with the settings of the running service ([`daemon`]); of the
 //! daemon's code nothing is linked in. [`witnesses`] parses what other programs print, [`checks`] compare, and try the service
-//! itself, [`profile`] says what a board must have, [`report`] is what an owner attaches to an issue.
+//! itself, and [`undo`] takes back what they change. [`profile`] says what a board must have, [`report`] is what an owner
+//! attaches to an issue.
 
 #![forbid(unsafe_code)]
 
@@ -18,8 +19,11 @@ pub mod document;
 pub mod finding;
 pub mod judging;
 pub mod load;
+pub mod output;
 pub mod probe;
 pub mod profile;
 pub mod program;
 pub mod report;
+pub mod run;
+pub mod undo;
 pub mod witnesses;

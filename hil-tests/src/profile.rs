@@ -24,10 +24,13 @@ const EVERYWHERE: &[&str] = &[
     "service.sandbox",
     "service.configuration",
     "service.delivery",
+    "service.values",
+    "service.activity",
     "service.kill",
     "service.freeze",
     "service.outage",
     "service.budget",
+    "service.restored",
 ];
 
 /// What every Raspberry Pi has besides. An emulated processor is as busy as its host, so that `cpu` may be skipped there.

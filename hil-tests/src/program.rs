@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     io,
+    os::unix::process::CommandExt,
     process::{Command, Output, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -92,6 +93,8 @@ pub fn finish(mut command: Command, deadline: Duration) -> Result<Output, Progra
     let child = command
         .env("LC_ALL", "C")
         .env("PATH", search_path())
+        // Ctrl-C is for this program, which asks others while it undoes what it changed.
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -406,7 +406,7 @@ fn a_tree_is_captured_if_the_daemon_has_a_command_for_it() {
     assert!(report().contains("none: this heartbeat-daemon has no command capture"));
     let daemon = machine.folder.path().join("bin/daemon");
     let script = fs::read_to_string(&daemon).expect("a script");
-    let capturing = "case $* in --help) echo '  capture  Capture it';; capture*) mkdir \"$2\";; esac\n";
+    let capturing = "case $* in --help) echo '  capture  Capture it';; *capture*) for last; do :; done; mkdir \"$last\";; esac\n";
     fs::write(&daemon, script + capturing).expect("written");
     assert!(!report().contains("none: "));
     assert!(machine.folder.path().join("report/tree").is_dir());

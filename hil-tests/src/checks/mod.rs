@@ -105,12 +105,15 @@ pub const CHECKS: &[Check] = &[
         "settings are valid, wrong ones end with 78",
         service::configuration::check,
     ),
-    check("service.delivery", "heartbeats arrive over TLS and are complete", service::delivery::delivery),
+    check("service.delivery", "heartbeats arrive over TLS, on a grid, complete", service::delivery::delivery),
+    check("service.values", "its values beside their witnesses", service::values::values),
+    check("service.activity", "pidfiles and a recording in its heartbeats", service::activity::activity),
     check("service.kill", "it is back after kill -9", service::delivery::kill),
     check("service.freeze", "the watchdog restarts it after SIGSTOP", service::delivery::freeze),
     check("service.outage", "it outlives a network that goes away", service::outage::outage),
     check("service.clock-step", "heartbeats keep their grid while the clock jumps", service::clock::step),
     check("service.budget", "processor time, memory and wake-ups of a heartbeat", service::budget::budget),
+    check("service.restored", "after all that it is what it was before", service::state::restored),
 ];
 
 const fn check(name: &'static str, about: &'static str, run: Run) -> Check {
@@ -120,7 +123,12 @@ const fn check(name: &'static str, about: &'static str, run: Run) -> Check {
 impl Check {
     /// Whether it compares a value, which moves, and not the service.
     pub fn is_of_a_value(&self) -> bool {
-        !self.name.starts_with("service.") && self.name != "document"
+        !self.changes_service() && self.name != "document"
+    }
+
+    /// Whether it may change the service.
+    pub fn changes_service(&self) -> bool {
+        self.name.starts_with("service.")
     }
 
     /// Runs it.

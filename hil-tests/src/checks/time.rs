@@ -43,8 +43,8 @@ pub(super) fn uptime(context: &Context, evidence: &mut Evidence) -> Result<(), S
     evidence.some_witness("no witness for the uptime")
 }
 
-/// 2024-01-01: an older time is a clock that has not been set.
-pub(crate) const SET: f64 = 1_704_067_200.0;
+/// 2026-01-01: an older time is a clock that has not been set (doc/protocol.md, `timestamp`).
+pub(crate) const SET: f64 = 1_767_225_600.0;
 
 /// The timestamp lies between two looks at the clock.
 pub(super) fn clock(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {

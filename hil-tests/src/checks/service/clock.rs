@@ -1,6 +1,6 @@
 //! The machine's clock jumps.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::{
     sys::time::TimeSpec,
@@ -8,35 +8,33 @@ use nix::{
 };
 
 use super::{
+    grid::Grid,
     installed,
     trial::{INTERVAL, Plan, Trial},
 };
 use crate::{
     checks::{Context, time::SET},
     finding::{Evidence, Stop},
+    undo::{self, Change},
 };
 
-/// Years to the future and to the past, as when a board without a clock learns the time.
-const STEP: Duration = Duration::from_secs(3 * 365 * 24 * 3600);
+/// Years to the future, as when a board without a clock learns the time.
+const FORWARD: Duration = Duration::from_secs(3 * 365 * 24 * 3600);
+/// 2001-01-01: a time at which no clock is that has been set, whenever this runs.
+const PAST: Duration = Duration::from_secs(978_307_200);
 /// A longer gap between heartbeats than this is not the board's slowness.
 const GAP_MAX: f64 = 2.5 * INTERVAL.as_secs() as f64;
-/// The first sample after a step is of the moment before or after.
-const BEATS_AFTER: usize = 4;
+/// Heartbeats after each jump. The first sample after it may be of the moment before.
+const BEATS_AFTER: usize = 8;
 
 /// Sets the clock back to what it would be.
-struct Clock {
-    real: Duration,
-    began: Instant,
-}
+struct Clock(Change);
 
 impl Clock {
-    fn now() -> Result<Self, Stop> {
-        let real = clock_gettime(ClockId::CLOCK_REALTIME).map_err(Stop::skipped)?;
-        Ok(Self { real: real.into(), began: Instant::now() })
-    }
-
-    fn without_step(&self) -> Duration {
-        self.real.saturating_add(self.began.elapsed())
+    fn noted() -> Result<Self, Stop> {
+        let change = Change::clock().map_err(Stop::skipped)?;
+        undo::note(change.clone()).map_err(Stop::skipped)?;
+        Ok(Self(change))
     }
 
     fn set(time: Duration) -> Result<(), Stop> {
@@ -47,12 +45,18 @@ impl Clock {
 
 impl Drop for Clock {
     fn drop(&mut self) {
-        // It could be set before, so it can be set now.
-        let _ = Self::set(self.without_step());
+        // Noted as long as it has not been done.
+        if self.0.undo().is_ok() {
+            undo::forget(&self.0);
+        }
     }
 }
 
-/// The clock jumps forward and back by years; heartbeats keep their grid and tell the new time.
+fn now(clock: ClockId) -> Result<Duration, Stop> {
+    clock_gettime(clock).map(Duration::from).map_err(Stop::skipped)
+}
+
+/// The clock jumps to the future and to the past; heartbeats keep their grid and tell the new time.
 pub(crate) fn step(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
     installed(context)?;
     if !context.may_step_clock {
@@ -61,17 +65,21 @@ pub(crate) fn step(context: &Context, evidence: &mut Evidence) -> Result<(), Sto
     let trial = Trial::begin(context, Plan::default())?;
     trial.beat(context)?;
     let (_, mut last_at) = trial.beat(context)?;
+    let mut grid = Grid::default();
+    grid.add(last_at);
     let pid = trial.pid()?;
-    let clock = Clock::now()?;
-    for (name, step) in [("forward", 1.0), ("back", -1.0)] {
-        let wanted = clock.without_step().as_secs_f64() + step * STEP.as_secs_f64();
-        Clock::set(Duration::from_secs_f64(wanted.max(0.0)))?;
+    let _clock = Clock::noted()?;
+    let future = now(ClockId::CLOCK_REALTIME)?.saturating_add(FORWARD);
+    for (name, wanted) in [("forward", future), ("back", PAST)] {
+        Clock::set(wanted)?;
+        let set_at = now(ClockId::CLOCK_BOOTTIME)?;
         let mut longest: f64 = 0.0;
         let mut told = None;
         for _ in 0..BEATS_AFTER {
             let (document, at) = trial.beat(context)?;
             longest = longest.max(at.duration_since(last_at).as_secs_f64());
             last_at = at;
+            grid.add(at);
             told = document.number("/timestamp");
         }
         let gap = format!("{longest:.1} s");
@@ -82,15 +90,18 @@ pub(crate) fn step(context: &Context, evidence: &mut Evidence) -> Result<(), Sto
             "the receiver",
             longest <= GAP_MAX,
         );
-        let now = clock.without_step().as_secs_f64() + step * STEP.as_secs_f64();
+        let passed = now(ClockId::CLOCK_BOOTTIME)?.saturating_sub(set_at);
+        let now = wanted.saturating_add(passed).as_secs_f64();
         let name = format!("timestamp, {name}");
-        // A clock that has not been set is not told.
-        if now < SET && told.is_none() {
-            evidence.holds(&name, "null", format!("{now:.0}, before 2024"), "the clock that was set", true);
+        if now < SET {
+            // A clock that has not been set is not told.
+            let shown = told.map_or_else(|| "null".to_owned(), |time| time.to_string());
+            evidence.holds(&name, shown, "null before 2026", "the clock that was set", told.is_none());
         } else {
             evidence.number(&name, told, [now; 2], 5.0, "the clock that was set");
         }
     }
+    grid.judge(INTERVAL, context.is_emulated, evidence);
     evidence.holds("process", trial.pid()?, pid, "systemd", trial.pid()? == pid);
     Ok(())
 }

@@ -1,23 +1,27 @@
 //! The configuration: what is installed is valid, and what is wrong is refused.
 
-use std::fs;
+use std::{fs, io::Write};
 
-use super::{UNIT, status_of, systemctl};
+use super::{status_of, systemctl};
 use crate::{
     checks::Context,
     finding::{Evidence, Stop},
+    undo::{self, UNIT},
 };
 
 /// The status of a program that was configured wrongly (sysexits.h, EX_CONFIG).
 const EX_CONFIG: i32 = 78;
 
-/// The settings of the service are valid; a wrong key ends with 78, with its line, and systemd does not try again.
+/// The settings of the service are valid; a wrong key ends with 78, with its line, and the unit names 78 among what systemd
+/// does not try again. Whether systemd heeds that is not tried.
 pub(crate) fn check(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
     super::installed(context)?;
     let settings = context.settings()?;
     evidence.holds("settings", settings.len(), "valid", "check-config", settings.contains_key("url"));
-    let path = std::env::temp_dir().join(format!("heartbeat-hil-{}.toml", std::process::id()));
-    fs::write(&path, "interval = 5\nintervall = 5\n").map_err(Stop::skipped)?;
+    let path = undo::folder().map_err(Stop::skipped)?.join("wrong.toml");
+    let mut file = fs::File::create_new(&path)
+        .map_err(|error| Stop::skipped(format_args!("{}: {error}", path.display())))?;
+    file.write_all(b"interval = 5\nintervall = 5\n").map_err(Stop::skipped)?;
     let mut command = std::process::Command::new(context.daemon.program());
     command.arg("--config").arg(&path).arg("check-config");
     let output = context.daemon.run(command);

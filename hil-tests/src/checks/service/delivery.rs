@@ -1,50 +1,51 @@
 //! Heartbeats of the installed service arrive, also after it was killed and after it froze.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use nix::{
     sys::signal::{Signal, kill as send},
     unistd::Pid,
 };
 
-use super::trial::{BEAT_DEADLINE, INTERVAL, Plan, Trial};
+use super::{
+    Unit,
+    grid::Grid,
+    trial::{BEAT_DEADLINE, INTERVAL, Plan, Trial},
+};
 use crate::{
     checks::Context,
     document::Document,
     finding::{Evidence, Stop},
 };
 
-/// How far a heartbeat may be from its place on the grid: a sample may take a second, and this board may be busy.
-const GRID_TOLERANCE: f64 = 1.0;
-/// So often the grid is looked at: a handshake on a slow board makes the heartbeats after it late. What has no grid never fits.
-const GRID_LOOKS: u32 = 4;
+/// Heartbeats over which the grid is judged: a drift of a twentieth of the interval takes most of them off it.
+const BEATS: u32 = 16;
 /// So long a value may be missing that a sample has: what was too slow at the start is asked again after a minute.
 const LOST_MAX: Duration = Duration::from_secs(90);
 
 /// Heartbeats over TLS: valid, numbered, on their grid, of this board, with all values that a sample has.
 pub(crate) fn delivery(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
     let trial = Trial::begin(context, Plan::default())?;
-    // The first one knows nothing about the processor, and the grid begins with the second.
-    trial.beat(context)?;
     let began = Instant::now();
-    let mut from = trial.beat(context)?;
-    let mut to = from.clone();
-    for look in 1..=GRID_LOOKS {
-        for _ in 0..3 {
-            to = trial.beat(context)?;
-        }
-        let (Some(first), Some(last)) = (from.0.number("/seq"), to.0.number("/seq")) else { break };
-        let took = to.1.duration_since(from.1).as_secs_f64();
-        let expected = (last - first) * INTERVAL.as_secs_f64();
-        if (took - expected).abs() <= GRID_TOLERANCE || look == GRID_LOOKS {
-            let name = format!("seconds from seq {first} to {last}");
-            evidence.number(&name, Some(took), [expected; 2], GRID_TOLERANCE, "the interval");
-            evidence.text("boot_id", to.0.text("/boot_id"), from.0.text("/boot_id"), "the heartbeats before");
-            break;
-        }
-        from = to.clone();
+    // The first goes out at once, and tells what the board is, which the others do not.
+    let (first, _) = trial.beat(context)?;
+    let mut seen: BTreeSet<_> = first.present().into_iter().collect();
+    let mut grid = Grid::default();
+    let mut last = first.clone();
+    let mut in_order = true;
+    for _ in 0..BEATS {
+        let (next, at) = trial.beat(context)?;
+        in_order &= next.number("/seq").zip(last.number("/seq")).is_some_and(|(next, last)| next > last);
+        grid.add(at);
+        seen.extend(next.present());
+        last = next;
     }
-    let (mut last, _) = to;
+    grid.judge(INTERVAL, context.is_emulated, evidence);
+    evidence.holds("seq counts up", in_order, true, "the receiver", in_order);
+    evidence.text("boot_id", last.text("/boot_id"), first.text("/boot_id"), "the heartbeats before");
     let sample = context.daemon.sample()?;
     evidence.text(
         "hardwareid",
@@ -52,10 +53,10 @@ pub(crate) fn delivery(context: &Context, evidence: &mut Evidence) -> Result<(),
         sample.text("/hardwareid"),
         "a sample outside the sandbox",
     );
-    while !lost(&sample, &last).is_empty() && began.elapsed() < LOST_MAX {
-        (last, _) = trial.beat(context)?;
+    while !lost(&sample, &seen).is_empty() && began.elapsed() < LOST_MAX {
+        seen.extend(trial.beat(context)?.0.present());
     }
-    let lost = lost(&sample, &last);
+    let lost = lost(&sample, &seen);
     let named = if lost.is_empty() { "none".to_owned() } else { lost.join(" ") };
     evidence.holds(
         "values lost in the sandbox",
@@ -67,13 +68,21 @@ pub(crate) fn delivery(context: &Context, evidence: &mut Evidence) -> Result<(),
     Ok(())
 }
 
-/// What a sample has and a heartbeat has not.
-fn lost(sample: &Document, heartbeat: &Document) -> Vec<String> {
-    sample.present().into_iter().filter(|pointer| !heartbeat.has(pointer)).collect()
+/// Reasons why values are missing are those of the moment.
+const REASONS: &str = "/diagnostics/unread/";
+
+/// What a sample has and no heartbeat has had.
+fn lost(sample: &Document, seen: &BTreeSet<String>) -> Vec<String> {
+    let is_lost = |pointer: &String| !seen.contains(pointer) && !pointer.starts_with(REASONS);
+    sample.present().into_iter().filter(is_lost).collect()
 }
 
 /// Killed, it is started again and sends.
 pub(crate) fn kill(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
+    // A trial sets only how soon.
+    let restart = context.unit.as_ref().map_err(Stop::skipped)?.property("Restart");
+    let restarts = matches!(restart, "always" | "on-failure" | "on-abnormal" | "on-abort");
+    evidence.holds("Restart", restart, "always", "the installed unit", restarts);
     let trial = Trial::begin(context, Plan::default())?;
     comes_back(context, evidence, &trial, Signal::SIGKILL)
 }
@@ -83,13 +92,22 @@ const WATCHDOG_S: u32 = 10;
 
 /// Frozen, the watchdog has it started again.
 pub(crate) fn freeze(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
+    // A trial sets only how soon.
+    let watchdog = context.unit.as_ref().map_err(Stop::skipped)?.property("WatchdogUSec");
+    evidence.holds("WatchdogUSec", watchdog, "a time", "the installed unit", is_time(watchdog));
     let trial = Trial::begin(context, Plan { watchdog_s: Some(WATCHDOG_S), ..Plan::default() })?;
     comes_back(context, evidence, &trial, Signal::SIGSTOP)
+}
+
+/// Whether systemd shows a time that is neither 0 nor without end.
+fn is_time(shown: &str) -> bool {
+    shown.contains(|digit: char| matches!(digit, '1'..='9'))
 }
 
 fn comes_back(context: &Context, evidence: &mut Evidence, trial: &Trial, signal: Signal) -> Result<(), Stop> {
     let (before, _) = trial.beat(context)?;
     let old = trial.pid()?;
+    let restarts = restarts()?;
     let pid = i32::try_from(old).map_err(Stop::failed)?;
     send(Pid::from_raw(pid), signal).map_err(Stop::failed)?;
     trial.forget();
@@ -106,6 +124,8 @@ fn comes_back(context: &Context, evidence: &mut Evidence, trial: &Trial, signal:
     };
     let took = began.elapsed();
     let new = trial.pid()?;
+    let more = self::restarts()?;
+    evidence.holds("NRestarts", more, format!("more than {restarts}"), "systemd", more > restarts);
     evidence.holds("process", new, format!("another than {old}"), "systemd", new != old);
     let within = BEAT_DEADLINE;
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
@@ -125,6 +145,12 @@ fn comes_back(context: &Context, evidence: &mut Evidence, trial: &Trial, signal:
     Ok(())
 }
 
+/// How often systemd has started the service again by itself.
+fn restarts() -> Result<u32, Stop> {
+    let unit = Unit::find().map_err(Stop::failed)?;
+    unit.property("NRestarts").parse().map_err(|_| Stop::skipped("systemd does not tell NRestarts"))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -132,15 +158,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_sample_has_must_be_in_the_heartbeat() {
-        let sample = Document(json!({ "temp": 48.8, "fan_rpm": null, "disk": { "percent": 1.0 } }));
-        assert_eq!(
-            lost(&sample, &Document(json!({ "temp": null, "disk": null }))),
-            ["/temp", "/disk/percent"]
-        );
-        assert!(
-            lost(&sample, &Document(json!({ "temp": 50.1, "disk": { "percent": 2.0 }, "cpu": 1 })))
-                .is_empty()
-        );
+    fn what_a_sample_has_must_be_in_a_heartbeat() {
+        let sample = Document(json!({ "temp": 48.8, "fan_rpm": null, "disk": { "percent": 1.0 },
+            "board": { "model": "x" }, "diagnostics": { "unread": { "fan_rpm": "timeout" } } }));
+        let seen =
+            |documents: &[Document]| documents.iter().flat_map(Document::present).collect::<BTreeSet<_>>();
+        let [first, second] =
+            [json!({ "temp": null, "board": { "model": "x" } }), json!({ "temp": 50.1, "disk": null })]
+                .map(Document);
+        assert_eq!(lost(&sample, &seen(std::slice::from_ref(&first))), ["/temp", "/disk/percent"]);
+        assert_eq!(lost(&sample, &seen(&[first, second])), ["/disk/percent"]);
+    }
+
+    #[test]
+    fn a_watchdog_without_a_time_is_none() {
+        assert!(is_time("30s") && is_time("1min 30s"));
+        assert!(!is_time("0") && !is_time("infinity") && !is_time(""));
     }
 }

@@ -1,21 +1,26 @@
 //! The installed service: what systemd says about it, and trials of it.
 //!
 //! A trial (`trial.rs`) lets the service run for a while with a drop-in in `/run`, which a reboot would remove too, and
-//! puts everything back when it ends.
+//! puts everything back when it ends, or when the program ends before it ([`crate::undo`]).
 
+pub(crate) mod activity;
 pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod configuration;
 pub(crate) mod delivery;
+mod grid;
 pub(crate) mod outage;
 mod receiver;
 pub(crate) mod sandbox;
 pub(crate) mod state;
 mod trial;
+pub(crate) mod values;
 
-pub(crate) use self::trial::restore;
-
-use std::{collections::HashMap, fs};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use nix::unistd::Uid;
 
@@ -23,10 +28,11 @@ use crate::{
     checks::Context,
     finding::Stop,
     program::{self, ProgramError},
+    undo::UNIT,
 };
 
-/// The name of the unit.
-pub const UNIT: &str = "heartbeat-daemon.service";
+/// What the kernel adds to the name of a program whose file was replaced or removed (proc_pid_exe(5)).
+const DELETED: &str = " (deleted)";
 
 /// The unit as systemd shows it.
 #[derive(Debug, Clone)]
@@ -41,8 +47,8 @@ impl Unit {
     ///
     /// Why there is no such service, for people.
     pub fn find() -> Result<Self, String> {
-        let names =
-            "LoadState,ActiveState,UnitFileState,MainPID,User,SupplementaryGroups,NRestarts,ExecMainStatus";
+        let names = "LoadState,ActiveState,UnitFileState,MainPID,User,UID,DynamicUser,ExecStart,Restart,WatchdogUSec,\
+                     NRestarts";
         let text = program::ask("systemctl", &["show", "-p", names, UNIT])
             .map_err(|error| format!("systemd does not run this machine: {error}"))?;
         let unit = Self { properties: properties(&text) };
@@ -62,10 +68,56 @@ impl Unit {
         self.property("MainPID").parse().ok().filter(|pid| *pid != 0)
     }
 
+    /// The program and arguments of `ExecStart=`; empty if systemd does not show them.
+    pub fn command_line(&self) -> &str {
+        let all = self.property("ExecStart");
+        let arguments = all.split_once("argv[]=").map_or("", |(_, rest)| rest);
+        arguments.split_once(" ; ").map_or(arguments, |(arguments, _)| arguments)
+    }
+
+    /// The program that runs as its main process, and whether its file has been replaced since. Only root sees it.
+    pub fn program(&self) -> Option<(PathBuf, bool)> {
+        let target = fs::read_link(format!("/proc/{}/exe", self.pid()?)).ok()?;
+        let name = target.to_string_lossy();
+        Some(match name.strip_suffix(DELETED) {
+            Some(name) => (name.into(), true),
+            None => (target, false),
+        })
+    }
+
+    /// Refuses to try a program that is not the service's: its sandbox starts no other.
+    fn must_run(&self, judged: &Path) -> Result<(), Stop> {
+        match self.program() {
+            Some((program, _)) if is_same_file(&program, judged) => Ok(()),
+            Some((program, _)) => Err(Stop::skipped(format_args!(
+                "the service runs {}, and its sandbox does not start {}",
+                program.display(),
+                judged.display()
+            ))),
+            None => Err(Stop::failed("the service has no process")),
+        }
+    }
+
     /// Whether it is active.
     pub fn is_active(&self) -> bool {
         self.property("ActiveState") == "active"
     }
+}
+
+/// Whether two paths lead to the same file; by name if there is none.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(one) == real(other)
+}
+
+/// The version of systemd; `None` if it does not tell.
+fn systemd_version() -> Option<u32> {
+    version(&systemctl(&["--version"]).ok()?)
+}
+
+fn version(text: &str) -> Option<u32> {
+    // systemd 252 (252.39-1~deb12u1)
+    text.split_whitespace().nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn properties(text: &str) -> HashMap<String, String> {
@@ -116,5 +168,15 @@ mod tests {
         assert_eq!(unit.property("NRestarts"), "");
         let unit = Unit { properties: properties("MainPID=17\nActiveState=active\n") };
         assert_eq!((unit.pid(), unit.is_active()), (Some(17), true));
+        let shown =
+            "ExecStart={ path=/usr/bin/a ; argv[]=/usr/bin/a --config /x run ; ignore_errors=no ; pid=0 }\n";
+        assert_eq!(Unit { properties: properties(shown) }.command_line(), "/usr/bin/a --config /x run");
+    }
+
+    #[test]
+    fn reads_the_version_of_systemd() {
+        assert_eq!(version("systemd 252 (252.39-1~deb12u1)\n+PAM +AUDIT\n"), Some(252));
+        assert_eq!(version("systemd 257.9-1 (x)"), Some(257));
+        assert_eq!(version("what?"), None);
     }
 }

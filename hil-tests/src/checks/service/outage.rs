@@ -10,10 +10,11 @@ use crate::{
     checks::Context,
     finding::{Evidence, Stop},
     program::{self, ProgramError},
+    undo::{self, NAMESPACES},
 };
 
-const DEVICE: &str = "heartbeat-hil-device";
-const SERVER: &str = "heartbeat-hil-server";
+const DEVICE: &str = NAMESPACES[0];
+const SERVER: &str = NAMESPACES[1];
 /// Of a block that is for documentation (RFC 5737), which no network has.
 const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// How long the network is away.
@@ -24,8 +25,7 @@ struct Networks;
 
 impl Networks {
     fn make() -> Result<Self, ProgramError> {
-        // What a run that was killed has left.
-        remove();
+        let _guard = undo::changing();
         let networks = Self;
         for name in [DEVICE, SERVER] {
             ip(&["netns", "add", name])?;
@@ -48,7 +48,7 @@ impl Drop for Networks {
 }
 
 fn remove() {
-    for name in [DEVICE, SERVER] {
+    for name in NAMESPACES {
         // Usually there is none.
         let _ = ip(&["netns", "del", name]);
     }

@@ -1,11 +1,15 @@
-//! The state of the service: active, enabled, the user it runs as, what it may do.
+//! The state of the service: active, enabled, the program that runs, the user it runs as, what it may do, and that trials
+//! have left it so.
 
-use nix::unistd::{Group, User};
+use std::path::Path;
 
-use super::{installed, status_of};
+use nix::unistd::Group;
+
+use super::{DELETED, installed, is_same_file, status_of};
 use crate::{
     checks::Context,
     finding::{Evidence, Stop},
+    undo::DROP_IN,
 };
 
 /// The groups that let it ask the firmware and the I2C buses, where the system has them.
@@ -27,11 +31,25 @@ pub(crate) fn state(context: &Context, evidence: &mut Evidence) -> Result<(), St
         "what a service must be",
     );
     let pid = unit.pid().ok_or_else(|| Stop::failed("the service has no process"))?;
+    let judged = context.daemon.program();
+    let (program, was_replaced) =
+        unit.program().ok_or_else(|| Stop::failed("/proc/PID/exe cannot be read"))?;
+    evidence.holds(
+        "program",
+        format!("{}{}", program.display(), if was_replaced { DELETED } else { "" }),
+        judged.display(),
+        "what is judged here; (deleted): restart the service after an upgrade",
+        is_same_file(&program, judged) && !was_replaced,
+    );
     let first = |text: String| text.split_whitespace().next().unwrap_or_default().to_owned();
     let uid = first(status_of(pid, "Uid")?);
-    let user = User::from_name(unit.property("User")).ok().flatten();
-    let expected = user.as_ref().map(|user| user.uid.to_string());
-    evidence.text("uid", expected.as_deref(), Some(&uid), "/proc/PID/status of the user that systemd names");
+    // A user that exists while the service runs (DynamicUser=) is in no file.
+    evidence.text(
+        "uid",
+        Some(unit.property("UID")),
+        Some(&uid),
+        "/proc/PID/status of the user that systemd names",
+    );
     evidence.holds("not root", &uid, "not 0", "/proc/PID/status", uid != "0");
     let groups = status_of(pid, "Groups")?;
     let has = |gid: u32| groups.split_whitespace().any(|group| group == gid.to_string());
@@ -49,5 +67,17 @@ pub(crate) fn state(context: &Context, evidence: &mut Evidence) -> Result<(), St
         let none = held.chars().all(|digit| digit == '0');
         evidence.holds(key, &held, "none", "what the unit asks for", none);
     }
+    Ok(())
+}
+
+/// After all trials the service is what it was before.
+pub(crate) fn restored(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
+    let unit = installed(context)?;
+    let before = context.unit.as_ref().map_err(Stop::skipped)?;
+    evidence.text("ActiveState", Some(unit.property("ActiveState")), Some("active"), "before the trials");
+    evidence.text("ExecStart", Some(unit.command_line()), Some(before.command_line()), "before the trials");
+    let is_left = Path::new(DROP_IN).exists();
+    let shown = if is_left { "there" } else { "gone" };
+    evidence.holds("drop-in of heartbeat-hil", shown, "gone", DROP_IN, !is_left);
     Ok(())
 }
