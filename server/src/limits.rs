@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use heartbeat_core::payload::BODY_MAX;
 
+use crate::time::UnixMs;
+
 /// Longest document, bytes: several times the agent's largest, so that later versions of it may add keys.
 pub(crate) const DOCUMENT_MAX: usize = 8192;
 const _: () = assert!(DOCUMENT_MAX >= 3 * BODY_MAX);
@@ -115,6 +117,8 @@ pub(crate) const TURN_LATE_MS: i64 = 20_000;
 const _: () = assert!(TURN_LATE_MS.cast_unsigned() as u128 == COMMIT_TIMEOUT.as_millis());
 /// The calendar is corrected if it is off by more than this, milliseconds: far less than any threshold of silence.
 pub(crate) const CLOCK_SLACK_MS: i64 = 100;
+/// Clocks that read less have not been set since their board has started: 2023-01-01.
+pub(crate) const CLOCK_PLAUSIBLE: UnixMs = UnixMs(1_672_531_200_000);
 /// A correction of the calendar by more than this is told, and times of this process that were noted before are mended.
 pub(crate) const CLOCK_STEP_MS: i64 = 10_000;
 /// Time from one message about a changed version of a device to the next, milliseconds: two versions may take turns.

@@ -12,7 +12,7 @@ use crate::{
         ledger::Entry,
     },
     presence::Presence,
-    store::{AlertRow, Applied, BeatRow, EventRow, Labels, Result, Revision, StoreError, SummaryRow, Writes},
+    store::{AlertRow, Applied, BeatRow, EventRow, Known, Labels, Result, Revision, StoreError, SummaryRow, Writes},
     time::Now,
 };
 
@@ -213,7 +213,9 @@ impl Engine {
                 if let (Some(device), Some(boot), Some(sequence)) = (device, boot, beat.sequence)
                     && tracked.ledger.must_look_up(beat)
                 {
-                    asked.push((index, (device.id, boot.ordinal, sequence.number)));
+                    let newest = tracked.ledger.last_at;
+                    let number = sequence.number;
+                    asked.push((index, Known { device: device.id, boot: boot.ordinal, number, newest }));
                 }
             }
         }

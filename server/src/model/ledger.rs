@@ -18,7 +18,7 @@
 //! written is added to it.
 
 use crate::{
-    limits::BOOTS_IN_MEMORY,
+    limits::{BOOTS_IN_MEMORY, CLOCK_PLAUSIBLE, CLOCK_STEP_MS},
     model::{
         boot::Boot,
         document::{Beat, Sequence},
@@ -40,7 +40,8 @@ pub(crate) enum Minute {
 /// What is known of one device's heartbeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ledger {
-    /// Place in history of the newest heartbeat. Places of a device are unique.
+    /// Place in history of the newest heartbeat, but for those that came while the clock was ahead. Places of a device are
+    /// unique.
     pub(crate) last_at: UnixMs,
     /// The latest starts, the newest last.
     pub(crate) boots: Vec<Boot>,
@@ -134,7 +135,7 @@ impl Ledger {
             boot.last_at = boot.last_at.max(now);
             entry.boot = Some(*boot);
         }
-        self.last_at = self.last_at.max(at);
+        self.last_at = if self.is_ahead(now) && !beat.replayed { at } else { self.last_at.max(at) };
         self.sum_up(at, &beat.reading.values, &mut entry.minutes);
         Some(entry)
     }
@@ -153,11 +154,17 @@ impl Ledger {
     /// The place in history: the server's time for a live heartbeat. A late one goes where the device says that it was
     /// sampled, if that can be: otherwise an outage of an hour would end up in one minute, and in that of today.
     fn place(&self, now: UnixMs, beat: &Beat, late_ms: i64) -> UnixMs {
-        let live = now.max(self.last_at.plus(1));
         match beat.sampled_at {
             Some(sampled) if beat.replayed && sampled <= now && now.since(sampled) < late_ms => sampled,
-            _ => live,
+            // The newest one came while the clock was ahead. Behind it there would be no history before that time comes.
+            _ if self.is_ahead(now) => now,
+            _ => now.max(self.last_at.plus(1)),
         }
+    }
+
+    /// Whether the newest heartbeat is in the future of a clock that has been set since 1970.
+    fn is_ahead(&self, now: UnixMs) -> bool {
+        self.last_at.since(now) > CLOCK_STEP_MS && now >= CLOCK_PLAUSIBLE
     }
 
     fn sum_up(&mut self, at: UnixMs, values: &Values, minutes: &mut Vec<(UnixMs, Summary)>) {
@@ -284,11 +291,41 @@ mod tests {
     }
 
     #[test]
-    fn places_of_live_heartbeats_rise_even_if_the_clock_does_not() {
+    fn places_of_live_heartbeats_rise_although_the_clock_is_corrected() {
         let mut ledger = ledger();
         let first = ledger.book(UnixMs(T0), &numbered(1), false, LATE_MS).unwrap().at;
-        let second = ledger.book(UnixMs(T0 - 60_000), &numbered(2), false, LATE_MS).unwrap().at;
+        let second = ledger.book(UnixMs(T0 - 5000), &numbered(2), false, LATE_MS).unwrap().at;
         assert!(second > first);
+        // A board that has just started in 1970.
+        let third = ledger.book(UnixMs(20_000), &numbered(3), false, LATE_MS).unwrap().at;
+        assert!(third > second);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_for_a_minute_leaves_the_history_as_it_is() {
+        let mut ledger = ledger();
+        let ahead = T0 + LATE_MS;
+        ledger.book(UnixMs(T0), &numbered(1), false, LATE_MS);
+        ledger.book(UnixMs(ahead), &numbered(2), false, LATE_MS);
+        let mut minutes: BTreeMap<UnixMs, i64> = BTreeMap::new();
+        for number in 3..40u64 {
+            let now = UnixMs(T0 + 5000 * number.cast_signed());
+            let entry = ledger.book(now, &numbered(number), false, LATE_MS).unwrap();
+            assert_eq!(entry.at, now);
+            for (minute, summary) in entry.minutes {
+                *minutes.entry(minute).or_default() += summary.beats;
+            }
+            if number == 20 {
+                // After a start the newest one in the database is that of the wrong minute.
+                ledger.last_at = UnixMs(ahead);
+            }
+        }
+        assert_eq!(ledger.last_at, UnixMs(T0 + 5000 * 39));
+        assert_eq!(minutes.values().sum::<i64>(), 37, "each is in its minute: {minutes:?}");
+        // Of two in a millisecond each has its place.
+        let now = UnixMs(T0 + 200_000);
+        let places = [40, 41].map(|number| ledger.book(now, &numbered(number), false, LATE_MS).unwrap().at);
+        assert_eq!(places, [now, now.plus(1)]);
     }
 
     #[test]

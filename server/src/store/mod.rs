@@ -188,6 +188,17 @@ impl Writes {
     }
 }
 
+/// A question whether a heartbeat is in the history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    pub(crate) device: DeviceId,
+    /// Ordinal of the start of its agent.
+    pub(crate) boot: i64,
+    pub(crate) number: u64,
+    /// Place of the newest heartbeat of its device: what is behind it came while the clock was ahead, and is out of order.
+    pub(crate) newest: UnixMs,
+}
+
 /// What has been said and is still to be said.
 #[derive(Debug, Default)]
 pub(crate) struct Duties {
@@ -316,8 +327,8 @@ pub(crate) trait Store: Admin + Send {
     ) -> Result<Vec<(DeviceId, bool)>>;
     /// Starts of agents, made for those that are new.
     fn open_boots(&mut self, now: UnixMs, ids: &[(DeviceId, u64)]) -> Result<Vec<Boot>>;
-    /// Whether each heartbeat is in the history, live or late: device, ordinal of the start, number.
-    fn known(&mut self, asked: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>>;
+    /// Whether each heartbeat is in the history, live or late. Live ones are looked for up to `newest` of the question.
+    fn known(&mut self, asked: &[Known]) -> Result<Vec<bool>>;
     /// Makes all changes, or none; when they are done they are durable.
     fn apply(&mut self, writes: &Writes) -> Result<Applied>;
     /// The next commit will be made, and its answer lost.

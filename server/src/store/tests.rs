@@ -1,7 +1,7 @@
 //! What every store must do, tested with each of them.
 
 use super::{
-    AlertRow, Applied, BeatRow, EventRow, Labels, MessageRow, Read, Retention, Revision, Step, SummaryRow,
+    AlertRow, Applied, BeatRow, EventRow, Known, Labels, MessageRow, Read, Retention, Revision, Step, SummaryRow,
     TokenRow, TokenUse, Writes, cluster::Cluster, database::Database, postgres::Server, sqlite::path_in,
 };
 use crate::{
@@ -205,18 +205,23 @@ fn a_heartbeat_is_known_whether_it_came_live_or_late(database: &Database) {
     beats.push(BeatRow { boot: None, number: None, ..row(1, 0, 2_100_001) });
     let late = |number, at| BeatRow { replayed: true, ..row(1, number, at) };
     beats.extend([late(3, 15_000), late(6, 15_000), late(9, 2_010_001)]);
+    // Two that came while the clock was ahead: what is in order is found all the same.
+    let newest = T0.plus(2_600_000);
+    beats.extend([row(1, 11, 90_000_000), row(1, 13, 90_005_000)]);
     store.apply(&Writes { beats: beats.clone(), ..Writes::default() }).unwrap();
-    let asked: Vec<_> = (1..=3).flat_map(|boot| (1..420u64).map(move |n| (device, boot, n))).collect();
+    let ask = |device, boot, number| Known { device, boot, number, newest };
+    let asked: Vec<_> =
+        (1..=3).flat_map(|boot| (1..420u64).map(move |number| ask(device, boot, number))).collect();
     let known = store.known(&asked).unwrap();
     assert_eq!(known.len(), asked.len());
-    for ((_, boot, number), known) in asked.iter().zip(known) {
+    for (Known { boot, number, .. }, known) in asked.iter().zip(known) {
         let there = beats
             .iter()
             .any(|row| row.device == device && row.boot == Some(*boot) && row.number == Some(*number));
         assert_eq!(known, there, "start {boot}, number {number}");
     }
     let empty = store.device_ids(T0, &[("pi3", None)]).unwrap()[0].0;
-    assert_eq!(store.known(&[(empty, 1, 1), (other, 1, 7)]).unwrap(), [false, true]);
+    assert_eq!(store.known(&[ask(empty, 1, 1), ask(other, 1, 7)]).unwrap(), [false, true]);
 }
 
 fn an_outage_of_a_large_fleet_is_one_commit(database: &Database) {

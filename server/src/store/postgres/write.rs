@@ -21,7 +21,9 @@ use crate::{
         boot::Boot,
         ledger::{Ledger, hour_of},
     },
-    store::{Applied, Changes, DeviceRow, Duties, Purge, Result, Retention, Store, StoreError, Writes},
+    store::{
+        Applied, Changes, DeviceRow, Duties, Known, Purge, Result, Retention, Store, StoreError, Writes,
+    },
     time::{DAY_MS, UnixMs},
 };
 
@@ -71,7 +73,7 @@ impl Store for Postgres {
         self.line.run(async |session| open_boots(session, now, ids).await)
     }
 
-    fn known(&mut self, asked: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>> {
+    fn known(&mut self, asked: &[Known]) -> Result<Vec<bool>> {
         self.line.run(async |session| known::known(session, asked).await)
     }
 

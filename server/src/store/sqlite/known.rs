@@ -8,23 +8,26 @@ use rusqlite::{OptionalExtension, params};
 use super::Sqlite;
 use crate::{
     model::DeviceId,
-    store::{OUT_OF_ORDER, Result},
+    store::{Known, OUT_OF_ORDER, Result},
+    time::UnixMs,
 };
 
 impl Sqlite {
-    pub(super) fn has_beat(&self, device: DeviceId, boot: i64, number: u64) -> Result<bool> {
-        let number = number.cast_signed();
+    pub(super) fn has_beat(&self, asked: &Known) -> Result<bool> {
+        let Known { device, boot, newest, .. } = *asked;
+        let number = asked.number.cast_signed();
         let sql = "SELECT 1 FROM beat INDEXED BY beat_late
                    WHERE flags & 1 AND device = ?1 AND boot = ?2 AND seq = ?3";
         let mut late = self.connection.prepare_cached(sql)?;
-        Ok(late.exists(params![device.0, boot, number])? || self.has_live(device, boot, number)?)
+        Ok(late.exists(params![device.0, boot, number])? || self.has_live(device, boot, number, newest)?)
     }
 
-    fn has_live(&self, device: DeviceId, boot: i64, number: i64) -> Result<bool> {
-        let sql = "SELECT (SELECT min(at) FROM beat WHERE device = ?1), (SELECT max(at) FROM beat WHERE device = ?1)";
+    fn has_live(&self, device: DeviceId, boot: i64, number: i64, newest: UnixMs) -> Result<bool> {
+        let sql = "SELECT (SELECT min(at) FROM beat WHERE device = ?1),
+                   (SELECT max(at) FROM beat WHERE device = ?1 AND at <= ?2)";
         let mut ends = self.connection.prepare_cached(sql)?;
         let ends: (Option<i64>, Option<i64>) =
-            ends.query_row([device.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            ends.query_row([device.0, newest.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let (Some(mut low), Some(newest)) = ends else { return Ok(false) };
         let mut high = newest.saturating_add(1);
         let sql = "SELECT at, (boot, seq) < (?4, ?5) FROM beat

@@ -13,7 +13,8 @@ use crate::{
         reading::{Summary, VALUES, Value},
     },
     store::{
-        AlertRow, Applied, BeatRow, DeviceRow, Duties, Purge, Result, Retention, Store, SummaryRow, Writes,
+        AlertRow, Applied, BeatRow, DeviceRow, Duties, Known, Purge, Result, Retention, Store, SummaryRow,
+        Writes,
     },
     time::UnixMs,
 };
@@ -81,8 +82,8 @@ impl Store for Sqlite {
         Ok(boots)
     }
 
-    fn known(&mut self, asked: &[(DeviceId, i64, u64)]) -> Result<Vec<bool>> {
-        asked.iter().map(|(device, boot, number)| self.has_beat(*device, *boot, *number)).collect()
+    fn known(&mut self, asked: &[Known]) -> Result<Vec<bool>> {
+        asked.iter().map(|known| self.has_beat(known)).collect()
     }
 
     fn apply(&mut self, writes: &Writes) -> Result<Applied> {
