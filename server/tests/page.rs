@@ -262,7 +262,10 @@ fn a_stream_sends_what_changes_and_only_that() {
 fn parts_of(server: &Server, path: &str) -> impl Iterator<Item = (String, String)> + use<> {
     let mut stream = server.connect();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes()).unwrap();
+    // A stream says every 10 s that it is there.
+    let deadline = std::time::Instant::now() + 2 * common::PATIENCE;
     let lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let lines = lines.take_while(move |_| std::time::Instant::now() < deadline);
     let events =
         lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line.strip_prefix("data: ")?).ok());
     events.flat_map(|event| {

@@ -209,6 +209,40 @@ fn an_enrolled_device_has_a_token_that_only_it_can_use() {
 }
 
 #[test]
+fn of_enrolments_at_once_one_has_a_token_and_it_is_good() {
+    let server = Server::with("[receive]\nrequire_token = true");
+    let enrol = server.token(&["--enrol", "--group", "north"]);
+    let head = format!("Content-Type: application/json\r\nAuthorization: Bearer {enrol}\r\n");
+    for round in 0..5 {
+        let body = json!({"hardwareid": format!("pi{round}")}).to_string();
+        let enrol = || server.request("POST", "/api/v1/enrol", &head, &body);
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let enrolling: Vec<_> = (0..6).map(|_| scope.spawn(enrol)).collect();
+            enrolling.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let (made, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+        assert!(made.len() == 1 && refused.iter().all(|answer| answer.status == 409), "{answers:?}");
+        let token = made[0].json()["token"].as_str().unwrap().to_owned();
+        assert_eq!(server.beat_with(&document(&format!("pi{round}"), 1), Some(&token)).status, 200);
+    }
+}
+
+#[test]
+fn enrolment_takes_over_no_device_of_another_group() {
+    let server = Server::with("[receive]\nrequire_token = true");
+    let south = server.token(&["--group", "south"]);
+    assert_eq!(server.beat_with(&document("pi1", 1), Some(&south)).status, 200);
+    let enrol = |arguments: &[&str]| {
+        let token = server.token(&[&["--enrol"], arguments].concat());
+        let head = format!("Content-Type: application/json\r\nAuthorization: Bearer {token}\r\n");
+        server.request("POST", "/api/v1/enrol", &head, "{\"hardwareid\": \"pi1\"}").status
+    };
+    assert_eq!([enrol(&["--group", "north"]), enrol(&[])], [409, 409]);
+    assert_eq!(server.beat_with(&document("pi1", 2), Some(&south)).status, 200, "its token is still good");
+    assert_eq!(enrol(&["--group", "south"]), 200);
+}
+
+#[test]
 fn a_removed_device_is_gone_and_can_be_restored() {
     let server = Server::start();
     assert_eq!(server.beat(&document("pi1", 1)).status, 200);

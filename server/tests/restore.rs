@@ -56,6 +56,20 @@ fn what_is_no_whole_backup_changes_nothing() {
         let (ok, _, error) = server.command(&["restore", backup.to_str().unwrap()], "");
         assert!(!ok, "{what}: {error}");
     }
+    // Whole files that are no whole database of this program.
+    for change in [
+        "DROP TABLE latest",
+        "ALTER TABLE minute DROP COLUMN temp_max",
+        "CREATE TRIGGER t AFTER INSERT ON beat BEGIN DELETE FROM beat; END",
+        "ALTER TABLE session RENAME TO s; CREATE VIEW session AS SELECT * FROM s",
+    ] {
+        fs::write(&backup, &whole).unwrap();
+        rusqlite::Connection::open(&backup).unwrap().execute_batch(change).unwrap();
+        let (ok, _, error) = server.command(&["restore", backup.to_str().unwrap()], "");
+        assert!(!ok, "{change}: {error}");
+    }
+    let (ok, _, error) = server.command(&["restore", "/dev/zero"], "");
+    assert!(!ok && error.contains("regular file"), "{error}");
     server.restart();
     assert_eq!(server.stored("pi1"), 1);
 }

@@ -113,11 +113,6 @@ impl Tokens {
         if token.purpose == TokenUse::Enrol { Ok(token.group.clone()) } else { Err(Refusal::Wrong) }
     }
 
-    /// Whether a device has a token of its own.
-    pub(crate) fn is_bound(&self, hardware_id: &str) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).bound.contains(hardware_id)
-    }
-
     /// Whether this token may read the API and the metrics.
     ///
     /// # Errors

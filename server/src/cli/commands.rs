@@ -10,7 +10,7 @@ use super::{Failure, TokenAdd};
 use crate::{
     access::{password, secret, tokens::Tokens},
     config::Config,
-    limits::{LABEL_MAX, PASSWORD_MAX},
+    limits::PASSWORD_MAX,
     page::checked_labels,
     presence::Presence,
     store::{Labels, Store, TokenRow, TokenUse},
@@ -44,12 +44,11 @@ pub(super) fn password(config: &Config) -> Result<(), Failure> {
 }
 
 pub(super) fn add_token(config: &Config, add: TokenAdd) -> Result<(), Failure> {
-    if add.group.as_ref().is_some_and(|group| group.len() > LABEL_MAX) {
-        return Err(Failure::Other(format!("a group has {LABEL_MAX} bytes at most")));
+    if let Some(id) = &add.device {
+        check_id(id).map_err(Failure::Other)?;
     }
-    if add.device.as_ref().is_some_and(|id| !id.chars().all(is_plain)) {
-        return Err(Failure::Other("a hardware id has no control characters".to_owned()));
-    }
+    let group = add.group.as_deref().unwrap_or_default();
+    let group = checked_labels("", group, "", false).map_err(Failure::Other)?.group;
     let secret = secret::new_secret().map_err(Failure::Other)?;
     let mut store = open(config)?;
     let now = store.time()?;
@@ -63,7 +62,7 @@ pub(super) fn add_token(config: &Config, add: TokenAdd) -> Result<(), Failure> {
         id: 0,
         hash: secret::hash(&secret),
         purpose,
-        group: add.group,
+        group,
         created_at: now,
         expires_at: add.expires.map(|lifetime| now.plus(lifetime)),
     };
@@ -90,7 +89,7 @@ pub(super) fn list_tokens(config: &Config) -> Result<(), Failure> {
             Some(at) if at <= now => format!("{} (expired)", at.readable()),
             Some(at) => at.readable(),
         };
-        let group = token.group.unwrap_or_default();
+        let group = one_line(&token.group.unwrap_or_default());
         writeln!(
             out,
             "{:>4}  {purpose:<24}  {group:<16}  {}  {expires}",
@@ -187,6 +186,15 @@ pub(super) fn restore(config: &Config, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether a device could have this hardware id.
+fn check_id(id: &str) -> Result<(), String> {
+    let longest = heartbeat_core::limits::HARDWARE_ID_MAX;
+    if id.trim().is_empty() || id.chars().count() > longest || !id.chars().all(is_plain) {
+        return Err(format!("a hardware id has 1 to {longest} characters, and no control characters"));
+    }
+    Ok(())
+}
+
 /// A time such as `90m`, `12h`, `30d`, in milliseconds.
 pub(super) fn lifetime(text: &str) -> Result<i64, String> {
     let units = [("m", MINUTE_MS), ("h", HOUR_MS), ("d", DAY_MS)];
@@ -205,6 +213,14 @@ pub(super) fn no_tokens() -> std::sync::Arc<Tokens> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rejects_ids_that_no_device_can_have() {
+        assert_eq!(check_id("pi1"), Ok(()));
+        for id in ["", " ", "a\nb", "\u{1b}[2J", &"x".repeat(65)] {
+            assert!(check_id(id).is_err(), "{id:?}");
+        }
+    }
 
     #[test]
     fn lifetimes_need_a_unit_and_are_bounded() {

@@ -30,7 +30,7 @@ use crate::{
     },
     app::App,
     deltas::{DeltaError, Start},
-    engine::Verdict,
+    engine::{Verdict, read},
     limits::{BODY_TIMEOUT, COMMIT_TIMEOUT, DOCUMENT_MAX, RETRY_AFTER_MIN, RETRY_AFTER_SPREAD},
     model::document::{Beat, DocumentError},
     refused::Reason,
@@ -278,22 +278,26 @@ pub(crate) async fn enrol(State(app): State<Arc<App>>, request: Request<Body>) -
             "hardwareid has 1 to 64 characters, and no control characters",
         );
     }
-    // Another process, or the command line, may have made one meanwhile.
-    app.reload().await;
-    if app.tokens.is_bound(&id) {
-        return text(StatusCode::CONFLICT, "this device has a token already");
+    // Whoever may enrol into one group takes over no device of another one.
+    let other = read(&app.fleet)
+        .find(&id)
+        .is_some_and(|device| device.labels.group.is_some() && device.labels.group != group);
+    if other {
+        return text(StatusCode::CONFLICT, "this device is in another group; an operator makes its token");
     }
     let Ok(secret) = secret::new_secret() else { return come_again("no randomness") };
     let row = TokenRow {
         id: 0,
         hash: secret::hash(&secret),
-        purpose: TokenUse::Device(id),
+        purpose: TokenUse::Device(id.clone()),
         group,
         created_at: now,
         expires_at: None,
     };
-    if app.admin(move |admin| admin.add_token(&row)).await.is_err() {
-        return come_again("the database is not available");
+    match app.admin(move |admin| admin.enrol(&id, &row)).await {
+        Ok(true) => {}
+        Ok(false) => return text(StatusCode::CONFLICT, "this device has a token already"),
+        Err(_) => return come_again("the database is not available"),
     }
     app.reload().await;
     let answer = serde_json::json!({ "token": secret }).to_string();

@@ -286,6 +286,8 @@ pub(crate) trait Admin {
     fn tokens(&mut self, after: i64) -> Result<Vec<TokenRow>>;
     /// Adds a token with a number greater than all others; its `id` is ignored.
     fn add_token(&mut self, token: &TokenRow) -> Result<i64>;
+    /// Adds the token of a device that has none; `false`: it has one, and nothing has changed.
+    fn enrol(&mut self, device: &str, token: &TokenRow) -> Result<bool>;
     /// Deletes a token; `false`: there is none.
     fn revoke_token(&mut self, id: i64) -> Result<bool>;
     /// A setting of people, such as the hash of their password.

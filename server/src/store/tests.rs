@@ -326,6 +326,12 @@ fn a_token_that_is_only_added_is_told_from_other_changes(database: &Database) {
     assert!(added != before && added.only_adds_tokens_to(before), "{before:?} {added:?}");
     let numbers: Vec<_> = store.tokens(first).unwrap().iter().map(|token| token.id).collect();
     assert_eq!(numbers, [second]);
+    // Who enrols takes no token's place.
+    assert!(!other.enrol("pi1", &token(9, TokenUse::Device("pi1".into()))).unwrap());
+    assert_eq!(store.revision().unwrap(), added);
+    assert!(other.enrol("pi2", &token(9, TokenUse::Device("pi2".into()))).unwrap());
+    let added = store.revision().unwrap();
+    assert_eq!(store.tokens(second).unwrap()[0].purpose, TokenUse::Device("pi2".into()));
     let third = other.add_token(&token(3, TokenUse::Device("pi1".into()))).unwrap();
     let replaced = store.revision().unwrap();
     assert!(!replaced.only_adds_tokens_to(added), "{added:?} {replaced:?}");

@@ -1,6 +1,6 @@
 //! Tokens, logins and labels. Other processes and the command line change them too, and see the revision rise.
 
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Transaction, types::ToSql};
 
 use super::{Postgres, lead::NOW_MS, load::labels_of_row};
 use crate::{
@@ -58,28 +58,27 @@ impl Admin for Postgres {
         })
     }
 
+    fn enrol(&mut self, device: &str, token: &TokenRow) -> Result<bool> {
+        self.line.run(async |session| {
+            let (transaction, _) = session.begin().await?;
+            // First: it serialises those who change the same.
+            transaction.execute(RISE, &[]).await?;
+            let sql = "SELECT 1 FROM token WHERE device = $1";
+            if transaction.query_opt(sql, &[&device]).await?.is_some() {
+                return Ok(false);
+            }
+            insert_token(&transaction, token).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+    }
+
     fn add_token(&mut self, token: &TokenRow) -> Result<i64> {
-        let (purpose, device) = match &token.purpose {
-            TokenUse::Devices => ("devices", None),
-            TokenUse::Device(device) => ("device", Some(device)),
-            TokenUse::Enrol => ("enrol", None),
-            TokenUse::Read => ("read", None),
-        };
         self.line.run(async |session| {
             let (transaction, _) = session.begin().await?;
             // First: it serialises those who change the same, so that tokens are numbered in the order of their commits.
             transaction.execute(RISE, &[]).await?;
-            // A device has one token: a new one replaces the old.
-            let sql = "DELETE FROM token WHERE device = $1";
-            if transaction.execute(sql, &[&device]).await? == 0 {
-                transaction.execute(ADDED, &[]).await?;
-            }
-            let sql = "INSERT INTO token (hash, purpose, device, grp, created_at, expires_at)
-                       VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
-            let expires_at = token.expires_at.map(|expires_at| expires_at.0);
-            let row: [&(dyn ToSql + Sync); 6] =
-                [&token.hash, &purpose, &device, &token.group, &token.created_at.0, &expires_at];
-            let id = transaction.query_one(sql, &row).await?.try_get(0)?;
+            let id = insert_token(&transaction, token).await?;
             transaction.commit().await?;
             Ok(id)
         })
@@ -205,4 +204,24 @@ impl Admin for Postgres {
             Ok(())
         })
     }
+}
+
+async fn insert_token(transaction: &Transaction<'_>, token: &TokenRow) -> Result<i64> {
+    let (purpose, device) = match &token.purpose {
+        TokenUse::Devices => ("devices", None),
+        TokenUse::Device(device) => ("device", Some(device)),
+        TokenUse::Enrol => ("enrol", None),
+        TokenUse::Read => ("read", None),
+    };
+    // A device has one token: a new one replaces the old.
+    let sql = "DELETE FROM token WHERE device = $1";
+    if transaction.execute(sql, &[&device]).await? == 0 {
+        transaction.execute(ADDED, &[]).await?;
+    }
+    let sql = "INSERT INTO token (hash, purpose, device, grp, created_at, expires_at)
+               VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
+    let expires_at = token.expires_at.map(|expires_at| expires_at.0);
+    let row: [&(dyn ToSql + Sync); 6] =
+        [&token.hash, &purpose, &device, &token.group, &token.created_at.0, &expires_at];
+    Ok(transaction.query_one(sql, &row).await?.try_get(0)?)
 }

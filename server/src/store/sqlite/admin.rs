@@ -1,6 +1,6 @@
 //! Tokens, logins and labels. The command line changes them beside the running server, which sees the revision rise.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{Sqlite, load::labels_of};
 use crate::{
@@ -46,32 +46,20 @@ impl Admin for Sqlite {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    fn add_token(&mut self, token: &TokenRow) -> Result<i64> {
-        let transaction = self.connection.transaction()?;
-        let (purpose, device) = match &token.purpose {
-            TokenUse::Devices => ("devices", None),
-            TokenUse::Device(device) => ("device", Some(device)),
-            TokenUse::Enrol => ("enrol", None),
-            TokenUse::Read => ("read", None),
-        };
-        // A device has one token: a new one replaces the old.
-        let replaced = transaction.execute("DELETE FROM token WHERE device = ?1", [device])? > 0;
-        transaction.execute(
-            "INSERT INTO token (hash, purpose, device, grp, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                token.hash,
-                purpose,
-                device,
-                token.group,
-                token.created_at.0,
-                token.expires_at.map(|expires_at| expires_at.0)
-            ],
-        )?;
-        let id = transaction.last_insert_rowid();
-        transaction.execute(RISE, [])?;
-        if !replaced {
-            transaction.execute(ADDED, [])?;
+    fn enrol(&mut self, device: &str, token: &TokenRow) -> Result<bool> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let sql = "SELECT 1 FROM token WHERE device = ?1";
+        if transaction.prepare_cached(sql)?.exists([device])? {
+            return Ok(false);
         }
+        insert_token(&transaction, token)?;
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    fn add_token(&mut self, token: &TokenRow) -> Result<i64> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let id = insert_token(&transaction, token)?;
         transaction.commit()?;
         Ok(id)
     }
@@ -166,4 +154,32 @@ impl Admin for Sqlite {
         };
         Ok(())
     }
+}
+
+fn insert_token(transaction: &Transaction<'_>, token: &TokenRow) -> Result<i64> {
+    let (purpose, device) = match &token.purpose {
+        TokenUse::Devices => ("devices", None),
+        TokenUse::Device(device) => ("device", Some(device)),
+        TokenUse::Enrol => ("enrol", None),
+        TokenUse::Read => ("read", None),
+    };
+    // A device has one token: a new one replaces the old.
+    let replaced = transaction.execute("DELETE FROM token WHERE device = ?1", [device])? > 0;
+    transaction.execute(
+        "INSERT INTO token (hash, purpose, device, grp, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            token.hash,
+            purpose,
+            device,
+            token.group,
+            token.created_at.0,
+            token.expires_at.map(|expires_at| expires_at.0)
+        ],
+    )?;
+    let id = transaction.last_insert_rowid();
+    transaction.execute(RISE, [])?;
+    if !replaced {
+        transaction.execute(ADDED, [])?;
+    }
+    Ok(id)
 }

@@ -81,7 +81,11 @@ impl Sqlite {
             .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
             .map_err(at_path)?;
         match (version, application, tables) {
-            (0, 0, 0) => this.create().map_err(at_path)?,
+            (0, 0, 0) => {
+                this.create().map_err(at_path)?;
+                // A crash of the file system may have emptied the file, and with it the password and all tokens are gone.
+                log::warn!("{}: there was no database, a new one was made", path.display());
+            }
             (SCHEMA_VERSION, APPLICATION_ID, _) => {}
             (newer, APPLICATION_ID, _) => {
                 let text = format!(
@@ -139,7 +143,7 @@ impl Sqlite {
 
     fn create(&mut self) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
-        transaction.execute_batch(&include_str!("schema.sql").replace("{summary}", &summary_columns()))?;
+        transaction.execute_batch(&tables())?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()
@@ -208,6 +212,11 @@ impl From<rusqlite::Error> for StoreError {
             _ => Self::Unavailable(error.to_string()),
         }
     }
+}
+
+/// Makes the tables of a new database, but those of [`ADDED`].
+fn tables() -> String {
+    include_str!("schema.sql").replace("{summary}", &summary_columns())
 }
 
 /// Columns of a summary: of each value how often it was read, its sum and its largest.

@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
-use super::{APPLICATION_ID, SCHEMA_VERSION, make_file};
+use super::{APPLICATION_ID, SCHEMA_VERSION, make_file, tables};
 use crate::store::{Result, StoreError};
 
 /// Marks the database as in use by a server for as long as the file is open.
@@ -48,6 +48,10 @@ fn bring(from: &Path, to: &Path) -> Result<()> {
         let text = format!("{}: has a log beside it, so `backup` did not make it", from.display());
         return Err(StoreError::Refused(text));
     }
+    // Before it is opened: that would wait for the other end of a pipe.
+    if !fs::metadata(from).map_err(|error| failed(from, &error))?.is_file() {
+        return Err(StoreError::Refused(format!("{}: not a regular file", from.display())));
+    }
     let mut source = File::open(from).map_err(|error| failed(from, &error))?;
     let _ = fs::remove_file(to);
     make_file(to).map_err(|error| failed(to, &error))?;
@@ -72,7 +76,40 @@ fn check(path: &Path) -> std::result::Result<(), String> {
     let verdict: String = connection
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .map_err(|error| error.to_string())?;
-    if verdict == "ok" { Ok(()) } else { Err(verdict) }
+    if verdict != "ok" {
+        return Err(verdict);
+    }
+    check_tables(&connection)
+}
+
+/// Whether it has the tables of a new database with all their columns, and nothing that does something by itself.
+fn check_tables(connection: &Connection) -> std::result::Result<(), String> {
+    let expected = Connection::open_in_memory()
+        .and_then(|fresh| {
+            fresh.execute_batch(&tables())?;
+            columns(&fresh)
+        })
+        .map_err(|error| error.to_string())?;
+    let found = columns(connection).map_err(|error| error.to_string())?;
+    if let Some((table, column)) = expected.iter().find(|column| !found.contains(column)) {
+        return Err(format!("it has no table {table} with a column {column}"));
+    }
+    let sql = "SELECT name FROM sqlite_schema WHERE type IN ('view', 'trigger') LIMIT 1";
+    let other = connection.query_row(sql, [], |row| row.get::<_, String>(0)).optional();
+    match other.map_err(|error| error.to_string())? {
+        None => Ok(()),
+        Some(name) => Err(format!("{name:?} is a view or a trigger, which no backup has")),
+    }
+}
+
+/// Tables and their columns.
+fn columns(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    let sql =
+        "SELECT tables.name, info.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS info
+               WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%'";
+    let mut select = connection.prepare(sql)?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }
 
 fn replace(from: &Path, to: &Path) -> Result<()> {
