@@ -12,7 +12,9 @@ use crate::{
         ledger::Entry,
     },
     presence::Presence,
-    store::{AlertRow, Applied, BeatRow, EventRow, Known, Labels, Result, Revision, StoreError, SummaryRow, Writes},
+    store::{
+        AlertRow, Applied, BeatRow, EventRow, Known, Labels, Result, Revision, StoreError, SummaryRow, Writes,
+    },
     time::Now,
 };
 

@@ -2,12 +2,14 @@
 //!
 //! The engine writes it after each commit, so that nothing is shown that is not stored.
 //!
-//! [`query`]: filters, orders and pages of the list.
+//! - [`query`][]: filters, orders and pages of the list
+//! - [`order`][]: which devices a page shows
 
+mod order;
 pub(crate) mod query;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -76,6 +78,11 @@ impl Device {
         self.heard.map(|heard| now.up.since(heard))
     }
 
+    /// Whether something is wrong with it other than being offline.
+    pub(crate) fn is_unwell(&self) -> bool {
+        self.alerts.iter().any(|(kind, _)| *kind != Kind::Offline)
+    }
+
     /// The name that an operator gave it, otherwise its hardware id.
     pub(crate) fn title(&self) -> &str {
         self.labels.name.as_deref().unwrap_or(&self.hardware_id)
@@ -118,6 +125,15 @@ impl Counts {
     /// All devices.
     pub(crate) fn total(&self) -> usize {
         self.online + self.late + self.offline
+    }
+
+    fn add(&mut self, device: &Device) {
+        match device.presence {
+            Presence::Online => self.online += 1,
+            Presence::Late => self.late += 1,
+            Presence::Offline => self.offline += 1,
+        }
+        self.unwell += usize::from(device.is_unwell());
     }
 }
 
@@ -176,25 +192,7 @@ impl Fleet {
     /// How many are in which state.
     pub(crate) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        for device in self.devices.iter().filter(|device| !device.labels.removed) {
-            match device.presence {
-                Presence::Online => counts.online += 1,
-                Presence::Late => counts.late += 1,
-                Presence::Offline => counts.offline += 1,
-            }
-            counts.unwell += usize::from(device.alerts.iter().any(|(kind, _)| *kind != Kind::Offline));
-        }
+        self.devices.iter().filter(|device| !device.labels.removed).for_each(|device| counts.add(device));
         counts
-    }
-
-    /// Groups that there are, in order.
-    pub(crate) fn groups(&self) -> Vec<&str> {
-        let devices = self.devices.iter().filter(|device| !device.labels.removed);
-        let mut groups = BTreeSet::new();
-        // One by one: to collect them would put the names of all devices in order.
-        for group in devices.filter_map(|device| device.labels.group.as_deref()) {
-            groups.insert(group);
-        }
-        groups.into_iter().collect()
     }
 }

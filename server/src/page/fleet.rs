@@ -37,8 +37,8 @@ pub(super) async fn page(
         html! {
             h1 { "Fleet" }
             // Not for a screen reader to read out at each change: in a large fleet it would never end.
-            (counts(&fleet.counts(), &query))
-            (filters(&fleet, &query))
+            (counts(&selection.counts, &query))
+            (filters(&selection.groups, &query))
             (table(&selection, &query))
             (pages(&selection, &query))
         }
@@ -50,7 +50,7 @@ pub(super) async fn page(
 /// The parts of the page that change.
 pub(super) fn parts(fleet: &Fleet, query: &Query) -> Vec<Part> {
     let selection = query.select(fleet);
-    let mut parts = vec![("counts".to_owned(), counts(&fleet.counts(), query).into_string())];
+    let mut parts = vec![("counts".to_owned(), counts(&selection.counts, query).into_string())];
     // The rows in their order; when that changes, the whole table is replaced.
     let order: Vec<_> = selection.devices.iter().map(|device| device.id.0.to_string()).collect();
     parts.push((format!("order {}", order.join(" ")), table(&selection, query).into_string()));
@@ -91,8 +91,7 @@ fn counts(counts: &Counts, query: &Query) -> Markup {
     }
 }
 
-fn filters(fleet: &Fleet, query: &Query) -> Markup {
-    let groups = fleet.groups();
+fn filters(groups: &[&str], query: &Query) -> Markup {
     let state = if query.unwell { Some("unwell") } else { query.presence.map(Presence::word) };
     html! {
         form.filters method="get" action="." role="search" {
@@ -105,7 +104,7 @@ fn filters(fleet: &Fleet, query: &Query) -> Markup {
                 select name="group" aria-label="Group" {
                     option value="" { "All groups" }
                     @for group in groups {
-                        option value=(group) selected[query.group.as_deref() == Some(group)] { (group) }
+                        option value=(group) selected[query.group.as_deref() == Some(*group)] { (group) }
                     }
                 }
             }

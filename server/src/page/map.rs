@@ -17,7 +17,7 @@ use crate::{
     engine::read,
     fleet::{
         Device,
-        query::{Query, QueryKeys, unwell},
+        query::{Query, QueryKeys},
     },
     limits::MAP_POINTS_MAX,
     presence::Presence,
@@ -46,7 +46,7 @@ impl Placed {
             hardware_id: Arc::clone(&device.hardware_id),
             name: device.labels.name.clone(),
             presence: device.presence,
-            unwell: unwell(device),
+            unwell: device.is_unwell(),
             position: device.reading.position?,
         })
     }

@@ -1,8 +1,9 @@
 //! What every store must do, tested with each of them.
 
 use super::{
-    AlertRow, Applied, BeatRow, EventRow, Known, Labels, MessageRow, Read, Retention, Revision, Step, SummaryRow,
-    TokenRow, TokenUse, Writes, cluster::Cluster, database::Database, postgres::Server, sqlite::path_in,
+    AlertRow, Applied, BeatRow, EventRow, Known, Labels, MessageRow, Read, Retention, Revision, Step,
+    SummaryRow, TokenRow, TokenUse, Writes, cluster::Cluster, database::Database, postgres::Server,
+    sqlite::path_in,
 };
 use crate::{
     limits::{BOOTS_IN_MEMORY, STARTS_MAX},
