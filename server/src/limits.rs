@@ -81,6 +81,11 @@ pub(crate) const METRICS_DEVICES_MAX: usize = 10_000;
 
 /// Rows that one transaction of the retention deletes: some milliseconds, in which no heartbeat waits long.
 pub(crate) const RETENTION_ROWS: usize = 5_000;
+/// Time after which a transaction of the retention ends with fewer, because the disk is slow. Half of the time for which a
+/// commit waits for more heartbeats.
+pub(crate) const RETENTION_STEP: Duration = Duration::from_millis(10);
+/// Events that are deleted between two looks at the time. Each is on pages of its own.
+pub(crate) const RETENTION_EVENTS: usize = 200;
 /// Devices that one transaction of the retention looks at.
 pub(crate) const RETENTION_DEVICES: usize = 500;
 /// Time between two rounds of the retention through all devices.
@@ -89,6 +94,8 @@ pub(crate) const RETENTION_EVERY: Duration = Duration::from_secs(600);
 pub(crate) const RETENTION_AFTER: Duration = Duration::from_secs(60);
 /// After a step of the retention heartbeats have the engine for so many times as long as it took.
 pub(crate) const RETENTION_REST: u32 = 3;
+/// Time between two looks whether a step has ended that the database does by itself.
+pub(crate) const RETENTION_LOOK: Duration = Duration::from_millis(100);
 
 /// How often the log says what was refused.
 pub(crate) const REFUSED_EVERY: Duration = Duration::from_secs(60);

@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 use super::{Command, Engine, Incoming};
 use crate::{
     clock::Clock,
-    limits::{BATCH_MAX, RETENTION_AFTER, RETENTION_EVERY, RETENTION_REST},
-    store::Result,
+    limits::{BATCH_MAX, RETENTION_AFTER, RETENTION_EVERY, RETENTION_LOOK, RETENTION_REST},
+    store::{Result, Retained},
 };
 
 /// How often time is looked at.
@@ -95,11 +95,11 @@ impl Turn {
         if self.stopping || began < self.rounds.next(purging) {
             return;
         }
-        let more = if purging { self.engine.purge() } else { self.engine.retain(self.clock.now().at) };
-        if let Err(error) = &more {
+        let step = if purging { self.engine.purge() } else { self.engine.retain(self.clock.now().at) };
+        if let Err(error) = &step {
             log::warn!("old rows stay for now: {error}");
         }
-        self.rounds.done(began, purging, more);
+        self.rounds.done(began, purging, &step);
     }
 
     /// Waits for a heartbeat, then a little for more of them, until `deadline` at most.
@@ -157,14 +157,17 @@ impl Rounds {
         if purging { self.rest } else { self.rest.max(self.round) }
     }
 
-    /// A step is over. `more`: not the last one of this round.
-    fn done(&mut self, began: Instant, purging: bool, more: Result<bool>) {
+    /// A step is over, or the database is at it.
+    fn done(&mut self, began: Instant, purging: bool, step: &Result<Retained>) {
         let now = Instant::now();
-        self.rest = match more {
-            Ok(_) => now + now.saturating_duration_since(began) * RETENTION_REST,
+        self.rest = match step {
+            Ok(Retained::Underway) => now + RETENTION_LOOK,
+            Ok(Retained::More | Retained::Over) => {
+                now + now.saturating_duration_since(began) * RETENTION_REST
+            }
             Err(_) => now + RETENTION_AFTER,
         };
-        if !purging && !matches!(more, Ok(true)) {
+        if !purging && matches!(step, Ok(Retained::Over) | Err(_)) {
             self.round = now + RETENTION_EVERY;
         }
     }
@@ -195,15 +198,18 @@ mod tests {
         assert!(rounds.next(false) > began + RETENTION_AFTER / 2, "not at once after a start");
         assert!(rounds.next(true) <= Instant::now(), "what people want is begun at once");
         rounds.round = began;
-        rounds.done(began, false, Ok(true));
+        rounds.done(began, false, &Ok(Retained::More));
         assert!(
             rounds.next(false) < began + RETENTION_AFTER,
             "a large fleet has more to delete than a step a second"
         );
-        rounds.done(began, false, Ok(false));
+        rounds.done(began, false, &Ok(Retained::Underway));
+        assert!(rounds.next(false) > Instant::now(), "what the database does is not asked for all the time");
+        assert!(rounds.next(false) < began + RETENTION_AFTER);
+        rounds.done(began, false, &Ok(Retained::Over));
         assert!(rounds.next(false) > began + RETENTION_EVERY / 2);
         rounds.round = began;
-        rounds.done(began, true, Err(crate::store::StoreError::Unavailable(String::new())));
+        rounds.done(began, true, &Err(crate::store::StoreError::Unavailable(String::new())));
         assert!(rounds.next(true) > began + RETENTION_AFTER / 2, "after an error it waits");
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     limits::{CLOSED_MAX, TURN_LATE_MS},
     model::{DeviceId, ledger::Ledger},
     presence::Presence,
-    store::{AlertRow, Applied, Labels, MessageRow, Purge, Result, SummaryRow, Writes},
+    store::{AlertRow, Applied, Labels, MessageRow, Purge, Result, Retained, SummaryRow, Writes},
     text::one_line,
     time::{HOUR_MS, Now, UnixMs, span},
 };
@@ -111,12 +111,12 @@ impl Engine {
         Ok(())
     }
 
-    /// One step of the retention; `true`: there is more to do.
+    /// One step of the retention.
     ///
     /// # Errors
     /// Those of the store.
-    pub(crate) fn retain(&mut self, now: UnixMs) -> Result<bool> {
-        if self.leads() { self.store.retain(now, &self.rules.retention) } else { Ok(false) }
+    pub(crate) fn retain(&mut self, now: UnixMs) -> Result<Retained> {
+        if self.leads() { self.store.retain(now, &self.rules.retention) } else { Ok(Retained::Over) }
     }
 
     /// Whether [`Engine::purge`] may have something to do.
@@ -124,17 +124,17 @@ impl Engine {
         self.purging && self.leads()
     }
 
-    /// One step of deleting what is stored of devices that are to be forgotten; `true`: there is more to do.
+    /// One step of deleting what is stored of devices that are to be forgotten.
     ///
     /// # Errors
     /// Those of the store.
-    pub(crate) fn purge(&mut self) -> Result<bool> {
+    pub(crate) fn purge(&mut self) -> Result<Retained> {
         match self.store.purge()? {
             Purge::Nothing => self.purging = false,
             Purge::More => {}
             Purge::Done(device) => self.forget(device),
         }
-        Ok(self.purging)
+        Ok(if self.purging { Retained::More } else { Retained::Over })
     }
 
     /// Nothing of this device is stored any more but its id: it is shown so, and its numbers begin again.

@@ -217,6 +217,17 @@ pub(crate) enum Applied {
     Deposed,
 }
 
+/// How far a round of the retention is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retained {
+    /// Something was deleted, and there may be more.
+    More,
+    /// Something is being deleted: ask again.
+    Underway,
+    /// Nothing is left that is too old.
+    Over,
+}
+
 /// A step of deleting what is stored of devices that are to be forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purge {
@@ -338,8 +349,8 @@ pub(crate) trait Store: Admin + Send {
     fn lose_next_answer(&mut self) {}
     /// Writes what is there already: whether anything can be stored.
     fn probe(&mut self) -> Result<()>;
-    /// Deletes a bounded number of rows that are too old; `true`: there are more.
-    fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool>;
+    /// A step of deleting what is too old: deletes a bounded number of rows, or lets the database delete and does not wait.
+    fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<Retained>;
     /// Deletes a bounded number of rows of a device that was marked by [`Admin::purge_device`].
     fn purge(&mut self) -> Result<Purge>;
     /// Whether this process is the one of all on this database that raises alerts, sends messages and deletes old rows,

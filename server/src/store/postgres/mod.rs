@@ -13,6 +13,7 @@
 //! - [`mod@write`], [`beats`][], [`rows`][]: [`super::Store`], what the engine changes
 //! - [`known`][]: whether a heartbeat is there already
 //! - [`lead`][]: which process leads
+//! - [`mod@retain`][]: what is too old
 //! - [`load`][]: the state that the engine starts with, and what other processes have changed
 //! - [`read`][]: [`super::Read`], history and events
 //! - [`admin`][]: [`super::Admin`], tokens, logins and labels
@@ -23,6 +24,7 @@ mod known;
 mod lead;
 mod load;
 mod read;
+mod retain;
 mod rows;
 mod schema;
 mod session;
@@ -40,6 +42,7 @@ use tokio_postgres::error::SqlState;
 
 use super::{Result, StoreError};
 use crate::model::{DeviceId, reading::Value};
+use retain::Sweeper;
 use schema::Partition;
 use session::Line;
 pub(crate) use session::Server;
@@ -47,6 +50,7 @@ pub(crate) use session::Server;
 /// A connection to the database.
 pub(crate) struct Postgres {
     line: Line,
+    sweeper: Sweeper,
     versions: HashMap<DeviceId, Version>,
     /// The connection on which the lock of the leading process was taken.
     leads_on: Option<u64>,
@@ -54,8 +58,6 @@ pub(crate) struct Postgres {
     term: Option<i64>,
     /// Partitions that are there.
     partitions: HashSet<Partition>,
-    /// The last device whose old starts this round of the retention has deleted.
-    retained: i64,
     /// When all versions were compared.
     compared_at: Option<Instant>,
     #[cfg(test)]
@@ -77,7 +79,7 @@ impl Postgres {
     /// # Errors
     /// The server does not answer or refuses the login, or the database is none of this program.
     pub(crate) fn open(server: &Arc<Server>) -> Result<Self> {
-        let mut this = Self::on(Line::new(Arc::clone(server), false));
+        let mut this = Self::on(server, false);
         this.line.run(async |session| schema::prepare(session).await)?;
         Ok(this)
     }
@@ -87,24 +89,24 @@ impl Postgres {
     /// # Errors
     /// As of [`Postgres::open`].
     pub(crate) fn open_made(server: &Arc<Server>) -> Result<Option<Self>> {
-        let mut this = Self::on(Line::new(Arc::clone(server), false));
+        let mut this = Self::on(server, false);
         let made = this.line.run(async |session| schema::is_made(session).await)?;
         if made { Self::open(server).map(Some) } else { Ok(None) }
     }
 
     /// For questions only. Connects when it is asked.
     pub(crate) fn open_reader(server: &Arc<Server>) -> Self {
-        Self::on(Line::new(Arc::clone(server), true))
+        Self::on(server, true)
     }
 
-    fn on(line: Line) -> Self {
+    fn on(server: &Arc<Server>, reads_only: bool) -> Self {
         Self {
-            line,
+            line: Line::new(Arc::clone(server), reads_only),
+            sweeper: Sweeper::new(Arc::clone(server)),
             versions: HashMap::new(),
             leads_on: None,
             term: None,
             partitions: HashSet::new(),
-            retained: 0,
             compared_at: None,
             #[cfg(test)]
             loses_next_answer: false,

@@ -15,22 +15,21 @@ use super::{
     session::{LOAD_TIMEOUT, Session, Statements},
 };
 use crate::{
-    limits::{BOOTS_IN_MEMORY, RETENTION_DEVICES, RETENTION_ROWS, STARTS_MAX},
+    limits::RETENTION_ROWS,
     model::{
         DeviceId,
         boot::Boot,
         ledger::{Ledger, hour_of},
     },
     store::{
-        Applied, Changes, DeviceRow, Duties, Known, Purge, Result, Retention, Store, StoreError, Writes,
+        Applied, Changes, DeviceRow, Duties, Known, Purge, Result, Retained, Retention, Store, StoreError,
+        Writes,
     },
     time::{DAY_MS, UnixMs},
 };
 
 /// Attempts to number a start of an agent while other processes number starts of the same device.
 const ORDINALS: usize = 10;
-/// Old starts of one device that a step of the retention deletes.
-const STARTS_AT_ONCE: usize = 100;
 
 impl Store for Postgres {
     fn load(&mut self) -> Result<Vec<DeviceRow>> {
@@ -121,33 +120,11 @@ impl Store for Postgres {
         })
     }
 
-    fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool> {
-        let ages = [retention.beats, retention.minutes, retention.hours];
-        for (table, age) in Table::ALL.into_iter().zip(ages) {
-            let horizon = now.plus(-age);
-            let oldest =
-                self.line.run(async |session| schema::oldest_before(session, table, horizon).await)?;
-            if let Some(name) = oldest {
-                self.line.run(async |session| schema::drop_partition(session, &name).await)?;
-                self.partitions.retain(|partition| partition.to() > horizon);
-                return Ok(true);
-            }
-        }
-        let horizon = now.plus(-retention.events);
-        let rows = i64::try_from(RETENTION_ROWS).unwrap_or(i64::MAX);
-        let more = self.line.run(async |session| {
-            let sql = "DELETE FROM event WHERE (device, id) IN
-                       (SELECT device, id FROM event WHERE at < $1 ORDER BY at LIMIT $2)";
-            let deleted = session.client.execute(sql, &[&horizon.0, &rows]).await?;
-            Ok(deleted >= RETENTION_ROWS as u64)
-        })?;
-        if more {
-            return Ok(true);
-        }
-        let after = self.retained;
-        let next = self.line.run(async |session| delete_starts(session, after, horizon).await)?;
-        self.retained = next.unwrap_or(0);
-        Ok(next.is_some())
+    fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<Retained> {
+        // What is dropped meanwhile is made again if something comes for it.
+        let horizon = now.plus(-retention.beats.min(retention.minutes).min(retention.hours));
+        self.partitions.retain(|partition| partition.to() > horizon);
+        self.sweeper.proceed(now, retention)
     }
 
     fn purge(&mut self) -> Result<Purge> {
@@ -378,37 +355,6 @@ async fn open_boots(session: &mut Session, now: UnixMs, ids: &[(DeviceId, u64)])
         }
     }
     Err(StoreError::Unavailable("starts of agents could not be numbered".to_owned()))
-}
-
-/// Deletes the oldest starts of the devices that follow `after`: those of before a time, and those beyond [`STARTS_MAX`], but
-/// not the latest, which ledgers need. After which device to go on; `None`: there is no other.
-async fn delete_starts(session: &mut Session, after: i64, before: UnixMs) -> Result<Option<i64>> {
-    let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let sql = "SELECT id FROM device WHERE id > $1 ORDER BY id LIMIT $2";
-    let rows = session.client.query(sql, &[&after, &number(RETENTION_DEVICES)]).await?;
-    let devices: Vec<i64> = rows.iter().map(|row| row.try_get(0)).collect::<std::result::Result<_, _>>()?;
-    let Some(last) = devices.last().copied() else { return Ok(None) };
-    // The oldest of each, by the primary key.
-    let sql = "DELETE FROM boot USING (
-                   SELECT old.device, old.ordinal FROM unnest($1::bigint[]) AS asked (device)
-                   CROSS JOIN LATERAL (SELECT max(ordinal) AS newest FROM boot WHERE device = asked.device) AS latest
-                   CROSS JOIN LATERAL (SELECT device, ordinal, last_at FROM boot WHERE device = asked.device
-                                       ORDER BY ordinal LIMIT $3) AS old
-                   WHERE old.ordinal <= latest.newest - $4
-                   AND (old.last_at < $2 OR old.ordinal <= latest.newest - $5)
-                   LIMIT $6) AS gone
-               WHERE boot.device = gone.device AND boot.ordinal = gone.ordinal";
-    let limits = [STARTS_AT_ONCE, BOOTS_IN_MEMORY, STARTS_MAX, RETENTION_ROWS].map(number);
-    let delete = session.statements.get(&session.client, sql).await?;
-    let deleted = session
-        .client
-        .execute(&delete, &[&devices, &before.0, &limits[0], &limits[1], &limits[2], &limits[3]])
-        .await?;
-    // One of them may have more.
-    if deleted >= STARTS_AT_ONCE as u64 {
-        return Ok(Some(after));
-    }
-    Ok(Some(last).filter(|_| devices.len() == RETENTION_DEVICES))
 }
 
 async fn purge(session: &mut Session) -> Result<Purge> {

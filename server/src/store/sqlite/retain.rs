@@ -1,18 +1,27 @@
 //! What is too old, and what is stored of a removed device that is to be forgotten: deleted in steps of bounded size, between
 //! which the writer commits heartbeats.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Sqlite, count};
 use crate::{
-    limits::{BOOTS_IN_MEMORY, RETENTION_DEVICES, RETENTION_ROWS, STARTS_MAX},
+    limits::{BOOTS_IN_MEMORY, RETENTION_DEVICES, RETENTION_EVENTS, RETENTION_ROWS, STARTS_MAX},
     model::DeviceId,
-    store::{Purge, Result, Retention},
+    store::{Purge, Result, Retained, Retention},
     time::UnixMs,
 };
 
 impl Sqlite {
-    pub(super) fn retain_step(&mut self, now: UnixMs, retention: &Retention) -> Result<bool> {
+    /// A step: until as many rows are deleted as one may be, or `time` has passed. It does something in any case.
+    pub(super) fn retain_step(
+        &mut self,
+        now: UnixMs,
+        retention: &Retention,
+        time: Duration,
+    ) -> Result<Retained> {
+        let began = Instant::now();
         let transaction = self.connection.transaction()?;
         let devices: Vec<i64> = {
             let mut select =
@@ -23,26 +32,32 @@ impl Sqlite {
         };
         let mut left = RETENTION_ROWS;
         let mut retained = self.retained;
+        let mut more = devices.len() == RETENTION_DEVICES;
         for device in &devices {
             left -= retain_device(&transaction, *device, now, retention, left)?;
-            if left == 0 {
+            if left > 0 {
+                retained = *device;
+            }
+            if left == 0 || began.elapsed() >= time {
+                more = true;
                 break;
             }
-            retained = *device;
         }
-        let mut more = left == 0 || devices.len() == RETENTION_DEVICES;
-        if !more {
+        // If something is left of them, the next step comes back to the events: no device is left.
+        while !more {
             let sql =
                 "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE at < ?1 ORDER BY at LIMIT ?2)";
             let deleted = transaction
                 .prepare_cached(sql)?
-                .execute(params![now.plus(-retention.events).0, count(RETENTION_ROWS)])?;
-            // Then the next step comes back to the events: no device is left.
-            more = deleted == RETENTION_ROWS;
+                .execute(params![now.plus(-retention.events).0, count(RETENTION_EVENTS)])?;
+            if deleted < RETENTION_EVENTS {
+                break;
+            }
+            more = began.elapsed() >= time;
         }
         transaction.commit()?;
         self.retained = if more { retained } else { 0 };
-        Ok(more)
+        Ok(if more { Retained::More } else { Retained::Over })
     }
 
     pub(super) fn purge_step(&mut self) -> Result<Purge> {

@@ -4,12 +4,12 @@ use super::{Sqlite, backup::backup, path_in};
 use crate::{
     model::reading::Value,
     store::{
-        EventRow, Read, Retention, Step, Store, StoreError, Writes,
+        EventRow, Read, Retained, Retention, Step, Store, StoreError, Writes,
         tests::{T0, beat, summary},
     },
     time::{DAY_MS, MINUTE_MS, UnixMs},
 };
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 fn open(directory: &Path) -> Sqlite {
     Sqlite::open(&path_in(directory)).unwrap()
@@ -37,7 +37,7 @@ fn old_rows_go_in_bounded_steps_and_the_last_minute_of_a_device_stays() {
     let retention =
         Retention { beats: 2 * DAY_MS, minutes: 5 * DAY_MS, hours: 20 * DAY_MS, events: 5 * DAY_MS };
     let mut steps = 1;
-    while store.retain(now, &retention).unwrap() {
+    while store.retain(now, &retention).unwrap() != Retained::Over {
         steps += 1;
         assert!(steps < 10);
     }
@@ -155,7 +155,7 @@ fn each_step_of_the_retention_deletes_as_much_as_it_may() {
     let now = T0.plus((OLD + 20) * 5000);
     let retention = Retention { beats: 20 * 5000, minutes: DAY_MS, hours: DAY_MS, events: DAY_MS };
     let mut steps = 1;
-    while store.retain(now, &retention).unwrap() {
+    while store.retain_step(now, &retention, Duration::MAX).unwrap() != Retained::Over {
         steps += 1;
     }
     let rows = usize::try_from(DEVICES * OLD).unwrap();
@@ -165,4 +165,33 @@ fn each_step_of_the_retention_deletes_as_much_as_it_may() {
         let left = reader.history(device, Step::Beat, UnixMs(0), UnixMs(i64::MAX), 100).unwrap();
         assert_eq!((left.len(), left[0].at), (20, T0.plus(OLD * 5000)));
     }
+}
+
+#[test]
+fn a_step_of_the_retention_ends_in_time_and_the_next_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    let names: Vec<String> = (0..20).map(|n| format!("pi{n}")).collect();
+    let names: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+    let mut writes = Writes::default();
+    for (device, _) in store.device_ids(T0, &names).unwrap() {
+        for n in 0..50 {
+            writes.beats.push(beat(device, T0.plus(n * 5000), 480));
+            writes.events.push(EventRow { at: T0.plus(n), device, kind: "k".into(), detail: "d".into() });
+        }
+    }
+    store.apply(&writes).unwrap();
+    let retention = Retention { beats: DAY_MS, minutes: DAY_MS, hours: DAY_MS, events: DAY_MS };
+    let now = T0.plus(10 * DAY_MS);
+    let mut steps = 1;
+    while store.retain_step(now, &retention, Duration::ZERO).unwrap() != Retained::Over {
+        steps += 1;
+        assert!(steps < 100);
+    }
+    assert_eq!(steps, 20 + 1000 / crate::limits::RETENTION_EVENTS + 1, "a device or a bundle of events each");
+    let mut reader = reader(directory.path());
+    assert!(reader.events(None, 10).unwrap().is_empty());
+    let device = store.device_ids(T0, &[("pi19", None)]).unwrap()[0].0;
+    let left = reader.history(device, Step::Beat, UnixMs(0), UnixMs(i64::MAX), 100).unwrap();
+    assert_eq!(left.len(), 13, "the last minute of a device stays");
 }

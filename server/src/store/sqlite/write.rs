@@ -6,6 +6,7 @@ use rusqlite::{
 
 use super::{Sqlite, load::boot_of_row, summary_columns, value_columns};
 use crate::{
+    limits::RETENTION_STEP,
     model::{
         DeviceId,
         boot::Boot,
@@ -13,8 +14,8 @@ use crate::{
         reading::{Summary, VALUES, Value},
     },
     store::{
-        AlertRow, Applied, BeatRow, DeviceRow, Duties, Known, Purge, Result, Retention, Store, SummaryRow,
-        Writes,
+        AlertRow, Applied, BeatRow, DeviceRow, Duties, Known, Purge, Result, Retained, Retention, Store,
+        SummaryRow, Writes,
     },
     time::UnixMs,
 };
@@ -135,8 +136,8 @@ impl Store for Sqlite {
         Ok(())
     }
 
-    fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<bool> {
-        self.retain_step(now, retention)
+    fn retain(&mut self, now: UnixMs, retention: &Retention) -> Result<Retained> {
+        self.retain_step(now, retention, RETENTION_STEP)
     }
 
     fn purge(&mut self) -> Result<Purge> {
