@@ -19,16 +19,12 @@ use std::{
     thread,
 };
 
-use common::{Server, document};
+use common::{Server, document, program};
 
 fn run(config: &str, directory: &Path, arguments: &[&str]) -> Output {
     let file = directory.join("config.toml");
     fs::write(&file, format!("state = {:?}\n{config}", directory.join("state"))).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_heartbeat-server"))
-        .args(["--config", file.to_str().unwrap()])
-        .args(arguments)
-        .output()
-        .unwrap()
+    Command::new(program()).args(["--config", file.to_str().unwrap()]).args(arguments).output().unwrap()
 }
 
 #[test]
@@ -116,9 +112,11 @@ fn test_message_says_of_each_channel_what_it_answered() {
         }
         heads
     });
+    // One by its name, which the C library looks up.
+    let port = address.port();
     let config = format!(
-        "[channels.a]\nkind = \"ntfy\"\nurl = \"http://{address}/topic\"\n[channels.b]\nkind = \"slack\"\nurl = \"http://{address}/b\"\n\
-         [channels.c]\nkind = \"slack\"\nurl = \"http://127.0.0.1:1/\""
+        "[channels.a]\nkind = \"ntfy\"\nurl = \"http://{address}/topic\"\n[channels.b]\nkind = \"slack\"\n\
+         url = \"http://localhost:{port}/b\"\n[channels.c]\nkind = \"slack\"\nurl = \"http://127.0.0.1:1/\""
     );
     let directory = tempfile::tempdir().unwrap();
     let output = run(&config, directory.path(), &["test-message"]);
@@ -136,7 +134,7 @@ fn test_message_says_of_each_channel_what_it_answered() {
 fn sigterm_right_after_the_address_ends_it_in_order() {
     for _ in 0..10 {
         let directory = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_heartbeat-server"))
+        let mut child = Command::new(program())
             .args(["--listen", "127.0.0.1:0", "--state", directory.path().join("state").to_str().unwrap()])
             .args(["--config", "/dev/null"])
             .stdout(Stdio::piped())

@@ -3,8 +3,8 @@
 //! `cargo run --release -p heartbeat-server --example load -- --devices 10000 --interval 5 --tls` starts a server of its
 //! own in a temporary directory, on one core where there are two, the devices on the other, and says what both took. It
 //! measures from when every device has been acknowledged once and another interval has passed, so that the handshakes
-//! of the beginning are not in it. `--target` measures another server instead, `--table` makes the table of
-//! `doc/server.md`.
+//! of the beginning are not in it. `--target` measures another server instead. `--table`, `--page` and `--retention` make
+//! the tables of `doc/server.md`.
 
 #![allow(
     clippy::expect_used,
@@ -12,8 +12,11 @@
     reason = "a tool for developers: it may say what it expects"
 )]
 
+#[path = "../../tests/common/postgres.rs"]
+mod cluster;
 mod device;
 mod page;
+mod retention;
 mod server;
 
 use std::{
@@ -60,9 +63,21 @@ struct Arguments {
     /// Measure what the document has a table of, and print that
     #[arg(long, conflicts_with_all = ["target", "devices", "interval", "tls", "viewers"])]
     table: bool,
-    /// Announce the devices, then time the first page of their list
+    /// Announce the devices, then time pages of their list
     #[arg(long, conflicts_with_all = ["target", "table", "tls", "viewers"])]
     page: bool,
+    /// Fill a database with old rows, then measure heartbeats before these are deleted and meanwhile
+    #[arg(long, conflicts_with_all = ["target", "table", "page", "tls", "viewers", "seconds"])]
+    retention: bool,
+    /// Devices in that database; `--devices` of them send heartbeats
+    #[arg(long, default_value_t = 100_000, requires = "retention")]
+    stored: u64,
+    /// Old heartbeats of each of them
+    #[arg(long, default_value_t = 60, requires = "retention")]
+    old_beats: u64,
+    /// On PostgreSQL, which is started for it, instead of SQLite
+    #[arg(long, requires = "retention")]
+    postgres: bool,
 }
 
 /// What was measured.
@@ -185,6 +200,10 @@ fn table(seconds: f64, config: &str) {
             path: "/heartbeat.php".to_owned(),
             table: true,
             page: false,
+            retention: false,
+            stored: 0,
+            old_beats: 0,
+            postgres: false,
         };
         let measured = measure(&arguments);
         assert_eq!(measured.failed, 0, "heartbeats or connections failed");
@@ -216,7 +235,17 @@ fn main() {
         return table(arguments.seconds, &arguments.config);
     }
     if arguments.page {
-        return page::time_page(arguments.devices, &arguments.config);
+        return page::time_pages(arguments.devices, &arguments.config);
+    }
+    if arguments.retention {
+        return retention::measure(&retention::Plan {
+            stored: arguments.stored.max(arguments.devices),
+            beating: arguments.devices,
+            interval: Duration::from_secs_f64(arguments.interval),
+            old_beats: arguments.old_beats,
+            postgres: arguments.postgres,
+            config: &arguments.config,
+        });
     }
     let measured = measure(&arguments);
     println!(

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
 };
@@ -14,13 +15,14 @@ use tokio_rustls::TlsConnector;
 /// A server that this program has started. Dropping it kills it.
 pub(crate) struct Server {
     directory: tempfile::TempDir,
+    program: PathBuf,
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) connector: Option<TlsConnector>,
 }
 
 impl Server {
-    /// Starts the release build, with these lines in its configuration.
+    /// Starts the release build, or the program that `HEARTBEAT_TEST_PROGRAM` names, with these lines in its configuration.
     pub(crate) fn start(config: &str, tls: bool) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = |name: &str| directory.path().join(name);
@@ -44,22 +46,26 @@ impl Server {
             connector = Some(TlsConnector::from(Arc::new(client)));
         }
         fs::write(file("config.toml"), config).expect("a file");
-        let program = std::env::current_exe().expect("a path");
-        let program = program.ancestors().nth(2).expect("the target directory").join("heartbeat-server");
-        let mut child = Command::new("taskset")
-            .args(["-c", "0"])
-            .arg(program)
-            .arg("--config")
-            .arg(file("config.toml"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect(
-                "taskset and heartbeat-server; build it first: cargo build --release -p heartbeat-server",
-            );
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("its address");
-        let address = line.trim().trim_end_matches('/').rsplit('/').next().and_then(|text| text.parse().ok());
-        Self { address: address.expect("its address"), directory, child, connector }
+        let program = std::env::var_os("HEARTBEAT_TEST_PROGRAM").map_or_else(beside, PathBuf::from);
+        let (child, address) = spawn(&program, &file("config.toml"));
+        Self { address, directory, program, child, connector }
+    }
+
+    /// Ends it as the system does: what it has taken is committed.
+    pub(crate) fn stop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Starts it again after [`Server::stop`], at another address.
+    pub(crate) fn restart(&mut self) {
+        (self.child, self.address) = spawn(&self.program, &self.directory.path().join("config.toml"));
+    }
+
+    /// The file of SQLite.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.directory.path().join("state/heartbeat.db")
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -73,6 +79,28 @@ impl Server {
         };
         (size("heartbeat.db"), size("heartbeat.db-wal"))
     }
+}
+
+/// The release build.
+fn beside() -> PathBuf {
+    let this = std::env::current_exe().expect("a path");
+    this.ancestors().nth(2).expect("the target directory").join("heartbeat-server")
+}
+
+/// Starts the program, and waits for its address.
+fn spawn(program: &Path, config: &Path) -> (Child, SocketAddr) {
+    let mut child = Command::new("taskset")
+        .args(["-c", "0"])
+        .arg(program)
+        .arg("--config")
+        .arg(config)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("taskset and heartbeat-server; build it first: cargo build --release -p heartbeat-server");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("its address");
+    let address = line.trim().trim_end_matches('/').rsplit('/').next().and_then(|text| text.parse().ok());
+    (child, address.expect("its address"))
 }
 
 impl Drop for Server {

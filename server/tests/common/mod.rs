@@ -12,6 +12,7 @@
 pub(crate) mod postgres;
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -24,6 +25,13 @@ use serde_json::{Value, json};
 
 /// Longest time that anything here is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program: the one that was built for the tests, or another one that `HEARTBEAT_TEST_PROGRAM` names by its absolute path,
+/// such as the one that is packaged.
+pub(crate) fn program() -> OsString {
+    std::env::var_os("HEARTBEAT_TEST_PROGRAM")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_heartbeat-server").into())
+}
 
 /// A running server. Dropping it kills it.
 pub(crate) struct Server {
@@ -100,7 +108,7 @@ impl Server {
 
     /// Runs a command of the program on the same database.
     pub(crate) fn command(&self, arguments: &[&str], input: &str) -> (bool, String, String) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_heartbeat-server"))
+        let mut child = Command::new(program())
             .args(["--config", self.directory.path().join("config.toml").to_str().unwrap()])
             .args(arguments)
             .stdin(Stdio::piped())
@@ -174,7 +182,7 @@ fn launch(directory: &tempfile::TempDir, config: &str) -> (Child, SocketAddr) {
     let state = directory.path().join("state");
     let listen = if config.contains("listen =") { "" } else { "listen = \"127.0.0.1:0\"\n" };
     fs::write(&path, format!("state = {state:?}\n{listen}{config}")).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_heartbeat-server"))
+    let mut child = Command::new(program())
         .args(["--config", path.to_str().unwrap()])
         .stdout(Stdio::piped())
         .stderr(if std::env::var_os("SHOW_LOG").is_some() { Stdio::inherit() } else { Stdio::null() })

@@ -26,6 +26,7 @@ const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 const SUPERVISE: &str = r#"
 set -eu
 programs=$1
+shift
 directory=$(mktemp -d)
 as=
 if [ "$(id -u)" = 0 ]; then
@@ -38,7 +39,7 @@ cd "$directory"
 $as "$programs/initdb" -D "$directory/data" -U heartbeat --auth=trust --no-sync --no-instructions --locale=C \
     --encoding=UTF8 >/dev/null
 $as "$programs/postgres" -D "$directory/data" -k "$directory" -h '' -c fsync=off -c shared_buffers=64MB \
-    -c max_connections=200 2>"$directory/log" &
+    -c max_connections=200 "$@" 2>"$directory/log" &
 postgres=$!
 until "$programs/pg_isready" -q -h "$directory"; do
     kill -0 "$postgres" || { cat "$directory/log" >&2; exit 1; }
@@ -58,8 +59,18 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts a server.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server whose commits survive a power cut, as one does that is not for tests.
+    pub(crate) fn start_durable() -> Self {
+        Self::start_with(&["-c", "fsync=on"])
+    }
+
+    fn start_with(settings: &[&str]) -> Self {
         let mut supervisor = Command::new("/bin/sh")
             .args(["-c", SUPERVISE, "supervise", PROGRAMS])
+            .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
