@@ -79,10 +79,10 @@ impl Unit {
     pub fn program(&self) -> Option<(PathBuf, bool)> {
         let target = fs::read_link(format!("/proc/{}/exe", self.pid()?)).ok()?;
         let name = target.to_string_lossy();
-        Some(match name.strip_suffix(DELETED) {
-            Some(name) => (name.into(), true),
-            None => (target, false),
-        })
+        let Some(name) = name.strip_suffix(DELETED) else { return Some((target, false)) };
+        // Of a file that the sandbox mounts by itself, no name is left.
+        let path = if name == "/" { in_search_path(self.command_line())? } else { name.into() };
+        Some((path, true))
     }
 
     /// Refuses to try a program that is not the service's: its sandbox starts no other.
@@ -102,6 +102,16 @@ impl Unit {
     pub fn is_active(&self) -> bool {
         self.property("ActiveState") == "active"
     }
+}
+
+/// Where systemd finds the program of a command line (systemd.exec(5), `ExecSearchPath=`).
+fn in_search_path(command_line: &str) -> Option<PathBuf> {
+    let name = Path::new(command_line.split_whitespace().next()?);
+    if name.is_absolute() {
+        return Some(name.to_owned());
+    }
+    let folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"];
+    folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
 }
 
 /// Whether two paths lead to the same file; by name if there is none.
@@ -171,6 +181,13 @@ mod tests {
         let shown =
             "ExecStart={ path=/usr/bin/a ; argv[]=/usr/bin/a --config /x run ; ignore_errors=no ; pid=0 }\n";
         assert_eq!(Unit { properties: properties(shown) }.command_line(), "/usr/bin/a --config /x run");
+    }
+
+    #[test]
+    fn finds_programs_as_systemd_does() {
+        assert_eq!(in_search_path("/opt/a run"), Some("/opt/a".into()));
+        assert_eq!(in_search_path("env run"), Some("/usr/bin/env".into()));
+        assert_eq!(in_search_path("heartbeat-no-such-program run"), None);
     }
 
     #[test]
