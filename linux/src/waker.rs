@@ -66,6 +66,13 @@ impl WakeUps {
         }
     }
 
+    /// Whether there was a wake.
+    #[cfg(test)]
+    pub(crate) fn is_woken(&self) -> bool {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).expect("polled") == 1
+    }
+
     /// Waits for a wake.
     #[cfg(test)]
     pub(crate) fn wait(&mut self) {

@@ -5,6 +5,8 @@
 //! its thread to itself, which ends with it, and a fresh thread does the other jobs. No watchdog detects that: the main
 //! loop does, when [`Worker::dispatch`] has asked it to.
 //!
+//! Only a job that something waits for wakes the main loop when it has ended. The others are done for a later turn.
+//!
 //! A caller must not queue a job again before it has ended: then there is never more than one stuck thread per job.
 //! Threads are never joined: a program that ends must not wait for what made a thread wait.
 
@@ -61,6 +63,8 @@ struct Shared {
 struct State {
     /// Queued since the last dispatch.
     queued: Vec<Arc<dyn Job>>,
+    /// Something waits for one of the jobs that have not ended.
+    is_awaited: bool,
     /// To be done now.
     dispatched: VecDeque<Arc<dyn Job>>,
     /// Of the thread that takes jobs. One of an older generation has been left alone with its job.
@@ -81,7 +85,8 @@ impl Shared {
 }
 
 impl Worker {
-    /// A worker without a thread: the first dispatch starts it. `waker` is woken when all jobs have ended.
+    /// A worker without a thread: the first dispatch starts it. `waker` is woken when all jobs have ended, if one of them
+    /// is waited for.
     pub fn new(waker: Waker) -> Self {
         Self::with_stack_size(waker, STACK_SIZE)
     }
@@ -97,10 +102,16 @@ impl Worker {
         self.shared.lock().queued.push(job);
     }
 
+    /// Something waits for a job that was queued and has not ended: the end of all wakes the main loop.
+    pub fn wait_for_jobs(&self) {
+        self.shared.lock().is_awaited = true;
+    }
+
     /// Begins what was queued, and gives the rest of the jobs to a fresh thread when the current one is stuck. Never
     /// blocks. `now` is the time of [`clock::now`].
     ///
-    /// The answer is when to call this again at the latest, if at all: what ends by itself wakes the main loop.
+    /// The answer is when to call this again at the latest, if at all: what is waited for and ends by itself wakes the main
+    /// loop. What nothing waits for and is stuck gives way at the next call.
     pub fn dispatch(&self, now: Instant) -> Option<Instant> {
         let mut state = self.shared.lock();
         let queued = std::mem::take(&mut state.queued);
@@ -108,7 +119,7 @@ impl Worker {
         let is_idle = state.dispatched.is_empty();
         match state.busy_since {
             // If this job never ended, nothing would wake the main loop for the jobs that ended before it.
-            Some(since) if now.since(since) < PROMPT => return Some(since + PROMPT),
+            Some(since) if now.since(since) < PROMPT => return state.is_awaited.then_some(since + PROMPT),
             _ if is_idle => return None,
             Some(_) => {
                 state.generation = state.generation.wrapping_add(1);
@@ -117,27 +128,29 @@ impl Worker {
             }
             None => {}
         }
+        let look_again = state.is_awaited.then_some(now + PROMPT);
         if state.has_thread {
             // After the lock, or the thread would wake up only to wait for it.
             drop(state);
             self.shared.changed.notify_one();
-            return Some(now + PROMPT);
+            return look_again;
         }
         match self.start_thread(state.generation) {
             Ok(()) => {
                 state.has_thread = true;
                 state.is_short = false;
-                Some(now + PROMPT)
+                look_again
             }
             Err(error) => {
                 if !std::mem::replace(&mut state.is_short, true) {
                     log::warn!("cannot start a thread: {error}");
                 }
                 let refused = std::mem::take(&mut state.dispatched);
+                let is_awaited = std::mem::take(&mut state.is_awaited);
                 drop(state);
                 refused.iter().for_each(|job| job.fail(Failure::NoThread));
                 // They have ended.
-                Some(now)
+                is_awaited.then_some(now)
             }
         }
     }
@@ -185,7 +198,8 @@ fn serve(shared: &Shared, generation: u64) {
         if is_current {
             state.busy_since = None;
         }
-        if !is_current || state.dispatched.is_empty() {
+        // What was left alone may have been waited for longer than the others.
+        if !is_current || state.dispatched.is_empty() && std::mem::take(&mut state.is_awaited) {
             shared.waker.wake();
         }
     }
@@ -237,7 +251,13 @@ mod tests {
             Self { worker, wake_ups, ran, failed, template: (ran_sender, failed_sender) }
         }
 
+        /// A job that is waited for.
         fn queue(&self, number: u8, hang: Option<Receiver<()>>, panics: bool) {
+            self.queue_for_later(number, hang, panics);
+            self.worker.wait_for_jobs();
+        }
+
+        fn queue_for_later(&self, number: u8, hang: Option<Receiver<()>>, panics: bool) {
             let (ran, failed) = self.template.clone();
             self.worker.queue(Arc::new(Scripted { ran, number, hang: hang.map(Mutex::new), failed, panics }));
         }
@@ -308,6 +328,40 @@ mod tests {
         scene.wake_ups.wait();
         drop(release);
         assert_eq!(scene.failed.recv(), Ok(Failure::Panicked), "its wait ends in a panic of the test's job");
+    }
+
+    #[test]
+    fn jobs_that_nothing_waits_for_do_not_wake_the_main_loop() {
+        let mut scene = Scene::new(STACK_SIZE);
+        for _ in 0..2 {
+            scene.queue_for_later(0, None, false);
+            assert_eq!(scene.worker.dispatch(clock::now()), None, "no turn is needed for them");
+            scene.next();
+        }
+        // On the same thread, so that the jobs before have ended.
+        let (release, hang) = mpsc::channel();
+        scene.queue_for_later(1, Some(hang), false);
+        scene.worker.dispatch(clock::now());
+        scene.next();
+        assert!(!scene.wake_ups.is_woken());
+        scene.worker.wait_for_jobs();
+        release.send(()).expect("it hangs");
+        scene.wake_ups.wait();
+        assert!(!scene.wake_ups.is_woken(), "once");
+    }
+
+    #[test]
+    fn a_stuck_job_that_nothing_waits_for_gives_way_at_the_next_dispatch() {
+        let mut scene = Scene::new(STACK_SIZE);
+        let (_release, hang) = mpsc::channel();
+        scene.queue_for_later(0, Some(hang), false);
+        assert_eq!(scene.worker.dispatch(clock::now()), None);
+        let (_, stuck) = scene.next();
+        scene.queue(1, None, false);
+        assert!(scene.worker.dispatch(clock::now() + PROMPT).is_some());
+        let (number, fresh) = scene.next();
+        assert!(number == 1 && fresh != stuck);
+        scene.wake_ups.wait();
     }
 
     #[test]

@@ -12,15 +12,12 @@ use heartbeat_core::{
 
 use crate::{
     clock,
-    sources::{Remark, Source, sysroot::Sysroot},
+    sources::{Currency, MEANWHILE, Remark, Source, sysroot::Sysroot},
     worker::{Failure, Job, Worker},
 };
 
 /// An outcome that was not taken within this time is out of date, for example after a suspend.
 const STALE: Duration = Duration::from_secs(2);
-/// How long a value that held goes on to be used while it is read again: otherwise a program that takes longer than the
-/// grace period would lose its value at each refresh.
-const REFRESH: Duration = Duration::from_secs(5);
 
 /// For how long a source that said that nothing has changed is not asked again: several values put the same question in
 /// one turn of the main loop.
@@ -84,17 +81,18 @@ impl<R: Send + 'static> Reader<R> {
         part: impl FnOnce(Result<&R, SensorError>) -> T,
     ) -> Poll<T> {
         let mut state = self.task.lock();
-        self.task.confirm(&mut state, asked, now);
-        if let Some(read) = state.last.as_ref().filter(|read| read.serves(asked, now)) {
-            return Poll::Ready(part(read.outcome.as_ref().map_err(|error| *error)));
-        }
-        if !state.is_reading {
+        let is_due = self.task.confirm(&mut state, asked, now);
+        let serves = state.last.as_ref().is_some_and(|read| read.serves(asked, now));
+        if (is_due || !serves) && !state.is_reading {
             state.is_reading = true;
             self.worker.queue(Arc::clone(&self.task) as Arc<dyn Job>);
         }
-        match state.last.as_ref().filter(|read| read.serves_meanwhile(now)) {
+        match state.last.as_ref().filter(|read| serves || read.serves_meanwhile(now)) {
             Some(read) => Poll::Ready(part(read.outcome.as_ref().map_err(|error| *error))),
-            None => Poll::Pending,
+            None => {
+                self.worker.wait_for_jobs();
+                Poll::Pending
+            }
         }
     }
 
@@ -121,24 +119,27 @@ impl<R> Read<R> {
             || self.confirmed.is_some_and(|when| now.since(when) < MOMENT)
     }
 
-    /// Whether it may be used until it has been read again: a value that held, for a while.
+    /// Whether it may be used until it has been read again: an outcome that held, for a while.
     fn serves_meanwhile(&self, now: Instant) -> bool {
-        self.outcome.is_ok() && self.holds_until > self.ended && now < self.holds_until + REFRESH
+        self.holds_until > self.ended && now < self.holds_until + MEANWHILE
     }
 }
 
 impl<R: Send + 'static> Task<R> {
-    /// Asks the source whether what it read is still so, where that would save a read.
-    fn confirm(&self, state: &mut State<R>, asked: Instant, now: Instant) {
+    /// Asks the source whether what it read is still so, where that would save a read. Says whether it is to be read again all
+    /// the same.
+    fn confirm(&self, state: &mut State<R>, asked: Instant, now: Instant) -> bool {
         let Some(read) = state.last.as_mut().filter(|read| read.outcome.is_ok() && !state.is_reading) else {
-            return;
+            return false;
         };
         if read.serves(asked, now) {
-            return;
+            return false;
         }
         // Free unless the worker reads, and it does not.
-        let Ok(mut source) = self.source.try_lock() else { return };
-        read.confirmed = source.is_current(&self.root).then_some(now);
+        let Ok(mut source) = self.source.try_lock() else { return false };
+        let currency = source.currency(&self.root);
+        read.confirmed = (currency != Currency::Unknown).then_some(now);
+        currency == Currency::Due
     }
 
     fn lock(&self) -> MutexGuard<'_, State<R>> {
@@ -186,13 +187,7 @@ impl<R: Send + 'static> Job for Task<R> {
 mod tests {
     use super::*;
     use crate::waker::{self, WakeUps};
-    use std::{
-        path::Path,
-        sync::{
-            atomic::{AtomicBool, Ordering},
-            mpsc,
-        },
-    };
+    use std::{path::Path, sync::mpsc};
 
     /// Reads by calling a function.
     struct Called<F>(F);
@@ -310,7 +305,7 @@ mod tests {
     /// Counts its reads, and knows whether anything has changed.
     struct Told {
         reads: u32,
-        changed: Arc<AtomicBool>,
+        currency: Arc<Mutex<Currency>>,
         fails: bool,
     }
 
@@ -326,31 +321,50 @@ mod tests {
             if self.fails { Err(SensorError::Io) } else { Ok(self.reads) }
         }
 
-        fn is_current(&mut self, _: &Sysroot) -> bool {
-            !self.changed.load(Ordering::Relaxed)
+        fn currency(&mut self, _: &Sysroot) -> Currency {
+            *self.currency.lock().expect("not poisoned")
         }
     }
 
-    fn told(fails: bool) -> (Reader<u32>, WakeUps, Arc<AtomicBool>) {
+    fn told(fails: bool) -> (Reader<u32>, WakeUps, Arc<Mutex<Currency>>) {
         let (waker, wake_ups) = waker::pair().expect("a pair");
         let root = Arc::new(Sysroot::new(Path::new("/")).expect("opened"));
-        let changed = Arc::new(AtomicBool::new(false));
-        let source = Told { reads: 0, changed: Arc::clone(&changed), fails };
-        (Reader::new(&root, &Arc::new(Worker::new(waker)), source), wake_ups, changed)
+        let currency = Arc::new(Mutex::new(Currency::Current));
+        let source = Told { reads: 0, currency: Arc::clone(&currency), fails };
+        (Reader::new(&root, &Arc::new(Worker::new(waker)), source), wake_ups, currency)
     }
 
     #[test]
     fn a_source_in_which_nothing_has_changed_is_not_read_again() {
-        let (reader, mut wake_ups, changed) = told(false);
+        let (reader, mut wake_ups, currency) = told(false);
         assert_eq!(answer(&reader, &mut wake_ups), Ok(1));
         let later = clock::now() + STALE + Duration::from_secs(3600);
         assert_eq!(ask(&reader, later, later), Poll::Ready(Ok(1)));
         assert_eq!(reader.worker.dispatch(later), None, "nothing is queued");
-        changed.store(true, Ordering::Relaxed);
+        *currency.lock().expect("not poisoned") = Currency::Unknown;
         assert_eq!(ask(&reader, later, later + MOMENT / 2), Poll::Ready(Ok(1)), "it has just been looked at");
         let later = later + MOMENT;
         assert!(ask(&reader, later, later).is_pending());
         assert_eq!(answer(&reader, &mut wake_ups), Ok(2));
+    }
+
+    #[test]
+    fn what_is_due_is_used_while_it_is_read_again() {
+        let (reader, mut wake_ups, currency) = told(false);
+        assert_eq!(answer(&reader, &mut wake_ups), Ok(1));
+        *currency.lock().expect("not poisoned") = Currency::Due;
+        let later = clock::now() + STALE;
+        assert_eq!([(); 2].map(|()| ask(&reader, later, later)), [Poll::Ready(Ok(1)); 2]);
+        assert_eq!(reader.worker.dispatch(later), None, "nothing waits for it");
+        *currency.lock().expect("not poisoned") = Currency::Current;
+        let next = later + MOMENT;
+        let reads = loop {
+            match ask(&reader, next, next) {
+                Poll::Ready(reads) => break reads,
+                Poll::Pending => wake_ups.wait(),
+            }
+        };
+        assert_eq!(reads, Ok(2));
     }
 
     #[test]
@@ -371,7 +385,7 @@ mod tests {
         // It ended before `began`, by less than the test takes.
         let expired = began + Duration::from_secs(10);
         assert_eq!(ask(&reader, expired, expired), Poll::Ready(Ok(1)), "it is being read again");
-        let too_old = expired + REFRESH;
+        let too_old = expired + MEANWHILE;
         assert!(ask(&reader, too_old, too_old).is_pending());
         reader.worker.dispatch(expired);
         wake_ups.wait();
@@ -389,7 +403,13 @@ mod tests {
         let soon = clock::now() + Duration::from_secs(50);
         assert_eq!(ask(&reader, soon, soon), Poll::Ready(Err(SensorError::Absent)));
         let late = clock::now() + crate::sources::REPROBE;
-        assert!(ask(&reader, late, late).is_pending());
+        assert_eq!(
+            ask(&reader, late, late),
+            Poll::Ready(Err(SensorError::Absent)),
+            "no heartbeat waits for it"
+        );
         assert_eq!(begun.try_iter().count(), 1);
+        assert_eq!(reader.worker.dispatch(late), None);
+        begun.recv().expect("it is looked for again");
     }
 }

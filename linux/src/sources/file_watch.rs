@@ -11,9 +11,9 @@ use nix::{
     sys::inotify::{AddWatchFlags, InitFlags, Inotify},
 };
 
-use super::sysroot::sensor_error;
+use super::{Currency, sysroot::sensor_error};
 
-/// How long a watch is trusted: that something is mounted over a directory is no change of it.
+/// How long a watch is trusted: that something is mounted over a directory is no change of it. Then another one begins.
 const TRUSTED: Duration = Duration::from_secs(60);
 /// How often events are read at once. A directory in which more happens counts as changed.
 const READS_MAX: u32 = 16;
@@ -66,10 +66,10 @@ impl FileWatch {
     }
 
     /// Whether all files are as they were when it began: those that were there, and those that were not. Never waits. Once
-    /// this is false, it stays so.
-    pub(super) fn is_unchanged(&mut self, now: Instant) -> bool {
-        self.has_changed |= now.since(self.since) >= TRUSTED || self.take_events();
-        !self.has_changed
+    /// they have changed, that stays so.
+    pub(super) fn currency(&mut self, now: Instant) -> Currency {
+        self.has_changed |= self.take_events();
+        if self.has_changed { Currency::Unknown } else { Currency::at_age(now.since(self.since), TRUSTED) }
     }
 
     /// Whether an event concerns the files.
@@ -107,11 +107,11 @@ mod tests {
             fs::write(at(name), "1").expect("written");
         }
         let mut watch = FileWatch::begin(dir.path(), NAMES, Instant::ZERO).expect("watched");
-        assert!(watch.is_unchanged(Instant::ZERO));
+        assert_eq!(watch.currency(Instant::ZERO), Currency::Current);
         change(&at).expect("changed");
-        let is_unchanged = watch.is_unchanged(Instant::ZERO);
-        assert_eq!(watch.is_unchanged(Instant::ZERO), is_unchanged, "it stays so");
-        !is_unchanged
+        let currency = watch.currency(Instant::ZERO);
+        assert_eq!(watch.currency(Instant::ZERO), currency, "it stays so");
+        currency == Currency::Unknown
     }
 
     #[test]
@@ -136,14 +136,14 @@ mod tests {
     fn notices_that_the_directory_is_moved_or_removed() {
         let parent = tempfile::tempdir().expect("a directory");
         let (tmp, moved) = (parent.path().join("tmp"), parent.path().join("moved"));
-        let is_unchanged_after = |change: &dyn Fn() -> io::Result<()>| {
+        let currency_after = |change: &dyn Fn() -> io::Result<()>| {
             fs::create_dir(&tmp).expect("made");
             let mut watch = FileWatch::begin(&tmp, NAMES, Instant::ZERO).expect("watched");
             change().expect("changed");
-            watch.is_unchanged(Instant::ZERO)
+            watch.currency(Instant::ZERO)
         };
-        assert!(!is_unchanged_after(&|| fs::rename(&tmp, &moved)));
-        assert!(!is_unchanged_after(&|| fs::remove_dir(&tmp)));
+        assert_eq!(currency_after(&|| fs::rename(&tmp, &moved)), Currency::Unknown);
+        assert_eq!(currency_after(&|| fs::remove_dir(&tmp)), Currency::Unknown);
     }
 
     #[test]
@@ -151,8 +151,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut watch = FileWatch::begin(dir.path(), NAMES, Instant::ZERO).expect("watched");
         let at = |secs| Instant::ZERO + Duration::from_secs(secs);
-        assert!(watch.is_unchanged(at(59)));
-        assert!(!watch.is_unchanged(at(60)));
+        let currencies = [59, 60, 69, 70].map(|secs| watch.currency(at(secs)));
+        assert_eq!(currencies, [Currency::Current, Currency::Due, Currency::Due, Currency::Unknown]);
         let missing = FileWatch::begin(&dir.path().join("none"), NAMES, Instant::ZERO);
         assert_eq!(missing.err(), Some(SensorError::Absent));
     }

@@ -54,6 +54,11 @@ use self::sysroot::Sysroot;
 /// Re-probe interval: how long an absent source is not asked again. Hardware that is plugged in shows up within it.
 pub const REPROBE: Duration = Duration::from_secs(60);
 
+/// How long what is to be read again goes on to be used meanwhile. Otherwise a program that takes longer than the grace period
+/// would lose its value at each refresh, and heartbeats would wait while what is absent is looked for. Long enough for
+/// the first heartbeat after the refresh is due, at the usual intervals.
+pub const MEANWHILE: Duration = Duration::from_secs(10);
+
 /// What a source knows of the reason for having no reading, beyond the kind of error, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remark {
@@ -61,6 +66,28 @@ pub struct Remark {
     pub says: &'static str,
     /// What to do about it.
     pub advice: &'static str,
+}
+
+/// Whether a value that was read is still so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Currency {
+    /// Nothing has changed.
+    Current,
+    /// Nothing has changed as far as the source is told, but it is to be read again meanwhile.
+    Due,
+    /// It must be read.
+    Unknown,
+}
+
+impl Currency {
+    /// Of a value of this age of which no change was told, and which is read again after `refresh` all the same.
+    pub(crate) fn at_age(age: Duration, refresh: Duration) -> Self {
+        match age {
+            age if age < refresh => Self::Current,
+            age if age < refresh + MEANWHILE => Self::Due,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// Something that can be read again and again. Reading may block for as long as the device likes.
@@ -80,8 +107,8 @@ pub trait Source: Send + 'static {
 
     /// Whether the latest value that was read is still so, found out without waiting: this is called on the main loop. A
     /// source that is told of changes knows; by default it is not known, and is read again for each question.
-    fn is_current(&mut self, _: &Sysroot) -> bool {
-        false
+    fn currency(&mut self, _: &Sysroot) -> Currency {
+        Currency::Unknown
     }
 
     /// What more is known of the latest error.

@@ -15,7 +15,7 @@ use heartbeat_core::{
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
 use super::{
-    Source,
+    Currency, Source,
     file_watch::FileWatch,
     sysroot::{Sysroot, read_whole},
 };
@@ -54,7 +54,7 @@ impl Application {
     /// Watches the pidfiles before they are read. Without a watch they are read at each beat.
     fn watch(&mut self) {
         let now = clock::now();
-        if !self.watch.as_mut().is_some_and(|watch| watch.is_unchanged(now)) {
+        if self.watch.as_mut().is_none_or(|watch| watch.currency(now) != Currency::Current) {
             self.watch = FileWatch::begin(&self.tmp, PIDFILES, now).ok();
         }
     }
@@ -118,11 +118,12 @@ impl Source for Application {
     }
 
     /// The pidfiles are as they were, and each of their processes lives or does not as before.
-    fn is_current(&mut self, root: &Sysroot) -> bool {
-        let now = clock::now();
-        self.watch.as_mut().is_some_and(|watch| watch.is_unchanged(now))
+    fn currency(&mut self, root: &Sysroot) -> Currency {
+        let watched = self.watch.as_mut().map_or(Currency::Unknown, |watch| watch.currency(clock::now()));
+        let is_so = watched != Currency::Unknown
             && self.is_known
-            && self.known.iter().all(|(process, lived)| process.lives(root) == *lived)
+            && self.known.iter().all(|(process, lived)| process.lives(root) == *lived);
+        if is_so { watched } else { Currency::Unknown }
     }
 }
 

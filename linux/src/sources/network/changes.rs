@@ -8,9 +8,12 @@
 
 use heartbeat_core::time::{Duration, Instant};
 
-use crate::{clock, sources::netlink::Notices};
+use crate::{
+    clock,
+    sources::{Currency, netlink::Notices},
+};
 
-/// How long a reading is used at most without being read again; the kinds of interfaces are kept for as long.
+/// How long a reading is used without being read again; the kinds of interfaces are kept for as long.
 const REFRESH: Duration = Duration::from_secs(60);
 /// How often everything is read after a notice.
 const READS: u32 = 2;
@@ -48,9 +51,9 @@ impl Changes {
     }
 
     /// Whether what was read last is still so.
-    pub(super) fn are_none(&mut self) -> bool {
+    pub(super) fn currency(&mut self) -> Currency {
         self.look();
-        self.state.is_settled(clock::now())
+        self.state.currency(clock::now())
     }
 
     /// Takes the notices; whether there were any. A subscription that fails is begun anew.
@@ -83,8 +86,12 @@ impl State {
         self.read_at = now;
     }
 
-    fn is_settled(&self, now: Instant) -> bool {
-        self.reads_due == 0 && now.since(self.read_at) < REFRESH
+    fn currency(&self, now: Instant) -> Currency {
+        if self.reads_due > 0 {
+            Currency::Unknown
+        } else {
+            Currency::at_age(now.since(self.read_at), REFRESH)
+        }
     }
 }
 
@@ -95,29 +102,30 @@ mod tests {
     #[test]
     fn is_settled_after_the_second_read_until_a_notice_or_the_refresh() {
         let (mut state, at) = (State::default(), |secs| Instant::ZERO + Duration::from_secs(secs));
-        assert!(!state.is_settled(at(1)), "nothing was read");
+        assert_eq!(state.currency(at(1)), Currency::Unknown, "nothing was read");
         state.read(at(1));
-        assert!(!state.is_settled(at(1)), "something may have changed a moment after its notice");
+        assert_eq!(state.currency(at(1)), Currency::Unknown, "a thing may change a moment after its notice");
         state.read(at(2));
-        assert!(state.is_settled(at(61)));
-        assert!(!state.is_settled(at(62)), "it is read again once a minute");
+        assert_eq!(state.currency(at(61)), Currency::Current);
+        assert_eq!(state.currency(at(62)), Currency::Due, "it is read again once a minute");
+        assert_eq!(state.currency(at(72)), Currency::Unknown, "too old to be used meanwhile");
         state.read(at(62));
-        assert!(state.is_settled(at(63)));
+        assert_eq!(state.currency(at(63)), Currency::Current);
         state.noticed();
-        assert!(!state.is_settled(at(63)));
+        assert_eq!(state.currency(at(63)), Currency::Unknown);
         state.read(at(63));
         state.noticed();
         state.read(at(64));
-        assert!(!state.is_settled(at(64)), "each notice counts");
+        assert_eq!(state.currency(at(64)), Currency::Unknown, "each notice counts");
         state.read(at(65));
-        assert!(state.is_settled(at(65)));
+        assert_eq!(state.currency(at(65)), Currency::Current);
     }
 
     #[test]
     fn without_a_subscription_nothing_is_known() {
         let mut changes = Changes::default();
         changes.state.reads_due = 0;
-        assert!(!changes.are_none());
+        assert_eq!(changes.currency(), Currency::Unknown);
     }
 
     #[test]
@@ -126,12 +134,12 @@ mod tests {
         let settles = |changes: &mut Changes| {
             (0..100).any(|_| {
                 changes.before_read();
-                changes.are_none()
+                changes.currency() == Currency::Current
             })
         };
         assert!(settles(&mut changes));
         changes.missed();
-        assert!(!changes.are_none());
+        assert_eq!(changes.currency(), Currency::Unknown);
         assert!(settles(&mut changes), "once it was read");
     }
 
@@ -141,7 +149,7 @@ mod tests {
         // Another test or program may change something meanwhile: each of these readings would be too late.
         let settles = (0..100).any(|_| {
             changes.before_read();
-            changes.are_none()
+            changes.currency() == Currency::Current
         });
         assert!(settles);
     }

@@ -21,7 +21,7 @@ use self::{
     changes::Changes,
     interfaces::{Interfaces, Kind},
 };
-use super::{Source, netlink::Netlink, sysroot::Sysroot};
+use super::{Currency, Source, netlink::Netlink, sysroot::Sysroot};
 
 /// The kernel's view of the network.
 #[derive(Debug, Default)]
@@ -105,8 +105,8 @@ impl Source for Network {
         Ok(snapshot)
     }
 
-    fn is_current(&mut self, root: &Sysroot) -> bool {
-        root.is_live() && self.changes.are_none()
+    fn currency(&mut self, root: &Sysroot) -> Currency {
+        if root.is_live() { self.changes.currency() } else { Currency::Unknown }
     }
 }
 
