@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::asking::ask;
-use self::asking::{FRESH, HOLD_OFF, Watch};
+use self::asking::{FRESH, HOLD_OFF, Request, Watch};
 use crate::{
     files::{self, Durability, Links},
     runtime_directory,
@@ -187,7 +187,11 @@ impl StatusFile {
         let age = now.since(self.published);
         self.is_held_off = age < HOLD_OFF;
         // All are taken; those of a reader that finds a fresh status have their answer.
-        is_readable && self.watch.as_ref().is_some_and(|watch| watch.take()) && age >= FRESH
+        match self.watch.as_ref().filter(|_| is_readable).map_or(Request::None, |watch| watch.take()) {
+            Request::None => false,
+            Request::Opened => age >= FRESH,
+            Request::Removed => true,
+        }
     }
 
     fn write(&mut self) {

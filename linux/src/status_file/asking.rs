@@ -32,6 +32,17 @@ const LOOK: std::time::Duration = std::time::Duration::from_millis(2);
 /// is left is read in a later turn.
 const READS_MAX: u32 = 16;
 
+/// What was done with the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Request {
+    /// Nothing.
+    None,
+    /// It was opened, which a fresh status answers.
+    Opened,
+    /// It is gone, or may be.
+    Removed,
+}
+
 /// A watch on the directory of the file, which lasts when the file is replaced.
 #[derive(Debug)]
 pub(super) struct Watch(Inotify);
@@ -51,22 +62,27 @@ impl Watch {
         self.0.add_watch(directory, events).is_ok()
     }
 
-    /// Whether the file has been opened or removed since the last call. Never waits.
-    pub(super) fn take(&self) -> bool {
-        let mut is_asked = false;
+    /// The most that was done with the file since the last call. Never waits.
+    pub(super) fn take(&self) -> Request {
+        let mut request = Request::None;
         for _ in 0..READS_MAX {
             match self.0.read_events() {
-                // One without a name says that the watch has ended or that events were lost.
                 Ok(events) => {
-                    is_asked |=
-                        events.iter().any(|event| event.name.as_ref().is_none_or(|name| name == NAME));
+                    let requests = events.iter().map(|event| match &event.name {
+                        // The watch has ended, or events were lost.
+                        None => Request::Removed,
+                        Some(name) if name != NAME => Request::None,
+                        Some(_) if event.mask.contains(AddWatchFlags::IN_OPEN) => Request::Opened,
+                        Some(_) => Request::Removed,
+                    });
+                    request = requests.fold(request, Request::max);
                 }
                 Err(Errno::EAGAIN) => break,
                 Err(Errno::EINTR) => {}
-                Err(_) => return true,
+                Err(_) => return Request::Removed,
             }
         }
-        is_asked
+        request
     }
 }
 
@@ -165,13 +181,17 @@ mod tests {
         assert!(!file.turn(end, true) && !is_readable(&file), "and forgotten");
         File::open(file.path()).expect("opened");
         assert!(file.turn(now + FRESH, true));
+        file.publish(&status(), now);
+        file.finish();
+        fs::remove_file(file.path()).expect("removed");
+        assert!(file.turn(now + HOLD_OFF, true), "that is no answer any more");
     }
 
     #[test]
     fn a_directory_that_cannot_be_watched_is_said() {
         let watch = Watch::new().expect("the kernel has one");
         assert!(!watch.begin(Path::new("/nonexistent")));
-        assert!(!watch.take());
+        assert_eq!(watch.take(), Request::None);
     }
 
     #[test]
