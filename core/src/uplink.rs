@@ -5,7 +5,11 @@
 
 use core::task::Poll;
 
-use crate::{limits::DETAIL_MAX, text::Text, time::Duration};
+use crate::{
+    limits::DETAIL_MAX,
+    text::Text,
+    time::{Duration, Instant},
+};
 
 /// How a request ended, for the log and for displays of [`Stats`](crate::Stats): `status 204`, `connection refused`.
 /// Longer text is cut.
@@ -21,6 +25,9 @@ pub struct Outcome {
     pub detail: Detail,
     /// The same for outcomes of the same cause, although details such as times differ.
     pub cause: CauseId,
+    /// When the request ended, if the agent is polled later than that; `None`: now. See
+    /// [`Agent::wake_unless_failed`](crate::Agent::wake_unless_failed).
+    pub ended: Option<Instant>,
     /// What it says of deltas.
     #[cfg(feature = "delta")]
     pub wire: Wire,
@@ -104,6 +111,7 @@ impl Outcome {
             verdict,
             detail: Detail::new(detail),
             cause: CauseId::of(detail),
+            ended: None,
             #[cfg(feature = "delta")]
             wire: Wire::default(),
         }
@@ -113,6 +121,13 @@ impl Outcome {
     #[must_use]
     pub fn caused_by(self, name: &str) -> Self {
         Self { cause: CauseId::of(name), ..self }
+    }
+
+    /// The same outcome of a request that ended at this time.
+    #[must_use]
+    pub const fn at(mut self, ended: Instant) -> Self {
+        self.ended = Some(ended);
+        self
     }
 
     /// The same outcome of a heartbeat that went over the wire in this way.

@@ -283,6 +283,46 @@ fn a_silent_server_costs_its_own_beat_only() {
 }
 
 #[test]
+fn a_delivery_may_wait_for_the_next_slot_when_it_changes_nothing_else() {
+    let mut rig = rig(FakeDevice::healthy());
+    rig.uplink.inner.delay = MS(100);
+    let first = rig.now();
+    rig.poll();
+    assert_eq!(rig.agent.wake_unless_failed(), None, "the first is news");
+    rig.run_for(MS(1_000));
+    assert_eq!(rig.agent.wake_unless_failed(), None, "nothing is in flight");
+    rig.stall_until(first + MS(5_000));
+    assert_eq!(rig.poll(), Wake::At(first + MS(7_000)), "its deadline");
+    assert_eq!(rig.agent.wake_unless_failed(), Some(first + MS(10_000)));
+    rig.uplink.inner.fault = Some(NetworkFault::NoRoute);
+    rig.stall_until(first + MS(10_000));
+    rig.poll();
+    let stats = rig.agent.stats();
+    let last = stats.last.as_ref().expect("ended");
+    assert_eq!((stats.delivered, last.round_trip), (2, MS(100)), "and not 5 s");
+    assert!(rig.agent.wake_unless_failed().is_some(), "the next one is in flight");
+    rig.run_for(MS(1_000));
+    assert_eq!(rig.agent.stats().failed, 1);
+    rig.uplink.inner.fault = None;
+    rig.stall_until(first + MS(15_000));
+    rig.poll();
+    assert_eq!(rig.agent.wake_unless_failed(), None, "it would end an outage");
+}
+
+#[test]
+fn a_stop_counts_what_was_delivered_before_it() {
+    let mut rig = rig(FakeDevice::healthy());
+    rig.run_for(MS(5_000));
+    // The reply comes meanwhile.
+    rig.stall(MS(1_000));
+    rig.agent.stop();
+    assert_eq!(rig.poll(), Wake::Stopped);
+    let stats = rig.agent.stats();
+    assert_eq!((stats.attempted, stats.delivered, stats.failed), (2, 2, 0));
+    assert_eq!(last_detail(&rig), "status 200");
+}
+
+#[test]
 fn reports_when_the_next_beat_is_due() {
     let mut rig = rig(FakeDevice::healthy());
     rig.uplink.inner.fault = Some(NetworkFault::Busy(503, Duration::from_secs(31)));

@@ -38,6 +38,22 @@ fn sequence(rig: &Rig<'_>) -> Vec<(i64, u64)> {
 }
 
 #[test]
+fn a_delivery_lets_queued_heartbeats_go_at_once() {
+    with_backlog(|mut rig| {
+        rig.run_for(MS(1_000));
+        rig.uplink.inner.fault = Some(NetworkFault::NoRoute);
+        rig.run_for(MS(16_000));
+        rig.uplink.inner.fault = None;
+        // The outage has ended; one is left.
+        rig.run_for(MS(6_000));
+        assert!(rig.agent.stats().consecutive_failures == 0 && rig.agent.backlog().len() == 1);
+        rig.stall_until(rig.agent.next_beat());
+        rig.poll();
+        assert_eq!(rig.agent.wake_unless_failed(), None);
+    });
+}
+
+#[test]
 fn after_an_outage_live_goes_first_then_the_oldest() {
     with_backlog(|mut rig| {
         rig.uplink.inner.fault = Some(NetworkFault::NoRoute);

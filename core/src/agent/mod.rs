@@ -157,6 +157,24 @@ impl<'b> Agent<'b> {
         Wake::At(self.next_wake())
     }
 
+    /// When to poll at the latest if the server takes the heartbeat in flight: nothing but counters would change before. `None`
+    /// if the end of the request must be polled at once: none is in flight, or a delivery would be the first, end an outage or
+    /// a back-off, or let queued heartbeats go.
+    ///
+    /// For a frontend whose uplink ends each request by its deadline without being polled. After a delivery it may sleep
+    /// until then instead of until [`Wake::At`], and so save a wake-up a beat; [`Outcome::ended`] tells the agent when it
+    /// was. Every other end is polled at once.
+    pub fn wake_unless_failed(&self) -> Option<Instant> {
+        let is_routine = self.sender.is_live()
+            && self.state == State::Running
+            && self.sampler.round().is_none()
+            && self.stats.delivered > 0
+            && self.stats.consecutive_failures == 0
+            && self.backlog.is_empty()
+            && self.backing_off().is_none();
+        is_routine.then(|| self.schedule.upcoming())
+    }
+
     /// Asks the agent to stop. The next poll cancels what is in flight, starts nothing and returns
     /// [`Wake::Stopped`]. Calling it again changes nothing.
     pub fn stop(&mut self) {
@@ -287,6 +305,7 @@ impl<'b> Agent<'b> {
     }
 
     /// Records how a request ended.
+    #[inline(never)]
     fn on_outcome(&mut self, now: Instant, ended: Ended) {
         let Ended { kind, started, outcome } = ended;
         let verdict = outcome.verdict;
@@ -325,7 +344,8 @@ impl<'b> Agent<'b> {
             self.backoff_log.end();
         }
         if matches!(kind, Kind::Live(_)) {
-            self.stats.record(LastRequest { outcome, round_trip: now.since(started) });
+            let round_trip = outcome.ended.unwrap_or(now).since(started);
+            self.stats.record(LastRequest { outcome, round_trip });
         }
     }
 
@@ -352,6 +372,9 @@ impl<'b> Agent<'b> {
     #[inline(never)]
     fn cancel_and_stop(&mut self, now: Instant, uplink: &mut impl Uplink) {
         self.skip_beat();
+        if let Some(ended) = self.sender.take(uplink) {
+            self.on_outcome(now, ended);
+        }
         match self.sender.cancel(uplink) {
             // Not an outage, therefore not logged.
             Some(Ended { kind: Kind::Live(_), started, outcome }) => {

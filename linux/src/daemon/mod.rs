@@ -16,7 +16,10 @@ use std::{
     sync::Arc,
 };
 
-use heartbeat_core::{Agent, Backlog, Identity, Stats, Wake, time::Instant};
+use heartbeat_core::{
+    Agent, Backlog, Identity, Stats, Wake,
+    time::{Duration, Instant},
+};
 
 use self::reload::{Loaded, Reloader, Step};
 pub(crate) use self::sleeper::Sleeper;
@@ -39,6 +42,10 @@ use crate::{
     uplink::{Client, HttpUplink, Traffic, TrustError},
     waker::{self, Waker},
 };
+
+/// For how long a delivery waits until it is counted and told. At longer intervals a wake-up more costs next to nothing, and
+/// the status would be old.
+const DELIVERY_WAITS_MAX: Duration = Duration::from_secs(10);
 
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +186,10 @@ impl Daemon {
             }
             let now = clock::now();
             let wake = self.agent.poll(now, &mut self.hal, &mut self.uplink);
+            // A delivery that changes nothing costs no turn of its own.
+            let unless_failed =
+                self.agent.wake_unless_failed().filter(|slot| slot.since(now) <= DELIVERY_WAITS_MAX);
+            self.uplink.let_delivery_wait(unless_failed.is_some());
             let hal_due = self.hal.dispatch();
             if let Some(keeper) = &mut self.keeper {
                 keeper.turn(now, &mut self.agent);
@@ -188,7 +199,7 @@ impl Daemon {
             match wake {
                 Wake::At(when) => {
                     let others = [hal_due, at_the_latest].into_iter().flatten();
-                    let until = others.fold(when, Instant::min);
+                    let until = others.fold(unless_failed.unwrap_or(when), Instant::min);
                     is_asked = self.sleeper.sleep_until_or(until, observer.also_wakes())?;
                 }
                 Wake::Stopped => {

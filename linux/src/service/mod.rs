@@ -142,6 +142,10 @@ impl Service {
     }
 }
 
+fn count_ended(stats: &Stats) -> u64 {
+    stats.delivered + stats.failed
+}
+
 fn describe(outcome: &Outcome) -> String {
     if outcome.verdict.is_accepted() {
         format!("delivered, {}", outcome.detail)
@@ -155,14 +159,19 @@ impl Observer for Service {
         let stats = turn.agent.stats();
         // Without a status file and a supervisor nothing reads the status, so it is not composed.
         let is_heard = self.file.is_some() || self.notifier.is_heard();
+        let ended = count_ended(stats) > count_ended(&self.told);
+        if ended && self.told.attempted > count_ended(&self.told) {
+            std::mem::swap(&mut self.document, &mut self.sending);
+        }
         if is_heard && stats.attempted > self.told.attempted {
             self.sending.clear();
             self.sending.extend_from_slice(turn.agent.last_body());
+            if count_ended(stats) == stats.attempted {
+                std::mem::swap(&mut self.document, &mut self.sending);
+            }
         }
-        let ended = stats.delivered + stats.failed > self.told.delivered + self.told.failed;
         if ended {
-            self.ended = turn.now;
-            std::mem::swap(&mut self.document, &mut self.sending);
+            self.ended = stats.last.as_ref().and_then(|last| last.outcome.ended).unwrap_or(turn.now);
             self.summary.ended(stats);
         }
         let has_changed = std::mem::take(&mut self.has_reloaded) || self.stopping;

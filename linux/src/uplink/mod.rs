@@ -64,7 +64,10 @@ use self::{
     beat::{Beat, Cancelled, Waiting},
     client::{Form, Sender},
 };
-use crate::waker::{self, Waker};
+use crate::{
+    clock,
+    waker::{self, Waker},
+};
 
 /// Time that this side gives up before the agent would, so that its own, more exact reason is reported.
 const HEAD_START_MAX: std::time::Duration = std::time::Duration::from_millis(50);
@@ -108,6 +111,8 @@ struct State {
     request: Option<Request>,
     /// Of the latest request that the thread finished.
     outcome: Option<(u64, Outcome)>,
+    /// If the server takes the heartbeat under way, nothing needs to know at once.
+    delivery_may_wait: bool,
     /// Memory of the latest document, for the next one.
     spare: Vec<u8>,
     /// Replaces the thread's client before its next request.
@@ -134,7 +139,7 @@ impl Shared {
 }
 
 impl HttpUplink {
-    /// Starts the thread. `waker` is woken whenever a request has ended.
+    /// Starts the thread. `waker` is woken whenever a request has ended, unless [`Self::let_delivery_wait`] applies.
     ///
     /// # Errors
     ///
@@ -155,12 +160,19 @@ impl HttpUplink {
         let until = began + timeout.saturating_sub((timeout / 10).min(HEAD_START_MAX));
         let mut state = self.shared.lock();
         state.outcome = None;
+        state.delivery_may_wait = false;
         let mut document = std::mem::take(&mut state.spare);
         document.clear();
         document.extend_from_slice(body);
         state.request = Some(Request { generation: self.generation, body: document, delta, began, until });
         drop(state);
         self.thread.wake();
+    }
+
+    /// Whether a delivery of the heartbeat under way may wait to be polled. Otherwise, and whenever the request ends in
+    /// another way, the main loop is woken. To be said anew for each request.
+    pub fn let_delivery_wait(&mut self, may_wait: bool) {
+        self.shared.lock().delivery_may_wait = may_wait;
     }
 
     /// Sends through another client from the next request on.
@@ -223,11 +235,15 @@ fn serve(shared: &Shared, mut sender: Sender, waker: &Waker) {
         let answer = catch_unwind(AssertUnwindSafe(|| sender.exchange(form, beat)))
             .unwrap_or(Err(Failure::new(Stage::Exchange, Cause::Local).after_sending(true)));
         let outcome = outcome(&answer.as_ref().map(|answer| answer.reply).map_err(Failure::clone));
+        let is_delivered = outcome.verdict.is_accepted();
         let mut state = shared.lock();
-        state.outcome = Some((request.generation, outcome));
+        state.outcome = Some((request.generation, outcome.at(clock::now())));
         state.spare = request.body;
+        let may_wait = is_delivered && state.delivery_may_wait;
         drop(state);
-        waker.wake();
+        if !may_wait {
+            waker.wake();
+        }
         if catch_unwind(AssertUnwindSafe(|| sender.finish(answer))).is_err() {
             sender.lender().link().forget();
         }

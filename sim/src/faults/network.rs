@@ -203,6 +203,7 @@ impl<U: Path> Uplink for FaultyUplink<U> {
         let Some(flight) = self.flight.filter(|flight| flight.not_before <= self.now) else {
             return Poll::Pending;
         };
+        let due = self.due();
         let outcome = match flight.fault.map(|fault| fault.symptom().end) {
             None => self.inner.poll(),
             Some(End::Ended(ended)) => {
@@ -215,7 +216,7 @@ impl<U: Path> Uplink for FaultyUplink<U> {
         if outcome.is_ready() {
             self.flight = None;
         }
-        outcome
+        outcome.map(|outcome| Outcome { ended: due, ..outcome })
     }
 
     fn cancel(&mut self) -> Outcome {

@@ -54,6 +54,8 @@ planted_bugs! {
     FixedSleep, "sleeps a fixed time instead of until the next slot";
     /// Looks at sensors and replies at the next wake-up only.
     MissesNews, "does not wake for news";
+    /// Leaves failures until the next slot, as it may do with deliveries.
+    LeavesFailures, "failure left until the next slot";
     /// The loop waits for the reply.
     WaitsForReply, "blocks until the reply";
     /// The loop waits for sensors.

@@ -132,6 +132,7 @@ impl<'s> Run<'s> {
             network: FaultyUplink::new(server),
             storage: Storage::new(),
             persistent: scenario.persistent,
+            deferring: scenario.deferring,
             // 2026-11-24.
             wall: WallClock::new(scenario.start, 1_795_464_000_000),
             late: Late::new(memory),

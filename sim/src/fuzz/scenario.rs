@@ -30,6 +30,8 @@ pub struct Scenario {
     pub memory: Memory,
     /// Whether those survive a restart.
     pub persistent: bool,
+    /// Whether deliveries that change nothing are left until the next slot (`Agent::wake_unless_failed`).
+    pub deferring: bool,
     /// What the clock shows at the beginning.
     pub start: Instant,
     /// How long faults occur.
@@ -92,6 +94,8 @@ impl Scenario {
             config,
             memory: random.pick([Memory::Small, Memory::Large]),
             persistent: config.backlog() > 0 && random.chance(50),
+            // With numbers of its own, so that each seed goes on to mean the same run in all else.
+            deferring: Random::new(seed ^ 0xdefe).chance(50),
             start: Instant::from_micros(random.pick(starts)),
             length,
             steps,
@@ -106,6 +110,7 @@ impl Scenario {
             config,
             memory: Memory::Small,
             persistent: false,
+            deferring: false,
             start: Instant::from_millis(86_400_000),
             length: Duration::from_micros(config.interval().as_micros().saturating_mul(beats)),
             steps: Vec::new(),

@@ -31,7 +31,7 @@ use super::{
     document::Told,
     recording_device::RecordingDevice,
 };
-use crate::fake::{Recorder, Sent};
+use crate::fake::{End, Recorder, Sent};
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -263,6 +263,12 @@ impl Checker {
             broken!("S16 stop", "a request began after the stop");
         }
         self.slots.stop();
+        // What had ended before the stop is known.
+        let ended =
+            scene.uplink.sent.first().filter(|request| matches!(request.end, Some((_, End::Outcome(_)))));
+        if let Some(request) = ended.filter(|_| self.requests.in_flight()) {
+            self.end(request)?;
+        }
         if self.requests.stop(scene.now) == Some(Stopped::Late) {
             self.late.late_stopped();
         }

@@ -99,9 +99,6 @@ impl Requests {
         let Some(Flight { slot, started, deadline }) = self.flight.take() else {
             broken!("S5 deadline", "a request ended that was not in flight");
         };
-        if at > deadline && !stalled {
-            broken!("S5 deadline", "a request ended {:?} after its deadline", at.since(deadline));
-        }
         let outcome = match end {
             End::Outcome(outcome) => outcome,
             End::Cancelled(_) if at < deadline => {
@@ -109,9 +106,14 @@ impl Requests {
             }
             End::Cancelled(outcome) => outcome,
         };
+        // A delivery may be polled later than it was; for all else S20 applies.
+        let ended = outcome.ended.unwrap_or(at);
+        if ended > deadline && !stalled {
+            broken!("S5 deadline", "a request ended {:?} after its deadline", ended.since(deadline));
+        }
         let verdict = outcome.verdict;
         if let Some(slot) = slot {
-            self.count(outcome, at.since(started));
+            self.count(outcome, ended.since(started));
             self.learn(slot, verdict, config);
         }
         self.obey(at, verdict);

@@ -52,6 +52,8 @@ pub(super) struct Life<'b, 't, T> {
     at_once: (Instant, u32),
     tally: Tally,
     persistent: bool,
+    /// Deliveries that change nothing are left until the next slot.
+    deferring: bool,
     trace: &'t mut T,
 }
 
@@ -66,8 +68,19 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
         now: Instant,
         trace: &'t mut T,
     ) -> Self {
-        let World { device, network, mut storage, persistent, wall, mut late, coverage, bug, slept, tally } =
-            world;
+        let World {
+            device,
+            network,
+            mut storage,
+            persistent,
+            deferring,
+            wall,
+            mut late,
+            coverage,
+            bug,
+            slept,
+            tally,
+        } = world;
         let identity = |boot_id| Identity::new(HARDWARE_ID).with_boot_id(boot_id);
         let shown = if bug == Some(PlantedBug::SamePhase) { config.with_phase(0) } else { config };
         let told_id = if bug == Some(PlantedBug::SameBootId) { 0 } else { boot_id };
@@ -104,6 +117,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
             at_once: (now, 0),
             tally,
             persistent,
+            deferring: deferring || bug == Some(PlantedBug::LeavesFailures),
             trace,
         }
     }
@@ -116,7 +130,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
     pub(super) fn disturb(&mut self, disturb: impl FnOnce(&mut FaultyHal<FakeDevice>)) {
         disturb(&mut self.rig.device.inner.inner);
         // What has already come of it is news now.
-        self.checker.expect_news(news(&self.rig).map(|news| news.max(self.rig.now())));
+        self.checker.expect_news(self.news().map(|news| news.max(self.rig.now())));
     }
 
     pub(super) fn network(&mut self) -> &mut FaultyUplink<FakeServer> {
@@ -167,9 +181,33 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
                 self.at_once.0 + self.checker.config().interval()
             }
             Some(PlantedBug::MissesNews) => self.rig.clock.when(shown, self.rig.now()),
-            _ => self.rig.next_event()?,
+            _ => match self.deferred() {
+                Some(slot) => self.rig.device.due().map_or(slot, |due| due.min(slot)),
+                None => self.rig.next_event()?,
+            },
         };
         Some(self.storage.due().map_or(next, |due| next.min(due)))
+    }
+
+    /// Until when the end of the request in flight is left, if it is.
+    fn deferred(&self) -> Option<Instant> {
+        let Wake::At(deadline) = self.rig.wake() else { return None };
+        let until = self.rig.agent.wake_unless_failed().filter(|_| self.deferring)?;
+        let (now, clock) = (self.rig.now(), &self.rig.clock);
+        let ends_in_time = self.rig.uplink.due().is_some_and(|due| due <= clock.when(deadline, now));
+        let may_wait = self.will_be_delivered() || self.bug == Some(PlantedBug::LeavesFailures);
+        (ends_in_time && may_wait).then(|| clock.when(until, now))
+    }
+
+    fn will_be_delivered(&self) -> bool {
+        self.rig.uplink.inner.inner.will_accept()
+    }
+
+    /// When a sensor or the uplink has news next for which the agent must be polled.
+    fn news(&self) -> Option<Instant> {
+        let may_wait = self.deferred().is_some() && self.will_be_delivered();
+        let reply = self.rig.uplink.due().filter(|_| !may_wait);
+        [self.rig.device.due(), reply].into_iter().flatten().min()
     }
 
     /// One turn of a frontend's loop.
@@ -266,12 +304,13 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
             Wake::At(shown) => Wake::At(self.rig.clock.when(shown, now)),
             Wake::Stopped => Wake::Stopped,
         };
+        let news = self.news();
         let mut scene = Scene {
             now,
             agent: &self.rig.agent,
             wake,
             device: &self.rig.device.inner,
-            news: news(&self.rig),
+            news,
             uplink: &mut self.rig.uplink.inner,
         };
         check(&mut self.checker, &mut scene)
@@ -299,7 +338,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
             _ => false,
         };
         if waits {
-            self.rig.stall_until(news(&self.rig).unwrap_or(self.rig.now() + BLOCKED));
+            self.rig.stall_until(self.news().unwrap_or(self.rig.now() + BLOCKED));
         }
     }
 
@@ -377,6 +416,7 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
             network,
             storage: self.storage,
             persistent: self.persistent,
+            deferring: self.deferring,
             wall: self.wall,
             late: self.checker.late,
             coverage: self.coverage,
@@ -385,9 +425,4 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
             tally: self.tally,
         }
     }
-}
-
-/// When a sensor or the uplink has news next.
-fn news(rig: &Rig<'_, Device, Way, BuggyClock>) -> Option<Instant> {
-    [rig.device.due(), rig.uplink.due()].into_iter().flatten().min()
 }

@@ -14,6 +14,7 @@ pub(in crate::fuzz) struct World {
     pub(in crate::fuzz) network: FaultyUplink<FakeServer>,
     pub(in crate::fuzz) storage: Storage,
     pub(in crate::fuzz) persistent: bool,
+    pub(in crate::fuzz) deferring: bool,
     pub(in crate::fuzz) wall: WallClock,
     pub(in crate::fuzz) late: Late,
     pub(in crate::fuzz) coverage: Coverage,
