@@ -377,8 +377,9 @@ impl<'b, 't, T: Trace> Life<'b, 't, T> {
     pub(super) fn stop(&mut self) -> Result<(), Broken> {
         let asked = self.rig.now();
         if self.bug == Some(PlantedBug::JoinsAtStop) {
+            // Without leaving its end: the next slot would begin another one.
             while self.rig.uplink.inner.is_busy()
-                && let Some(next) = self.next_event()
+                && let Some(next) = self.rig.next_event()
             {
                 self.rig.stall_until(next);
                 self.poll()?;
