@@ -118,7 +118,7 @@ impl Database {
         self.sql(&format!(
             "INSERT INTO minute SELECT device, max(at) / 60000 * 60000, 1, {} FROM beat WHERE at > {beats} + {DAY_MS}
              GROUP BY device ON CONFLICT DO NOTHING",
-            vec!["1, 305, 305"; 9].join(", ")
+            ["1, 305, 305"; 9].join(", ")
         ));
         if matches!(self, Self::Postgres(..)) {
             self.sql("VACUUM ANALYZE");
