@@ -113,4 +113,9 @@ impl<P: FnMut(&str), S: Fn()> Observer for Watcher<P, S> {
         }
         None
     }
+
+    // So that each line has its heartbeat and comes at once.
+    fn needs_each_delivery(&self) -> bool {
+        true
+    }
 }

@@ -87,6 +87,11 @@ pub trait Observer {
         None
     }
 
+    /// Whether the loop must turn at each delivery; otherwise one that changes nothing is told at the next turn.
+    fn needs_each_delivery(&self) -> bool {
+        false
+    }
+
     /// The configuration is being read again.
     fn reloading(&mut self) {}
 
@@ -187,8 +192,10 @@ impl Daemon {
             let now = clock::now();
             let wake = self.agent.poll(now, &mut self.hal, &mut self.uplink);
             // A delivery that changes nothing costs no turn of its own.
-            let unless_failed =
-                self.agent.wake_unless_failed().filter(|slot| slot.since(now) <= DELIVERY_WAITS_MAX);
+            let unless_failed = self
+                .agent
+                .wake_unless_failed()
+                .filter(|slot| slot.since(now) <= DELIVERY_WAITS_MAX && !observer.needs_each_delivery());
             self.uplink.let_delivery_wait(unless_failed.is_some());
             let hal_due = self.hal.dispatch();
             if let Some(keeper) = &mut self.keeper {
