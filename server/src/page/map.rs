@@ -24,6 +24,7 @@ use crate::{
 };
 
 /// The outline as an SVG path in tenths of a degree: x from 180° W to the east, y from 90° N to the south.
+/// A ring that crosses 180° is two here, or a fill between its ends would cover the world from side to side.
 const LAND: &str = include_str!("land.path");
 /// Width and height of the outline.
 const WORLD: (f64, f64) = (3600.0, 1800.0);
@@ -248,6 +249,39 @@ mod tests {
             for device in shown {
                 let (px, py) = place(device);
                 assert!((x..=x + width).contains(&px) && (y..=y + height).contains(&py), "{px} {py}");
+            }
+        }
+    }
+
+    /// The corners of each ring of the outline. It holds one `M`, an `l` with all steps, and a `z`.
+    fn rings(outline: &str) -> Vec<Vec<(i32, i32)>> {
+        let numbers = |text: &str| -> Vec<i32> {
+            text.replace('-', " -").split_whitespace().map(|number| number.parse().unwrap()).collect()
+        };
+        let ring = |text: &str| {
+            let (start, steps) = text.trim_end().trim_end_matches('z').split_once('l').unwrap();
+            let (mut corner, steps) = (numbers(start), numbers(steps));
+            let mut corners = vec![(corner[0], corner[1])];
+            for step in steps.chunks_exact(2) {
+                corner = vec![corner[0] + step[0], corner[1] + step[1]];
+                corners.push((corner[0], corner[1]));
+            }
+            corners
+        };
+        outline.split('M').skip(1).map(ring).collect()
+    }
+
+    #[test]
+    fn no_land_is_drawn_across_the_world() {
+        let rings = rings(LAND);
+        assert!(rings.len() > 100, "{}", rings.len());
+        for ring in rings {
+            let ends = ring.iter().cycle().skip(1);
+            for (from, to) in ring.iter().zip(ends) {
+                // What crosses 180° is cut there. Only the south pole is as wide as the world.
+                let south_pole = from.1 == 1800 && to.1 == 1800;
+                assert!(south_pole || (from.0 - to.0).abs() < 1800, "{from:?} to {to:?}");
+                assert!((0..=3600).contains(&from.0) && (0..=1800).contains(&from.1), "{from:?}");
             }
         }
     }
