@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use lettre::{
-    Message, SmtpTransport, Transport, message::Mailbox, transport::smtp::authentication::Credentials,
+    Message, SmtpTransport, Transport,
+    message::{Mailbox, SinglePart},
+    transport::smtp::authentication::Credentials,
 };
 
 use super::{Attempt, subject, webhook::secret};
@@ -60,12 +62,19 @@ pub(super) fn problem(smtp: &str, password_file: Option<&Path>, from: &str, to: 
 }
 
 fn mail(from: &str, to: &[String], message: &MessageRow) -> Result<Message, String> {
-    let address = |text: &str| text.parse::<Mailbox>().map_err(|error| format!("{text:?}: {error}"));
-    let mut mail = Message::builder().from(address(from)?).subject(subject(message));
+    let address = |text: &str| {
+        text.parse::<Mailbox>().map_err(|error| format!("{text:?} is not a mail address: {error}"))
+    };
+    let from = address(from)?;
+    // The same at each attempt, so that what arrives twice is seen to be one mail.
+    let id = format!("<{}.{}@{}>", message.created_at.0, message.id, from.email.domain());
+    let mut mail = Message::builder().message_id(Some(id)).from(from).subject(subject(message));
     for to in to {
         mail = mail.to(address(to)?);
     }
-    mail.body(parts(&message.body).0.to_owned()).map_err(|error| error.to_string())
+    // With its character set: without one, "80 °C" is not readable everywhere.
+    let text = SinglePart::plain(parts(&message.body).0.to_owned());
+    mail.singlepart(text).map_err(|error| error.to_string())
 }
 
 fn transport(smtp: &str, password_file: Option<&Path>) -> Result<SmtpTransport, String> {

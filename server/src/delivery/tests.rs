@@ -191,6 +191,25 @@ fn a_mail_goes_to_all_and_says_what_is_wrong() {
     assert!(mail.contains("To: a@example.org, B <b@example.org>"), "{mail}");
     assert!(mail.contains("Subject: ") && mail.contains("pi1: hot"), "{mail}");
     assert!(!mail.contains("hardware_id"), "what is for programs is not in a mail: {mail}");
+    // Without these, what is not ASCII arrives as other characters.
+    for header in ["MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8"] {
+        assert!(mail.lines().any(|line| line == header), "{mail}");
+    }
+    assert!(mail.contains("83.2 =C2=B0C"), "{mail}");
+}
+
+#[test]
+fn a_mail_that_is_sent_again_has_the_same_id() {
+    let to = ["a@example.org".to_owned()];
+    let ids = [false, true].map(|doubtful| {
+        let (smtp, sink) = mail_server(true);
+        let from = "Heartbeat <heartbeat@example.org>";
+        assert_eq!(mail::send(&smtp, None, from, &to, &message(doubtful)), Attempt::Delivered);
+        let mail = sink.join().unwrap();
+        mail.lines().find_map(|line| line.strip_prefix("Message-ID: ")).map(str::to_owned)
+    });
+    assert_eq!(ids[0].as_deref(), Some("<1700000000000.7@example.org>"));
+    assert_eq!(ids[0], ids[1]);
 }
 
 #[test]
