@@ -58,11 +58,7 @@ pub(super) async fn page(
         (present(&device))
         h2 { "History" }
         (charts(&app, &device, &histories))
-        p.export {
-            "Download the last day: "
-            @let path = format!("api/v1/devices/{}/history", utf8_percent_encode(&device.hardware_id, NON_ALPHANUMERIC));
-            a href={ (path) "?step=minute&format=csv" } { "CSV" } " " a href={ (path) "?step=minute" } { "JSON" }
-        }
+        (export(&device.hardware_id, now))
         div.columns {
             section { h2 { "Starts of the agent" } (starts(&boots)) }
             section { h2 { "Events" } (events_of_one(&events)) }
@@ -136,6 +132,22 @@ fn charts(app: &App, device: &Device, histories: &Histories) -> Markup {
     }
 }
 
+/// Links to what the charts are drawn from.
+fn export(hardware_id: &str, now: UnixMs) -> Markup {
+    let path = format!("api/v1/devices/{}/history", utf8_percent_encode(hardware_id, NON_ALPHANUMERIC));
+    let spans = [(Span::Day, "minute"), (Span::Month, "hour")];
+    html! {
+        @for (span, step) in spans {
+            @let from = now.plus(-span.length()).0;
+            @let query = format!("{path}?step={step}&from={from}");
+            p.export {
+                "Download the last " (span.label()) " by " (step) "s: "
+                a href={ (query) "&format=csv" } { "CSV" } " " a href=(query) { "JSON" }
+            }
+        }
+    }
+}
+
 fn present(device: &Device) -> Markup {
     let document = document(device);
     html! {
@@ -165,7 +177,8 @@ fn values(device: &Device, document: &Document) -> Markup {
     let diagnostics = document.diagnostics.as_ref();
     html! {
         dl.values {
-            @for value in Value::ALL {
+            // The size of a recording stands below, exact: whole MiB are kept of it.
+            @for value in Value::ALL.into_iter().filter(|value| *value != Value::Recording) {
                 @if let Some(shown) = device.reading.values.shown(value) {
                     div { dt { (value.label()) } dd { (shown.to_string()) } }
                 }

@@ -118,8 +118,11 @@ pub(super) fn alerts(device: &Device) -> Markup {
     }
 }
 
-/// What a device is doing, as labels.
+/// What a device is doing, as labels. Of one that is offline nobody knows it.
 pub(super) fn activities(device: &Device) -> Markup {
+    if device.presence == Presence::Offline {
+        return html! {};
+    }
     let reading = &device.reading;
     let activities =
         [("streaming", reading.streaming), ("tracking", reading.tracking), ("recording", reading.recording)];

@@ -93,3 +93,39 @@ fn nothing_of_a_device_runs_as_html() {
     assert!(!page.contains("<script>"), "{page}");
     assert!(page.matches("&lt;script&gt;").count() >= 4, "{page}");
 }
+
+#[test]
+fn the_size_of_a_recording_is_said_once_and_exactly() {
+    let document = crate::model::document::sample(serde_json::json!({"recording_file_size_mb": 1.5}));
+    let beat = crate::model::document::Beat::parse(document.to_string().as_bytes()).unwrap();
+    let mut device = Device::new(DeviceId(1), "pi", Labels::default(), UnixMs(0));
+    device.reading = beat.reading;
+    device.document = beat.text.into();
+    let page = present(&device).into_string();
+    assert!(page.contains(", 1.5 MiB") && page.matches("MiB").count() == 1, "{page}");
+}
+
+#[test]
+fn offers_a_day_and_a_month_of_history() {
+    let links = export("pi 1", UnixMs(40 * crate::time::DAY_MS)).into_string();
+    for link in [
+        "api/v1/devices/pi%201/history?step=minute&amp;from=3369600000&amp;format=csv",
+        "api/v1/devices/pi%201/history?step=hour&amp;from=864000000&amp;format=csv",
+    ] {
+        assert!(links.contains(link), "{link}: {links}");
+    }
+}
+
+#[test]
+fn what_an_offline_device_does_now_is_not_known() {
+    let document = crate::model::document::sample(serde_json::json!({"recording_active": true}));
+    let beat = crate::model::document::Beat::parse(document.to_string().as_bytes()).unwrap();
+    let mut device = Device::new(DeviceId(1), "pi", Labels::default(), UnixMs(0));
+    device.reading = beat.reading;
+    let shown = |presence| {
+        let mut device = device.clone();
+        device.presence = presence;
+        layout::activities(&device).into_string().contains("recording")
+    };
+    assert!(shown(crate::presence::Presence::Online) && !shown(crate::presence::Presence::Offline));
+}
