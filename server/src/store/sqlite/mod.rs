@@ -68,6 +68,7 @@ impl Sqlite {
     /// # Errors
     /// The file cannot be opened, is damaged, is none of this program, or was made by a newer one.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        let was_there = path.exists();
         make_file(path).map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
         let at_path = |error| at(path, error);
         let connection = Connection::open(path).map_err(at_path)?;
@@ -84,7 +85,11 @@ impl Sqlite {
             (0, 0, 0) => {
                 this.create().map_err(at_path)?;
                 // A crash of the file system may have emptied the file, and with it the password and all tokens are gone.
-                log::warn!("{}: there was no database, a new one was made", path.display());
+                if was_there {
+                    log::warn!("{}: the file was empty, a new database was made", path.display());
+                } else {
+                    log::info!("{}: a new database", path.display());
+                }
             }
             (SCHEMA_VERSION, APPLICATION_ID, _) => {}
             (newer, APPLICATION_ID, _) => {
