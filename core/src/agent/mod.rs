@@ -134,15 +134,14 @@ impl<'b> Agent<'b> {
     ///
     /// `now` comes from a monotonic clock. A value before an earlier one is harmless, and so are additional calls.
     pub fn poll(&mut self, now: Instant, hal: &mut impl Hal, uplink: &mut impl Uplink) -> Wake {
-        match self.state {
-            State::Running => {}
-            State::Stopping => self.cancel_and_stop(now, uplink),
-            State::Stopped => return Wake::Stopped,
-        }
         if self.state == State::Stopped {
             return Wake::Stopped;
         }
         self.drain_outcomes(now, uplink);
+        if self.state == State::Stopping {
+            self.cancel_and_stop(now, uplink);
+            return Wake::Stopped;
+        }
         if let Some(due) = self.schedule.take_due(now, self.config.sampling_deadline()) {
             self.begin_beat(due, hal);
         }
@@ -300,12 +299,13 @@ impl<'b> Agent<'b> {
     fn drain_outcomes(&mut self, now: Instant, uplink: &mut impl Uplink) {
         while let Some(ended) = self.sender.receive(now, uplink) {
             self.on_outcome(now, ended);
-            self.send_late(now, uplink);
+            if self.state == State::Running {
+                self.send_late(now, uplink);
+            }
         }
     }
 
     /// Records how a request ended.
-    #[inline(never)]
     fn on_outcome(&mut self, now: Instant, ended: Ended) {
         let Ended { kind, started, outcome } = ended;
         let verdict = outcome.verdict;
@@ -372,9 +372,6 @@ impl<'b> Agent<'b> {
     #[inline(never)]
     fn cancel_and_stop(&mut self, now: Instant, uplink: &mut impl Uplink) {
         self.skip_beat();
-        if let Some(ended) = self.sender.take(uplink) {
-            self.on_outcome(now, ended);
-        }
         match self.sender.cancel(uplink) {
             // Not an outage, therefore not logged.
             Some(Ended { kind: Kind::Live(_), started, outcome }) => {

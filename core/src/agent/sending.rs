@@ -69,19 +69,10 @@ impl Sender {
 
     /// Takes the outcome of the request if there is one, or cancels the request at its deadline.
     pub(super) fn receive(&mut self, now: Instant, uplink: &mut impl Uplink) -> Option<Ended> {
-        self.end(uplink, |deadline| now >= deadline)
-    }
-
-    /// Takes the outcome of the request if there is one.
-    pub(super) fn take(&mut self, uplink: &mut impl Uplink) -> Option<Ended> {
-        self.end(uplink, |_| false)
-    }
-
-    fn end(&mut self, uplink: &mut impl Uplink, is_over: impl FnOnce(Instant) -> bool) -> Option<Ended> {
         let Request { kind, started, deadline } = self.0?;
         let outcome = match uplink.poll() {
             Poll::Ready(outcome) => outcome,
-            Poll::Pending if is_over(deadline) => uplink.cancel(),
+            Poll::Pending if now >= deadline => uplink.cancel(),
             Poll::Pending => return None,
         };
         self.0 = None;
