@@ -163,5 +163,7 @@ check 'installed into an image, the service of the machine around it lives' said
 check '  and tells no settings' eval '! said "process [0-9]"'
 check '  the url is that of the service in the image' setting '^url = "https://server.test/older"'
 check '  the id of the machine around it is not taken' eval '! setting "^hardware_id"'
-check '  which is said' said 'may be that of the machine on which this image is made'
+# Where the machine has one interface only, both programs find the same id, and there is nothing to say.
+check '  which is said where it differs' eval \
+    'said "may be that of the machine on which this image is made" || ! said "the id "'
 check '  the new service runs after the boot' ours
