@@ -1,7 +1,7 @@
 //! How often the daemon's threads are woken, by their voluntary context switches: for a beat, for its request and for the reply,
 //! and for nothing in between.
 
-#![allow(clippy::expect_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -174,8 +174,8 @@ impl<'b> Agent<'b> {
         is_routine.then(|| self.schedule.upcoming())
     }
 
-    /// Asks the agent to stop. The next poll cancels what is in flight, starts nothing and returns
-    /// [`Wake::Stopped`]. Calling it again changes nothing.
+    /// Asks the agent to stop. The next poll takes the outcome of the request in flight, or cancels it if there is none yet,
+    /// starts nothing and returns [`Wake::Stopped`]. Calling it again changes nothing.
     pub fn stop(&mut self) {
         if self.state == State::Running {
             self.state = State::Stopping;
