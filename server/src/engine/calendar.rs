@@ -32,7 +32,6 @@ impl Engine {
                 for (_, since) in &mut device.alerts {
                     *since = step.mend(*since);
                 }
-                device.revision += 1;
             }
             fleet.revision += 1;
         }

@@ -188,7 +188,6 @@ impl Engine {
                 *known = Device {
                     labels: device.labels,
                     alerts,
-                    revision: known.revision + 1,
                     ..Device::new(known.id, &known.hardware_id, Labels::default(), known.added_at)
                 };
                 continue;
@@ -208,7 +207,6 @@ impl Engine {
             if let Some(tracked) = self.tracked.get(place).filter(|_| leads) {
                 known.alerts = tracked.watch.raised();
             }
-            known.revision += 1;
         }
         fleet.revision += 1;
     }
@@ -223,7 +221,6 @@ impl Engine {
             let alerts = raised.remove(&device.id).unwrap_or_default();
             if device.alerts != alerts {
                 device.alerts = alerts;
-                device.revision += 1;
                 changed = true;
             }
         }

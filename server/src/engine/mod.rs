@@ -301,7 +301,6 @@ impl Engine {
                 && device.labels != labels
             {
                 device.labels = labels;
-                device.revision += 1;
             }
         }
         fleet.revision += 1;
@@ -419,7 +418,6 @@ fn show(device: &mut Device, at: UnixMs, beat: Beat) {
         device.board = Some(board.into());
     }
     device.document = beat.text.into();
-    device.revision += 1;
 }
 
 /// The parts of the last document of a device, if it has sent one.

@@ -147,8 +147,7 @@ impl Engine {
         }
         if let Some(device) = fleet.at_mut(place) {
             let labels = Labels { removed: device.labels.removed, ..Labels::default() };
-            let revision = device.revision + 1;
-            *device = Device { revision, ..Device::new(id, &device.hardware_id, labels, device.added_at) };
+            *device = Device::new(id, &device.hardware_id, labels, device.added_at);
         }
         fleet.revision += 1;
     }
@@ -319,13 +318,11 @@ impl Engine {
         for (place, presence) in draft.presences {
             if let Some(device) = fleet.at_mut(place) {
                 device.presence = presence;
-                device.revision += 1;
             }
         }
         for (place, watch) in draft.watches {
             if let Some(device) = fleet.at_mut(place) {
                 device.alerts = watch.raised();
-                device.revision += 1;
             }
             if let Some(tracked) = self.tracked.get_mut(place) {
                 tracked.watch = watch;

@@ -48,8 +48,6 @@ pub(crate) struct Device {
     pub(crate) lost: u64,
     /// What is wrong with it, and since when.
     pub(crate) alerts: Vec<(Kind, UnixMs)>,
-    /// Rises with every change that a row of the list shows.
-    pub(crate) revision: u64,
 }
 
 impl Device {
@@ -69,7 +67,6 @@ impl Device {
             board: None,
             lost: 0,
             alerts: Vec::new(),
-            revision: 0,
         }
     }
 
