@@ -13,7 +13,7 @@ use nix::unistd::Uid;
 
 use crate::{
     board::Board,
-    checks::{CHECKS, Check, Context, service::Unit},
+    checks::{CHECKS, Check, Context, Options, service::Unit},
     daemon::Daemon,
     finding::Verdict,
     judging,
@@ -161,15 +161,19 @@ fn judge(cli: &Cli) -> Result<Report, String> {
     if let Some(profile) = profile {
         let fits = profile.fits(report.board.model.as_deref());
         let model = report.board.model.as_deref().unwrap_or("unknown");
-        let wrong = format!("this is no {}: {model}", profile.name);
-        let about = format!("this is a {}", profile.name);
+        let wrong = format!("the board is not {}: {model}", profile.name);
+        let about = format!("the board is {}", profile.name);
         let end = if fits { Verdict::Passed } else { Verdict::Failed(wrong) };
         report.checks.push(Entry::new("board", &about, end.into()));
     }
-    let context =
-        Context::new(board, daemon, unit, cli.step_clock, profile.is_some_and(Profile::is_emulated));
+    let options = Options {
+        may_step_clock: cli.step_clock,
+        is_emulated: profile.is_some_and(Profile::is_emulated),
+        repeats: !cli.once,
+    };
+    let context = Context::new(board, daemon, unit, options);
     for check in &chosen {
-        let entry = judging::run(check, &context, profile, !cli.once);
+        let entry = judging::run(check, &context, profile);
         tell(&entry);
         report.checks.push(entry);
     }

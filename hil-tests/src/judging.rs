@@ -18,9 +18,10 @@ const ATTEMPTS: usize = 3;
 /// Between two of them: longer than the daemon keeps an answer of ModemManager.
 const PAUSE: Duration = Duration::from_secs(11);
 
-/// Runs a check. `repeats` says whether a value that does not agree may be compared again.
-pub fn run(check: &Check, context: &Context, profile: Option<&Profile>, repeats: bool) -> Entry {
+/// Runs a check, again if it is of a value that does not agree and this may be compared again.
+pub fn run(check: &Check, context: &Context, profile: Option<&Profile>) -> Entry {
     let began = Instant::now();
+    let repeats = context.options.repeats;
     let attempts = if repeats && check.is_of_a_value() && context.board.is_live() { ATTEMPTS } else { 1 };
     let mut failures = Vec::new();
     let mut conclusion = check.run(context);
@@ -45,7 +46,7 @@ fn require(check: &str, profile: &Profile, conclusion: &mut Conclusion) {
     let name = profile.name;
     match &conclusion.verdict {
         Verdict::Skipped(reason) if profile.requires(check) => {
-            conclusion.verdict = Verdict::Failed(format!("a {name} must have this: {reason}"));
+            conclusion.verdict = Verdict::Failed(format!("the board {name} must have this: {reason}"));
         }
         Verdict::Passed => {
             let is_heard = |witness: &str| {
@@ -54,7 +55,7 @@ fn require(check: &str, profile: &Profile, conclusion: &mut Conclusion) {
             if let Some(missing) = profile.witness_of(check).filter(|witness| !is_heard(witness)) {
                 let reasons = conclusion.not_compared.join("; ");
                 conclusion.verdict =
-                    Verdict::Failed(format!("a {name} must have the witness {missing}: {reasons}"));
+                    Verdict::Failed(format!("the board {name} must have the witness {missing}: {reasons}"));
             }
         }
         _ => {}
@@ -103,7 +104,7 @@ mod tests {
             require(check, pi4, &mut conclusion);
             conclusion.verdict
         };
-        let expected = "a pi4 must have the witness vcgencmd: vcgencmd is not installed";
+        let expected = "the board pi4 must have the witness vcgencmd: vcgencmd is not installed";
         assert_eq!(concluded("temperature", "the zone"), Verdict::Failed(expected.to_owned()));
         assert_eq!(concluded("temperature", "vcgencmd measure_temp"), Verdict::Passed);
         assert_eq!(concluded("memory", "free"), Verdict::Passed);
@@ -116,7 +117,10 @@ mod tests {
         require("gps", pi4, &mut conclusion);
         assert_eq!(conclusion.verdict, Verdict::Skipped("no such thing".to_owned()));
         require("memory", pi4, &mut conclusion);
-        assert_eq!(conclusion.verdict, Verdict::Failed("a pi4 must have this: no such thing".to_owned()));
+        assert_eq!(
+            conclusion.verdict,
+            Verdict::Failed("the board pi4 must have this: no such thing".to_owned())
+        );
     }
 
     #[test]

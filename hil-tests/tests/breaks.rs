@@ -234,7 +234,10 @@ fn what_a_board_must_have_may_not_be_skipped() {
     assert_eq!(verdict, "skipped", "{reason}");
     let (verdict, reason) = machine.verdict("identity", &["--require", "pi4"]);
     assert_eq!(verdict, "failed");
-    assert!(reason.starts_with("a pi4 must have this: this machine has no serial number"), "{reason}");
+    assert!(
+        reason.starts_with("the board pi4 must have this: this machine has no serial number"),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -243,7 +246,10 @@ fn another_board_than_the_required_one_fails() {
     let output = machine.judge("identity", &["--require", "pi5"]);
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains("\nFAILED   board: this is no pi5: Raspberry Pi 4 Model B Rev 1.4\n"), "{text}");
+    assert!(
+        text.contains("\nFAILED   board: the board is not pi5: Raspberry Pi 4 Model B Rev 1.4\n"),
+        "{text}"
+    );
     let output = machine.judge("identity", &["--require", "pi6"]);
     assert_eq!(output.status.code(), Some(2));
 }
@@ -264,7 +270,7 @@ fn a_witness_that_is_not_there_is_in_the_report_of_a_check_that_passes() {
     let (verdict, reason) = machine.verdict("temperature", &["--require", "pi4"]);
     assert_eq!(verdict, "failed");
     assert!(
-        reason.starts_with("a pi4 must have the witness vcgencmd: vcgencmd is not installed"),
+        reason.starts_with("the board pi4 must have the witness vcgencmd: vcgencmd is not installed"),
         "{reason}"
     );
 }

@@ -32,7 +32,7 @@ pub(super) fn cpu(context: &Context, evidence: &mut Evidence) -> Result<(), Stop
     if !context.board.is_live() {
         return Err(Stop::skipped("the files are not those of the running machine"));
     }
-    let tolerance = if context.is_emulated { QUIET_TOLERANCE } else { LOADED_TOLERANCE };
+    let tolerance = if context.options.is_emulated { QUIET_TOLERANCE } else { LOADED_TOLERANCE };
     let loaded = {
         let _load = BusyLoop::on_all();
         let (sample, said) = measured(context)?;

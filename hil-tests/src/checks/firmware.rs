@@ -25,7 +25,9 @@ pub(super) fn temperature(context: &Context, evidence: &mut Evidence) -> Result<
     let said = compare_temperature(context, evidence)?;
     evidence.some_witness("no witness for the temperature")?;
     // A tree of files stands still, and so does the sensor of an emulator.
-    let Some(cool) = said.filter(|_| context.board.is_live() && !context.is_emulated) else { return Ok(()) };
+    let Some(cool) = said.filter(|_| context.board.is_live() && !context.options.is_emulated) else {
+        return Ok(());
+    };
     let _load = BusyLoop::on_all();
     let began = Instant::now();
     while began.elapsed() < RISE_DEADLINE {

@@ -32,24 +32,27 @@ pub struct Context {
     pub daemon: Daemon,
     /// The installed service, or why there is none.
     pub unit: Result<Unit, String>,
-    /// Whether the machine's clock may be set for a moment.
-    pub may_step_clock: bool,
-    /// Whether an emulator is the processor, whose time depends on how busy its host is.
-    pub is_emulated: bool,
+    /// How it is judged.
+    pub options: Options,
     /// The settings in use.
     settings: OnceCell<toml::Table>,
 }
 
+/// How a machine is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Whether the machine's clock may be set for a moment.
+    pub may_step_clock: bool,
+    /// Whether an emulator is the processor, whose time depends on how busy its host is.
+    pub is_emulated: bool,
+    /// Whether a value that does not agree may be compared again.
+    pub repeats: bool,
+}
+
 impl Context {
     /// Puts it together.
-    pub fn new(
-        board: Board,
-        daemon: Daemon,
-        unit: Result<Unit, String>,
-        may_step_clock: bool,
-        is_emulated: bool,
-    ) -> Self {
-        Self { board, daemon, unit, may_step_clock, is_emulated, settings: OnceCell::new() }
+    pub fn new(board: Board, daemon: Daemon, unit: Result<Unit, String>, options: Options) -> Self {
+        Self { board, daemon, unit, options, settings: OnceCell::new() }
     }
 
     /// The daemon's settings.

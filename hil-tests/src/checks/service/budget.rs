@@ -49,7 +49,7 @@ pub(crate) fn budget(context: &Context, evidence: &mut Evidence) -> Result<(), S
         );
     };
     // A busy host makes an emulated processor slower than any limit.
-    if !context.is_emulated {
+    if !context.options.is_emulated {
         let time = (after - before) * TICK_MS / beats;
         limit("processor time", time, CPU_MS_MAX, "ms per heartbeat, with programs", "/proc/PID/stat");
     }

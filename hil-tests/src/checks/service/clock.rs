@@ -59,7 +59,7 @@ fn now(clock: ClockId) -> Result<Duration, Stop> {
 /// The clock jumps to the future and to the past; heartbeats keep their grid and tell the new time.
 pub(crate) fn step(context: &Context, evidence: &mut Evidence) -> Result<(), Stop> {
     installed(context)?;
-    if !context.may_step_clock {
+    if !context.options.may_step_clock {
         return Err(Stop::skipped("it would disturb other programs of this machine: --step-clock allows it"));
     }
     let trial = Trial::begin(context, Plan::default())?;
@@ -101,7 +101,7 @@ pub(crate) fn step(context: &Context, evidence: &mut Evidence) -> Result<(), Sto
             evidence.number(&name, told, [now; 2], 5.0, "the clock that was set");
         }
     }
-    grid.judge(INTERVAL, context.is_emulated, evidence);
+    grid.judge(INTERVAL, context.options.is_emulated, evidence);
     evidence.holds("process", trial.pid()?, pid, "systemd", trial.pid()? == pid);
     Ok(())
 }

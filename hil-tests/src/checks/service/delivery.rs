@@ -43,7 +43,7 @@ pub(crate) fn delivery(context: &Context, evidence: &mut Evidence) -> Result<(),
         seen.extend(next.present());
         last = next;
     }
-    grid.judge(INTERVAL, context.is_emulated, evidence);
+    grid.judge(INTERVAL, context.options.is_emulated, evidence);
     evidence.holds("seq counts up", in_order, true, "the receiver", in_order);
     evidence.text("boot_id", last.text("/boot_id"), first.text("/boot_id"), "the heartbeats before");
     let sample = context.daemon.sample()?;

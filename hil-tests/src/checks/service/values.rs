@@ -52,7 +52,7 @@ fn compared(check: &Check, context: &Context) -> Evidence {
         let mut found = Evidence::default();
         let end = (check.run)(context, &mut found);
         let fails = matches!(end, Err(Stop::Failed(_))) || found.disagrees();
-        if fails && look < LOOKS {
+        if fails && context.options.repeats && look < LOOKS {
             look += 1;
             thread::sleep(BETWEEN_LOOKS);
             continue;
