@@ -43,6 +43,7 @@ BY
     broken_service service.sandbox 'a file in homes that it sees' 'BindReadOnlyPaths=/home'
     broken_service service.state 'privileges' 'CapabilityBoundingSet=CAP_KILL'
     broken_service service.delivery 'an ExecStart= that wins' $'ExecStart=\nExecStart=heartbeat-daemon run' zzzz
+    restart
 }
 
 # broken_service CHECK HOW LINES [NAME]: the check must fail if a drop-in of the service, of this name, has these lines.
@@ -52,12 +53,12 @@ broken_service() {
     printf '[Service]\n%s\n' "$3" >"$drop_in"
     systemctl daemon-reload
     restart
-    if heartbeat-hil --only "$name" >"$out/broken-service-$name" 2>&1; then
+    if heartbeat-hil --once --only "$name" >"$out/broken-service-$name" 2>&1; then
         fail "the check $name passes with $how"
     fi
+    # The next start is without it.
     rm "$drop_in"
     systemctl daemon-reload
-    restart
     grep "^FAILED   $name" "$out/broken-service-$name" >/dev/null ||
         fail "the check $name did not fail: $(cat "$out/broken-service-$name")"
     ok "$name fails with $how"

@@ -23,12 +23,16 @@ CONFIG
     eventually 'with the INA219' last_has '"power":4\.79.*"ups":\{"voltage":11\.98'
 }
 
-judge() {
-    step 'heartbeat-hil judges'
+modem_on() {
     eventually 'ModemManager knows a modem' modem_is_known
-    # Fails if the modem is enabled already; what it reports is judged below.
+    # Fails if the modem is enabled already; what it reports is judged.
     mmcli -m any -e >/dev/null 2>&1 || true
     eventually 'which is registered' modem_is_registered
+}
+
+judge() {
+    step 'heartbeat-hil judges'
+    modem_on
     # Between heartbeats the board should be idle.
     sed -i 's/^interval = 2$/interval = 10/' $config
     restart
