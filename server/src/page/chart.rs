@@ -18,17 +18,19 @@ const SIZE: (usize, usize) = (240, 44);
 pub(super) enum Span {
     Hour,
     Day,
+    Week,
     Month,
 }
 
 impl Span {
-    pub(super) const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
+    pub(super) const ALL: [Self; 4] = [Self::Hour, Self::Day, Self::Week, Self::Month];
 
     /// Its length in milliseconds.
     pub(super) fn length(self) -> i64 {
         match self {
             Self::Hour => HOUR_MS,
             Self::Day => DAY_MS,
+            Self::Week => 7 * DAY_MS,
             Self::Month => 30 * DAY_MS,
         }
     }
@@ -38,7 +40,7 @@ impl Span {
         match self {
             Self::Hour => Step::Beat,
             Self::Day => Step::Minute,
-            Self::Month => Step::Hour,
+            Self::Week | Self::Month => Step::Hour,
         }
     }
 
@@ -47,6 +49,7 @@ impl Span {
         match self {
             Self::Hour => "hour",
             Self::Day => "day",
+            Self::Week => "week",
             Self::Month => "month",
         }
     }
@@ -56,7 +59,7 @@ impl Span {
         match self {
             Self::Hour => MINUTE_MS,
             Self::Day => 10 * MINUTE_MS,
-            Self::Month => 3 * HOUR_MS,
+            Self::Week | Self::Month => 3 * HOUR_MS,
         }
     }
 }
@@ -161,6 +164,15 @@ mod tests {
             drawn.matches('M').count()
         };
         assert_eq!((lines(15_000), lines(1_050_000)), (12, 1));
+    }
+
+    #[test]
+    fn a_week_of_hours_is_one_line() {
+        assert_eq!(Span::Week.step(), Step::Hour);
+        let numbers: Vec<_> = (0..168).map(|hour| (hour * HOUR_MS, 450.0)).collect();
+        let drawn = chart(Value::Temp, Span::Week, UnixMs(7 * DAY_MS), 0, &points(&numbers)).into_string();
+        assert_eq!((drawn.matches('M').count(), drawn.matches('L').count()), (1, 167), "{drawn}");
+        assert!(drawn.contains("Temperature in the last week: 45.0 °C"), "{drawn}");
     }
 
     #[test]
