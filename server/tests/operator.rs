@@ -78,6 +78,49 @@ fn check_config_names_everything_that_a_start_would_refuse_and_changes_nothing()
 }
 
 #[test]
+fn no_command_but_run_makes_a_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let (state, target) = (directory.path().join("state"), directory.path().join("copy"));
+    let file = state.join("heartbeat.db");
+    let commands: [&[&str]; 9] = [
+        &["token", "add"],
+        &["token", "list"],
+        &["token", "revoke", "1"],
+        &["device", "list"],
+        &["device", "set", "pi1", "--name", "shed"],
+        &["device", "remove", "pi1"],
+        &["device", "purge", "pi1"],
+        &["device", "restore", "pi1"],
+        &["backup", target.to_str().unwrap()],
+    ];
+    let missing = format!(
+        "heartbeat-server: there is no database {}; the server makes it at its first start\n",
+        file.display()
+    );
+    for command in commands {
+        let output = run("", directory.path(), command);
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), missing, "{command:?}");
+        assert!(output.stdout.is_empty() && !state.exists() && !target.exists(), "{command:?}");
+    }
+    // What a crash of the file system may leave is no database either.
+    fs::create_dir(&state).unwrap();
+    fs::write(&file, "").unwrap();
+    assert_eq!(String::from_utf8(run("", directory.path(), &["token", "add"]).stderr).unwrap(), missing);
+}
+
+#[test]
+fn a_password_is_set_in_a_database_that_is_there_only() {
+    let server = Server::start();
+    let elsewhere = server.directory.path().join("elsewhere");
+    let flag = ["--state", elsewhere.to_str().unwrap(), "password"];
+    let (ok, said, error) = server.command(&flag, "correct horse\n");
+    assert!(!ok && said.is_empty() && error.contains("there is no database"), "{said}{error}");
+    assert!(!elsewhere.exists());
+    assert!(server.command(&["password"], "correct horse\n").0);
+}
+
+#[test]
 fn check_config_may_run_beside_the_server() {
     let server = Server::start();
     let (ok, out, error) = server.command(&["check-config"], "");

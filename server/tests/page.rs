@@ -167,8 +167,11 @@ fn a_login_survives_a_restart_and_ends_with_a_new_password() {
     server.kill();
     server.restart();
     assert_eq!(server.request("GET", "/", &cookie, "").status, 200);
-    assert!(server.command(&["password"], "another horse\n").0);
+    let (_, said, _) = server.command(&["password"], "another horse\n");
+    assert_eq!(said, "the password is set and in effect at once; 1 login has ended\n");
     assert_eq!(server.request("GET", "/", &cookie, "").status, 303);
+    let (_, said, _) = server.command(&["password"], "another horse\n");
+    assert!(said.ends_with("; 0 logins have ended\n"), "{said}");
 }
 
 #[test]

@@ -20,7 +20,10 @@ fn a_backup_replaces_the_database_of_a_server_that_was_killed() {
     assert_eq!(server.beat(&document("before", 1)).status, 200);
     let backup = server.directory.path().join("backup");
     let backup = backup.to_str().unwrap();
-    assert!(server.command(&["backup", backup], "").0);
+    let (ok, said, error) = server.command(&["backup", backup], "");
+    let mib = fs::metadata(backup).unwrap().len() as f64 / 1_048_576.0;
+    let holds = "1 device, 1 heartbeat, the last of 20";
+    assert!(ok && said.starts_with(&format!("{backup}: {mib:.1} MiB, {holds}")), "{said}{error}");
     for number in 1..50 {
         assert_eq!(server.beat(&document("after", number)).status, 200);
     }
@@ -30,8 +33,8 @@ fn a_backup_replaces_the_database_of_a_server_that_was_killed() {
     server.kill();
     let log = server.database().with_extension("db-wal");
     assert!(fs::metadata(&log).unwrap().len() > 0, "what a kill leaves");
-    let (ok, _, error) = server.command(&["restore", backup], "");
-    assert!(ok, "{error}");
+    let (ok, said, error) = server.command(&["restore", backup], "");
+    assert!(ok && said.starts_with(&format!("restored from {backup}: {holds}")), "{said}{error}");
     assert!(!log.exists());
     let (file, directory) = (server.database(), server.directory.path().join("state"));
     let owner = |path| fs::metadata(path).unwrap().uid();

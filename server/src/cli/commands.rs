@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{Failure, TokenAdd};
+use super::{Failure, TokenAdd, table};
 use crate::{
     access::{password, secret, tokens::Tokens},
     config::Config,
@@ -18,9 +18,10 @@ use crate::{
     time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs},
 };
 
-/// Opens the database of the configuration.
+/// Opens the database of the configuration. None is made: a mistyped `--state` would be a database of its own.
 fn open(config: &Config) -> Result<Box<dyn Store>, Failure> {
-    Ok(config.database()?.open()?)
+    let database = config.database()?;
+    Ok(database.open_made()?.ok_or_else(|| database.missing())?)
 }
 
 pub(super) fn password(config: &Config) -> Result<(), Failure> {
@@ -38,8 +39,13 @@ pub(super) fn password(config: &Config) -> Result<(), Failure> {
     let hash = password::hash(&password).map_err(Failure::Other)?;
     let mut store = open(config)?;
     store.set_setting(password::SETTING, &hash)?;
-    // All sessions that began with the old password end.
-    store.end_sessions(None)?;
+    // All logins that began with the old password end.
+    let now = store.time()?;
+    let ended = match store.end_sessions(now)? {
+        1 => "1 login has ended".to_owned(),
+        ended => format!("{ended} logins have ended"),
+    };
+    writeln!(io::stdout(), "the password is set and in effect at once; {ended}")?;
     Ok(())
 }
 
@@ -75,8 +81,7 @@ pub(super) fn add_token(config: &Config, add: TokenAdd) -> Result<(), Failure> {
 pub(super) fn list_tokens(config: &Config) -> Result<(), Failure> {
     let mut store = open(config)?;
     let now = store.time()?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{:>4}  {:<24}  {:<16}  {:<19}  expires (UTC)", "id", "for", "group", "made (UTC)")?;
+    let mut rows = vec![["id", "for", "group", "made (UTC)", "expires (UTC)"].map(str::to_owned)];
     for token in store.tokens(0)? {
         let purpose = match token.purpose {
             TokenUse::Devices => "heartbeats".to_owned(),
@@ -90,18 +95,14 @@ pub(super) fn list_tokens(config: &Config) -> Result<(), Failure> {
             Some(at) => at.readable(),
         };
         let group = one_line(&token.group.unwrap_or_default());
-        writeln!(
-            out,
-            "{:>4}  {purpose:<24}  {group:<16}  {}  {expires}",
-            token.id,
-            token.created_at.readable()
-        )?;
+        rows.push([token.id.to_string(), purpose, group, token.created_at.readable(), expires]);
     }
-    Ok(())
+    Ok(table::write(&mut io::stdout().lock(), &rows)?)
 }
 
 pub(super) fn revoke_token(config: &Config, id: i64) -> Result<(), Failure> {
     if open(config)?.revoke_token(id)? {
+        writeln!(io::stdout(), "token {id} is revoked")?;
         Ok(())
     } else {
         Err(Failure::Other(format!("there is no token {id}")))
@@ -112,9 +113,7 @@ pub(super) fn list_devices(config: &Config) -> Result<(), Failure> {
     let mut store = open(config)?;
     let seen: HashMap<_, _> = store.seen()?.into_iter().collect();
     let (now, expectations) = (store.time()?, config.expectations());
-    let mut out = io::stdout().lock();
-    let (id, name, group) = ("hardware id", "name", "group");
-    writeln!(out, "{id:<24}  {:<8}  {:<19}  {name:<20}  {group:<16}  tags", "state", "heard (UTC)")?;
+    let mut rows = vec![["hardware id", "state", "heard (UTC)", "name", "group", "tags"].map(str::to_owned)];
     for (device, hardware_id, labels) in store.labels()? {
         let seen_at = seen.get(&device).copied();
         let state = if labels.removed {
@@ -125,14 +124,10 @@ pub(super) fn list_devices(config: &Config) -> Result<(), Failure> {
         };
         let heard = seen_at.map_or_else(|| "never".to_owned(), UnixMs::readable);
         let (name, group) = (labels.name.unwrap_or_default(), labels.group.unwrap_or_default());
-        writeln!(
-            out,
-            "{:<24}  {state:<8}  {heard:<19}  {name:<20}  {group:<16}  {}",
-            one_line(&hardware_id),
-            labels.tags.join(" ")
-        )?;
+        let (id, tags) = (one_line(&hardware_id), labels.tags.join(" "));
+        rows.push([id, state.to_owned(), heard, one_line(&name), one_line(&group), one_line(&tags)]);
     }
-    Ok(())
+    Ok(table::write(&mut io::stdout().lock(), &rows)?)
 }
 
 pub(super) fn set_labels(
@@ -147,16 +142,22 @@ pub(super) fn set_labels(
         let group = group.or(before.group.clone()).unwrap_or_default();
         let tags = tags.unwrap_or_else(|| before.tags.join(" "));
         checked_labels(&name, &group, &tags, before.removed)
-    })
+    })?;
+    writeln!(io::stdout(), "the labels of {} are set", one_line(id))?;
+    Ok(())
 }
 
 pub(super) fn set_removed(config: &Config, id: &str, removed: bool) -> Result<(), Failure> {
-    change(config, id, |before| Ok(Labels { removed, ..before.clone() }))
+    change(config, id, |before| Ok(Labels { removed, ..before.clone() }))?;
+    let done =
+        if removed { "is removed: its heartbeats are refused, its history stays" } else { "is taken back" };
+    writeln!(io::stdout(), "{} {done}", one_line(id))?;
+    Ok(())
 }
 
 pub(super) fn purge(config: &Config, id: &str) -> Result<(), Failure> {
     if open(config)?.purge_device(id)? {
-        writeln!(io::stderr(), "the server deletes what is stored of {}", one_line(id))?;
+        writeln!(io::stdout(), "the server deletes what is stored of {}", one_line(id))?;
         return Ok(());
     }
     Err(Failure::Other(format!("there is no removed device {id}: `device remove` comes first")))
@@ -177,12 +178,17 @@ fn change(
 }
 
 pub(super) fn backup(config: &Config, file: &Path) -> Result<(), Failure> {
-    config.database()?.backup(file)?;
+    let contents = config.database()?.backup(file)?;
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let mib = file.metadata()?.len() as f64 / 1024.0 / 1024.0;
+    writeln!(io::stdout(), "{}: {mib:.1} MiB, {contents}", one_line(&file.display().to_string()))?;
     Ok(())
 }
 
 pub(super) fn restore(config: &Config, file: &Path) -> Result<(), Failure> {
-    config.database()?.restore(file)?;
+    let contents = config.database()?.restore(file)?;
+    let file = one_line(&file.display().to_string());
+    writeln!(io::stdout(), "restored from {file}: {contents}. The server can be started")?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod commands;
 mod run;
+mod table;
 
 use std::{
     io::{self, IsTerminal, Write},

@@ -8,16 +8,16 @@ use super::Config;
 use crate::store::{self, StoreError, database::Database, postgres::Server};
 
 impl Config {
-    /// Where everything is kept. The state directory is made if it is needed and there is none.
+    /// Where everything is kept. Nothing is made.
     ///
     /// # Errors
-    /// The directory cannot be made, or a file that the configuration names for PostgreSQL cannot be read.
+    /// A file that the configuration names for PostgreSQL cannot be read.
     pub(crate) fn database(&self) -> store::Result<Database> {
         match &self.postgres {
             Some(postgres) => {
                 Ok(Database::Postgres(Arc::new(postgres.server().map_err(StoreError::Unavailable)?)))
             }
-            None => Database::in_directory(&self.state),
+            None => Ok(Database::in_directory(&self.state)),
         }
     }
 }

@@ -180,7 +180,7 @@ pub(super) async fn logout(
     }
     if let Some(secret) = cookie(&headers) {
         let hash = secret::hash(secret);
-        if app.admin(move |admin| admin.end_sessions(Some(&hash))).await.is_err() {
+        if app.admin(move |admin| admin.end_session(&hash)).await.is_err() {
             return failure(StatusCode::SERVICE_UNAVAILABLE, "No database", "The database is not available.");
         }
     }

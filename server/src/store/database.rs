@@ -9,7 +9,7 @@ use std::{
 use super::{
     Read, Readers, Result, Store, StoreError,
     postgres::{Postgres, Server},
-    sqlite::{self, Sqlite, restore},
+    sqlite::{self, Sqlite, contents::Contents, restore},
 };
 
 /// Where everything is kept.
@@ -22,14 +22,9 @@ pub(crate) enum Database {
 }
 
 impl Database {
-    /// The file in a state directory, which is made if there is none.
-    ///
-    /// # Errors
-    /// The state directory cannot be made.
-    pub(crate) fn in_directory(state: &Path) -> Result<Self> {
-        sqlite::make_state_directory(state)
-            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", state.display())))?;
-        Ok(Self::Sqlite(sqlite::path_in(state)))
+    /// The file in a state directory.
+    pub(crate) fn in_directory(state: &Path) -> Self {
+        Self::Sqlite(sqlite::path_in(state))
     }
 
     /// Whether there is one in a state directory.
@@ -54,13 +49,24 @@ impl Database {
     /// It cannot be opened, is damaged, or is none of this program.
     pub(crate) fn open_made(&self) -> Result<Option<Box<dyn Store>>> {
         match self {
-            Self::Sqlite(path) if !path.exists() => Ok(None),
-            Self::Sqlite(_) => self.open().map(Some),
+            Self::Sqlite(path) => match Sqlite::open_made(path)? {
+                Some(store) => Ok(Some(Box::new(store))),
+                None => Ok(None),
+            },
             Self::Postgres(server) => match Postgres::open_made(server)? {
                 Some(store) => Ok(Some(Box::new(store))),
                 None => Ok(None),
             },
         }
+    }
+
+    /// What to say if it has not been made.
+    pub(crate) fn missing(&self) -> StoreError {
+        const BY: &str = "the server makes it at its first start";
+        StoreError::Refused(match self {
+            Self::Sqlite(path) => format!("there is no database {}; {BY}", path.display()),
+            Self::Postgres(_) => format!("the PostgreSQL database has no tables of heartbeat-server; {BY}"),
+        })
     }
 
     /// Readers, which connect when they are needed.
@@ -69,7 +75,8 @@ impl Database {
         Readers::new(move || this.open_reader())
     }
 
-    /// Marks it as in use by a server while the answer lives. A database of PostgreSQL may have several.
+    /// Marks it as in use by a server while the answer lives, and makes the directory of a file. A database of PostgreSQL may
+    /// have several.
     ///
     /// # Errors
     /// Another server uses the file.
@@ -80,11 +87,11 @@ impl Database {
         }
     }
 
-    /// Puts a backup in its place.
+    /// Puts a backup in its place, and returns what is in it.
     ///
     /// # Errors
     /// A server runs, or the file is no whole backup.
-    pub(crate) fn restore(&self, from: &Path) -> Result<()> {
+    pub(crate) fn restore(&self, from: &Path) -> Result<Contents> {
         match self {
             Self::Sqlite(path) => restore::restore(from, path),
             Self::Postgres(_) => {
@@ -104,12 +111,13 @@ impl Database {
         }
     }
 
-    /// Copies it to a new file while a server writes.
+    /// Copies it to a new file while a server writes. Returns what is in the copy.
     ///
     /// # Errors
     /// The file exists already or cannot be written.
-    pub(crate) fn backup(&self, to: &Path) -> Result<()> {
+    pub(crate) fn backup(&self, to: &Path) -> Result<Contents> {
         match self {
+            Self::Sqlite(path) if matches!(path.try_exists(), Ok(false)) => Err(self.missing()),
             Self::Sqlite(path) => sqlite::backup::backup(path, to),
             Self::Postgres(_) => {
                 let text = "this database is PostgreSQL: copy it with pg_dump, while the server runs";

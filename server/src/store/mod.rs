@@ -320,8 +320,10 @@ pub(crate) trait Admin {
     fn add_session(&mut self, hash: &[u8], now: UnixMs, expires_at: UnixMs) -> Result<()>;
     /// Whether this login is valid.
     fn has_session(&mut self, hash: &[u8], now: UnixMs) -> Result<bool>;
-    /// Ends a login, or all.
-    fn end_sessions(&mut self, hash: Option<&[u8]>) -> Result<()>;
+    /// Ends a login.
+    fn end_session(&mut self, hash: &[u8]) -> Result<()>;
+    /// Ends all logins, and says how many of them were valid.
+    fn end_sessions(&mut self, now: UnixMs) -> Result<usize>;
 }
 
 /// Writes what the engine decides.

@@ -305,8 +305,12 @@ fn tokens_logins_and_labels_raise_the_revision(database: &Database) {
     assert!(store.has_session(&[7; 32], T0.plus(9)).unwrap());
     assert!(!store.has_session(&[7; 32], T0.plus(10)).unwrap());
     assert!(!store.has_session(&[8; 32], T0).unwrap());
-    store.end_sessions(None).unwrap();
-    assert!(!store.has_session(&[7; 32], T0).unwrap());
+    store.add_session(&[8; 32], T0, T0.plus(20)).unwrap();
+    store.add_session(&[9; 32], T0, T0.plus(20)).unwrap();
+    store.end_session(&[9; 32]).unwrap();
+    assert!(!store.has_session(&[9; 32], T0).unwrap() && store.has_session(&[7; 32], T0).unwrap());
+    assert_eq!(store.end_sessions(T0.plus(10)).unwrap(), 1, "one had expired");
+    assert!(!store.has_session(&[8; 32], T0).unwrap());
 }
 
 fn a_token_that_is_only_added_is_told_from_other_changes(database: &Database) {

@@ -195,13 +195,18 @@ impl Admin for Postgres {
         })
     }
 
-    fn end_sessions(&mut self, hash: Option<&[u8]>) -> Result<()> {
+    fn end_session(&mut self, hash: &[u8]) -> Result<()> {
         self.line.run(async |session| {
-            match hash {
-                Some(hash) => session.client.execute("DELETE FROM session WHERE hash = $1", &[&hash]).await?,
-                None => session.client.execute("DELETE FROM session", &[]).await?,
-            };
+            session.client.execute("DELETE FROM session WHERE hash = $1", &[&hash]).await?;
             Ok(())
+        })
+    }
+
+    fn end_sessions(&mut self, now: UnixMs) -> Result<usize> {
+        self.line.run(async |session| {
+            let sql = "DELETE FROM session RETURNING expires_at > $1";
+            let rows = session.client.query(sql, &[&now.0]).await?;
+            Ok(rows.iter().filter(|row| row.try_get(0).unwrap_or(false)).count())
         })
     }
 }

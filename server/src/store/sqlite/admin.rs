@@ -147,12 +147,15 @@ impl Admin for Sqlite {
         Ok(select.exists(params![hash, now.0])?)
     }
 
-    fn end_sessions(&mut self, hash: Option<&[u8]>) -> Result<()> {
-        match hash {
-            Some(hash) => self.connection.execute("DELETE FROM session WHERE hash = ?1", [hash])?,
-            None => self.connection.execute("DELETE FROM session", [])?,
-        };
+    fn end_session(&mut self, hash: &[u8]) -> Result<()> {
+        self.connection.execute("DELETE FROM session WHERE hash = ?1", [hash])?;
         Ok(())
+    }
+
+    fn end_sessions(&mut self, now: UnixMs) -> Result<usize> {
+        let mut delete = self.connection.prepare("DELETE FROM session RETURNING expires_at > ?1")?;
+        let valid = delete.query_map([now.0], |row| row.get(0))?;
+        Ok(valid.collect::<rusqlite::Result<Vec<bool>>>()?.into_iter().filter(|valid| *valid).count())
     }
 }
 

@@ -4,14 +4,15 @@ use std::{fs, path::Path, time::Duration};
 
 use rusqlite::{Connection, backup::Backup};
 
-use super::Sqlite;
+use super::{Sqlite, contents::Contents};
 use crate::store::{Result, StoreError};
 
 /// Copies the database at `from` to a new file, in steps between which the writer has its turn, and checks the copy.
+/// Returns what is in it.
 ///
 /// # Errors
 /// The target exists or cannot be written; the copy is not whole.
-pub(crate) fn backup(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn backup(from: &Path, to: &Path) -> Result<Contents> {
     if to.exists() {
         return Err(StoreError::Refused(format!("{} exists already", to.display())));
     }
@@ -23,11 +24,13 @@ pub(crate) fn backup(from: &Path, to: &Path) -> Result<()> {
     if result.is_err() {
         let _ = fs::remove_file(&unfinished);
     }
-    result?;
-    fs::rename(&unfinished, to).map_err(|error| StoreError::Unavailable(format!("{}: {error}", to.display())))
+    let contents = result?;
+    fs::rename(&unfinished, to)
+        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", to.display())))?;
+    Ok(contents)
 }
 
-fn copy(source: &Sqlite, to: &Path) -> Result<()> {
+fn copy(source: &Sqlite, to: &Path) -> Result<Contents> {
     // A transaction holds one state of the source; otherwise each commit of the writer would begin the copy anew.
     source.connection.execute_batch("BEGIN; SELECT 1 FROM setting")?;
     let file = fs::OpenOptions::new();
@@ -43,6 +46,7 @@ fn copy(source: &Sqlite, to: &Path) -> Result<()> {
         return Err(StoreError::Damaged(verdict));
     }
     target.execute_batch("PRAGMA journal_mode = DELETE")?;
+    let contents = Contents::of(&target)?;
     target.close().map_err(|(_, error)| error)?;
-    Ok(())
+    Ok(contents)
 }

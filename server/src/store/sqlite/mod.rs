@@ -9,11 +9,13 @@
 //! - [`read`][]: [`super::Read`], history and events
 //! - [`admin`][]: [`super::Admin`], tokens, logins and labels, which the command line changes too
 //! - [`backup`][]: a copy while all that goes on
+//! - [`contents`][]: how much is in such a copy
 //! - [`mod@retain`][]: what is too old, and removed devices that are to be forgotten
 //! - [`restore`][]: such a copy in place of the database
 
 mod admin;
 pub(crate) mod backup;
+pub(crate) mod contents;
 mod known;
 mod load;
 mod read;
@@ -70,10 +72,39 @@ impl Sqlite {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let was_there = path.exists();
         make_file(path).map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+        let (mut this, has_tables) = Self::connect(path)?;
+        if !has_tables {
+            this.create().map_err(|error| at(path, error))?;
+            // A crash of the file system may have emptied the file, and with it the password and all tokens are gone.
+            if was_there {
+                log::warn!("{}: the file was empty, a new database was made", path.display());
+            } else {
+                log::info!("{}: a new database", path.display());
+            }
+        }
+        this.finish(path)
+    }
+
+    /// Opens the file for writing if it is there and has tables; nothing is made.
+    ///
+    /// # Errors
+    /// As of [`Sqlite::open`].
+    pub(crate) fn open_made(path: &Path) -> Result<Option<Self>> {
+        let is_there = path.try_exists();
+        if !is_there.map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))? {
+            return Ok(None);
+        }
+        let (this, has_tables) = Self::connect(path)?;
+        if has_tables { this.finish(path).map(Some) } else { Ok(None) }
+    }
+
+    /// Opens a file that is there, and says whether it has tables, which are of this program then.
+    fn connect(path: &Path) -> Result<(Self, bool)> {
         let at_path = |error| at(path, error);
-        let connection = Connection::open(path).map_err(at_path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(at_path)?;
         connection.busy_timeout(BUSY).map_err(at_path)?;
-        let mut this = Self { connection, retained: 0, file: None };
+        let this = Self { connection, retained: 0, file: None };
         this.prepare().map_err(at_path)?;
         let version: i64 = this.pragma("user_version").map_err(at_path)?;
         let application: i64 = this.pragma("application_id").map_err(at_path)?;
@@ -82,33 +113,24 @@ impl Sqlite {
             .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
             .map_err(at_path)?;
         match (version, application, tables) {
-            (0, 0, 0) => {
-                this.create().map_err(at_path)?;
-                // A crash of the file system may have emptied the file, and with it the password and all tokens are gone.
-                if was_there {
-                    log::warn!("{}: the file was empty, a new database was made", path.display());
-                } else {
-                    log::info!("{}: a new database", path.display());
-                }
-            }
-            (SCHEMA_VERSION, APPLICATION_ID, _) => {}
+            (0, 0, 0) => Ok((this, false)),
+            (SCHEMA_VERSION, APPLICATION_ID, _) => Ok((this, true)),
             (newer, APPLICATION_ID, _) => {
                 let text = format!(
                     "{}: tables of version {newer}, this program knows {SCHEMA_VERSION}",
                     path.display()
                 );
-                return Err(StoreError::Damaged(text));
+                Err(StoreError::Damaged(text))
             }
-            _ => {
-                return Err(StoreError::Damaged(format!(
-                    "{}: not a database of heartbeat-server",
-                    path.display()
-                )));
-            }
+            _ => Err(StoreError::Damaged(format!("{}: not a database of heartbeat-server", path.display()))),
         }
-        this.connection.execute_batch(ADDED).map_err(at_path)?;
-        this.file = fs::metadata(path).ok().map(|file| (path.to_owned(), file.dev(), file.ino()));
-        Ok(this)
+    }
+
+    /// Makes the tables that later programs have, and remembers which file it is.
+    fn finish(mut self, path: &Path) -> Result<Self> {
+        self.connection.execute_batch(ADDED).map_err(|error| at(path, error))?;
+        self.file = fs::metadata(path).ok().map(|file| (path.to_owned(), file.dev(), file.ino()));
+        Ok(self)
     }
 
     /// Commits to a file that was removed or replaced are lost: SQLite goes on writing to the one that is gone.

@@ -8,14 +8,17 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{APPLICATION_ID, SCHEMA_VERSION, make_file, tables};
+use super::{APPLICATION_ID, SCHEMA_VERSION, contents::Contents, make_file, make_state_directory, tables};
 use crate::store::{Result, StoreError};
 
-/// Marks the database as in use by a server for as long as the file is open.
+/// Marks the database as in use by a server for as long as the file is open. Makes the state directory if there is none.
 ///
 /// # Errors
-/// Another server has it.
+/// Another server has it, or the directory cannot be made.
 pub(crate) fn hold(path: &Path) -> Result<File> {
+    if let Some(state) = path.parent() {
+        make_state_directory(state).map_err(|error| failed(state, &error))?;
+    }
     let lock = path.with_extension("lock");
     make_file(&lock).map_err(|error| failed(&lock, &error))?;
     let file = OpenOptions::new().append(true).open(&lock).map_err(|error| failed(&lock, &error))?;
@@ -29,21 +32,24 @@ pub(crate) fn hold(path: &Path) -> Result<File> {
 }
 
 /// Puts a copy of the backup `from` in place of the database at `to`. Until the copy is known to be whole, nothing has
-/// changed.
+/// changed. Returns what is in it.
 ///
 /// # Errors
 /// A server runs; `from` is no whole backup of this program; the disk is full.
-pub(crate) fn restore(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn restore(from: &Path, to: &Path) -> Result<Contents> {
     let _held = hold(to)?;
     let unfinished = to.with_extension("restoring");
-    let result = bring(from, &unfinished).and_then(|()| replace(&unfinished, to));
+    let result = bring(from, &unfinished).and_then(|contents| {
+        replace(&unfinished, to)?;
+        Ok(contents)
+    });
     if result.is_err() {
         let _ = fs::remove_file(&unfinished);
     }
     result
 }
 
-fn bring(from: &Path, to: &Path) -> Result<()> {
+fn bring(from: &Path, to: &Path) -> Result<Contents> {
     if beside(from, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
         let text = format!("{}: has a log beside it, so `backup` did not make it", from.display());
         return Err(StoreError::Refused(text));
@@ -61,8 +67,8 @@ fn bring(from: &Path, to: &Path) -> Result<()> {
     check(to).map_err(|error| StoreError::Damaged(format!("{}: {error}", from.display())))
 }
 
-/// Whether the file is a whole database of this program.
-fn check(path: &Path) -> std::result::Result<(), String> {
+/// What is in the file, which must be a whole database of this program.
+fn check(path: &Path) -> std::result::Result<Contents, String> {
     let connection = Connection::open(path).map_err(|error| error.to_string())?;
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let application = number("application_id").map_err(|error| error.to_string())?;
@@ -79,7 +85,8 @@ fn check(path: &Path) -> std::result::Result<(), String> {
     if verdict != "ok" {
         return Err(verdict);
     }
-    check_tables(&connection)
+    check_tables(&connection)?;
+    Contents::of(&connection).map_err(|error| error.to_string())
 }
 
 /// Whether it has the tables of a new database with all their columns, and nothing that does something by itself.
