@@ -92,23 +92,6 @@ impl ExpectKeys {
             version_changes: self.version_changes.unwrap_or(true),
         }
     }
-
-    pub(super) fn check(&self, table: &str) -> Result<(), String> {
-        let numbers = [
-            ("interval_s", self.interval_s, 0.05, 86_400.0),
-            ("missed", self.missed.map(f64::from), 1.0, 1000.0),
-            ("offline_after_s", self.offline_after_s.map(f64::from), 5.0, 604_800.0),
-            ("back_after_s", self.back_after_s.map(f64::from), 0.0, 3600.0),
-            ("temp_high", self.temp_high, 0.0, 125.0),
-            ("disk_high", self.disk_high, 10.0, 100.0),
-        ];
-        for (key, number, least, most) in numbers {
-            if let Some(number) = number.filter(|number| !(least..=most).contains(number)) {
-                return Err(format!("{table}.{key} = {number}: expected {least} to {most}"));
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -2,18 +2,23 @@
 //!
 //! Unknown keys, wrong types and values out of range are refused with the place in the file, so that a typing error is
 //! not a setting that silently does nothing. `heartbeat-server check-config` says what is in effect.
+//!
+//! A new setting: a field here, a line in `keys.rs`, which knows the ranges, and one in `packaging/config.toml`.
 
 mod expect;
+mod file;
+mod keys;
 mod postgres;
 mod public;
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
+    env, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
+use axum::http::HeaderName;
 use serde::Deserialize;
 
 pub(crate) use expect::{Expect, Expectations};
@@ -53,8 +58,9 @@ const OWN_PATHS: [&str; 15] = [
 pub(crate) enum ConfigError {
     #[error("{}: {error}", .path.display())]
     Unreadable { path: PathBuf, error: io::Error },
-    #[error("{}: {text}", .path.display())]
-    Invalid { path: PathBuf, text: String },
+    /// Each with its line.
+    #[error("{}", .0.join("\nheartbeat-server: "))]
+    Invalid(Vec<String>),
     #[error("{0}")]
     Refused(String),
 }
@@ -216,18 +222,7 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or something in it is wrong.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        let given = path.is_some();
-        let path = path.unwrap_or(Path::new(DEFAULT_PATH));
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !given => String::new(),
-            Err(error) => return Err(ConfigError::Unreadable { path: path.to_owned(), error }),
-        };
-        let invalid = |text: String| ConfigError::Invalid { path: path.to_owned(), text };
-        let config: Self =
-            toml::from_str(&text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))?;
-        config.check().map_err(invalid)?;
-        Ok(config)
+        file::load(path.unwrap_or(Path::new(DEFAULT_PATH)), path.is_some())
     }
 
     /// Whether only programs of this machine can connect.
@@ -251,75 +246,34 @@ impl Config {
         }
     }
 
-    fn check(&self) -> Result<(), String> {
-        let receive = &self.receive;
-        if receive.paths.is_empty() {
-            return Err("receive.paths is empty: no device could report".to_owned());
-        }
-        for path in &receive.paths {
+    /// What no key can show by itself: refuses one, and says why.
+    fn check(&self) -> Result<(), (String, String)> {
+        let refuse = |key: &str, problem: String| Err((key.to_owned(), problem));
+        for (place, path) in self.receive.paths.iter().enumerate() {
             let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-            if !path.starts_with('/') || path.len() < 2 || !path.chars().all(plain) {
-                return Err(format!(
-                    "receive.paths: {path:?} is not a path of letters, digits and /._- after a /"
-                ));
-            }
-        }
-        for (place, path) in receive.paths.iter().enumerate() {
-            if receive.paths.iter().take(place).any(|other| other == path) {
-                return Err(format!("receive.paths: {path:?} stands there twice"));
-            }
-            if OWN_PATHS.contains(&path.as_str()) || path.starts_with("/api/v1/devices/") {
-                return Err(format!("receive.paths: {path:?} is a page of the server"));
-            }
-        }
-        within("receive.linger_ms", receive.linger_ms, 0, 1000)?;
-        within("receive.devices", receive.devices as u64, 1, 1_000_000)?;
-        within("connections", self.connections as u64, 10, 1_000_000)?;
-        within("retention.beats_hours", self.retention.beats_hours.into(), 1, 24 * 366)?;
-        within("retention.minutes_days", self.retention.minutes_days.into(), 1, 3660)?;
-        within("retention.hours_days", self.retention.hours_days.into(), 1, 36_600)?;
-        within("retention.events_days", self.retention.events_days.into(), 1, 36_600)?;
-        within("alerts.gather_s", self.alerts.gather_s.into(), 1, 600)?;
-        within("alerts.pause_s", self.alerts.pause_s.into(), 0, 3600)?;
-        within("alerts.give_up_hours", self.alerts.give_up_hours.into(), 1, 24 * 30)?;
-        if let Some(postgres) = &self.postgres {
-            postgres.check()?;
-        }
-        self.expect.check("expect")?;
-        for (group, keys) in &self.groups {
-            keys.check(&format!("groups.{group}"))?;
-        }
-        if self.access.proxy_header.is_some() && self.access.proxies.is_empty() {
-            return Err(
-                "access.proxy_header needs access.proxies: other clients could send that header".to_owned()
-            );
-        }
-        for (name, channel) in &self.channels {
-            let url = match channel {
-                Channel::Json { url, .. } | Channel::Ntfy { url, .. } | Channel::Slack { url } => url,
-                Channel::Mail { smtp, to, .. } => {
-                    if to.is_empty() {
-                        return Err(format!("channels.{name}.to is empty"));
-                    }
-                    smtp
-                }
+            let problem = if !path.starts_with('/') || path.len() < 2 || !path.chars().all(plain) {
+                "expected letters, digits and /._- after a /"
+            } else if self.receive.paths.iter().take(place).any(|other| other == path) {
+                "expected each path once"
+            } else if OWN_PATHS.contains(&path.as_str()) || path.starts_with("/api/v1/devices/") {
+                "expected a path that is no page of the server"
+            } else {
+                continue;
             };
-            let known =
-                ["http://", "https://", "smtp://", "smtps://"].iter().any(|scheme| url.starts_with(scheme));
-            let mail = matches!(channel, Channel::Mail { .. });
-            if !known || url.starts_with("smtp") != mail {
-                return Err(format!("channels.{name}: {url:?} is not an address of this kind of channel"));
-            }
+            return refuse("receive.paths", format!("{problem}, found {path:?}"));
+        }
+        if let Some(postgres) = &self.postgres {
+            postgres.check().or_else(|problem| refuse("postgres.url", problem))?;
+        }
+        let Some(header) = &self.access.proxy_header else { return Ok(()) };
+        if HeaderName::from_bytes(header.as_bytes()).is_err() {
+            return refuse("access.proxy_header", format!("expected the name of a header, found {header:?}"));
+        }
+        if self.access.proxies.is_empty() {
+            let problem = "expected access.proxies beside it: other clients could send that header";
+            return refuse("access.proxy_header", problem.to_owned());
         }
         Ok(())
-    }
-}
-
-fn within(key: &str, number: u64, least: u64, most: u64) -> Result<(), String> {
-    if (least..=most).contains(&number) {
-        Ok(())
-    } else {
-        Err(format!("{key} = {number}: expected {least} to {most}"))
     }
 }
 
@@ -327,9 +281,8 @@ fn within(key: &str, number: u64, least: u64, most: u64) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Config, String> {
-        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
-        config.check().map(|()| config)
+    fn parse(text: &str) -> Result<Config, Vec<file::Mistake>> {
+        file::parse(text.as_bytes())
     }
 
     #[test]
@@ -351,37 +304,17 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_of_the_packaged_file_is_known() {
+    fn the_packaged_file_has_every_setting() {
         let packaged = include_str!("../../packaging/config.toml");
         let settings: Vec<_> = packaged.lines().filter_map(|line| line.strip_prefix('#')).collect();
         let settings: Vec<_> = settings.into_iter().filter(|line| !line.starts_with(' ')).collect();
-        parse(&settings.join("\n")).unwrap();
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let cases = [
-            ("lisen = \"127.0.0.1:1\"", "lisen"),
-            ("listen = \"localhost\"", "listen"),
-            ("[receive]\npaths = [\"heartbeat\"]", "receive.paths"),
-            ("[receive]\npaths = []", "receive.paths"),
-            ("[receive]\npaths = [\"/a\", \"/a\"]", "twice"),
-            ("[receive]\npaths = [\"/metrics\"]", "a page of the server"),
-            ("[receive]\nlinger_ms = 5000", "receive.linger_ms"),
-            ("[retention]\nbeats_hours = 0", "retention.beats_hours"),
-            ("[expect]\ntemp_high = 500", "expect.temp_high"),
-            ("[groups.north]\noffline_after_s = 1", "groups.north.offline_after_s"),
-            ("[access]\nproxy_header = \"X-User\"", "access.proxies"),
-            ("[channels.me]\nkind = \"slack\"\nurl = \"ftp://x\"", "channels.me"),
-            ("[channels.me]\nkind = \"pigeon\"", "pigeon"),
-            (
-                "[channels.me]\nkind = \"mail\"\nsmtp = \"smtp://h\"\nfrom = \"a@b\"\nto = []",
-                "channels.me.to",
-            ),
-        ];
-        for (text, name) in cases {
-            let error = parse(text).unwrap_err();
-            assert!(error.contains(name), "{text}: {error}");
+        let settings = settings.join("\n");
+        parse(&settings).unwrap();
+        let table: toml::Table = toml::from_str(&settings).unwrap();
+        assert!(keys::TOP.iter().all(|key| table.contains_key(key.name)));
+        for (section, keys) in keys::SECTIONS {
+            let missing = keys.iter().find(|key| !table[*section].as_table().unwrap().contains_key(key.name));
+            assert!(missing.is_none(), "{section}.{}", missing.unwrap().name);
         }
     }
 }

@@ -39,11 +39,9 @@ impl Postgres {
     pub(super) fn check(&self) -> Result<(), String> {
         let parsed = self.url.parse::<tokio_postgres::Config>();
         if parsed.is_ok_and(|config| config.get_password().is_some()) {
-            return Err(
-                "postgres.url holds a password: put it into a file, postgres.password_file".to_owned()
-            );
+            return Err("expected no password here: put it into a file, postgres.password_file".to_owned());
         }
-        Server::new(&self.url, None, None).map(drop).map_err(|error| format!("postgres.url: {error}"))
+        Server::new(&self.url, None, None).map(drop)
     }
 
     fn server(&self) -> Result<Server, String> {
