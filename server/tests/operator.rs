@@ -14,6 +14,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output, Stdio},
     thread,
@@ -75,6 +76,53 @@ fn check_config_names_everything_that_a_start_would_refuse_and_changes_nothing()
     assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
     let postgres = "[postgres]\nurl = \"postgresql://hb@127.0.0.1:1/hb\"";
     assert_eq!(run(postgres, directory.path(), &["check-config"]).status.code(), Some(78));
+}
+
+/// As root: what the user of the service may not read, whatever root may.
+#[test]
+fn check_config_of_root_names_what_the_service_may_not_read() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(directory.path(), 0o777);
+    let path = |name: &str| directory.path().join(name);
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(path("chain"), issued.cert.pem()).unwrap();
+    fs::write(path("key"), issued.signing_key.serialize_pem()).unwrap();
+    fs::create_dir(path("closed")).unwrap();
+    fs::write(path("closed/token"), "token").unwrap();
+    for (name, bits) in [("chain", 0o644), ("key", 0o600), ("closed", 0o700), ("closed/token", 0o644)] {
+        mode(&path(name), bits);
+    }
+    let config = format!(
+        "[tls]\ncertificate = {:?}\nkey = {:?}\n[channels.a]\nkind = \"json\"\nurl = \"http://127.0.0.1:1/\"\n\
+         token_file = {:?}",
+        path("chain"),
+        path("key"),
+        path("closed/token")
+    );
+    let check = |user: &str| {
+        let output = run(&config, directory.path(), &["check-config", "--user", user]);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (status, said, error) = check("nobody");
+    let wrong = format!(
+        "heartbeat-server: tls.key: the user nobody may not read {}: owner root, group root, mode 600\n\
+         heartbeat-server: channels.a.token_file: the user nobody may not enter {}: owner root, group root, mode 700\n",
+        path("key").display(),
+        path("closed").display()
+    );
+    assert_eq!((status, error), (Some(78), wrong));
+    assert!(said.contains("checked as the user nobody\n"), "{said}");
+    let (status, said, error) = check("no-such-user");
+    assert_eq!(status, Some(0), "{error}");
+    assert!(said.contains("there is no user no-such-user, so this was checked as root"), "{said}");
+    mode(&path("key"), 0o644);
+    mode(&path("closed"), 0o755);
+    assert_eq!(check("nobody").0, Some(0));
 }
 
 #[test]

@@ -4,20 +4,25 @@ use std::{
     collections::BTreeMap,
     io::{self, Write},
     net::TcpListener,
+    path::Path,
 };
 
-use super::Failure;
+use super::{
+    Failure,
+    permission::{become_user, forbidden},
+};
 use crate::{
     access::password,
     alerts::attempt::Attempt,
-    config::{Channel, Config, ConfigError},
+    config::{Channel, Config, ConfigError, DEFAULT_STATE},
     delivery,
     serve::tls::Acceptor,
     store::database::Database,
 };
 
-/// Says what is in effect, and everything that would keep the server from starting or messages from being sent.
-pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
+/// Says what is in effect, and everything that would keep the server from starting or messages from being sent. What the
+/// user of the service may not read counts, if root asks.
+pub(super) fn check_config(config: &Config, file: &Path, user: &str) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     let mut out = io::stdout().lock();
     writeln!(out, "listens on {}{}", config.listen, if config.tls.is_some() { " (https)" } else { "" })?;
@@ -27,7 +32,29 @@ pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
     {
         wrong.push(format!("listen = {}: {error}", config.listen));
     }
+    // Not before the port has been tried: the unit lets its user have one below 1024.
+    let became = match become_user(user) {
+        Ok(became) => became,
+        Err(error) => {
+            writeln!(out, "{error}, so this was checked as root, who may read more")?;
+            None
+        }
+    };
+    if let Some(user) = &became {
+        writeln!(out, "checked as the user {user}")?;
+    }
+    wrong.extend(forbidden(file));
+    let mut unread = Vec::new();
+    for (key, file) in config.files() {
+        if let Some(problem) = forbidden(file) {
+            wrong.push(format!("{key}: {problem}"));
+            unread.push(key);
+        }
+    }
+    // Told already, if it cannot be read.
+    let is_read = |section: &str| !unread.iter().any(|key| key.starts_with(&format!("{section}.")));
     if let Some(tls) = config.tls.clone()
+        && is_read("tls")
         && let Err(error) = Acceptor::new(tls)
     {
         wrong.push(format!("tls: {error}"));
@@ -36,7 +63,8 @@ pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
         Some(postgres) => writeln!(out, "database {}", postgres.url())?,
         None => writeln!(out, "database in {}", config.state.display())?,
     }
-    match has_password(config) {
+    match has_password(config, became.is_some()) {
+        _ if !is_read("postgres") => {}
         Ok(password) => {
             if let Err(error) = config.check_public(Some(password)) {
                 wrong.push(error.to_string());
@@ -48,7 +76,9 @@ pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
     let names: Vec<_> = config.channels.keys().map(String::as_str).collect();
     writeln!(out, "messages to {}", if names.is_empty() { "nobody".to_owned() } else { names.join(", ") })?;
     for (name, channel) in &config.channels {
-        wrong.extend(delivery::problem(channel).map(|problem| format!("channels.{name}: {problem}")));
+        let section = format!("channels.{name}");
+        let problem = delivery::problem(channel).filter(|_| is_read(&section));
+        wrong.extend(problem.map(|problem| format!("{section}: {problem}")));
     }
     if wrong.is_empty() {
         return Ok(());
@@ -57,7 +87,15 @@ pub(super) fn check_config(config: &Config) -> Result<(), Failure> {
 }
 
 /// Whether people need a password. Nothing is made: a start does that.
-fn has_password(config: &Config) -> Result<bool, String> {
+fn has_password(config: &Config, is_service: bool) -> Result<bool, String> {
+    // systemd makes that one for the service.
+    if is_service
+        && config.postgres.is_none()
+        && config.state == Path::new(DEFAULT_STATE)
+        && !config.state.exists()
+    {
+        return Ok(false);
+    }
     if config.postgres.is_none() && !Database::is_in(&config.state) {
         let made = config.state.ancestors().find(|directory| directory.exists());
         let writable = made

@@ -2,13 +2,14 @@
 
 mod check;
 mod commands;
+mod permission;
 mod run;
 mod table;
 
 use std::{
     io::{self, IsTerminal, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -17,7 +18,7 @@ use log::LevelFilter;
 
 pub(crate) use run::run_until;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, DEFAULT_PATH};
 
 /// Exit status for a wrong configuration (`EX_CONFIG`, sysexits.h), after which starting again does not help.
 const EXIT_CONFIG: u8 = 78;
@@ -52,8 +53,12 @@ struct Flags {
 enum Command {
     /// Receive and show (default)
     Run,
-    /// Check the configuration
-    CheckConfig,
+    /// Check the configuration, as the user of the service if root asks
+    CheckConfig {
+        /// Which user that is
+        #[arg(long, value_name = "NAME", default_value = permission::SERVICE_USER)]
+        user: String,
+    },
     /// Send a message through each channel, and say what became of it
     TestMessage {
         /// Only through this one
@@ -196,7 +201,10 @@ fn execute(cli: Cli) -> Result<(), Failure> {
     let config = settled(&cli.flags)?;
     match cli.command.unwrap_or(Command::Run) {
         Command::Run => run::run(config),
-        Command::CheckConfig => check::check_config(&config),
+        Command::CheckConfig { user } => {
+            let file = cli.flags.config.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
+            check::check_config(&config, file, &user)
+        }
         Command::TestMessage { channel } => check::test_message(&config, channel.as_deref()),
         Command::Password => commands::password(&config),
         Command::Token(Token::Add(add)) => commands::add_token(&config, add),

@@ -32,7 +32,7 @@ use crate::{
 /// Where the configuration is looked for if no flag says otherwise.
 pub(crate) const DEFAULT_PATH: &str = "/etc/heartbeat-server/config.toml";
 /// Where the database is if neither the configuration nor systemd says otherwise.
-const DEFAULT_STATE: &str = "/var/lib/heartbeat-server";
+pub(crate) const DEFAULT_STATE: &str = "/var/lib/heartbeat-server";
 
 /// Paths of pages and of the API, to which no device can post.
 const OWN_PATHS: [&str; 15] = [
@@ -228,6 +228,28 @@ impl Config {
     /// Whether only programs of this machine can connect.
     pub(crate) fn is_local(&self) -> bool {
         self.listen.ip().is_loopback()
+    }
+
+    /// Files that it names, each with its key.
+    pub(crate) fn files(&self) -> Vec<(String, &Path)> {
+        let mut files: Vec<(String, &Path)> = Vec::new();
+        if let Some(tls) = &self.tls {
+            files.push(("tls.certificate".to_owned(), &tls.certificate));
+            files.push(("tls.key".to_owned(), &tls.key));
+        }
+        let postgres = self.postgres.iter().flat_map(|postgres| postgres.files());
+        files.extend(postgres.map(|(key, file)| (format!("postgres.{key}"), file)));
+        for (name, channel) in &self.channels {
+            let (key, file) = match channel {
+                Channel::Json { token_file, .. } | Channel::Ntfy { token_file, .. } => {
+                    ("token_file", token_file)
+                }
+                Channel::Mail { password_file, .. } => ("password_file", password_file),
+                Channel::Slack { .. } => continue,
+            };
+            files.extend(file.as_deref().map(|file| (format!("channels.{name}.{key}"), file)));
+        }
+        files
     }
 
     /// What is expected of the devices of each group.

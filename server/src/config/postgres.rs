@@ -1,6 +1,10 @@
 //! `[postgres]`, or a file in the state directory: where everything is kept.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::Deserialize;
 
@@ -42,6 +46,12 @@ impl Postgres {
             return Err("expected no password here: put it into a file, postgres.password_file".to_owned());
         }
         Server::new(&self.url, None, None).map(drop)
+    }
+
+    /// Files that it names, each with its key.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let files = [("password_file", &self.password_file), ("ca_file", &self.ca_file)];
+        files.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?)))
     }
 
     fn server(&self) -> Result<Server, String> {
