@@ -172,7 +172,7 @@ fn a_password_is_set_in_a_database_that_is_there_only() {
 fn check_config_may_run_beside_the_server() {
     let server = Server::start();
     let (ok, out, error) = server.command(&["check-config"], "");
-    assert!(ok && out.contains("messages to nobody"), "{out}{error}");
+    assert!(ok && out.ends_with("messages to nobody\nno mistakes found\n"), "{out}{error}");
 }
 
 #[test]
@@ -218,7 +218,9 @@ fn test_message_says_of_each_channel_what_it_answered() {
     assert!(lines[2].starts_with("c: not delivered: "), "{out}");
     let heads = taken.join().unwrap();
     assert!(heads[0].1.starts_with("test message\nheartbeat-server sends its alerts here"), "{}", heads[0].1);
-    assert_eq!(run(&config, directory.path(), &["test-message", "z"]).status.code(), Some(78));
+    let unknown = run(&config, directory.path(), &["test-message", "z"]);
+    assert_eq!(unknown.status.code(), Some(78));
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains("no [channels.z], only a, b, c"));
 }
 
 #[test]

@@ -81,6 +81,7 @@ pub(super) fn check_config(config: &Config, file: &Path, user: &str) -> Result<(
         wrong.extend(problem.map(|problem| format!("{section}: {problem}")));
     }
     if wrong.is_empty() {
+        writeln!(out, "no mistakes found")?;
         return Ok(());
     }
     Err(ConfigError::Refused(wrong.join("\nheartbeat-server: ")).into())
@@ -113,9 +114,13 @@ pub(super) fn test_message(config: &Config, only: Option<&str>) -> Result<(), Fa
     let channels: BTreeMap<&String, &Channel> =
         config.channels.iter().filter(|(name, _)| only.is_none_or(|only| *name == only)).collect();
     if channels.is_empty() {
-        let none = only.map_or("there is no [channels.NAME]".to_owned(), |only| {
-            format!("there is no [channels.{only}]")
-        });
+        let names: Vec<_> = config.channels.keys().map(String::as_str).collect();
+        let none = match only {
+            Some(only) if !names.is_empty() => {
+                format!("there is no [channels.{only}], only {}", names.join(", "))
+            }
+            _ => "there is no [channels.NAME] in the configuration: messages go to nobody".to_owned(),
+        };
         return Err(ConfigError::Refused(none).into());
     }
     let mut failed = 0;

@@ -23,9 +23,9 @@ use crate::config::{Config, ConfigError, DEFAULT_PATH};
 /// Exit status for a wrong configuration (`EX_CONFIG`, sysexits.h), after which starting again does not help.
 const EXIT_CONFIG: u8 = 78;
 
-/// Receives heartbeats, keeps them, shows them on a live page, says when something is wrong.
+/// Receives heartbeats, keeps and shows them, says when something is wrong.
 #[derive(Debug, Parser)]
-#[command(name = "heartbeat-server", version, max_term_width = 100)]
+#[command(name = "heartbeat-server", version)]
 struct Cli {
     #[command(flatten)]
     flags: Flags,
@@ -33,19 +33,22 @@ struct Cli {
     command: Option<Command>,
 }
 
+/// The flags of all commands, apart from those of one.
+const OF_ALL: &str = "Options of all commands";
+
 #[derive(Debug, Args)]
 struct Flags {
-    /// Configuration file [default: /etc/heartbeat-server/config.toml]
-    #[arg(long, short, global = true, value_name = "FILE")]
+    /// Configuration [/etc/heartbeat-server/config.toml]
+    #[arg(long, short, global = true, value_name = "FILE", help_heading = OF_ALL)]
     config: Option<PathBuf>,
-    /// Directory of the database [default: /var/lib/heartbeat-server]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Directory of the database [/var/lib/heartbeat-server]
+    #[arg(long, global = true, value_name = "DIR", help_heading = OF_ALL)]
     state: Option<PathBuf>,
-    /// Address and port [default: 127.0.0.1:8080]
-    #[arg(long, global = true, value_name = "ADDRESS")]
+    /// Address and port [127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "ADDRESS", help_heading = OF_ALL, value_parser = address)]
     listen: Option<SocketAddr>,
     /// Log more
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = OF_ALL)]
     verbose: bool,
 }
 
@@ -64,7 +67,7 @@ enum Command {
         /// Only through this one
         channel: Option<String>,
     },
-    /// Set the password of the page, read from the terminal or from standard input
+    /// Set the password of the page; asks, or reads standard input
     Password,
     /// Tokens of devices and programs
     #[command(subcommand)]
@@ -93,6 +96,7 @@ enum Token {
     /// Revoke a token
     Revoke {
         /// Its number in the list
+        #[arg(value_parser = number_of_token)]
         id: i64,
     },
 }
@@ -102,16 +106,16 @@ struct TokenAdd {
     /// Group of the devices that come with it
     #[arg(long)]
     group: Option<String>,
-    /// Valid for so long: 12h, 30d
+    /// Valid for this long, such as 90m, 12h or 30d
     #[arg(long, value_name = "TIME", value_parser = commands::lifetime)]
     expires: Option<i64>,
     /// Only for the device with this hardware id
     #[arg(long, value_name = "ID", conflicts_with_all = ["enrol", "read"])]
     device: Option<String>,
-    /// For making tokens of devices (POST /api/v1/enrol), not for heartbeats
+    /// Only to make tokens of devices (POST /api/v1/enrol)
     #[arg(long, conflicts_with = "read")]
     enrol: bool,
-    /// For reading /api/v1 and /metrics, not for heartbeats
+    /// Only to read /api/v1 and /metrics
     #[arg(long, conflicts_with = "group")]
     read: bool,
 }
@@ -124,11 +128,13 @@ enum DeviceCommand {
     Set {
         /// Hardware id
         id: String,
-        #[arg(long)]
+        /// Name on the page; "" for none
+        #[arg(long, required_unless_present_any = ["group", "tags"])]
         name: Option<String>,
+        /// Group; "" for none
         #[arg(long)]
         group: Option<String>,
-        /// Separated by spaces
+        /// Tags, separated by spaces; "" for none
         #[arg(long)]
         tags: Option<String>,
     },
@@ -137,7 +143,7 @@ enum DeviceCommand {
         /// Hardware id
         id: String,
     },
-    /// Delete what is stored of a removed device; its heartbeats stay refused
+    /// Delete what is stored of a removed device; it stays refused
     Purge {
         /// Hardware id
         id: String,
@@ -234,6 +240,14 @@ fn settled(flags: &Flags) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address with a port, such as 127.0.0.1:8080".to_owned())
+}
+
+fn number_of_token(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "expected the number of a token, as `token list` shows it".to_owned())
+}
+
 /// Lines on standard error: with the time on a terminal, with priorities for the journal, which has the time itself.
 fn install_log(level: LevelFilter) {
     let journal = std::env::var_os("JOURNAL_STREAM").is_some() && !io::stderr().is_terminal();
@@ -264,9 +278,32 @@ mod tests {
 
     #[test]
     fn help_fits_a_screen() {
-        Cli::command().debug_assert();
-        let help = Cli::command().render_help().to_string();
-        assert!(help.lines().count() <= 24, "{help}");
-        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        let mut command = Cli::command();
+        command.clone().debug_assert();
+        command.build();
+        let mut all = vec![command];
+        while let Some(mut command) = all.pop() {
+            let help = command.render_help().to_string();
+            assert!(help.lines().count() <= 24, "{help}");
+            assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+            let mute = command.get_arguments().find(|argument| argument.get_help().is_none());
+            assert!(mute.is_none(), "{mute:?}");
+            all.extend(command.get_subcommands().filter(|command| command.get_name() != "help").cloned());
+        }
+    }
+
+    #[test]
+    fn wrong_arguments_are_told_in_plain_words() {
+        for (arguments, expected) in [
+            (vec!["--listen", "8080"], "expected an IP address with a port, such as 127.0.0.1:8080"),
+            (vec!["token", "revoke", "x"], "expected the number of a token, as `token list` shows it"),
+            (vec!["token", "add", "--expires", "3w"], "expected a number with m, h or d, such as 12h or 30d"),
+            (vec!["device", "set", "pi1"], "--name <NAME>"),
+        ] {
+            let error =
+                Cli::try_parse_from(std::iter::once("heartbeat-server").chain(arguments)).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        assert!(Cli::try_parse_from(["heartbeat-server", "device", "set", "pi1", "--tags", "a b"]).is_ok());
     }
 }

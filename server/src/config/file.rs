@@ -189,11 +189,13 @@ impl Walk<'_> {
     fn unknown<T>(&mut self, key: &str, name: &str, place: &Spanned<T>, here: &[String]) {
         // TOML counts a key below the head of a section to that section, and one above all heads to none.
         let is_top = TOP.iter().any(|known| known.name == name);
-        let section = SECTIONS.iter().find(|(_, keys)| keys.iter().any(|known| known.name == name));
+        let has = |(_, keys): &&(&str, &[Key])| keys.iter().any(|known| known.name == name);
+        // One that channels have as well could belong to any of them.
+        let section = SECTIONS.iter().find(has).filter(|_| !CHANNELS.iter().any(|channel| has(&channel)));
         let advice = match section {
             _ if is_top => "it belongs above the first [section]".to_owned(),
-            Some((section, _)) if !key.starts_with("channels.") => format!("it belongs below [{section}]"),
-            _ => format!("expected {}", one_of(here)),
+            Some((section, _)) => format!("it belongs below [{section}]"),
+            None => format!("expected {}", one_of(here)),
         };
         self.wrong(place, key, format!("unknown here; {advice}"));
     }

@@ -1,5 +1,5 @@
-//! Delivers messages: a thread for each channel, one message after the other in each, each with a deadline. A channel that
-//! hangs delays its own messages only.
+//! Delivers messages: a thread for each channel, one message after the other in each. A webhook has a deadline; a mail server
+//! has one for each part of its answers. A channel that hangs delays its own messages only.
 //!
 //! Before each attempt the engine has written that it begins, after each what became of it. So a message survives a
 //! kill, and one that may have arrived already says so when it is sent again.

@@ -37,6 +37,11 @@ fn a_mistake_is_told_with_its_line_its_key_what_was_found_and_what_is_expected()
             "[channels.me]\nkind = \"slack\"\nurl = \"http://x\"\ntoken_file = \"/t\"",
             "4: channels.me.token_file: unknown here; expected kind or url",
         ),
+        ("url = \"http://x\"", &format!("1: url: unknown here; expected {HERE}")),
+        (
+            "[channels.me]\nkind = \"slack\"\nurl = \"http://x\"\nrequire_token = true",
+            "4: channels.me.require_token: unknown here; it belongs below [receive]",
+        ),
         ("\"\\u001b[2J\" = 1", &format!("1: \u{fffd}[2J: unknown here; expected {HERE}")),
         (
             "[tls]\nkey = \"/k\"",

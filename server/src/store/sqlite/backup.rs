@@ -38,7 +38,7 @@ fn copy(source: &Sqlite, to: &Path) -> Result<Contents> {
         use std::os::unix::fs::OpenOptionsExt;
         file.clone().write(true).create_new(true).mode(0o600).open(to)
     }
-    .map_err(|error| StoreError::Unavailable(format!("{}: {error}", to.display())))?;
+    .map_err(|error| StoreError::Refused(format!("{}: {error}", to.display())))?;
     let mut target = Connection::open(to)?;
     Backup::new(&source.connection, &mut target)?.run_to_completion(2_000, Duration::from_millis(5), None)?;
     let verdict: String = target.query_row("PRAGMA quick_check", [], |row| row.get(0))?;

@@ -55,10 +55,11 @@ fn bring(from: &Path, to: &Path) -> Result<Contents> {
         return Err(StoreError::Refused(text));
     }
     // Before it is opened: that would wait for the other end of a pipe.
-    if !fs::metadata(from).map_err(|error| failed(from, &error))?.is_file() {
+    let unreadable = |error| StoreError::Refused(format!("{}: {error}", from.display()));
+    if !fs::metadata(from).map_err(unreadable)?.is_file() {
         return Err(StoreError::Refused(format!("{}: not a regular file", from.display())));
     }
-    let mut source = File::open(from).map_err(|error| failed(from, &error))?;
+    let mut source = File::open(from).map_err(unreadable)?;
     let _ = fs::remove_file(to);
     make_file(to).map_err(|error| failed(to, &error))?;
     let mut target = OpenOptions::new().append(true).open(to).map_err(|error| failed(to, &error))?;
