@@ -77,7 +77,7 @@ pub(super) fn chart(value: Value, span: Span, now: UnixMs, late_after_ms: i64, p
     html! {
         figure.chart {
             @if numbers.is_empty() {
-                div.nothing { "no values" }
+                div.nothing { "no values in the last " (span.label()) }
             } @else {
                 @let (low, high, unit) = (format!("{least:.digits$}"), format!("{most:.digits$}"), value.unit());
                 @let said = if low == high { format!("{low} {unit}") } else { format!("{low} to {high} {unit}") };
@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn an_empty_history_is_said_in_words() {
-        assert!(chart(Value::Temp, Span::Day, UnixMs(DAY_MS), 0, &[]).into_string().contains("no values"));
+        let drawn = chart(Value::Temp, Span::Day, UnixMs(DAY_MS), 0, &[]).into_string();
+        assert!(drawn.contains("no values in the last day"), "{drawn}");
     }
 
     #[test]
