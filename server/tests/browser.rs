@@ -172,7 +172,7 @@ fn pages_live_in_a_browser() {
         picture(&client, "4-map").await;
         open(&client, &server, "problems").await;
         shows(&client, "#live", "Live").await;
-        shows(&client, "#problems", "Nothing").await;
+        shows(&client, "#problems", "No alert is raised").await;
         picture(&client, "5-problems").await;
 
         // A phone: nothing is wider than the screen.
