@@ -78,10 +78,11 @@ fn check_config_names_everything_that_a_start_would_refuse_and_changes_nothing()
     assert_eq!(run(postgres, directory.path(), &["check-config"]).status.code(), Some(78));
 }
 
-/// As root: what the user of the service may not read, whatever root may.
+/// What the user of the service may not read, whatever root may.
 #[test]
 fn check_config_of_root_names_what_the_service_may_not_read() {
     if !nix::unistd::geteuid().is_root() {
+        println!("skipped: only root can become another user");
         return;
     }
     let directory = tempfile::tempdir().unwrap();
